@@ -1,0 +1,1 @@
+//! The call: check, forward, watch; whoever asks.

@@ -1,0 +1,1 @@
+//! Protobuf wire bytes to Gemini JSON and back, driven by the descriptors.

@@ -1,0 +1,3 @@
+//! What Gemini is: its names, rules and JSON. Values in, values out; no I/O, no async, no clock.
+
+pub mod json;

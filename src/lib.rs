@@ -1,0 +1,13 @@
+//! gemini-grpc: the Gemini REST API, served over gRPC.
+//!
+//! The map of the house; imports go downward only (docs/architecture.md).
+
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod gemini;
+pub mod grpc;
+pub mod pb;
+pub mod sandbox;
+pub mod server;
+pub mod upstream;

@@ -1,0 +1,3 @@
+//! The binary: parse the command line, hand over to `cli`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The generated code and its descriptors, under one name.
