@@ -1,1 +1,79 @@
 //! Protobuf wire bytes to Gemini JSON and back, driven by the descriptors.
+//!
+//! There is no code for any one message, and no tree in between: one table, built once from the
+//! descriptor set, drives both directions. Libraries were measured and not taken: they lose the order
+//! of keys, print 5 as 5.0, refuse null, and copy a picture several times (docs/architecture.md).
+
+mod decode;
+mod encode;
+mod error;
+mod frames;
+mod scan;
+mod table;
+mod text;
+mod time;
+mod wire;
+
+use std::sync::LazyLock;
+
+pub use error::{Error, Problem};
+
+use self::decode::Decoder;
+use self::encode::Encoder;
+use self::table::{Message, Table};
+use crate::pb;
+
+/// How deep a message may nest, counted in JSON objects and lists, in both directions. Protobuf's
+/// own readers stop at 100 messages.
+pub const MAX_DEPTH: usize = 100;
+
+/// The number of `GenerateContentRequest.model`.
+const MODEL: u32 = 1;
+
+#[expect(clippy::expect_used, reason = "the descriptors are part of the program; every test fails if they are not readable")]
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
+static REQUEST: LazyLock<Option<&Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
+static RESPONSE: LazyLock<Option<&Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
+
+/// A request as Gemini's REST API takes it.
+#[derive(Debug)]
+pub struct Request {
+    /// The JSON body.
+    pub json: Vec<u8>,
+    /// How many fields on the wire the schema does not know; they cannot be sent on.
+    pub unknown_fields: usize,
+}
+
+/// Writes a `GenerateContentRequest` as the JSON body of a REST call, without its `model`, which
+/// belongs into the path. The `parts` are read as one message, so a field can be added by a second part.
+pub fn request(parts: &[&[u8]]) -> Result<Request, Error> {
+    let message = known(*REQUEST)?;
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    // Pictures grow by a third, texts by a few escapes, names by a few letters.
+    let mut encoder = Encoder::new(&TABLE, length + length / 3 + 512);
+    encoder.message(message, parts, message.field(MODEL))?;
+    Ok(Request { unknown_fields: encoder.unknown, json: encoder.out })
+}
+
+/// Reads the JSON of an answer, or of one event of a stream, into a `GenerateContentResponse`.
+pub fn response(json: &[u8]) -> Result<Vec<u8>, Error> {
+    // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
+    Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3)).whole(known(*RESPONSE)?)
+}
+
+/// Writes any message that the service knows, by its full name, as JSON.
+pub fn to_json(name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut encoder = Encoder::new(&TABLE, wire.len() * 2);
+    encoder.message(known(TABLE.find(name))?, &[wire], None)?;
+    Ok(encoder.out)
+}
+
+/// Reads the JSON of any message that the service knows, by its full name.
+pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
+    Decoder::new(&TABLE, json, Vec::new()).whole(known(TABLE.find(name))?)
+}
+
+fn known(message: Option<&Message>) -> Result<&Message, Error> {
+    message.ok_or(Error::from(Problem::UnknownMessage))
+}

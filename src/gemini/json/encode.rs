@@ -1,0 +1,398 @@
+//! Protobuf wire bytes to JSON.
+//!
+//! Each message is scanned once for the places of its values, which are put in order and written.
+//! Protobuf allows what JSON does not: a field may be split over several places (the last scalar
+//! wins, messages merge, lists join), and a later member of a oneof replaces an earlier one.
+
+use super::MAX_DEPTH;
+use super::error::{Error, Problem};
+use super::table::{Field, Form, Kind, Message, Shape, Table};
+use super::text::{put_base64, put_double, put_float, put_int, put_string};
+use super::time::{put_duration, put_timestamp};
+use super::wire::{Raw, Reader};
+
+/// Writes messages as JSON to the end of `out`.
+#[derive(Debug)]
+pub(super) struct Encoder<'t, 'w> {
+    table: &'t Table,
+    pub(super) out: Vec<u8>,
+    /// The values of the messages that are open, as a stack.
+    found: Vec<Found<'w>>,
+    /// How many fields on the wire the schema does not know. They have no name, so JSON cannot hold them.
+    pub(super) unknown: usize,
+    depth: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Found<'w> {
+    field: usize,
+    value: Raw<'w>,
+}
+
+/// One entry of a map.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry<'w> {
+    key: &'w [u8],
+    value: Option<Raw<'w>>,
+}
+
+impl<'t, 'w> Encoder<'t, 'w> {
+    pub(super) fn new(table: &'t Table, capacity: usize) -> Self {
+        Self { table, out: Vec::with_capacity(capacity), found: Vec::new(), unknown: 0, depth: 0 }
+    }
+
+    /// Writes the message whose bytes are the `parts` in a row, without the field `except`.
+    pub(super) fn message(&mut self, message: &'t Message, parts: &[&'w [u8]], except: Option<usize>) -> Result<(), Error> {
+        let start = self.found.len();
+        self.scan(message, parts, except)?;
+        // A Value is not a level of JSON: its list or object is.
+        let level = usize::from(message.form != Form::Value);
+        self.depth += level;
+        if self.depth > MAX_DEPTH {
+            return Err(Problem::TooDeep.into());
+        }
+        match message.form {
+            Form::Object => self.object(message, start)?,
+            Form::Struct => self.map(&message.fields[0], start, self.found.len())?,
+            Form::List => self.list(&message.fields[0], start, self.found.len())?,
+            Form::Value => self.value(message, start)?,
+            Form::Duration | Form::Timestamp => self.time(message.form, start)?,
+        }
+        self.depth -= level;
+        self.found.truncate(start);
+        Ok(())
+    }
+
+    /// Finds the values of a message and puts them in the order of their fields.
+    fn scan(&mut self, message: &'t Message, parts: &[&'w [u8]], except: Option<usize>) -> Result<(), Error> {
+        let start = self.found.len();
+        let mut sorted = true;
+        let mut last = 0;
+        // For each oneof: the member that was seen last, and since which place it is the only one.
+        let mut winners = [(usize::MAX, 0); 8];
+        let mut replaced = false;
+        for part in parts {
+            let mut reader = Reader::new(part);
+            while !reader.is_empty() {
+                let (number, value) = reader.field()?;
+                let Some(field) = message.field(number) else {
+                    self.unknown += 1;
+                    continue;
+                };
+                if Some(field) == except {
+                    continue;
+                }
+                sorted &= field >= last;
+                last = field;
+                if let Some(winner) = message.fields[field].oneof.and_then(|oneof| winners.get_mut(usize::from(oneof))) {
+                    if winner.0 != field {
+                        replaced |= winner.0 != usize::MAX;
+                        *winner = (field, self.found.len());
+                    }
+                }
+                self.found.push(Found { field, value });
+            }
+        }
+        if replaced {
+            let mut at = 0;
+            self.found.retain(|found| {
+                let here = at;
+                at += 1;
+                let oneof = message.fields.get(found.field).and_then(|f| f.oneof);
+                here < start || oneof.is_none_or(|oneof| {
+                    let (winner, since) = winners[usize::from(oneof)];
+                    found.field == winner && here >= since
+                })
+            });
+        }
+        if !sorted {
+            self.found[start..].sort_by_key(|found| found.field);
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, message: &'t Message, start: usize) -> Result<(), Error> {
+        let end = self.found.len();
+        self.out.push(b'{');
+        let mut at = start;
+        while at < end {
+            let index = self.found[at].field;
+            let from = at;
+            while at < end && self.found[at].field == index {
+                at += 1;
+            }
+            let field = &message.fields[index];
+            if Some(index) == message.additional {
+                self.additional(message, start, from, at)
+            } else {
+                self.member(field, from, at)
+            }
+            .map_err(|e| e.in_field(field.name))?;
+        }
+        self.close(b'}');
+        Ok(())
+    }
+
+    /// Ends an object or a list: the comma behind its last element becomes the bracket.
+    fn close(&mut self, bracket: u8) {
+        match self.out.last_mut() {
+            Some(last) if *last == b',' => *last = bracket,
+            _ => self.out.push(bracket),
+        }
+    }
+
+    /// Writes `"name":value,` for the values of one field.
+    fn member(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
+        let value = self.found[to - 1].value;
+        if field.shape == Shape::Implicit && is_zero(value) {
+            return Ok(());
+        }
+        let before = self.out.len();
+        self.out.extend_from_slice(field.key.as_bytes());
+        match (field.shape, field.kind) {
+            (Shape::Repeated, _) => {
+                if !self.list(field, from, to)? {
+                    // Packed, and empty.
+                    self.out.truncate(before);
+                    return Ok(());
+                }
+            }
+            (Shape::Map, _) => self.map(field, from, to)?,
+            (_, Kind::Message(_)) => self.merged(field.kind, from, to)?,
+            _ => self.scalar(field.kind, value)?,
+        }
+        self.out.push(b',');
+        Ok(())
+    }
+
+    /// A message field: its places are read as one message.
+    fn merged(&mut self, kind: Kind, from: usize, to: usize) -> Result<(), Error> {
+        if to - from == 1 {
+            return self.scalar(kind, self.found[from].value);
+        }
+        let parts = self.found[from..to].iter().map(|found| len(found.value)).collect::<Result<Vec<_>, _>>()?;
+        match kind {
+            Kind::Message(index) => self.message(self.table.message(index), &parts, None),
+            _ => Err(Problem::WireType.into()),
+        }
+    }
+
+    /// Writes a list; says whether it has elements.
+    fn list(&mut self, field: &'t Field, from: usize, to: usize) -> Result<bool, Error> {
+        self.out.push(b'[');
+        let mut index = 0;
+        for at in from..to {
+            match (self.found[at].value, field.kind) {
+                (Raw::Len(packed), kind) if packable(kind) => {
+                    let mut reader = Reader::new(packed);
+                    while !reader.is_empty() {
+                        let value = unpack(&mut reader, kind)?;
+                        self.element(kind, value, index)?;
+                        index += 1;
+                    }
+                }
+                (value, kind) => {
+                    self.element(kind, value, index)?;
+                    index += 1;
+                }
+            }
+        }
+        self.close(b']');
+        Ok(index > 0)
+    }
+
+    fn element(&mut self, kind: Kind, value: Raw<'w>, index: usize) -> Result<(), Error> {
+        self.scalar(kind, value).map_err(|e| e.at_index(index))?;
+        self.out.push(b',');
+        Ok(())
+    }
+
+    /// Writes a map in the order of the wire; of entries with the same key, the last.
+    fn map(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
+        let entries = self.entries(from, to)?;
+        self.out.push(b'{');
+        for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.is_some()) {
+            self.entry(field.kind, entry.unwrap_or_default()).map_err(|e| e.at_index(index))?;
+        }
+        self.close(b'}');
+        Ok(())
+    }
+
+    fn entry(&mut self, kind: Kind, entry: Entry<'w>) -> Result<(), Error> {
+        put_string(&mut self.out, entry.key)?;
+        self.out.push(b':');
+        match entry.value {
+            Some(value) => self.scalar(kind, value)?,
+            None => self.absent(kind)?,
+        }
+        self.out.push(b',');
+        Ok(())
+    }
+
+    /// The entries of a map; one whose key comes again later is `None`.
+    fn entries(&self, from: usize, to: usize) -> Result<Vec<Option<Entry<'w>>>, Error> {
+        let mut entries = Vec::with_capacity(to - from);
+        for found in &self.found[from..to] {
+            let mut entry = Entry::default();
+            let mut reader = Reader::new(len(found.value)?);
+            while !reader.is_empty() {
+                match reader.field()? {
+                    (1, Raw::Len(key)) => entry.key = key,
+                    (1, _) => return Err(Problem::WireType.into()),
+                    (2, value) => entry.value = Some(value),
+                    _ => {}
+                }
+            }
+            entries.push(Some(entry));
+        }
+        if entries.len() > 1 {
+            let key = |i: &usize| entries[*i].unwrap_or_default().key;
+            let mut order: Vec<usize> = (0..entries.len()).collect();
+            order.sort_by_key(key);
+            let superseded: Vec<usize> = order.windows(2).filter(|w| key(&w[0]) == key(&w[1])).map(|w| w[0]).collect();
+            for index in superseded {
+                entries[index] = None;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The value of a map entry that has none: the default of its kind.
+    fn absent(&mut self, kind: Kind) -> Result<(), Error> {
+        match kind {
+            Kind::Message(index) => self.message(self.table.message(index), &[], None),
+            Kind::String | Kind::Bytes => {
+                self.out.extend_from_slice(b"\"\"");
+                Ok(())
+            }
+            _ => self.scalar(kind, Raw::Varint(0)),
+        }
+    }
+
+    /// A `google.protobuf.Value`: its one member, or null.
+    fn value(&mut self, message: &'t Message, start: usize) -> Result<(), Error> {
+        let end = self.found.len();
+        let Some(last) = self.found[start..].last().copied() else {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        match message.fields[last.field].kind {
+            Kind::Enum(_) => self.out.extend_from_slice(b"null"),
+            kind @ Kind::Message(_) => self.merged(kind, start, end)?,
+            kind => self.scalar(kind, last.value)?,
+        }
+        Ok(())
+    }
+
+    fn time(&mut self, form: Form, start: usize) -> Result<(), Error> {
+        let (mut seconds, mut nanos) = (0, 0);
+        for found in &self.found[start..] {
+            match (found.field, varint(found.value)?) {
+                (0, value) => seconds = value as i64,
+                (_, value) => nanos = value as i32,
+            }
+        }
+        match form {
+            Form::Duration => put_duration(&mut self.out, seconds, nanos),
+            _ => put_timestamp(&mut self.out, seconds, nanos),
+        }
+    }
+
+    /// The members that the schema does not know, beside those that it does.
+    fn additional(&mut self, message: &'t Message, start: usize, from: usize, to: usize) -> Result<(), Error> {
+        let Kind::Message(index) = message.fields[self.found[from].field].kind else {
+            return Err(Problem::WireType.into());
+        };
+        let (known, wrapper) = (start..from, self.table.message(index));
+        let parts = self.found[from..to].iter().map(|found| len(found.value)).collect::<Result<Vec<_>, _>>()?;
+        let top = self.found.len();
+        self.scan(wrapper, &parts, None)?;
+        let entries = self.entries(top, self.found.len())?;
+        for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.is_some()) {
+            let entry = entry.unwrap_or_default();
+            // An enum may have a value that is newer than the schema; any other known member is set as itself.
+            if let Some(field) = message.member(entry.key) {
+                let given = self.found[known.clone()].iter().any(|found| found.field == field);
+                let field = &message.fields[field];
+                if given || !matches!(field.kind, Kind::Enum(_)) {
+                    return Err(Problem::Collision(field.name).into());
+                }
+            }
+            self.entry(wrapper.fields[0].kind, entry).map_err(|e| e.at_index(index))?;
+        }
+        self.found.truncate(top);
+        Ok(())
+    }
+
+    /// Writes one value: a scalar, or a message that stands in one place.
+    fn scalar(&mut self, kind: Kind, value: Raw<'w>) -> Result<(), Error> {
+        let out = &mut self.out;
+        match kind {
+            Kind::Message(index) => return self.message(self.table.message(index), &[len(value)?], None),
+            Kind::String => put_string(out, len(value)?)?,
+            Kind::Bytes => put_base64(out, len(value)?),
+            Kind::Bool => out.extend_from_slice(if varint(value)? == 0 { b"false" } else { b"true" }),
+            Kind::Int32 => put_int(out, i64::from(varint(value)? as i32)),
+            // A 64-bit integer is a string in JSON, whose numbers are doubles.
+            Kind::Int64 => {
+                out.push(b'"');
+                put_int(out, varint(value)? as i64);
+                out.push(b'"');
+            }
+            Kind::Enum(index) => {
+                let number = varint(value)? as i32;
+                match self.table.enumeration(index).name(number) {
+                    Some(name) => {
+                        out.push(b'"');
+                        out.extend_from_slice(name.as_bytes());
+                        out.push(b'"');
+                    }
+                    None => put_int(out, number.into()),
+                }
+            }
+            Kind::Float => match value {
+                Raw::Fixed32(bits) => put_float(out, f32::from_bits(bits))?,
+                _ => return Err(Problem::WireType.into()),
+            },
+            Kind::Double => match value {
+                Raw::Fixed64(bits) => put_double(out, f64::from_bits(bits))?,
+                _ => return Err(Problem::WireType.into()),
+            },
+        }
+        Ok(())
+    }
+}
+
+fn is_zero(value: Raw<'_>) -> bool {
+    match value {
+        Raw::Varint(v) | Raw::Fixed64(v) => v == 0,
+        Raw::Fixed32(v) => v == 0,
+        Raw::Len(v) => v.is_empty(),
+    }
+}
+
+fn varint(value: Raw<'_>) -> Result<u64, Error> {
+    match value {
+        Raw::Varint(v) => Ok(v),
+        _ => Err(Problem::WireType.into()),
+    }
+}
+
+fn len(value: Raw<'_>) -> Result<&[u8], Error> {
+    match value {
+        Raw::Len(bytes) => Ok(bytes),
+        _ => Err(Problem::WireType.into()),
+    }
+}
+
+fn packable(kind: Kind) -> bool {
+    !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_))
+}
+
+fn unpack<'w>(reader: &mut Reader<'w>, kind: Kind) -> Result<Raw<'w>, Error> {
+    Ok(match kind {
+        Kind::Float => Raw::Fixed32(u32::from_le_bytes(reader.array()?)),
+        Kind::Double => Raw::Fixed64(u64::from_le_bytes(reader.array()?)),
+        _ => Raw::Varint(reader.varint()?),
+    })
+}

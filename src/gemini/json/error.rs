@@ -1,0 +1,127 @@
+//! What can be wrong with a message, and where.
+
+use std::fmt;
+
+/// A message that cannot be translated: where the fault lies and what it is.
+///
+/// The text holds field names and limits, never values: those may be prompts or keys.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    /// From the inside out: the way it is gathered while the error travels up.
+    path: Vec<Segment>,
+    problem: Problem,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Segment {
+    Field(Box<str>),
+    Index(usize),
+}
+
+/// The kinds of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("the protobuf bytes end inside a value")]
+    TruncatedWire,
+    #[error("a protobuf varint is longer than 10 bytes")]
+    OverlongVarint,
+    #[error("a protobuf tag is not valid")]
+    InvalidTag,
+    #[error("the protobuf wire type does not fit the field")]
+    WireType,
+    #[error("the string is not valid UTF-8")]
+    Utf8,
+    #[error("the message nests deeper than {} levels", super::MAX_DEPTH)]
+    TooDeep,
+    #[error("NaN and infinity have no form in JSON; give a finite number")]
+    NotFinite,
+    #[error("the duration is out of range: ±315576000000 s, with nanoseconds of the same sign")]
+    Duration,
+    #[error("the time is out of range: years 1 to 9999, 0 to 999999999 nanoseconds")]
+    Timestamp,
+    #[error("the name {0:?} is a member of the message already; set that field instead")]
+    Collision(&'static str),
+    #[error("the JSON ends too early")]
+    TruncatedJson,
+    #[error("the JSON is not well formed")]
+    Syntax,
+    #[error("something follows the JSON value")]
+    TrailingData,
+    #[error("the member is given twice")]
+    Duplicate,
+    #[error("another member of the oneof {0:?} is given too; only one may be")]
+    Oneof(&'static str),
+    #[error("{0} was expected")]
+    Expected(&'static str),
+    #[error("there is no message of that name")]
+    UnknownMessage,
+    #[error("the number does not fit {0}")]
+    OutOfRange(&'static str),
+}
+
+impl Error {
+    pub(super) fn new(problem: Problem) -> Self {
+        Self(Box::new(Inner { path: Vec::new(), problem }))
+    }
+
+    #[cold]
+    pub(super) fn in_field(mut self, name: &str) -> Self {
+        self.0.path.push(Segment::Field(name.into()));
+        self
+    }
+
+    #[cold]
+    pub(super) fn at_index(mut self, index: usize) -> Self {
+        self.0.path.push(Segment::Index(index));
+        self
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> Problem {
+        self.0.problem
+    }
+
+    /// Where, in proto names: `contents[0].parts[2].inline_data`; empty for the message itself.
+    /// An entry of a map or of a `Struct` is named by its place, since a key may be private.
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for segment in self.0.path.iter().rev() {
+            match segment {
+                Segment::Field(name) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                }
+                Segment::Index(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        path
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path();
+        if path.is_empty() {
+            write!(f, "{}", self.0.problem)
+        } else {
+            write!(f, "{path}: {}", self.0.problem)
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "json::Error({self})")
+    }
+}

@@ -1,0 +1,325 @@
+//! The one table that drives both directions, built once from a descriptor set.
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+use prost_types::field_descriptor_proto::{Label, Type as ProtoType};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+
+/// The field that carries the JSON members which the schema does not know.
+pub(super) const ADDITIONAL_FIELDS: u32 = 18999;
+
+/// Numbers below this are looked up directly, the others by a binary search.
+const DIRECT: usize = 64;
+const NONE: u8 = u8::MAX;
+
+/// Every message and enum of a descriptor set, ready to be walked.
+#[derive(Debug)]
+pub(super) struct Table {
+    messages: Vec<Message>,
+    enums: Vec<Enum>,
+    by_name: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) form: Form,
+    /// In order of their numbers.
+    pub(super) fields: Vec<Field>,
+    /// The index of `additional_fields`.
+    pub(super) additional: Option<usize>,
+    /// The names of the oneofs; those that proto3 `optional` implies are left out.
+    pub(super) oneofs: Vec<&'static str>,
+    direct: [u8; DIRECT],
+    members: Members,
+}
+
+/// How a message looks in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Object,
+    Struct,
+    Value,
+    List,
+    Duration,
+    Timestamp,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) number: u32,
+    pub(super) name: &'static str,
+    /// The JSON name, quoted and with its colon.
+    pub(super) key: String,
+    pub(super) json_name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) shape: Shape,
+    pub(super) oneof: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Int32,
+    Int64,
+    Bool,
+    Float,
+    Double,
+    String,
+    Bytes,
+    Enum(usize),
+    Message(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Zero is the same as absent.
+    Implicit,
+    /// An explicit zero is a value.
+    Optional,
+    Repeated,
+    /// Keys are strings; the kind is that of the values.
+    Map,
+}
+
+#[derive(Debug)]
+pub(super) struct Enum {
+    values: Vec<(&'static str, i32)>,
+}
+
+/// A descriptor set that uses something which this translator does not do.
+#[derive(Debug, thiserror::Error)]
+#[error("unsupported descriptor: {0}")]
+pub(super) struct Unsupported(String);
+
+impl Table {
+    /// Builds the table. It lives as long as the process, so the names are leaked once.
+    pub(super) fn new(sets: &[&[u8]]) -> Result<Self, Unsupported> {
+        let mut found = Found::default();
+        for set in sets {
+            let set = FileDescriptorSet::decode(*set).map_err(|e| Unsupported(e.to_string()))?;
+            for file in set.file {
+                found.file(file);
+            }
+        }
+        let by_name: HashMap<String, usize> = (found.messages.iter().enumerate()).map(|(i, m)| (m.0.clone(), i)).collect();
+        let enums_by_name: HashMap<&str, usize> = (found.enums.iter().enumerate()).map(|(i, e)| (e.0.as_str(), i)).collect();
+        let entries: HashMap<&str, &DescriptorProto> = (found.messages.iter())
+            .filter(|(_, m)| m.options.as_ref().is_some_and(|o| o.map_entry()))
+            .map(|(name, m)| (name.as_str(), m))
+            .collect();
+        let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
+        let messages = (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<_, _>>()?;
+        let enums = found.enums.iter().map(|(_, e)| Enum::new(e)).collect();
+        Ok(Self { messages, enums, by_name })
+    }
+
+    /// The message of that full name, without a leading dot.
+    pub(super) fn find(&self, name: &str) -> Option<&Message> {
+        self.by_name.get(name).map(|&i| &self.messages[i])
+    }
+
+    pub(super) fn message(&self, index: usize) -> &Message {
+        &self.messages[index]
+    }
+
+    pub(super) fn enumeration(&self, index: usize) -> &Enum {
+        &self.enums[index]
+    }
+}
+
+impl Message {
+    fn new(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
+        let form = match name {
+            "google.protobuf.Struct" => Form::Struct,
+            "google.protobuf.Value" => Form::Value,
+            "google.protobuf.ListValue" => Form::List,
+            "google.protobuf.Duration" => Form::Duration,
+            "google.protobuf.Timestamp" => Form::Timestamp,
+            _ => Form::Object,
+        };
+        // protoc puts the oneofs of `optional` fields after the real ones.
+        let synthetic = proto.field.iter().filter(|f| f.proto3_optional()).count();
+        let real = proto.oneof_decl.len().saturating_sub(synthetic);
+        let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
+        let mut fields = (proto.field.iter()).map(|f| Field::new(f, names)).collect::<Result<Vec<_>, _>>()?;
+        fields.sort_by_key(|f| f.number);
+        if fields.len() > 100 {
+            return Err(Unsupported(format!("{name} has over 100 fields")));
+        }
+        let mut direct = [NONE; DIRECT];
+        for (i, field) in fields.iter().enumerate() {
+            if let Some(slot) = direct.get_mut(field.number as usize) {
+                *slot = i as u8;
+            }
+        }
+        let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
+        let members = Members::new(&fields);
+        Ok(Self { form, fields, additional, oneofs, direct, members })
+    }
+
+    /// The index of the field of that number.
+    pub(super) fn field(&self, number: u32) -> Option<usize> {
+        match self.direct.get(number as usize) {
+            Some(&NONE) => None,
+            Some(&index) => Some(index.into()),
+            None => self.fields.binary_search_by_key(&number, |f| f.number).ok(),
+        }
+    }
+
+    /// The index of the field that a JSON member of this name, in either spelling, means.
+    pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
+        self.members.find(name, &self.fields)
+    }
+}
+
+impl Field {
+    fn new(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
+        let repeated = proto.label() == Label::Repeated;
+        let entry = names.entries.get(proto.type_name().trim_start_matches('.'));
+        let shape = match (repeated, entry) {
+            (true, Some(_)) => Shape::Map,
+            (true, None) => Shape::Repeated,
+            (false, _) if proto.r#type() == ProtoType::Message => Shape::Optional,
+            (false, _) if proto.oneof_index.is_some() => Shape::Optional,
+            (false, _) => Shape::Implicit,
+        };
+        let kind = match entry {
+            Some(entry) => match &entry.field[..] {
+                [key, value] if key.r#type() == ProtoType::String => names.kind(value)?,
+                _ => return Err(Unsupported(format!("the map {} is not keyed by strings", proto.name()))),
+            },
+            None => names.kind(proto)?,
+        };
+        let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
+        let key = format!("\"{}\":", proto.json_name());
+        let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
+        Ok(Self { number: proto.number() as u32, name, key, json_name, kind, shape, oneof })
+    }
+}
+
+impl Enum {
+    fn new(proto: &EnumDescriptorProto) -> Self {
+        Self { values: proto.value.iter().map(|v| (leak(v.name()), v.number())).collect() }
+    }
+
+    pub(super) fn name(&self, number: i32) -> Option<&'static str> {
+        self.values.iter().find(|v| v.1 == number).map(|v| v.0)
+    }
+
+    /// The number of that name; case does not count, as on Google's servers.
+    pub(super) fn number(&self, name: &[u8]) -> Option<i32> {
+        self.values.iter().find(|v| v.0.as_bytes().eq_ignore_ascii_case(name)).map(|v| v.1)
+    }
+}
+
+/// JSON member names to fields: open addressing over a power of two, at most half full.
+#[derive(Debug)]
+struct Members {
+    slots: Box<[(&'static str, u8)]>,
+}
+
+impl Members {
+    fn new(fields: &[Field]) -> Self {
+        let size = (fields.len() * 4).next_power_of_two().max(4);
+        let mut members = Self { slots: vec![("", NONE); size].into() };
+        // A JSON name goes before another field's proto name: `responseJsonSchema` is field 28 of
+        // GenerationConfig, `response_json_schema` field 24, whose JSON name is `_responseJsonSchema`.
+        for name in [|f: &Field| f.json_name, |f: &Field| f.name] {
+            for (i, field) in fields.iter().enumerate().filter(|(_, f)| f.number != ADDITIONAL_FIELDS) {
+                members.insert(name(field), i as u8);
+            }
+        }
+        members
+    }
+
+    fn insert(&mut self, name: &'static str, index: u8) {
+        let mask = self.slots.len() - 1;
+        let mut at = Self::hash(name.as_bytes()) & mask;
+        while self.slots[at].1 != NONE {
+            if self.slots[at].0 == name {
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = (name, index);
+    }
+
+    fn find(&self, name: &[u8], fields: &[Field]) -> Option<usize> {
+        debug_assert!(self.slots.len() > fields.len());
+        let mask = self.slots.len() - 1;
+        let mut at = Self::hash(name) & mask;
+        while self.slots[at].1 != NONE {
+            if self.slots[at].0.as_bytes() == name {
+                return Some(self.slots[at].1.into());
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// Length and four letters tell the members of every message apart, nearly.
+    fn hash(name: &[u8]) -> usize {
+        let n = name.len();
+        let letter = |i: usize| name.get(i).copied().unwrap_or(0) as usize;
+        letter(0) + letter(n / 2).wrapping_mul(7) + letter(n.wrapping_sub(1)).wrapping_mul(31) + n.wrapping_mul(131)
+    }
+}
+
+/// The descriptors of all files, flat, under their full names.
+#[derive(Default)]
+struct Found {
+    messages: Vec<(String, DescriptorProto)>,
+    enums: Vec<(String, EnumDescriptorProto)>,
+}
+
+impl Found {
+    fn file(&mut self, file: prost_types::FileDescriptorProto) {
+        let package = file.package().to_owned();
+        for message in file.message_type {
+            self.message(&package, message);
+        }
+        for proto in file.enum_type {
+            self.enums.push((format!("{package}.{}", proto.name()), proto));
+        }
+    }
+
+    fn message(&mut self, scope: &str, mut message: DescriptorProto) {
+        let name = format!("{scope}.{}", message.name());
+        for nested in std::mem::take(&mut message.nested_type) {
+            self.message(&name, nested);
+        }
+        for proto in std::mem::take(&mut message.enum_type) {
+            self.enums.push((format!("{name}.{}", proto.name()), proto));
+        }
+        self.messages.push((name, message));
+    }
+}
+
+struct Names<'a> {
+    messages: &'a HashMap<String, usize>,
+    enums: &'a HashMap<&'a str, usize>,
+    entries: &'a HashMap<&'a str, &'a DescriptorProto>,
+}
+
+impl Names<'_> {
+    fn kind(&self, proto: &FieldDescriptorProto) -> Result<Kind, Unsupported> {
+        let target = proto.type_name().trim_start_matches('.');
+        let unsupported = || Unsupported(format!("field {} is a {:?}", proto.name(), proto.r#type()));
+        Ok(match proto.r#type() {
+            ProtoType::Int32 => Kind::Int32,
+            ProtoType::Int64 => Kind::Int64,
+            ProtoType::Bool => Kind::Bool,
+            ProtoType::Float => Kind::Float,
+            ProtoType::Double => Kind::Double,
+            ProtoType::String => Kind::String,
+            ProtoType::Bytes => Kind::Bytes,
+            ProtoType::Enum => Kind::Enum(*self.enums.get(target).ok_or_else(unsupported)?),
+            ProtoType::Message => Kind::Message(*self.messages.get(target).ok_or_else(unsupported)?),
+            _ => return Err(unsupported()),
+        })
+    }
+}
+
+fn leak(name: &str) -> &'static str {
+    name.to_owned().leak()
+}

@@ -1,0 +1,124 @@
+//! Writes JSON: strings, numbers and base64, as Google's servers spell them.
+
+use base64_simd::STANDARD;
+
+use super::error::{Error, Problem};
+
+/// Whole numbers below this are exact in a double.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Writes a string with its quotes; the bytes must be UTF-8.
+pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
+    out.push(b'"');
+    let mut rest = bytes;
+    while let Some(at) = first_special(rest) {
+        out.extend_from_slice(&rest[..at]);
+        put_escape(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+    Ok(())
+}
+
+/// The place of the first byte that must be escaped. In blocks, so that the compiler can use SIMD.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
+    let mut done = 0;
+    for block in bytes.chunks_exact(BLOCK) {
+        if block.iter().fold(false, |any, b| any | special(b)) {
+            break;
+        }
+        done += BLOCK;
+    }
+    bytes[done..].iter().position(|b| special(b)).map(|at| done + at)
+}
+
+fn put_escape(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Writes bytes as base64 with the standard alphabet and padding, the form Google emits.
+pub(super) fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    STANDARD.encode_append(bytes, out);
+    out.push(b'"');
+}
+
+pub(super) fn put_int(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes the shortest form that reads back as the same double; a whole number has no point.
+pub(super) fn put_double(out: &mut Vec<u8>, value: f64) -> Result<(), Error> {
+    if !value.is_finite() {
+        return Err(Problem::NotFinite.into());
+    }
+    let negative_zero = value == 0.0 && value.is_sign_negative();
+    if value.fract() == 0.0 && value.abs() < EXACT && !negative_zero {
+        put_int(out, value as i64);
+    } else {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    }
+    Ok(())
+}
+
+/// As [`put_double`], with the shortest form of a 32-bit float: 0.95, not 0.949999988079071.
+pub(super) fn put_float(out: &mut Vec<u8>, value: f32) -> Result<(), Error> {
+    if value.is_finite() && value.fract() != 0.0 || value.abs() >= 16_777_216.0 && value.is_finite() {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        return Ok(());
+    }
+    put_double(out, f64::from(value))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_control_character_quote_and_backslash_is_escaped_wherever_it_stands() {
+        for lead in 0..70 {
+            for byte in 0..0x80u8 {
+                let text = format!("{}{}é", "x".repeat(lead), byte as char);
+                let json = written(|out| put_string(out, text.as_bytes()));
+                assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_is_as_short_as_it_can_be() {
+        for (value, text) in [(5.0, "5"), (-0.0, "-0.0"), (0.1, "0.1"), (1e300, "1e300"), (-3.5, "-3.5")] {
+            assert_eq!(written(|out| put_double(out, value)), text);
+        }
+        for (value, text) in [(0.95, "0.95"), (1.0, "1"), (f32::MAX, "3.4028235e38"), (16_777_216.0, "16777216.0")] {
+            assert_eq!(written(|out| put_float(out, value)), text);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Protobuf's wire format: varints, tags and lengths (protobuf.dev/programming-guides/encoding).
+
+use super::error::{Error, Problem};
+
+/// A value as it stands on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Raw<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Len(&'a [u8]),
+}
+
+/// Reads the fields of one message.
+#[derive(Clone, Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next field's number and value; a group comes back as an empty value of number 0.
+    pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), Error> {
+        let (number, wire_type) = self.tag()?;
+        let value = match wire_type {
+            0 => Raw::Varint(self.varint()?),
+            1 => Raw::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => {
+                let length = self.varint()?;
+                Raw::Len(self.take(usize::try_from(length).map_err(|_| Problem::TruncatedWire)?)?)
+            }
+            5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
+            3 => {
+                self.skip_group(number)?;
+                return Ok((0, Raw::Len(&[])));
+            }
+            _ => return Err(Problem::InvalidTag.into()),
+        };
+        Ok((number, value))
+    }
+
+    fn tag(&mut self) -> Result<(u32, u8), Error> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| Problem::InvalidTag)?;
+        match tag >> 3 {
+            0 => Err(Problem::InvalidTag.into()),
+            number => Ok((number, (tag & 7) as u8)),
+        }
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+        let mut value = 0;
+        for (i, &byte) in self.rest.iter().enumerate().take(10) {
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                // The tenth byte has room for one bit.
+                if i == 9 && byte > 1 {
+                    return Err(Problem::OverlongVarint.into());
+                }
+                self.rest = &self.rest[i + 1..];
+                return Ok(value);
+            }
+        }
+        Err(if self.rest.len() < 10 { Problem::TruncatedWire } else { Problem::OverlongVarint }.into())
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(Problem::TruncatedWire)?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
+        let (head, rest) = self.rest.split_at_checked(n).ok_or(Problem::TruncatedWire)?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// Skips what is left of a group (proto2), which only an unknown field can be.
+    fn skip_group(&mut self, number: u32) -> Result<(), Error> {
+        let mut open = vec![number];
+        while let Some(&innermost) = open.last() {
+            let (number, wire_type) = self.tag()?;
+            match wire_type {
+                0 => drop(self.varint()?),
+                1 => drop(self.array::<8>()?),
+                2 => {
+                    let length = self.varint()?;
+                    self.take(usize::try_from(length).map_err(|_| Problem::TruncatedWire)?)?;
+                }
+                3 if open.len() < super::MAX_DEPTH => open.push(number),
+                3 => return Err(Problem::TooDeep.into()),
+                4 if number == innermost => drop(open.pop()),
+                5 => drop(self.array::<4>()?),
+                _ => return Err(Problem::InvalidTag.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The wire types that are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WireType {
+    Varint = 0,
+    Fixed64 = 1,
+    Len = 2,
+    Fixed32 = 5,
+}
+
+pub(super) fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
+    put_varint(out, u64::from(number << 3) | wire_type as u64);
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// How many bytes a varint takes: 1 to 10.
+pub(super) fn varint_len(value: u64) -> usize {
+    // 9/64 is a hair under 1/7, and exact for every bit length from 1 to 64.
+    ((64 - (value | 1).leading_zeros() as usize) * 9 + 64) / 64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_varint_is_the_bytes_it_takes() {
+        for bits in 0..64 {
+            for value in [1u64 << bits, (1u64 << bits) - 1, u64::MAX >> bits] {
+                let mut out = Vec::new();
+                put_varint(&mut out, value);
+                assert_eq!(out.len(), varint_len(value), "{value}");
+                assert_eq!(Reader::new(&out).varint().unwrap(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_varint_of_eleven_bytes_or_65_bits_is_refused() {
+        assert_eq!(Reader::new(&[0xff; 11]).varint().unwrap_err().problem(), Problem::OverlongVarint);
+        let mut bits_65 = [0xff; 10];
+        bits_65[9] = 2;
+        assert_eq!(Reader::new(&bits_65).varint().unwrap_err().problem(), Problem::OverlongVarint);
+        assert_eq!(Reader::new(&[0xff; 3]).varint().unwrap_err().problem(), Problem::TruncatedWire);
+    }
+}
