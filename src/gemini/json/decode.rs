@@ -82,7 +82,8 @@ impl<'t, 'j> Decoder<'t, 'j> {
             match self.find(message, name)? {
                 Some(index) => {
                     let field = &message.fields[index];
-                    self.member(field, name, seen >> index & 1 == 1, &mut oneofs, message).map_err(|e| e.in_field(field.name))?;
+                    self.member(field, name, seen >> index & 1 == 1, &mut oneofs, message)
+                        .map_err(|e| e.in_field(field.name))?;
                     seen |= 1 << index;
                 }
                 None => {
@@ -107,7 +108,14 @@ impl<'t, 'j> Decoder<'t, 'j> {
         if name.escaped { Ok(message.member(name.text()?.as_bytes())) } else { Ok(message.member(name.raw)) }
     }
 
-    fn member(&mut self, field: &'t Field, name: Str<'j>, again: bool, oneofs: &mut u128, owner: &Message) -> Result<(), Error> {
+    fn member(
+        &mut self,
+        field: &'t Field,
+        name: Str<'j>,
+        again: bool,
+        oneofs: &mut u128,
+        owner: &Message,
+    ) -> Result<(), Error> {
         // Null means absent, but for a Value it is a value.
         if !self.is_value(field) && self.json.null()? {
             return Ok(());
@@ -270,7 +278,8 @@ impl<'t, 'j> Decoder<'t, 'j> {
             self.frames.out.truncate(start);
         }
         let standard = text.text()?.replace('-', "+").replace('_', "/");
-        let bytes = base64_simd::forgiving_decode_to_vec(standard.as_bytes()).map_err(|_| Problem::Expected("base64"))?;
+        let bytes =
+            base64_simd::forgiving_decode_to_vec(standard.as_bytes()).map_err(|_| Problem::Expected("base64"))?;
         self.frames.sized(number, bytes.len());
         self.frames.out.extend_from_slice(&bytes);
         Ok(())

@@ -42,7 +42,12 @@ impl<'t, 'w> Encoder<'t, 'w> {
     }
 
     /// Writes the message whose bytes are the `parts` in a row, without the field `except`.
-    pub(super) fn message(&mut self, message: &'t Message, parts: &[&'w [u8]], except: Option<usize>) -> Result<(), Error> {
+    pub(super) fn message(
+        &mut self,
+        message: &'t Message,
+        parts: &[&'w [u8]],
+        except: Option<usize>,
+    ) -> Result<(), Error> {
         let start = self.found.len();
         self.scan(message, parts, except)?;
         // A Value is not a level of JSON: its list or object is.
@@ -54,7 +59,7 @@ impl<'t, 'w> Encoder<'t, 'w> {
         match message.form {
             Form::Object => self.object(message, start)?,
             Form::Struct => self.map(&message.fields[0], start, self.found.len())?,
-            Form::List => self.list(&message.fields[0], start, self.found.len())?,
+            Form::List => drop(self.list(&message.fields[0], start, self.found.len())?),
             Form::Value => self.value(message, start)?,
             Form::Duration | Form::Timestamp => self.time(message.form, start)?,
         }
@@ -84,7 +89,8 @@ impl<'t, 'w> Encoder<'t, 'w> {
                 }
                 sorted &= field >= last;
                 last = field;
-                if let Some(winner) = message.fields[field].oneof.and_then(|oneof| winners.get_mut(usize::from(oneof))) {
+                if let Some(winner) = message.fields[field].oneof.and_then(|oneof| winners.get_mut(usize::from(oneof)))
+                {
                     if winner.0 != field {
                         replaced |= winner.0 != usize::MAX;
                         *winner = (field, self.found.len());
@@ -99,10 +105,11 @@ impl<'t, 'w> Encoder<'t, 'w> {
                 let here = at;
                 at += 1;
                 let oneof = message.fields.get(found.field).and_then(|f| f.oneof);
-                here < start || oneof.is_none_or(|oneof| {
-                    let (winner, since) = winners[usize::from(oneof)];
-                    found.field == winner && here >= since
-                })
+                here < start
+                    || oneof.is_none_or(|oneof| {
+                        let (winner, since) = winners[usize::from(oneof)];
+                        found.field == winner && here >= since
+                    })
             });
         }
         if !sorted {

@@ -112,11 +112,7 @@ impl From<Problem> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path();
-        if path.is_empty() {
-            write!(f, "{}", self.0.problem)
-        } else {
-            write!(f, "{path}: {}", self.0.problem)
-        }
+        if path.is_empty() { write!(f, "{}", self.0.problem) } else { write!(f, "{path}: {}", self.0.problem) }
     }
 }
 

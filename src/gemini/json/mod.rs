@@ -30,11 +30,15 @@ pub const MAX_DEPTH: usize = 100;
 /// The number of `GenerateContentRequest.model`.
 const MODEL: u32 = 1;
 
-#[expect(clippy::expect_used, reason = "the descriptors are part of the program; every test fails if they are not readable")]
+#[expect(
+    clippy::expect_used,
+    reason = "the descriptors are part of the program; every test fails if they are not readable"
+)]
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
 static REQUEST: LazyLock<Option<&Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
-static RESPONSE: LazyLock<Option<&Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
+static RESPONSE: LazyLock<Option<&Message>> =
+    LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
 
 /// A request as Gemini's REST API takes it.
 #[derive(Debug)]
@@ -77,3 +81,7 @@ pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
 fn known(message: Option<&Message>) -> Result<&Message, Error> {
     message.ok_or(Error::from(Problem::UnknownMessage))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -101,14 +101,17 @@ impl Table {
                 found.file(file);
             }
         }
-        let by_name: HashMap<String, usize> = (found.messages.iter().enumerate()).map(|(i, m)| (m.0.clone(), i)).collect();
-        let enums_by_name: HashMap<&str, usize> = (found.enums.iter().enumerate()).map(|(i, e)| (e.0.as_str(), i)).collect();
+        let by_name: HashMap<String, usize> =
+            (found.messages.iter().enumerate()).map(|(i, m)| (m.0.clone(), i)).collect();
+        let enums_by_name: HashMap<&str, usize> =
+            (found.enums.iter().enumerate()).map(|(i, e)| (e.0.as_str(), i)).collect();
         let entries: HashMap<&str, &DescriptorProto> = (found.messages.iter())
             .filter(|(_, m)| m.options.as_ref().is_some_and(|o| o.map_entry()))
             .map(|(name, m)| (name.as_str(), m))
             .collect();
         let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
-        let messages = (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<_, _>>()?;
+        let messages =
+            (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<_, _>>()?;
         let enums = found.enums.iter().map(|(_, e)| Enum::new(e)).collect();
         Ok(Self { messages, enums, by_name })
     }

@@ -1,0 +1,28 @@
+//! Compiles the contract: messages and client for Rust, and the descriptors that drive the
+//! translator and reflection. protox is a compiler in Rust, so no protoc is needed.
+
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+/// What this service implements; each file brings in those that it imports.
+const ROOTS: [&str; 4] = [
+    "mountsea/gemini/v1/generative_service.proto",
+    "google/ai/generativelanguage/v1/generative_service.proto",
+    "google/ai/generativelanguage/v1beta/generative_service.proto",
+    "grpc/health/v1/health.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let mut generated = protox::compile(ROOTS, ["proto"])?;
+    let mut embedded = generated.clone();
+    // Comments become the docs of the Rust types; at run time nobody reads them.
+    embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
+    // The doors are Google's names for our own service: they are described, not generated.
+    generated.file.retain(|file| !file.package().starts_with("google.ai."));
+    tonic_prost_build::configure().build_server(false).bytes(".mountsea.gemini.v1").compile_fds(generated)?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The quirks of Gemini's JSON, a sentence each.
+
+use super::*;
+
+const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
+const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
+
+/// Through wire bytes and back: how a request written with any of the accepted spellings is emitted.
+fn emitted(json: &str) -> String {
+    let wire = to_wire(REQUEST, json.as_bytes()).unwrap();
+    String::from_utf8(to_json(REQUEST, &wire).unwrap()).unwrap()
+}
+
+fn refused(json: &str) -> String {
+    to_wire(REQUEST, json.as_bytes()).unwrap_err().to_string()
+}
+
+#[test]
+fn either_spelling_of_a_name_is_read_and_camel_case_is_emitted() {
+    let json = r#"{"contents":[{"parts":[{"inline_data":{"mime_type":"image/png","data":"AQID"}}]}],"generation_config":{"topK":1}}"#;
+    assert_eq!(
+        emitted(json),
+        r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"AQID"}}]}],"generationConfig":{"topK":1}}"#
+    );
+}
+
+#[test]
+fn the_two_json_schemas_keep_their_names_apart() {
+    for (given, written) in [
+        ("_responseJsonSchema", "_responseJsonSchema"),
+        ("response_json_schema", "_responseJsonSchema"),
+        ("responseJsonSchema", "responseJsonSchema"),
+        ("response_json_schema_ordered", "responseJsonSchema"),
+    ] {
+        let json = format!(r#"{{"generationConfig":{{"{given}":{{"b":1,"a":2}}}}}}"#);
+        assert_eq!(emitted(&json), format!(r#"{{"generationConfig":{{"{written}":{{"b":1,"a":2}}}}}}"#));
+    }
+}
+
+#[test]
+fn numbers_are_read_in_every_form_and_written_shortest() {
+    let json = r#"{"generationConfig":{"topK":40.0,"maxOutputTokens":"7","temperature":0.95,"seed":0,"responseSchema":{"minLength":"3","maxLength":9007199254740993,"minimum":-0.0}}}"#;
+    assert_eq!(
+        emitted(json),
+        r#"{"generationConfig":{"maxOutputTokens":7,"temperature":0.95,"topK":40,"seed":0,"responseSchema":{"minimum":-0.0,"minLength":"3","maxLength":"9007199254740993"}}}"#
+    );
+    assert_eq!(
+        refused(r#"{"generationConfig":{"topK":40.5}}"#),
+        "generation_config.top_k: a whole number was expected"
+    );
+    assert_eq!(
+        refused(r#"{"generationConfig":{"topK":3000000000}}"#),
+        "generation_config.top_k: the number does not fit 32 bits"
+    );
+    assert_eq!(
+        refused(r#"{"generationConfig":{"temperature":1e39}}"#),
+        "generation_config.temperature: the number does not fit a 32-bit float"
+    );
+    assert_eq!(
+        refused(r#"{"generationConfig":{"temperature":"inf"}}"#),
+        "generation_config.temperature: a number was expected"
+    );
+}
+
+#[test]
+fn an_enum_is_read_in_any_case_or_as_a_number() {
+    let json = r#"{"generationConfig":{"responseModalities":["image",1,"Audio",77]},"serviceTier":"FLEX"}"#;
+    assert_eq!(
+        emitted(json),
+        r#"{"generationConfig":{"responseModalities":["IMAGE","TEXT","AUDIO",77]},"serviceTier":"flex"}"#
+    );
+}
+
+#[test]
+fn an_enum_name_that_is_not_known_is_kept_under_its_member() {
+    let json = r#"{"candidates":[{"index":0,"finishReason":"TIRED"}],"usageMetadata":{"promptTokenCount":1}}"#;
+    let wire = to_wire(RESPONSE, json.as_bytes()).unwrap();
+    assert_eq!(to_json(RESPONSE, &wire).unwrap(), json.as_bytes());
+    let json = r#"{"generationConfig":{"responseModalities":["TEXT","HOLOGRAM"]}}"#;
+    assert_eq!(emitted(json), json);
+}
+
+#[test]
+fn unknown_members_go_to_additional_fields_and_back_in_their_order() {
+    let json = r#"{"contents":[{"parts":[{"text":"a","zeta":[1,{"y":null,"x":"\u00e9"}],"alpha":2.5}]}],"newThing":{"b":1,"a":true}}"#;
+    assert_eq!(emitted(json), json.replace("\\u00e9", "é"));
+}
+
+#[test]
+fn an_additional_field_may_not_hide_a_known_member() {
+    let given = r#"{"contents":[]}"#;
+    let mut wire = to_wire(REQUEST, given.as_bytes()).unwrap();
+    let extra = to_wire("google.protobuf.Struct", br#"{"contents":1}"#).unwrap();
+    wire.extend_from_slice(&[0xba, 0xa3, 0x09, extra.len() as u8]);
+    wire.extend_from_slice(&extra);
+    let error = to_json(REQUEST, &wire).unwrap_err();
+    assert_eq!(error.path(), "additional_fields");
+    assert_eq!(error.problem(), Problem::Collision("contents"));
+}
+
+#[test]
+fn base64_is_read_in_both_alphabets_with_and_without_padding() {
+    for data in ["+/8=", "-_8=", "-_8", "+/8", "\\u002b\\/8="] {
+        let json = format!(r#"{{"contents":[{{"parts":[{{"thoughtSignature":"{data}"}}]}}]}}"#);
+        assert_eq!(emitted(&json), r#"{"contents":[{"parts":[{"thoughtSignature":"+/8="}]}]}"#, "{data}");
+    }
+    assert_eq!(
+        refused(r#"{"contents":[{"parts":[{"text":""},{"inlineData":{"data":"?"}}]}]}"#),
+        "contents[0].parts[1].inline_data.data: base64 was expected"
+    );
+}
+
+#[test]
+fn null_is_absent_but_for_a_value() {
+    let json = r#"{"contents":null,"generationConfig":{"temperature":null,"stopSequences":null,"responseSchema":{"type":null,"default":null,"properties":{"a":{"example":null}}}}}"#;
+    assert_eq!(
+        emitted(json),
+        r#"{"generationConfig":{"responseSchema":{"properties":{"a":{"example":null}},"default":null}}}"#
+    );
+}
+
+#[test]
+fn explicit_zeros_empty_messages_and_empty_texts_stay() {
+    let json = r#"{"contents":[{"parts":[{"text":""}]}],"generationConfig":{"temperature":0,"thinkingConfig":{"includeThoughts":false,"thinkingBudget":0}},"tools":[{"codeExecution":{}},{"googleSearch":{}}],"store":false}"#;
+    assert_eq!(emitted(json), json);
+}
+
+#[test]
+fn durations_and_times_are_texts() {
+    let json = r#"{"contents":[{"parts":[{"text":"","videoMetadata":{"startOffset":"0s","endOffset":"1.5s"}}]}],"tools":[{"googleSearch":{"timeRangeFilter":{"startTime":"2025-01-02T03:04:05.678900+00:00"}}}]}"#;
+    let written = emitted(json);
+    assert!(written.contains(r#""startOffset":"0s","endOffset":"1.500s""#), "{written}");
+    assert!(written.contains(r#""startTime":"2025-01-02T03:04:05.678900Z""#), "{written}");
+}
+
+#[test]
+fn a_fault_is_named_with_its_path() {
+    for (json, error) in [
+        ("", "the JSON ends too early"),
+        ("[]", "an object was expected"),
+        ("{} x", "something follows the JSON value"),
+        (r#"{"contents":{}}"#, "contents: a list was expected"),
+        (r#"{"contents":[{"parts":[{"text":1}]}]}"#, "contents[0].parts[0].text: a string was expected"),
+        (
+            r#"{"contents":[{"parts":[{"text":"a","inlineData":{}}]}]}"#,
+            r#"contents[0].parts[0].inline_data: another member of the oneof "data" is given too; only one may be"#,
+        ),
+        (r#"{"model":"a","model":"b"}"#, "model: the member is given twice"),
+        ("{\"model\":\"a\nb\"}", "model: the JSON is not well formed"),
+        (r#"{"model":"\ud800x"}"#, "model: the JSON is not well formed"),
+        (r#"{"new":01}"#, "the JSON is not well formed"),
+    ] {
+        assert_eq!(refused(json), error, "{json}");
+    }
+}
+
+#[test]
+fn nesting_stops_at_the_same_depth_in_both_directions() {
+    let nested = |n: usize| format!(r#"{{"toolConfig":{{"x":{}1{}}}}}"#, "[".repeat(n), "]".repeat(n));
+    let fits = nested(MAX_DEPTH - 2);
+    assert_eq!(emitted(&fits), fits);
+    assert!(refused(&nested(MAX_DEPTH - 1)).ends_with("nests deeper than 100 levels"));
+    let mut wire = Vec::new();
+    for _ in 0..MAX_DEPTH {
+        let mut outer = Vec::new();
+        wire::put_tag(&mut outer, 6, wire::WireType::Len);
+        wire::put_varint(&mut outer, wire.len() as u64);
+        outer.append(&mut wire);
+        wire = outer;
+    }
+    assert_eq!(to_json("mountsea.gemini.v1.Schema", &wire).unwrap_err().problem(), Problem::TooDeep);
+}
+
+#[test]
+fn what_protobuf_merges_is_merged() {
+    let one = to_wire(REQUEST, br#"{"generationConfig":{"topK":1,"stopSequences":["a"]},"model":"m"}"#).unwrap();
+    let two =
+        to_wire(REQUEST, br#"{"generationConfig":{"topK":2,"stopSequences":["b"],"imageConfig":{"imageSize":"2K"}}}"#)
+            .unwrap();
+    let json = request(&[&one, &two]).unwrap().json;
+    assert_eq!(
+        String::from_utf8(json).unwrap(),
+        r#"{"generationConfig":{"stopSequences":["a","b"],"topK":2,"imageConfig":{"imageSize":"2K"}}}"#
+    );
+    let part = |json: &str| to_wire("mountsea.gemini.v1.Part", json.as_bytes()).unwrap();
+    let last_wins =
+        [part(r#"{"text":"a"}"#), part(r#"{"fileData":{"fileUri":"u"}}"#), part(r#"{"text":"b"}"#)].concat();
+    assert_eq!(to_json("mountsea.gemini.v1.Part", &last_wins).unwrap(), br#"{"text":"b"}"#);
+}
