@@ -1,1 +1,104 @@
 //! The call: check, forward, watch; whoever asks.
+//!
+//! A call is the wire bytes of a `GenerateContentRequest`. It is checked through a view that reads
+//! only what the rules need, becomes JSON, goes upstream, and comes back as wire bytes.
+
+mod error;
+mod key;
+mod stream;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tokio_stream::StreamExt as _;
+
+pub use self::error::{Error, Source};
+pub use self::key::{ApiKey, InvalidKey, KeyOwner};
+pub use self::stream::Answers;
+use crate::gemini::catalog::Catalog;
+use crate::gemini::validate::{Options, validate};
+use crate::gemini::view::RequestView;
+use crate::gemini::json;
+use crate::upstream::{Answer, Method, Outgoing, Upstream};
+
+/// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
+/// request: a message field that comes twice is merged.
+const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
+
+/// The settings of this room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The key for callers that bring none.
+    pub key: Option<ApiKey>,
+    pub catalog: Catalog,
+    /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
+    pub image_default_modalities: bool,
+}
+
+/// One call as a face hands it over.
+#[derive(Debug)]
+pub struct Call {
+    /// The wire bytes of a `GenerateContentRequest`.
+    pub request: Bytes,
+    /// The caller's own key.
+    pub key: Option<ApiKey>,
+    /// Goes upstream and into every error.
+    pub request_id: Arc<str>,
+}
+
+/// The service, without its faces. One per worker, since its connections belong to one runtime.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    config: Arc<Config>,
+    upstream: Upstream,
+}
+
+impl Gateway {
+    pub fn new(config: Arc<Config>, upstream: Upstream) -> Self {
+        Self { config, upstream }
+    }
+
+    /// Answers a call with one message, the wire bytes of a `GenerateContentResponse`.
+    pub async fn generate(&self, call: Call) -> Result<Vec<u8>, Error> {
+        let (answer, owner) = self.forward(&call, Method::GenerateContent).await?;
+        let json = answer.json().await.map_err(|error| Error::upstream(error, owner))?;
+        stream::translate(&json).map(|answer| answer.message).map_err(|error| Error::upstream(error, owner))
+    }
+
+    /// Answers a call with a stream of such messages. The first is awaited here, so that a call
+    /// that fails early fails as a whole.
+    pub async fn stream(&self, call: Call) -> Result<Answers, Error> {
+        let (answer, owner) = self.forward(&call, Method::StreamGenerateContent).await?;
+        let mut answers = Answers::new(answer.events(), owner);
+        match answers.next().await {
+            Some(first) => Ok(answers.starting_with(first?)),
+            None => Ok(answers),
+        }
+    }
+
+    /// Checks the call and sends it.
+    async fn forward(&self, call: &Call, method: Method) -> Result<(Answer, KeyOwner), Error> {
+        let (key, owner) = match (&call.key, &self.config.key) {
+            (Some(key), _) => (key, KeyOwner::Caller),
+            (None, Some(key)) => (key, KeyOwner::Gateway),
+            (None, None) => return Err(Error::NoKey),
+        };
+        let view = RequestView::decode(call.request.clone()).map_err(|_| self.malformed(call))?;
+        let options = Options { image_default_modalities: self.config.image_default_modalities };
+        let valid = validate(&view, &self.config.catalog, &options)?;
+        let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
+        let json = json::request(&[&call.request, extra]).map_err(Error::Malformed)?.json;
+        let outgoing = Outgoing { model: &valid.name, method, key: key.expose(), request_id: &call.request_id, json };
+        let answer = self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))?;
+        Ok((answer, owner))
+    }
+
+    /// What is wrong with bytes that are not a request: the translator says where.
+    fn malformed(&self, call: &Call) -> Error {
+        match json::request(&[&call.request]) {
+            Err(error) => Error::Malformed(error),
+            Ok(_) => Error::NotARequest,
+        }
+    }
+}

@@ -1,1 +1,179 @@
-//! The gRPC face.
+//! The gRPC face: requests in, answers out, under our own name and under Google's two.
+
+mod body;
+mod health;
+mod metadata;
+mod request;
+mod status;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use tonic::Status;
+use tonic::body::Body;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+pub use self::health::Health;
+use self::body::Reply;
+use self::metadata::X_REQUEST_ID;
+use crate::gateway::{self, Gateway};
+use crate::pb;
+
+/// The names under which the same methods are served. The first is the one to generate clients for.
+pub const SERVICES: [&str; 3] = [
+    "mountsea.gemini.v1.GenerativeService",
+    "google.ai.generativelanguage.v1beta.GenerativeService",
+    "google.ai.generativelanguage.v1.GenerativeService",
+];
+
+const HEALTH: &str = "grpc.health.v1.Health";
+const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+
+/// The settings of this room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The largest request taken, in bytes, unpacked.
+    pub max_request_bytes: usize,
+    /// Whether reflection is answered.
+    pub reflection: bool,
+}
+
+type Side = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// Everything that is served on the gRPC port.
+#[derive(Clone)]
+pub struct Grpc {
+    gateway: Gateway,
+    max_request_bytes: usize,
+    health: Side,
+    /// v1 and v1alpha.
+    reflection: Option<(Side, Side)>,
+}
+
+impl std::fmt::Debug for Grpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grpc").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+/// The descriptors do not fit together, which no test would let pass.
+pub type ReflectionError = tonic_reflection::server::Error;
+
+impl Grpc {
+    pub fn new(config: &Config, gateway: Gateway, health: &Health) -> Result<Self, ReflectionError> {
+        let builder = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(pb::RPC_DESCRIPTOR_SET)
+        };
+        let reflection = match config.reflection {
+            true => Some((side(builder().build_v1()?), side(builder().build_v1alpha()?))),
+            false => None,
+        };
+        Ok(Self { gateway, max_request_bytes: config.max_request_bytes, health: side(health.service()), reflection })
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let (service, method) = path.strip_prefix('/').and_then(|p| p.split_once('/')).unwrap_or_default();
+        if SERVICES.contains(&service) {
+            return match method {
+                "GenerateContent" => self.call(request, Self::generate).await,
+                "StreamGenerateContent" => self.call(request, Self::stream).await,
+                _ => Status::unimplemented(format!(
+                    "{method} is not offered: the Gemini Compat API has GenerateContent and StreamGenerateContent only"
+                ))
+                .into_http(),
+            };
+        }
+        let side = match (service, self.reflection) {
+            (HEALTH, _) => self.health,
+            (REFLECTION, Some((v1, _))) => v1,
+            (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
+            _ => return Status::unimplemented("there is no service of that name here").into_http(),
+        };
+        match side.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// What both methods share: the caller's metadata, the message, and how failures go back.
+    async fn call<F, A>(self, request: Request<Incoming>, method: F) -> Response<Body>
+    where
+        F: FnOnce(Gateway, gateway::Call) -> A,
+        A: Future<Output = Result<Reply, gateway::Error>>,
+    {
+        let (head, body) = request.into_parts();
+        let request_id = metadata::request_id(&head.headers);
+        let key = match metadata::key(&head.headers) {
+            Ok(key) => key,
+            Err(error) => return refuse(&error, &request_id),
+        };
+        let message = match request::read(&head.headers, body, self.max_request_bytes).await {
+            Ok(message) => message,
+            Err(request::Error::Refused(error)) => return refuse(&error, &request_id),
+            Err(request::Error::Transport(status)) => return status.into_http(),
+        };
+        let call = gateway::Call { request: message, key, request_id: request_id.clone() };
+        match method(self.gateway, call).await {
+            Ok(reply) => {
+                let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
+                response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                put_request_id(response.headers_mut(), &request_id);
+                response
+            }
+            Err(error) => refuse(&error, &request_id),
+        }
+    }
+
+    async fn generate(gateway: Gateway, call: gateway::Call) -> Result<Reply, gateway::Error> {
+        gateway.generate(call).await.map(Reply::one)
+    }
+
+    async fn stream(gateway: Gateway, call: gateway::Call) -> Result<Reply, gateway::Error> {
+        gateway.stream(call).await.map(Reply::many)
+    }
+}
+
+impl Service<Request<Incoming>> for Grpc {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.answer(request).await) })
+    }
+}
+
+fn side<S>(service: S) -> Side
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service)
+}
+
+fn refuse(error: &gateway::Error, request_id: &Arc<str>) -> Response<Body> {
+    let mut response = status::status(error, request_id).into_http();
+    put_request_id(response.headers_mut(), request_id);
+    response
+}
+
+fn put_request_id(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+}

@@ -1,1 +1,132 @@
-//! The way out: the only room that makes HTTP requests.
+//! The way out: the only room that makes HTTP requests. It sends JSON and hands back JSON; it knows
+//! nothing of gRPC.
+
+mod answer;
+mod error;
+mod url;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+
+pub use self::answer::Answer;
+pub use self::error::Error;
+pub use self::url::BaseUrl;
+use crate::gemini::model::ModelName;
+
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
+
+/// The settings of this room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub base: BaseUrl,
+    pub key_header: KeyHeader,
+    /// HTTP/2 on one shared connection instead of HTTP/1.1 on many. With an http URL it is spoken
+    /// without negotiation (h2c).
+    pub http2: bool,
+    pub connect_timeout: Duration,
+    /// Whether HTTPS_PROXY and its kin count.
+    pub system_proxy: bool,
+    /// The largest body of a unary answer and the largest event of a stream, unpacked.
+    pub max_response_bytes: usize,
+}
+
+/// The header that carries the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHeader {
+    Bearer,
+    XGoogApiKey,
+}
+
+/// What is asked of upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    GenerateContent,
+    StreamGenerateContent,
+}
+
+/// One request to upstream.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    pub model: &'a ModelName,
+    pub method: Method,
+    pub key: &'a str,
+    pub request_id: &'a str,
+    pub json: Vec<u8>,
+}
+
+/// A client that cannot be built, because the TLS library found no usable roots for example.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct BuildError(reqwest::Error);
+
+/// A client with connections of its own. It belongs to the runtime that first uses it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    client: reqwest::Client,
+    base: BaseUrl,
+    key_header: KeyHeader,
+    max_response_bytes: usize,
+}
+
+impl Upstream {
+    pub fn new(config: &Config) -> Result<Self, BuildError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(config.connect_timeout)
+            .tcp_nodelay(true)
+            // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.
+            .retry(reqwest::retry::never())
+            // A redirect would carry the prompt, and maybe the key, somewhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false);
+        if !config.system_proxy {
+            builder = builder.no_proxy();
+        }
+        builder = match (config.http2, config.base.is_tls()) {
+            (false, _) => builder.http1_only(),
+            (true, false) => builder.http2_prior_knowledge(),
+            // TLS negotiates the version by ALPN.
+            (true, true) => builder,
+        };
+        builder = builder
+            .http2_initial_stream_window_size(4 << 20)
+            .http2_initial_connection_window_size(32 << 20)
+            .http2_max_frame_size(1 << 20);
+        Ok(Self {
+            client: builder.build().map_err(BuildError)?,
+            base: config.base.clone(),
+            key_header: config.key_header,
+            max_response_bytes: config.max_response_bytes,
+        })
+    }
+
+    /// Sends the request and awaits the head of the answer. Anything but 2xx is an error, with what
+    /// upstream said about it.
+    pub async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Error> {
+        let stream = outgoing.method == Method::StreamGenerateContent;
+        let accept = if stream { "text/event-stream" } else { "application/json" };
+        let (name, key) = match self.key_header {
+            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key)),
+            KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.to_owned()),
+        };
+        let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
+        key.set_sensitive(true);
+        let response = self
+            .client
+            .post(self.base.path(outgoing.model, outgoing.method))
+            .header(name, key)
+            .header(ACCEPT, HeaderValue::from_static(accept))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(X_REQUEST_ID, outgoing.request_id)
+            .body(Bytes::from(outgoing.json))
+            .send()
+            .await
+            .map_err(Error::from_send)?;
+        let answer = Answer::new(response.into(), self.max_response_bytes);
+        if answer.is_success() { Ok(answer) } else { Err(answer.refusal(outgoing.key).await) }
+    }
+}

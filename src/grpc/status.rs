@@ -1,0 +1,90 @@
+//! The one place that makes a `tonic::Status` of a failed call, with `google.rpc` details
+//! (google.aip.dev/193).
+
+use std::collections::HashMap;
+
+use prost::Message as _;
+use prost_types::Any;
+use tonic::{Code, Status};
+
+use crate::gateway::{Error, Source};
+use crate::pb::rpc;
+
+const DOMAIN: &str = "gemini-grpc";
+/// Many clients take at most 8 KiB of headers; base64 makes 4 bytes of 3, and the message stands beside.
+const MAX_DETAILS: usize = 4 << 10;
+
+/// The status of a failed call: `ErrorInfo` and `RequestInfo` always, upstream's details as they
+/// came, `BadRequest` and `RetryInfo` where they apply.
+pub(super) fn status(error: &Error, request_id: &str) -> Status {
+    let code = Code::from_i32(error.code() as i32);
+    let message = error.to_string();
+    let mut own = own_details(error, request_id);
+    let upstream = error.refusal().map(|body| body.details.as_slice()).unwrap_or_default();
+    let mut room = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
+    let mut details = Vec::with_capacity(own.len() + upstream.len());
+    for detail in upstream.iter().filter(|d| !is::<rpc::ErrorInfo>(d) && !is::<rpc::RequestInfo>(d)) {
+        match room.checked_sub(detail.encoded_len()) {
+            Some(left) => {
+                room = left;
+                details.push(detail.clone());
+            }
+            None => tracing::debug!(request_id, type_url = detail.type_url, "an upstream error detail is too large to pass on"),
+        }
+    }
+    details.append(&mut own);
+    let encoded = rpc::Status { code: code as i32, message: message.clone(), details }.encode_to_vec();
+    Status::with_details(code, message, encoded.into())
+}
+
+fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
+    let mut details = Vec::new();
+    if let Error::Invalid(violations) = error {
+        let field_violations = violations.iter().map(|violation| rpc::bad_request::FieldViolation {
+            field: violation.field.clone(),
+            description: violation.description.clone(),
+            reason: violation.reason.to_owned(),
+            ..Default::default()
+        });
+        details.push(any(&rpc::BadRequest { field_violations: field_violations.collect() }));
+    }
+    if let Error::Malformed(fault) = error {
+        let violation = rpc::bad_request::FieldViolation {
+            field: fault.path(),
+            description: fault.problem().to_string(),
+            reason: error.reason().to_owned(),
+            ..Default::default()
+        };
+        details.push(any(&rpc::BadRequest { field_violations: vec![violation] }));
+    }
+    let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(is::<rpc::RetryInfo>));
+    if let Some(delay) = error.retry_after().filter(|_| !upstream_retry) {
+        let retry_delay = prost_types::Duration::try_from(delay).ok();
+        details.push(any(&rpc::RetryInfo { retry_delay }));
+    }
+    details.push(any(&rpc::RequestInfo { request_id: request_id.to_owned(), serving_data: String::new() }));
+    // Last, because Google's Python client reports the last one as the reason.
+    details.push(any(&error_info(error)));
+    details
+}
+
+fn error_info(error: &Error) -> rpc::ErrorInfo {
+    let source = match error.source() {
+        Source::Caller => "caller",
+        Source::Upstream => "upstream",
+        Source::Gateway => "gateway",
+    };
+    let mut metadata = HashMap::from([("source".to_owned(), source.to_owned())]);
+    if let Some(body) = error.refusal() {
+        metadata.insert("upstreamStatus".to_owned(), body.status.to_string());
+    }
+    rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata }
+}
+
+fn any<M: prost::Name>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+fn is<M: prost::Name>(detail: &Any) -> bool {
+    detail.type_url.ends_with(&M::full_name())
+}
