@@ -23,6 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
     // The doors are Google's names for our own service: they are described, not generated.
     generated.file.retain(|file| !file.package().starts_with("google.ai."));
+    let mut health = generated.clone();
+    health.file.retain(|file| file.package() == "grpc.health.v1");
+    generated.file.retain(|file| file.package() != "grpc.health.v1");
+    // The server side of the service is ours: it moves wire bytes, not messages.
     tonic_prost_build::configure().build_server(false).bytes(".mountsea.gemini.v1").compile_fds(generated)?;
+    tonic_prost_build::configure().compile_fds(health)?;
     Ok(())
 }

@@ -24,7 +24,12 @@ pub struct Serve {
     pub workers: usize,
 
     /// The Gemini REST API to forward to; `/v1beta/models/…` is added.
-    #[arg(long, env = "GEMINI_GRPC_UPSTREAM_URL", default_value = "https://api.mountsea.ai/gemini", value_name = "URL")]
+    #[arg(
+        long,
+        env = "GEMINI_GRPC_UPSTREAM_URL",
+        default_value = "https://api.mountsea.ai/gemini",
+        value_name = "URL"
+    )]
     pub upstream_url: String,
 
     /// How the key is sent upstream.
@@ -128,7 +133,9 @@ pub enum Error {
     File { variable: &'static str, path: PathBuf, source: std::io::Error },
     #[error("MOUNTSEA_API_KEY_FILE: {path} holds no usable key; it should hold visible ASCII characters on one line")]
     Key { path: PathBuf },
-    #[error("GEMINI_GRPC_UPSTREAM_URL: {url:?} is not an http or https URL without a query, such as https://api.mountsea.ai/gemini")]
+    #[error(
+        "GEMINI_GRPC_UPSTREAM_URL: {url:?} is not an http or https URL without a query, such as https://api.mountsea.ai/gemini"
+    )]
     UpstreamUrl { url: String },
     #[error("GEMINI_GRPC_CATALOG: {path}: {source}")]
     Catalog { path: PathBuf, source: crate::gemini::catalog::CatalogError },
@@ -159,7 +166,6 @@ impl Serve {
                 key: self.key.resolve()?,
                 catalog: self.catalog()?,
                 image_default_modalities: self.image_default_modalities,
-                max_response_bytes: self.max_response_bytes,
             },
             upstream: upstream::Config {
                 base: upstream::BaseUrl::parse(&self.upstream_url)

@@ -1,3 +1,11 @@
 //! The binary: parse the command line, hand over to `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    gemini_grpc::cli::run()
+}

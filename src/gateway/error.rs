@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::gateway::KeyOwner;
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
 use crate::gemini::validate::Violations;
-use crate::gateway::KeyOwner;
 use crate::upstream;
 
 /// A failed call. The faces render it; they ask nothing else.
@@ -22,7 +22,9 @@ pub enum Error {
     NoMessage,
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
-    #[error("no API key: send it as x-goog-api-key or as authorization: Bearer, or give the gateway one of its own (MOUNTSEA_API_KEY)")]
+    #[error(
+        "no API key: send it as x-goog-api-key or as authorization: Bearer, or give the gateway one of its own (MOUNTSEA_API_KEY)"
+    )]
     NoKey,
     #[error("the API key in {header} is not one: 1 to 4096 visible ASCII characters are expected")]
     InvalidKey { header: &'static str },
@@ -44,7 +46,9 @@ impl Error {
     /// An error of upstream, in the light of whose key was sent.
     pub(super) fn upstream(error: upstream::Error, owner: KeyOwner) -> Self {
         match error {
-            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && refuses_key(&body) => Self::OwnKeyRefused(body),
+            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && refuses_key(&body) => {
+                Self::OwnKeyRefused(body)
+            }
             error => Self::Upstream(error),
         }
     }

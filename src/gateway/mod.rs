@@ -17,9 +17,9 @@ pub use self::error::{Error, Source};
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 pub use self::stream::Answers;
 use crate::gemini::catalog::Catalog;
+use crate::gemini::json;
 use crate::gemini::validate::{Options, validate};
 use crate::gemini::view::RequestView;
-use crate::gemini::json;
 use crate::upstream::{Answer, Method, Outgoing, Upstream};
 
 /// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the

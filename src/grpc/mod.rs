@@ -19,8 +19,8 @@ use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
-pub use self::health::Health;
 use self::body::Reply;
+pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
 use crate::gateway::{self, Gateway};
 use crate::pb;

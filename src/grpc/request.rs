@@ -48,7 +48,8 @@ fn encoding(headers: &HeaderMap) -> Result<Option<CompressionEncoding>, Status> 
         None | Some(b"identity") => Ok(None),
         Some(b"gzip") => Ok(Some(CompressionEncoding::Gzip)),
         Some(_) => {
-            let mut status = Status::unimplemented("the grpc-encoding of the request is not known; gzip and identity are");
+            let mut status =
+                Status::unimplemented("the grpc-encoding of the request is not known; gzip and identity are");
             status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity,gzip"));
             Err(status)
         }

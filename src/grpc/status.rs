@@ -11,6 +11,10 @@ use crate::gateway::{Error, Source};
 use crate::pb::rpc;
 
 const DOMAIN: &str = "gemini-grpc";
+const ERROR_INFO: &str = "google.rpc.ErrorInfo";
+const BAD_REQUEST: &str = "google.rpc.BadRequest";
+const RETRY_INFO: &str = "google.rpc.RetryInfo";
+const REQUEST_INFO: &str = "google.rpc.RequestInfo";
 /// Many clients take at most 8 KiB of headers; base64 makes 4 bytes of 3, and the message stands beside.
 const MAX_DETAILS: usize = 4 << 10;
 
@@ -23,13 +27,17 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     let upstream = error.refusal().map(|body| body.details.as_slice()).unwrap_or_default();
     let mut room = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
     let mut details = Vec::with_capacity(own.len() + upstream.len());
-    for detail in upstream.iter().filter(|d| !is::<rpc::ErrorInfo>(d) && !is::<rpc::RequestInfo>(d)) {
+    for detail in upstream.iter().filter(|d| !is(d, ERROR_INFO) && !is(d, REQUEST_INFO)) {
         match room.checked_sub(detail.encoded_len()) {
             Some(left) => {
                 room = left;
                 details.push(detail.clone());
             }
-            None => tracing::debug!(request_id, type_url = detail.type_url, "an upstream error detail is too large to pass on"),
+            None => tracing::debug!(
+                request_id,
+                type_url = detail.type_url,
+                "an upstream error detail is too large to pass on"
+            ),
         }
     }
     details.append(&mut own);
@@ -46,7 +54,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
             reason: violation.reason.to_owned(),
             ..Default::default()
         });
-        details.push(any(&rpc::BadRequest { field_violations: field_violations.collect() }));
+        details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: field_violations.collect() }));
     }
     if let Error::Malformed(fault) = error {
         let violation = rpc::bad_request::FieldViolation {
@@ -55,16 +63,17 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
             reason: error.reason().to_owned(),
             ..Default::default()
         };
-        details.push(any(&rpc::BadRequest { field_violations: vec![violation] }));
+        details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: vec![violation] }));
     }
-    let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(is::<rpc::RetryInfo>));
+    let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(|detail| is(detail, RETRY_INFO)));
     if let Some(delay) = error.retry_after().filter(|_| !upstream_retry) {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
-        details.push(any(&rpc::RetryInfo { retry_delay }));
+        details.push(any(RETRY_INFO, &rpc::RetryInfo { retry_delay }));
     }
-    details.push(any(&rpc::RequestInfo { request_id: request_id.to_owned(), serving_data: String::new() }));
+    details
+        .push(any(REQUEST_INFO, &rpc::RequestInfo { request_id: request_id.to_owned(), serving_data: String::new() }));
     // Last, because Google's Python client reports the last one as the reason.
-    details.push(any(&error_info(error)));
+    details.push(any(ERROR_INFO, &error_info(error)));
     details
 }
 
@@ -81,10 +90,10 @@ fn error_info(error: &Error) -> rpc::ErrorInfo {
     rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata }
 }
 
-fn any<M: prost::Name>(message: &M) -> Any {
-    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+fn any(name: &str, message: &impl prost::Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
 }
 
-fn is<M: prost::Name>(detail: &Any) -> bool {
-    detail.type_url.ends_with(&M::full_name())
+fn is(detail: &Any, name: &str) -> bool {
+    detail.type_url.rsplit('/').next() == Some(name)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
-pub use self::answer::Answer;
+pub use self::answer::{Answer, EventStream};
 pub use self::error::Error;
 pub use self::url::BaseUrl;
 use crate::gemini::model::ModelName;
