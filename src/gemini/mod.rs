@@ -1,3 +1,4 @@
 //! What Gemini is: its names, rules and JSON. Values in, values out; no I/O, no async, no clock.
 
+pub mod events;
 pub mod json;
