@@ -141,9 +141,8 @@ impl Stream for EventStream {
                 None => {
                     this.body = None;
                     return Poll::Ready(match this.events.finish() {
-                        Ok(Some(event)) => Some(Ok(event)),
-                        Ok(None) if !this.seen => Some(Err(Error::Empty { status: this.status })),
-                        Ok(None) => None,
+                        Ok(()) if !this.seen => Some(Err(Error::Empty { status: this.status })),
+                        Ok(()) => None,
                         Err(error) => Some(Err(error.into())),
                     });
                 }

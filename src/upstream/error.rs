@@ -69,6 +69,7 @@ impl From<events::Error> for Error {
         match error {
             events::Error::TooLarge { limit } => Self::TooLarge { limit },
             events::Error::Truncated => Self::Unfinished,
+            events::Error::Unreadable => Self::NotJson { content_type: "neither JSON nor an event stream" },
         }
     }
 }

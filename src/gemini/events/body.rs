@@ -1,0 +1,75 @@
+//! The bytes that are being read: the current chunk, and what earlier chunks held of the text in it.
+
+use bytes::{Buf, Bytes};
+
+/// A chunk and the beginning of the text that ends in it. Empty, it holds no memory.
+#[derive(Default)]
+pub(super) struct Body {
+    chunk: Bytes,
+    held: Vec<u8>,
+}
+
+impl Body {
+    /// Takes the next chunk. Bytes still unread are copied in front of it.
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.chunk = if self.chunk.is_empty() {
+            chunk
+        } else {
+            [&self.chunk[..], &chunk[..]].concat().into()
+        };
+    }
+
+    /// Nothing is unread. Something may still be held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunk.is_empty()
+    }
+
+    /// The bytes not yet read.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.chunk
+    }
+
+    /// What was kept of earlier chunks by [`Body::hold`].
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
+    pub(super) fn skip(&mut self, length: usize) {
+        self.chunk.advance(length);
+        if self.chunk.is_empty() {
+            self.chunk = Bytes::new();
+        }
+    }
+
+    pub(super) fn skip_white_space(&mut self) {
+        let blank = self
+            .chunk
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+        self.skip(blank);
+    }
+
+    /// What was held and the next `length` bytes, as one. A slice of the chunk if nothing was held.
+    pub(super) fn take(&mut self, length: usize) -> Bytes {
+        if self.held.is_empty() {
+            return self.chunk.split_to(length);
+        }
+        let mut text = std::mem::take(&mut self.held);
+        text.extend_from_slice(&self.chunk[..length]);
+        self.skip(length);
+        text.into()
+    }
+
+    /// Keeps the rest of the chunk until the text in it ends. Growing doubles, so that a picture in
+    /// thousands of chunks is copied about twice.
+    pub(super) fn hold(&mut self) {
+        self.held.extend_from_slice(&self.chunk);
+        self.chunk = Bytes::new();
+    }
+
+    /// Leaves the rest, a few bytes, unread until there is more, and lets go of the chunk it is in.
+    pub(super) fn wait(&mut self) {
+        self.chunk = Bytes::copy_from_slice(&self.chunk);
+    }
+}

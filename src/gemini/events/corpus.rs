@@ -1,0 +1,176 @@
+//! The corpus: bodies in tests/golden/streams, each with the events it holds and how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{Error, Events, Framing};
+
+const LIMIT: usize = 64 << 10;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    /// What the case is for; read by people.
+    #[serde(rename = "about")]
+    _about: String,
+    events: Vec<String>,
+    end: End,
+    /// The last event has the only finish reason, and the body ends with that event.
+    #[serde(default)]
+    nothing_after_finish: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    Whole,
+    Truncated,
+    Unreadable,
+}
+
+struct Case {
+    name: String,
+    framing: Framing,
+    body: Bytes,
+    expected: Expected,
+}
+
+fn corpus() -> Vec<Case> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/streams");
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".expected.json") {
+            continue;
+        }
+        let content_type = if name.ends_with(".sse") {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        let expected = fs::read(path.with_extension("expected.json")).expect(&name);
+        cases.push(Case {
+            framing: Framing::from_content_type(content_type),
+            body: fs::read(&path).unwrap().into(),
+            expected: serde_json::from_slice(&expected).expect(&name),
+            name,
+        });
+    }
+    assert!(cases.len() >= 60, "the corpus has been lost");
+    cases
+}
+
+/// Reads `body` in pieces that end at `cuts`.
+fn read(framing: Framing, body: &Bytes, cuts: &[usize]) -> (Vec<Bytes>, End) {
+    let mut events = Events::new(framing, LIMIT);
+    let mut seen = Vec::new();
+    let mut start = 0;
+    for &cut in cuts.iter().chain([&body.len()]) {
+        events.push(body.slice(start..cut));
+        start = cut;
+        for event in events.by_ref() {
+            match event {
+                Ok(event) => seen.push(event),
+                Err(Error::Unreadable) => return (seen, End::Unreadable),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let end = match events.finish() {
+        Ok(()) => End::Whole,
+        Err(Error::Truncated) => End::Truncated,
+        Err(error) => panic!("{error}"),
+    };
+    (seen, end)
+}
+
+#[track_caller]
+fn agrees(case: &Case, cuts: &[usize]) {
+    let (events, end) = read(case.framing, &case.body, cuts);
+    assert_eq!(
+        events, case.expected.events,
+        "{} cut at {cuts:?}",
+        case.name
+    );
+    assert_eq!(end, case.expected.end, "{} cut at {cuts:?}", case.name);
+}
+
+#[test]
+fn every_body_holds_its_events() {
+    for case in corpus() {
+        agrees(&case, &[]);
+    }
+}
+
+#[test]
+fn every_body_reads_the_same_cut_at_any_byte() {
+    for case in corpus() {
+        for cut in 0..=case.body.len() {
+            agrees(&case, &[cut]);
+        }
+    }
+}
+
+#[test]
+fn every_short_body_reads_the_same_cut_at_any_two_bytes() {
+    for case in corpus().iter().filter(|case| case.body.len() < 700) {
+        for first in 0..=case.body.len() {
+            for second in first..=case.body.len() {
+                agrees(case, &[first, second]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_body_reads_the_same_byte_by_byte() {
+    for case in corpus() {
+        agrees(&case, &(0..case.body.len()).collect::<Vec<_>>());
+    }
+}
+
+fn finishes(event: &Bytes) -> bool {
+    event.windows(14).any(|name| name == b"\"finishReason\"")
+}
+
+#[test]
+fn a_body_cut_short_never_ends_well_with_its_finish_reason() {
+    let mut cases = 0;
+    for case in corpus()
+        .iter()
+        .filter(|case| case.expected.nothing_after_finish)
+    {
+        cases += 1;
+        assert!(
+            finishes(read(case.framing, &case.body, &[]).0.last().unwrap()),
+            "{}",
+            case.name
+        );
+        for length in 0..case.body.len() {
+            let (events, end) = read(case.framing, &case.body.slice(..length), &[]);
+            let lies = end == End::Whole && events.iter().any(finishes);
+            assert!(
+                !lies,
+                "{} cut to {length} bytes passes for whole",
+                case.name
+            );
+        }
+    }
+    assert!(cases >= 25, "{cases} bodies end with their finish reason");
+}
+
+#[test]
+fn a_body_cut_short_gives_the_first_of_its_events_and_no_other() {
+    for case in corpus() {
+        for length in 0..case.body.len() {
+            let (events, _) = read(case.framing, &case.body.slice(..length), &[]);
+            let (expected, _) = case.expected.events.split_at(events.len());
+            assert_eq!(events, expected, "{} cut to {length} bytes", case.name);
+        }
+    }
+}
