@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::HeaderMap;
@@ -20,10 +20,18 @@ use crate::gateway::{Answers, Error};
 const LARGE: usize = 64 << 10;
 /// So much is gathered before it is sent.
 const BATCH: usize = 32 << 10;
+/// After a turn that brought nothing, so many batches are sent at once.
+const AT_ONCE: u8 = 15;
 
 #[derive(Debug)]
 pub(super) struct Reply {
     source: Source,
+    /// Messages that are ready to be sent.
+    batch: BytesMut,
+    /// How much there was in the batch when it was held back for a turn.
+    held: usize,
+    /// How many batches to send before one is held back again.
+    at_once: u8,
     /// A large message whose prefix has been sent.
     large: Option<Bytes>,
     trailers: Option<HeaderMap>,
@@ -39,11 +47,15 @@ enum Source {
 
 impl Reply {
     pub(super) fn one(message: Vec<u8>) -> Self {
-        Self { source: Source::One(message), large: None, trailers: None, request_id: None }
+        Self::new(Source::One(message))
     }
 
     pub(super) fn many(answers: Answers) -> Self {
-        Self { source: Source::Many(answers), large: None, trailers: None, request_id: None }
+        Self::new(Source::Many(answers))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, request_id: None }
     }
 
     /// The id that goes into an error at the end of a stream.
@@ -51,39 +63,57 @@ impl Reply {
         Self { request_id: Some(request_id), ..self }
     }
 
-    /// Gathers what is ready into `batch`; false if nothing is and more will come.
-    fn fill(&mut self, cx: &mut Context<'_>, batch: &mut BytesMut) -> bool {
-        while batch.len() < BATCH && self.large.is_none() {
+    /// Gathers what is ready; pending if there is nothing to send yet.
+    ///
+    /// hyper hands over the chunks of an HTTP/1.1 body one per turn of the scheduler, however many
+    /// came in one read. So a batch is held back for a turn as long as each turn adds to it, and a
+    /// burst of events leaves in few writes. Where a turn brings nothing, as in a slow stream, the
+    /// next batches go at once.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.batch.len() < BATCH && self.large.is_none() {
             let answers = match &mut self.source {
-                Source::Done => return true,
+                Source::Done => break,
                 Source::One(message) => {
                     let message = std::mem::take(message);
-                    self.put(message, batch);
+                    self.put(message);
                     self.end(None);
-                    return true;
+                    break;
                 }
                 Source::Many(answers) => answers,
             };
             match Pin::new(answers).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => self.put(message, batch),
+                Poll::Ready(Some(Ok(message))) => self.put(message),
                 Poll::Ready(Some(Err(error))) => self.end(Some(error)),
                 Poll::Ready(None) => self.end(None),
-                Poll::Pending => return !batch.is_empty(),
+                Poll::Pending if self.batch.is_empty() => return Poll::Pending,
+                Poll::Pending if self.batch.len() == self.held => {
+                    self.at_once = AT_ONCE;
+                    break;
+                }
+                Poll::Pending if self.at_once > 0 => {
+                    self.at_once -= 1;
+                    break;
+                }
+                Poll::Pending => {
+                    self.held = self.batch.len();
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
         }
-        true
+        Poll::Ready(())
     }
 
-    fn put(&mut self, message: Vec<u8>, batch: &mut BytesMut) {
+    fn put(&mut self, message: Vec<u8>) {
         let large = message.len() >= LARGE;
-        batch.reserve(5 + if large { 0 } else { message.len() });
-        batch.put_u8(0);
+        self.batch.reserve(5 + if large { 0 } else { message.len() });
+        self.batch.put_u8(0);
         // Limits keep a message far below 4 GiB.
-        batch.put_u32(message.len() as u32);
+        self.batch.put_u32(message.len() as u32);
         if large {
             self.large = Some(message.into());
         } else {
-            batch.put_slice(&message);
+            self.batch.put_slice(&message);
         }
     }
 
@@ -106,20 +136,19 @@ impl http_body::Body for Reply {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if let Some(large) = this.large.take() {
+        if this.batch.is_empty() && let Some(large) = this.large.take() {
             return Poll::Ready(Some(Ok(Frame::data(large))));
         }
-        let mut batch = BytesMut::new();
-        if !this.fill(cx, &mut batch) {
-            return Poll::Pending;
-        }
-        if !batch.is_empty() {
+        ready!(this.fill(cx));
+        this.held = 0;
+        if !this.batch.is_empty() {
+            let batch = std::mem::take(&mut this.batch);
             return Poll::Ready(Some(Ok(Frame::data(batch.freeze()))));
         }
         Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Done) && self.large.is_none() && self.trailers.is_none()
+        matches!(self.source, Source::Done) && self.batch.is_empty() && self.large.is_none() && self.trailers.is_none()
     }
 }
