@@ -20,6 +20,14 @@ pub enum Error {
     NotARequest,
     #[error("the request holds no message")]
     NoMessage,
+    #[error("the request is not gRPC: {0}")]
+    Framing(String),
+    #[error("the grpc-encoding of the request is not known; gzip and identity are")]
+    Encoding,
+    #[error(
+        "{method} is not offered here; GenerateContent and StreamGenerateContent are all that the Gemini Compat API has"
+    )]
+    NotOffered { method: String },
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
     #[error(
@@ -60,7 +68,9 @@ impl Error {
             Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage => Code::InvalidArgument,
             Self::TooLarge { .. } => Code::ResourceExhausted,
             Self::NoKey | Self::InvalidKey { .. } => Code::Unauthenticated,
-            Self::OwnKeyRefused(_) => Code::Internal,
+            Self::Encoding | Self::NotOffered { .. } => Code::Unimplemented,
+            // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
+            Self::OwnKeyRefused(_) | Self::Framing(_) => Code::Internal,
             Self::Upstream(error) => match error {
                 Up::Refused(body) if refuses_key(body) => Code::Unauthenticated,
                 Up::Refused(body) => body.code,
@@ -78,6 +88,9 @@ impl Error {
             Self::Invalid(_) => "REQUEST_INVALID",
             Self::Malformed(_) | Self::NotARequest | Self::NoMessage => "REQUEST_MALFORMED",
             Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
+            Self::Framing(_) => "REQUEST_NOT_GRPC",
+            Self::Encoding => "ENCODING_UNKNOWN",
+            Self::NotOffered { .. } => "METHOD_NOT_OFFERED",
             Self::NoKey => "API_KEY_MISSING",
             Self::InvalidKey { .. } => "API_KEY_MALFORMED",
             Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
@@ -122,4 +135,49 @@ impl Error {
 /// Whether upstream refused the key, rather than the call.
 fn refuses_key(body: &ErrorBody) -> bool {
     body.status == 401 || body.reason.as_deref() == Some("API_KEY_INVALID")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemini::validate::Violations;
+    use upstream::Error as Up;
+
+    /// One of each kind that names its reason itself.
+    fn one_of_each() -> Vec<Error> {
+        let unreadable = || json::response(b"").expect_err("nothing is no answer");
+        let upstream = [
+            Up::Connect("refused"),
+            Up::NoAnswer,
+            Up::Cut,
+            Up::Unfinished,
+            Up::TooLarge { limit: 1 },
+            Up::Empty { status: 200 },
+            Up::NotJson { content_type: "HTML" },
+            Up::Unreadable(unreadable()),
+            Up::Header,
+        ];
+        let own = [
+            Error::Invalid(Violations::default()),
+            Error::Malformed(unreadable()),
+            Error::NotARequest,
+            Error::NoMessage,
+            Error::TooLarge { limit: 1 },
+            Error::Framing(String::new()),
+            Error::Encoding,
+            Error::NotOffered { method: String::new() },
+            Error::NoKey,
+            Error::InvalidKey { header: "x-goog-api-key" },
+        ];
+        own.into_iter().chain(upstream.map(Error::Upstream)).collect()
+    }
+
+    #[test]
+    fn every_reason_is_documented_with_its_code() {
+        let documented = include_str!("../../docs/errors.md");
+        for error in one_of_each() {
+            let row = format!("| `{}` | {} |", error.reason(), error.code().as_str());
+            assert!(documented.contains(&row), "docs/errors.md lacks {row}");
+        }
+    }
 }

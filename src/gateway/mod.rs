@@ -86,7 +86,7 @@ impl Gateway {
         };
         let view = RequestView::decode(call.request.clone()).map_err(|_| self.malformed(call))?;
         let options = Options { image_default_modalities: self.config.image_default_modalities };
-        let valid = validate(&view, &self.config.catalog, &options)?;
+        let valid = validate(&view, &self.config.catalog, options)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let json = json::request(&[&call.request, extra]).map_err(Error::Malformed)?.json;
         let outgoing = Outgoing { model: &valid.name, method, key: key.expose(), request_id: &call.request_id, json };

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod code;
 pub mod error_body;
 pub mod events;
+mod image;
 pub mod json;
 pub mod model;
 pub mod validate;

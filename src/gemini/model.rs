@@ -1,11 +1,111 @@
-//! stub
-#[derive(Clone, Debug)]
-pub struct ModelName(String);
+//! A model's name: parsed, and safe to put into a URL's path.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// No published name is near this long, in bytes.
+const MAX_LENGTH: usize = 256;
+
+/// The bare name of a model, such as `gemini-2.5-flash`.
+///
+/// It holds ASCII letters, digits, `.`, `_` and `-` and is not made of dots alone, so it can never change the path
+/// that it is put into.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ModelName(Arc<str>);
+
+/// Why a text is no model name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidModel {
+    #[error("a model is required, such as gemini-2.5-flash")]
+    Empty,
+    #[error("a model name has at most {MAX_LENGTH} bytes")]
+    TooLong,
+    #[error("tuned models are not offered by the Compat API; name a base model, such as gemini-2.5-flash")]
+    Tuned,
+    #[error("a model name has only letters, digits, '.', '_' and '-', after an optional models/")]
+    Character,
+}
+
 impl ModelName {
-    pub fn parse(raw: &str) -> Result<Self, ()> {
-        Ok(Self(raw.strip_prefix("models/").unwrap_or(raw).to_owned()))
+    /// Takes a name with or without `models/` before it, as Google's clients write it.
+    pub fn parse(raw: &str) -> Result<Self, InvalidModel> {
+        let name = raw.strip_prefix("models/").unwrap_or(raw);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        match name {
+            "" => Err(InvalidModel::Empty),
+            _ if name.len() > MAX_LENGTH => Err(InvalidModel::TooLong),
+            _ if name.starts_with("tunedModels/") => Err(InvalidModel::Tuned),
+            // A path of dots alone would climb.
+            _ if !name.bytes().all(plain) || name.contains("..") || name == "." => Err(InvalidModel::Character),
+            _ => Ok(Self(name.into())),
+        }
     }
+
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModelName({})", self.0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_may_come_with_or_without_its_collection() {
+        for raw in ["gemini-2.5-flash", "models/gemini-2.5-flash"] {
+            assert_eq!(ModelName::parse(raw).unwrap().as_str(), "gemini-2.5-flash");
+        }
+    }
+
+    #[test]
+    fn what_could_change_the_path_is_no_name() {
+        let long = "x".repeat(MAX_LENGTH + 1);
+        for (raw, reason) in [
+            ("", InvalidModel::Empty),
+            ("models/", InvalidModel::Empty),
+            (&long, InvalidModel::TooLong),
+            ("tunedModels/mine", InvalidModel::Tuned),
+            ("models/models/x", InvalidModel::Character),
+            ("../../admin", InvalidModel::Character),
+            ("..", InvalidModel::Character),
+            (".", InvalidModel::Character),
+            ("a..b", InvalidModel::Character),
+            ("a/b", InvalidModel::Character),
+            ("a\\b", InvalidModel::Character),
+            ("a%2fb", InvalidModel::Character),
+            ("a?x=1", InvalidModel::Character),
+            ("a#b", InvalidModel::Character),
+            ("a:generateContent", InvalidModel::Character),
+            ("a b", InvalidModel::Character),
+            ("a\n", InvalidModel::Character),
+            ("a\0", InvalidModel::Character),
+            ("gеmini", InvalidModel::Character), // a Cyrillic е
+        ] {
+            assert_eq!(ModelName::parse(raw), Err(reason), "{raw:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_parses_is_safe_in_a_path(raw in "\\PC{0,40}|[a-z./%?#:\\\\-]{0,20}") {
+            if let Ok(name) = ModelName::parse(&raw) {
+                prop_assert!(name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)));
+                prop_assert!(!name.as_str().contains("..") && name.as_str() != "." && !name.as_str().is_empty());
+            }
+        }
     }
 }

@@ -1,37 +1,148 @@
-//! stub
-use super::{
-    catalog::{Catalog, ModelRow},
-    model::ModelName,
-    view::RequestView,
-};
-#[derive(Debug, thiserror::Error)]
-#[error("invalid")]
-pub struct Violations(pub Vec<Violation>);
-#[derive(Debug)]
-pub struct Violation {
-    pub field: String,
-    pub description: String,
-    pub reason: &'static str,
-}
-impl Violations {
-    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
-        self.0.iter()
-    }
-}
-#[derive(Debug)]
+//! A request against the rules: every violation at once, each with its field and what is allowed.
+//!
+//! Only what is certain is checked. What upstream may come to allow is upstream's to judge.
+
+use std::fmt;
+
+use super::catalog::{Catalog, ImageModel};
+use super::image;
+use super::model::ModelName;
+use super::view::{ContentView, GenerationConfigView, RequestView};
+
+/// More violations than this help nobody, and an error has to fit into headers.
+const MAX_VIOLATIONS: usize = 16;
+
+/// The settings of the rules.
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
 }
+
+/// A request that breaks no rule.
 #[derive(Debug)]
 pub struct Valid<'c> {
     pub name: ModelName,
-    pub row: Option<&'c ModelRow>,
+    /// The model's row, if it makes pictures.
+    pub image_model: Option<&'c ImageModel>,
+    /// Whether TEXT and IMAGE have to be asked for in the caller's place.
     pub default_modalities: bool,
 }
-pub fn validate<'c>(r: &RequestView, _: &'c Catalog, _: &Options) -> Result<Valid<'c>, Violations> {
-    Ok(Valid {
-        name: ModelName::parse(&r.model).map_err(|_| Violations(vec![]))?,
-        row: None,
-        default_modalities: false,
-    })
+
+/// A rule that the request breaks. It quotes names and settings, never a prompt or a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// In proto names: `contents[0].parts[2].inline_data.data`.
+    pub field: String,
+    /// What is wrong and what is allowed, as a sentence.
+    pub description: String,
+    /// A name for programs, in SCREAMING_SNAKE.
+    pub reason: &'static str,
 }
+
+/// All the rules that a request breaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations {
+    list: Vec<Violation>,
+    /// How many more there were than are listed.
+    more: usize,
+}
+
+impl Violations {
+    pub(super) fn add(&mut self, field: impl Into<String>, reason: &'static str, description: impl Into<String>) {
+        if self.list.len() == MAX_VIOLATIONS {
+            self.more += 1;
+            return;
+        }
+        self.list.push(Violation { field: field.into(), description: description.into(), reason });
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
+        self.list.iter()
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.list.len() + self.more;
+        let plural = if count == 1 { "" } else { "s" };
+        write!(f, "the request breaks {count} rule{plural}")?;
+        for (i, violation) in self.list.iter().enumerate() {
+            write!(f, "{} {}: {}", if i == 0 { ":" } else { ";" }, violation.field, violation.description)?;
+        }
+        if self.more > 0 {
+            write!(f, "; and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violations {}
+
+/// Checks a request.
+pub fn validate<'c>(request: &RequestView, catalog: &'c Catalog, options: Options) -> Result<Valid<'c>, Violations> {
+    let mut violations = Violations::default();
+    let name = ModelName::parse(&request.model);
+    if let Err(error) = &name {
+        violations.add("model", "MODEL_INVALID", error.to_string());
+    }
+    contents(&request.contents, &mut violations);
+    let config = request.generation_config.as_ref();
+    if let Some(config) = config {
+        numbers(config, &mut violations);
+    }
+    let image_model = name.as_ref().ok().and_then(|name| catalog.find(name));
+    if let Some(model) = image_model {
+        image::check(model, config, options, &mut violations);
+    }
+    match name {
+        Ok(name) if violations.list.is_empty() => {
+            let asked = config.is_some_and(|config| !config.response_modalities.is_empty());
+            let default_modalities = image_model.is_some() && !asked && options.image_default_modalities;
+            Ok(Valid { name, image_model, default_modalities })
+        }
+        _ => Err(violations),
+    }
+}
+
+fn contents(contents: &[ContentView], violations: &mut Violations) {
+    if contents.is_empty() {
+        violations.add("contents", "CONTENTS_EMPTY", "at least one content is required: the prompt");
+    }
+    for (i, content) in contents.iter().enumerate() {
+        if content.parts.is_empty() {
+            violations.add(format!("contents[{i}].parts"), "PARTS_EMPTY", "a content has at least one part");
+        }
+        for (j, part) in content.parts.iter().enumerate() {
+            if let Some(blob) = &part.inline_data {
+                image::inline_data(blob, &format!("contents[{i}].parts[{j}].inline_data"), violations);
+            }
+        }
+    }
+}
+
+/// The ranges that Gemini documents and that hold for every model.
+fn numbers(config: &GenerationConfigView, violations: &mut Violations) {
+    let mut check = |field: &str, ok: bool, allowed: &str| {
+        if !ok {
+            violations.add(format!("generation_config.{field}"), "NUMBER_OUT_OF_RANGE", allowed);
+        }
+    };
+    // `contains` is false for NaN.
+    check("temperature", config.temperature.is_none_or(|t| (0.0..=2.0).contains(&t)), "a temperature is from 0 to 2");
+    check("top_p", config.top_p.is_none_or(|p| (0.0..=1.0).contains(&p)), "top_p is from 0 to 1");
+    check(
+        "candidate_count",
+        config.candidate_count.is_none_or(|n| n >= 1),
+        "at least 1 candidate is asked for; leave it out for 1",
+    );
+    check(
+        "max_output_tokens",
+        config.max_output_tokens.is_none_or(|n| n >= 1),
+        "at least 1 token is asked for; leave it out for the model's own limit",
+    );
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

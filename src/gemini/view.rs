@@ -1,26 +1,103 @@
-//! stub
+//! What rules and gateway read of a message. prost skips the rest, and bytes are not copied.
+//!
+//! The numbers are those of `proto/mountsea/gemini/v1`; a test holds them against the descriptors.
+
 use bytes::Bytes;
+
+/// A `GenerateContentRequest` as the rules see it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RequestView {
     #[prost(string, tag = "1")]
     pub model: String,
+    #[prost(message, repeated, tag = "2")]
+    pub contents: Vec<ContentView>,
+    #[prost(message, optional, tag = "4")]
+    pub generation_config: Option<GenerationConfigView>,
 }
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ContentView {
+    #[prost(message, repeated, tag = "1")]
+    pub parts: Vec<PartView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PartView {
+    #[prost(message, optional, tag = "3")]
+    pub inline_data: Option<BlobView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BlobView {
+    #[prost(string, tag = "1")]
+    pub mime_type: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct GenerationConfigView {
+    #[prost(int32, optional, tag = "1")]
+    pub candidate_count: Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    pub max_output_tokens: Option<i32>,
+    #[prost(float, optional, tag = "5")]
+    pub temperature: Option<f32>,
+    #[prost(float, optional, tag = "6")]
+    pub top_p: Option<f32>,
+    /// `GenerationConfig.Modality` by number: TEXT is 1, IMAGE 2.
+    #[prost(int32, repeated, tag = "20")]
+    pub response_modalities: Vec<i32>,
+    #[prost(message, optional, tag = "27")]
+    pub image_config: Option<ImageConfigView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ImageConfigView {
+    #[prost(string, optional, tag = "1")]
+    pub aspect_ratio: Option<String>,
+    #[prost(string, optional, tag = "10001")]
+    pub image_size: Option<String>,
+}
+
+/// A `GenerateContentResponse` as the gateway watches it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ResponseView {
     #[prost(message, repeated, tag = "1")]
     pub candidates: Vec<CandidateView>,
+    /// Present when the prompt was blocked.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub prompt_feedback: Option<Bytes>,
+    /// Members that the contract does not have, an error among them.
     #[prost(bytes = "bytes", optional, tag = "18999")]
     pub additional_fields: Option<Bytes>,
 }
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CandidateView {
     #[prost(int32, tag = "2")]
     pub finish_reason: i32,
+    /// Where a finish reason is kept whose name the contract does not have.
+    #[prost(bytes = "bytes", optional, tag = "18999")]
+    pub additional_fields: Option<Bytes>,
 }
+
 impl ResponseView {
+    /// Whether a candidate ended or the prompt was blocked: without either, an answer is not whole.
     pub fn is_finished(&self) -> bool {
-        self.prompt_feedback.is_some() || self.candidates.iter().any(|c| c.finish_reason != 0)
+        self.prompt_feedback.is_some() || self.candidates.iter().any(CandidateView::is_finished)
     }
+}
+
+impl CandidateView {
+    fn is_finished(&self) -> bool {
+        let unknown = || self.additional_fields.as_deref().is_some_and(names_finish_reason);
+        self.finish_reason != 0 || unknown()
+    }
+}
+
+/// Whether a Struct has an entry `finishReason`.
+fn names_finish_reason(additional: &[u8]) -> bool {
+    memchr::memmem::find(additional, b"\x0a\x0cfinishReason").is_some()
+        || memchr::memmem::find(additional, b"\x0a\x0dfinish_reason").is_some()
 }

@@ -136,7 +136,9 @@ impl http_body::Body for Reply {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if this.batch.is_empty() && let Some(large) = this.large.take() {
+        if this.batch.is_empty()
+            && let Some(large) = this.large.take()
+        {
             return Poll::Ready(Some(Ok(Frame::data(large))));
         }
         ready!(this.fill(cx));

@@ -87,10 +87,10 @@ impl Grpc {
             return match method {
                 "GenerateContent" => self.call(request, Self::generate).await,
                 "StreamGenerateContent" => self.call(request, Self::stream).await,
-                _ => Status::unimplemented(format!(
-                    "{method} is not offered: the Gemini Compat API has GenerateContent and StreamGenerateContent only"
-                ))
-                .into_http(),
+                _ => refuse(
+                    &gateway::Error::NotOffered { method: method.to_owned() },
+                    &metadata::request_id(request.headers()),
+                ),
             };
         }
         let side = match (service, self.reflection) {
@@ -119,8 +119,7 @@ impl Grpc {
         };
         let message = match request::read(&head.headers, body, self.max_request_bytes).await {
             Ok(message) => message,
-            Err(request::Error::Refused(error)) => return refuse(&error, &request_id),
-            Err(request::Error::Transport(status)) => return status.into_http(),
+            Err(error) => return refuse(&error, &request_id),
         };
         let call = gateway::Call { request: message, key, request_id: request_id.clone() };
         match method(self.gateway, call).await {
@@ -168,7 +167,11 @@ where
 
 fn refuse(error: &gateway::Error, request_id: &Arc<str>) -> Response<Body> {
     let mut response = status::status(error, request_id).into_http();
-    put_request_id(response.headers_mut(), request_id);
+    let headers = response.headers_mut();
+    put_request_id(headers, request_id);
+    if matches!(error, gateway::Error::Encoding) {
+        headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
+    }
     response
 }
 
