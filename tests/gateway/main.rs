@@ -1,0 +1,18 @@
+//! The gateway as callers see it: the real server on loopback, over an upstream that answers byte for byte what a
+//! test wants.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+/// A gateway, an upstream and a client, for the tests.
+mod support;
+
+/// What a call carries besides its message: keys, request ids.
+mod metadata;
+/// Health and reflection.
+mod services;
+/// Streams, and how they end.
+mod stream;
+/// Single answers, and what may stand in their place.
+mod unary;
+/// Requests that are refused before anything is sent.
+mod validation;

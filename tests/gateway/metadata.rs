@@ -1,0 +1,107 @@
+//! What a call carries besides its message: keys, request ids.
+
+use gemini_grpc::pb::rpc;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Request};
+
+use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+
+fn with(metadata: &[(&'static str, &str)]) -> Request<gemini_grpc::pb::gemini::GenerateContentRequest> {
+    let mut request = Request::new(prompt("hi"));
+    for (name, value) in metadata {
+        request.metadata_mut().insert(*name, MetadataValue::try_from(*value).unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn the_callers_key_goes_before_the_gateways_own() {
+    for (metadata, sent) in [
+        (vec![], "own-key"),
+        (vec![("x-goog-api-key", "caller")], "caller"),
+        (vec![("authorization", "Bearer caller")], "caller"),
+        (vec![("authorization", "bearer caller")], "caller"),
+        (vec![("authorization", "Bearer mesh"), ("x-goog-api-key", "caller")], "caller"),
+        (vec![("authorization", "Basic dTpw")], "own-key"),
+    ] {
+        let upstream = Upstream::answering(json("200 OK", STOP)).await;
+        let gateway = Gateway::over(&upstream).await;
+        gateway.client.clone().generate_content(with(&metadata)).await.unwrap();
+        assert!(upstream.requests()[0].contains(&format!("\r\nauthorization: Bearer {sent}\r\n")), "{metadata:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_can_be_sent_as_google_takes_it() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "k1", "--upstream-auth", "x-goog-api-key"]).await;
+    gateway.generate(prompt("hi")).await.unwrap();
+    let request = upstream.requests()[0].to_lowercase();
+    assert!(request.contains("\r\nx-goog-api-key: k1\r\n") && !request.contains("authorization"), "{request}");
+}
+
+#[tokio::test]
+async fn without_a_key_nothing_is_sent() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &[]).await;
+    for (metadata, reason) in [(vec![], "API_KEY_MISSING"), (vec![("x-goog-api-key", "a b")], "API_KEY_MALFORMED")] {
+        let status = gateway.client.clone().generate_content(with(&metadata)).await.unwrap_err();
+        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unauthenticated, reason));
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_key_is_the_fault_of_whoever_brought_it() {
+    let body = r#"{"error":{"code":400,"message":"API key not valid: own-key.","status":"INVALID_ARGUMENT","details":[
+        {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
+    for answer in [
+        json("400 Bad Request", body),
+        json("401 Unauthorized", r#"{"statusCode":401,"message":"Unauthorized own-key"}"#),
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let gateway = Gateway::over(&upstream).await;
+        let status = gateway.generate(prompt("hi")).await.unwrap_err();
+        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Internal, "UPSTREAM_KEY_REFUSED"));
+        assert!(!format!("{status:?}").contains("own-key"));
+
+        let status =
+            gateway.client.clone().generate_content(with(&[("x-goog-api-key", "caller-key")])).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_upstream_repeats_is_removed() {
+    let body = r#"{"error":{"code":403,"message":"key own-key may not","status":"PERMISSION_DENIED","details":[
+        {"@type":"type.googleapis.com/google.rpc.Help","links":[{"description":"for own-key","url":"https://x.test/?key=own-key"}]}]}}"#;
+    let upstream = Upstream::answering(json("403 Forbidden", body)).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "key *** may not"));
+    assert!(!String::from_utf8_lossy(status.details()).contains("own-key"));
+    assert!(Details::of(&status).find::<rpc::Help>("Help").is_some());
+}
+
+#[tokio::test]
+async fn the_request_id_is_taken_sent_and_returned() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let response = gateway.client.clone().generate_content(with(&[("x-request-id", "ticket-7")])).await.unwrap();
+    assert_eq!(response.metadata().get("x-request-id").unwrap(), "ticket-7");
+    assert!(upstream.requests()[0].contains("\r\nx-request-id: ticket-7\r\n"));
+}
+
+#[tokio::test]
+async fn a_missing_or_unfit_request_id_is_replaced_and_errors_name_it() {
+    let upstream = Upstream::answering(json("500 Internal Server Error", "")).await;
+    let gateway = Gateway::over(&upstream).await;
+    let long = "x".repeat(129);
+    for metadata in [vec![], vec![("x-request-id", "with space")], vec![("x-request-id", long.as_str())]] {
+        let status = gateway.client.clone().generate_content(with(&metadata)).await.unwrap_err();
+        let id = status.metadata().get("x-request-id").unwrap().to_str().unwrap();
+        assert_eq!(id.len(), 36);
+        let info: rpc::RequestInfo = Details::of(&status).find("RequestInfo").unwrap();
+        assert_eq!(info.request_id, id);
+        assert!(upstream.requests().last().unwrap().contains(id));
+    }
+}

@@ -1,0 +1,86 @@
+//! Health and reflection.
+
+use gemini_grpc::pb::health::health_check_response::ServingStatus;
+use gemini_grpc::pb::health::health_client::HealthClient;
+use gemini_grpc::pb::health::{HealthCheckRequest, HealthListRequest};
+use tokio_stream::StreamExt as _;
+use tonic::Code;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use crate::support::{Gateway, Upstream};
+
+const SERVICES: [&str; 3] = [
+    "google.ai.generativelanguage.v1.GenerativeService",
+    "google.ai.generativelanguage.v1beta.GenerativeService",
+    "mountsea.gemini.v1.GenerativeService",
+];
+
+#[tokio::test]
+async fn health_is_known_for_every_service_and_for_the_whole() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let mut health = HealthClient::new(gateway.channel.clone());
+    let list = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+    for service in SERVICES.into_iter().chain(["", "grpc.health.v1.Health"]) {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+        assert_eq!(list[service].status(), ServingStatus::Serving);
+    }
+    assert_eq!(list.len(), 5);
+}
+
+#[tokio::test]
+async fn an_unknown_service_is_not_found_when_checked_and_a_message_when_watched() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let mut health = HealthClient::new(gateway.channel.clone());
+    let unknown = HealthCheckRequest { service: "no.such.Service".into() };
+    assert_eq!(health.check(unknown.clone()).await.unwrap_err().code(), Code::NotFound);
+    let mut watch = health.watch(unknown).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+}
+
+#[tokio::test]
+async fn who_watches_hears_of_the_end() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let mut health = HealthClient::new(gateway.channel.clone());
+    let mut watch = health.watch(HealthCheckRequest { service: SERVICES[2].into() }).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    drop(gateway);
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+}
+
+async fn ask(gateway: &Gateway, request: MessageRequest) -> ServerReflectionResponse {
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let mut client = ServerReflectionClient::new(gateway.channel.clone());
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    answers.next().await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn reflection_lists_every_service_and_describes_the_messages() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let answer = ask(&gateway, MessageRequest::ListServices(String::new())).await;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("{answer:?}") };
+    let mut names: Vec<_> = list.service.iter().map(|s| s.name.as_str()).collect();
+    names.sort_unstable();
+    let mut expected: Vec<_> = SERVICES.to_vec();
+    expected.extend(["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]);
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+
+    for symbol in ["mountsea.gemini.v1.GenerateContentResponse", "google.rpc.ErrorInfo", SERVICES[0]] {
+        let answer = ask(&gateway, MessageRequest::FileContainingSymbol(symbol.into())).await;
+        assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}");
+    }
+}
+
+#[tokio::test]
+async fn reflection_can_be_closed() {
+    let gateway = Gateway::with(&Upstream::answering("").await, &["--reflection", "false"]).await;
+    let request = ServerReflectionRequest { host: String::new(), message_request: None };
+    let mut client = ServerReflectionClient::new(gateway.channel.clone());
+    let status = client.server_reflection_info(tokio_stream::once(request)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+}

@@ -1,0 +1,127 @@
+//! Streams, and how they end.
+
+use tonic::Code;
+
+use crate::support::{Details, Gateway, Upstream, event, http, json, prompt, sse};
+
+#[tokio::test]
+async fn each_event_is_a_message() {
+    let upstream = Upstream::answering(sse(event("Hel", false) + &event("lo", true))).await;
+    let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+    assert_eq!(texts, ["Hel", "lo"]);
+    end.unwrap();
+    assert!(
+        upstream.requests()[0]
+            .starts_with("POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1")
+    );
+}
+
+#[tokio::test]
+async fn an_array_or_an_object_is_read_as_a_stream_too() {
+    let one = r#"{"candidates":[{"content":{"parts":[{"text":"Hel"}]}}]}"#;
+    let two = r#"{"candidates":[{"content":{"parts":[{"text":"lo"}]},"finishReason":"STOP"}]}"#;
+    for (body, expected) in [(format!("[{one},\r\n{two}\n]"), vec!["Hel", "lo"]), (two.to_owned(), vec!["lo"])] {
+        let upstream = Upstream::answering(json("200 OK", &body)).await;
+        let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+        assert_eq!(texts, expected);
+        end.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_before_its_first_event_fails_as_a_whole() {
+    for (answer, code) in [
+        (
+            json("404 Not Found", r#"{"error":{"code":404,"message":"no such model","status":"NOT_FOUND"}}"#),
+            Code::NotFound,
+        ),
+        (
+            sse(r#"data: {"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}"#.to_owned() + "\n\n"),
+            Code::Unavailable,
+        ),
+        (sse(""), Code::Internal),
+        (http("200 OK", "text/html", "<html></html>"), Code::Internal),
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let status = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap_err();
+        assert_eq!(status.code(), code, "{}", status.message());
+        Details::of(&status).reason();
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_comes_after_what_came_before_it() {
+    let error = "{\n  \"error\": {\n    \"code\": 429,\n    \"message\": \"slow down\",\n    \"status\": \"RESOURCE_EXHAUSTED\"\n  }\n}\n";
+    for error in [format!("data: {}\r\n\r\n", error.replace('\n', "")), error.to_owned()] {
+        let upstream = Upstream::answering(sse(event("Hel", false) + &error)).await;
+        let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+        assert_eq!(texts, ["Hel"]);
+        let status = end.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "slow down"));
+        Details::of(&status).reason();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_cut_at_any_byte_never_ends_well() {
+    let whole = event("Hel", false) + &event("lo", true);
+    let upstream_is_done = Upstream::answering(sse(&whole)).await;
+    Gateway::over(&upstream_is_done).await.stream(prompt("hi")).await.unwrap().1.unwrap();
+    for cut in 0..whole.len() {
+        let upstream = Upstream::answering(sse(&whole[..cut])).await;
+        let ended_well = match Gateway::over(&upstream).await.stream(prompt("hi")).await {
+            Ok((texts, end)) => {
+                assert!(texts.concat().len() <= 5 && "Hello".starts_with(&texts.concat()), "cut at {cut}");
+                end.is_ok()
+            }
+            Err(_) => false,
+        };
+        assert!(!ended_well, "cut at {cut} of {}", whole.len());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_upstream_did_not_finish_is_no_success() {
+    let upstream = Upstream::answering(sse(event("Hel", false))).await;
+    let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+    assert_eq!(texts, ["Hel"]);
+    let status = end.unwrap_err();
+    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_UNFINISHED"));
+}
+
+#[tokio::test]
+async fn odd_but_whole_streams_pass() {
+    let blocked = "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}\n\n".to_owned();
+    let usage = "data: {\"usageMetadata\":{\"totalTokenCount\":3}}\n\n";
+    for (body, expected) in [
+        (blocked, vec![""]),
+        (event("Hel", true) + &event("lo", true), vec!["Hel", "lo"]),
+        (event("Hel", true) + &event("lo", false), vec!["Hel", "lo"]),
+        (event("Hi", true) + usage + "data: [DONE]\n\n", vec!["Hi", ""]),
+        (": ping\n\n".to_owned() + &event("Hi", true), vec!["Hi"]),
+    ] {
+        let upstream = Upstream::answering(sse(body)).await;
+        let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+        assert_eq!(texts, expected);
+        end.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_large_event_arrives_whole_among_small_ones() {
+    let large = "x".repeat(3 << 20);
+    let upstream = Upstream::answering(sse(event("a", false) + &event(&large, false) + &event("b", true))).await;
+    let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+    assert_eq!(texts, ["a", large.as_str(), "b"]);
+    end.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_takes_the_upstream_call_along() {
+    let mut upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    drop(stream);
+    upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
+}

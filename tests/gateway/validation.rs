@@ -1,0 +1,96 @@
+//! Requests that are refused before anything is sent.
+
+use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerationConfig, ImageConfig};
+use gemini_grpc::pb::rpc;
+use tonic::Code;
+
+use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+
+fn picture(ratio: &str, size: Option<&str>) -> GenerateContentRequest {
+    let image_config =
+        ImageConfig { aspect_ratio: Some(ratio.into()), image_size: size.map(Into::into), ..Default::default() };
+    GenerateContentRequest {
+        model: "gemini-2.5-flash-image".into(),
+        generation_config: Some(GenerationConfig { image_config: Some(image_config), ..Default::default() }),
+        ..prompt("a lighthouse")
+    }
+}
+
+#[tokio::test]
+async fn all_violations_come_at_once_and_nothing_is_sent() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let request = GenerateContentRequest { contents: Vec::new(), ..picture("7:3", Some("4K")) };
+    for status in [gateway.generate(request.clone()).await.unwrap_err(), gateway.stream(request).await.unwrap_err()] {
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = Details::of(&status);
+        assert_eq!(details.reason(), "REQUEST_INVALID");
+        let bad: rpc::BadRequest = details.find("BadRequest").unwrap();
+        let fields: Vec<_> = bad.field_violations.iter().map(|v| v.field.as_str()).collect();
+        let config = "generation_config.image_config";
+        assert_eq!(fields, ["contents", &format!("{config}.aspect_ratio"), &format!("{config}.image_size")]);
+        assert!(bad.field_violations[1].description.contains("16:9"));
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_never_changes_the_path() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    for model in ["../../admin", "a/b", "a%2fb", "a?x=1", "a#b", "a:countTokens", "a\nb", "a\0b", "", "tunedModels/x"] {
+        let status =
+            gateway.generate(GenerateContentRequest { model: model.into(), ..prompt("hi") }).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{model:?}");
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_model_is_asked_for_text_and_image_where_the_caller_does_not_say() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    Gateway::over(&upstream).await.generate(picture("16:9", None)).await.unwrap();
+    let expected = serde_json::json!({"responseModalities": ["TEXT", "IMAGE"], "imageConfig": {"aspectRatio": "16:9"}});
+    assert_eq!(upstream.body()["generationConfig"], expected);
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_with_the_limit() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "k", "--max-request-bytes", "2048"]).await;
+    let large = prompt(&"x".repeat(4096));
+    let plain = gateway.generate(large.clone()).await.unwrap_err();
+    let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    let packed = client.generate_content(large).await.unwrap_err();
+    for status in [plain, packed] {
+        assert_eq!(
+            (status.code(), Details::of(&status).reason().as_str()),
+            (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
+        );
+        assert!(status.message().contains("2048"));
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_packed_request_is_read() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    client.generate_content(prompt("hi")).await.unwrap();
+    assert_eq!(upstream.body()["contents"][0]["parts"][0]["text"], "hi");
+}
+
+#[tokio::test]
+async fn a_message_that_json_cannot_hold_is_refused_with_its_path() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let config = GenerationConfig { presence_penalty: Some(f32::NAN), ..Default::default() };
+    let request = GenerateContentRequest { generation_config: Some(config), ..prompt("hi") };
+    let status = gateway.generate(request).await.unwrap_err();
+    let details = Details::of(&status);
+    assert_eq!((status.code(), details.reason().as_str()), (Code::InvalidArgument, "REQUEST_MALFORMED"));
+    let bad: rpc::BadRequest = details.find("BadRequest").unwrap();
+    assert_eq!(bad.field_violations[0].field, "generation_config.presence_penalty");
+    assert!(upstream.requests().is_empty());
+}
