@@ -54,7 +54,7 @@ impl Error {
     /// An error of upstream, in the light of whose key was sent.
     pub(super) fn upstream(error: upstream::Error, owner: KeyOwner) -> Self {
         match error {
-            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && refuses_key(&body) => {
+            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && body.is_key_refused() => {
                 Self::OwnKeyRefused(body)
             }
             error => Self::Upstream(error),
@@ -72,7 +72,7 @@ impl Error {
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
             Self::OwnKeyRefused(_) | Self::Framing(_) => Code::Internal,
             Self::Upstream(error) => match error {
-                Up::Refused(body) if refuses_key(body) => Code::Unauthenticated,
+                Up::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
                 Up::Refused(body) => body.code,
                 Up::Connect(_) | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
                 Up::TooLarge { .. } => Code::ResourceExhausted,
@@ -130,11 +130,6 @@ impl Error {
             _ => None,
         }
     }
-}
-
-/// Whether upstream refused the key, rather than the call.
-fn refuses_key(body: &ErrorBody) -> bool {
-    body.status == 401 || body.reason.as_deref() == Some("API_KEY_INVALID")
 }
 
 #[cfg(test)]

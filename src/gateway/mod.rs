@@ -61,37 +61,42 @@ impl Gateway {
 
     /// Answers a call with one message, the wire bytes of a `GenerateContentResponse`.
     pub async fn generate(&self, call: Call) -> Result<Vec<u8>, Error> {
-        let (answer, owner) = self.forward(&call, Method::GenerateContent).await?;
-        let json = answer.json().await.map_err(|error| Error::upstream(error, owner))?;
-        stream::translate(&json).map(|answer| answer.message).map_err(|error| Error::upstream(error, owner))
+        let (key, owner) = self.key(&call)?;
+        let json = self.forward(&call, &key, owner, Method::GenerateContent).await?.json().await;
+        let answer = json.and_then(|json| stream::translate(&json, &key));
+        answer.map(|answer| answer.message).map_err(|error| Error::upstream(error, owner))
     }
 
     /// Answers a call with a stream of such messages. The first is awaited here, so that a call
     /// that fails early fails as a whole.
     pub async fn stream(&self, call: Call) -> Result<Answers, Error> {
-        let (answer, owner) = self.forward(&call, Method::StreamGenerateContent).await?;
-        let mut answers = Answers::new(answer.events(), owner);
+        let (key, owner) = self.key(&call)?;
+        let answer = self.forward(&call, &key, owner, Method::StreamGenerateContent).await?;
+        let mut answers = Answers::new(answer.events(), key, owner);
         match answers.next().await {
             Some(first) => Ok(answers.starting_with(first?)),
             None => Ok(answers),
         }
     }
 
+    /// The key that goes upstream: the caller's, else our own.
+    fn key(&self, call: &Call) -> Result<(ApiKey, KeyOwner), Error> {
+        match (&call.key, &self.config.key) {
+            (Some(key), _) => Ok((key.clone(), KeyOwner::Caller)),
+            (None, Some(key)) => Ok((key.clone(), KeyOwner::Gateway)),
+            (None, None) => Err(Error::NoKey),
+        }
+    }
+
     /// Checks the call and sends it.
-    async fn forward(&self, call: &Call, method: Method) -> Result<(Answer, KeyOwner), Error> {
-        let (key, owner) = match (&call.key, &self.config.key) {
-            (Some(key), _) => (key, KeyOwner::Caller),
-            (None, Some(key)) => (key, KeyOwner::Gateway),
-            (None, None) => return Err(Error::NoKey),
-        };
+    async fn forward(&self, call: &Call, key: &ApiKey, owner: KeyOwner, method: Method) -> Result<Answer, Error> {
         let view = RequestView::decode(call.request.clone()).map_err(|_| self.malformed(call))?;
         let options = Options { image_default_modalities: self.config.image_default_modalities };
         let valid = validate(&view, &self.config.catalog, options)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let json = json::request(&[&call.request, extra]).map_err(Error::Malformed)?.json;
         let outgoing = Outgoing { model: &valid.name, method, key: key.expose(), request_id: &call.request_id, json };
-        let answer = self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))?;
-        Ok((answer, owner))
+        self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))
     }
 
     /// What is wrong with bytes that are not a request: the translator says where.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio_stream::Stream;
 
-use super::{Error, KeyOwner};
-use crate::gemini::error_body::ErrorBody;
+use super::{ApiKey, Error, KeyOwner};
+use crate::gemini::error_body::{Reply, is_error};
 use crate::gemini::json;
 use crate::gemini::view::ResponseView;
 use crate::upstream::{self, EventStream};
@@ -24,18 +24,21 @@ pub(super) struct Translated {
 }
 
 /// Turns the JSON of an answer into a message, unless it is an error in disguise.
-pub(super) fn translate(text: &[u8]) -> Result<Translated, upstream::Error> {
-    let message = json::response(text).map_err(|error| match ErrorBody::from_event(text, SystemTime::now(), &[]) {
-        // Not an answer, but readable all the same.
-        Some(refusal) => upstream::Error::Refused(Box::new(refusal)),
-        None => upstream::Error::Unreadable(error),
-    })?;
+pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstream::Error> {
+    let refused = || {
+        is_error(text).then(|| {
+            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
+            upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
+        })
+    };
+    let message = json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
     let view = ResponseView::decode(&message[..]).unwrap_or_default();
-    // `error` is no member of an answer, so it is among the additional fields.
-    if view.candidates.is_empty() && view.additional_fields.is_some() {
-        if let Some(refusal) = ErrorBody::from_event(text, SystemTime::now(), &[]) {
-            return Err(upstream::Error::Refused(Box::new(refusal)));
-        }
+    // `error` is no member of an answer, so it would be among the additional fields.
+    if view.candidates.is_empty()
+        && view.additional_fields.is_some()
+        && let Some(error) = refused()
+    {
+        return Err(error);
     }
     Ok(Translated { finished: view.is_finished(), message })
 }
@@ -46,13 +49,14 @@ pub struct Answers {
     /// Gone after the end.
     events: Option<EventStream>,
     first: Option<Vec<u8>>,
+    key: ApiKey,
     owner: KeyOwner,
     finished: bool,
 }
 
 impl Answers {
-    pub(super) fn new(events: EventStream, owner: KeyOwner) -> Self {
-        Self { events: Some(events), first: None, owner, finished: false }
+    pub(super) fn new(events: EventStream, key: ApiKey, owner: KeyOwner) -> Self {
+        Self { events: Some(events), first: None, key, owner, finished: false }
     }
 
     /// Puts a message back that was taken from the front.
@@ -62,7 +66,7 @@ impl Answers {
 
     fn step(&mut self, event: Option<Result<Bytes, upstream::Error>>) -> Option<Result<Vec<u8>, upstream::Error>> {
         match event {
-            Some(event) => Some(event.and_then(|json| translate(&json)).map(|answer| {
+            Some(event) => Some(event.and_then(|json| translate(&json, &self.key)).map(|answer| {
                 self.finished |= answer.finished;
                 answer.message
             })),

@@ -11,11 +11,9 @@ use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
 
 use super::Error;
-use crate::gemini::error_body::ErrorBody;
+use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
 
-/// So much of an error's body is read; the rest cannot matter.
-const MAX_ERROR_BODY: usize = 64 << 10;
 /// A body of unknown length starts with so much room.
 const FIRST_ROOM: usize = 16 << 10;
 
@@ -37,8 +35,8 @@ impl Answer {
         self.head.status.is_success()
     }
 
-    fn header(&self, name: http::HeaderName) -> &str {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    fn header(&self, name: http::HeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Reads the body whole: the JSON of one answer.
@@ -54,21 +52,31 @@ impl Answer {
 
     /// The events of a stream.
     pub fn events(self) -> EventStream {
-        let events = Events::new(Framing::from_content_type(self.header(CONTENT_TYPE)), self.limit);
+        let events = Events::new(Framing::from_content_type(self.header(CONTENT_TYPE).unwrap_or_default()), self.limit);
         EventStream { status: self.head.status.as_u16(), body: Some(self.body), events, seen: false }
     }
 
     /// What upstream says when it refuses. Not being able to read it is no other error.
     pub(super) async fn refusal(mut self, key: &str) -> Error {
-        let body = self.read(MAX_ERROR_BODY).await.ok().flatten().unwrap_or_default();
-        Error::Refused(Box::new(ErrorBody::parse(
-            self.head.status.as_u16(),
-            self.header(CONTENT_TYPE),
-            self.header(RETRY_AFTER),
-            &body,
-            SystemTime::now(),
-            &[key],
-        )))
+        let body = self.beginning().await;
+        Error::refused(&Reply {
+            status: self.head.status.as_u16(),
+            content_type: self.header(CONTENT_TYPE),
+            retry_after: self.header(RETRY_AFTER),
+            body: &body,
+            now: SystemTime::now(),
+            keys: &[key],
+        })
+    }
+
+    /// The body as far as it is needed to understand an error.
+    async fn beginning(&mut self) -> Vec<u8> {
+        let mut beginning = Vec::new();
+        while beginning.len() < MAX_BODY {
+            let Ok(Some(piece)) = next(&mut self.body).await else { break };
+            beginning.extend_from_slice(&piece);
+        }
+        beginning
     }
 
     /// The body up to `limit` bytes; `None` if it is longer.

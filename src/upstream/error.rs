@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use crate::gemini::error_body::ErrorBody;
+use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
 
 /// Why upstream gave no answer, or not a whole one.
@@ -37,6 +37,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// A refusal, in whatever shape it came.
+    pub fn refused(reply: &Reply<'_>) -> Self {
+        let encode = |name: &str, value: &serde_json::Value| json::to_wire(name, value.to_string().as_bytes()).ok();
+        Self::Refused(Box::new(ErrorBody::read(reply, &encode)))
+    }
+
     /// A request that got no answer. reqwest's own text is left out: it names the URL.
     pub(super) fn from_send(error: reqwest::Error) -> Self {
         if !error.is_connect() {

@@ -55,7 +55,7 @@ impl Brackets {
         Ok(match end {
             Some(end) => Some(body.take(end)),
             None => {
-                body.hold();
+                body.hold(limit);
                 None
             }
         })

@@ -122,7 +122,7 @@ impl Sse {
             body.skip(rest.len());
             return Ok(());
         }
-        body.hold();
+        body.hold(DATA.len() + 1 + limit);
         let line = body.held();
         within(self.joined(line.len() - value_start(line).unwrap_or(0)), limit)
     }

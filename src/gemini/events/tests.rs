@@ -94,6 +94,15 @@ fn nothing_is_held_between_events() {
 }
 
 #[test]
+fn the_first_letters_of_a_line_do_not_keep_their_chunk() {
+    let mut events = Events::new(Framing::Sse, LIMIT);
+    let chunk = Bytes::copy_from_slice(b"data: {}\n\nda");
+    events.push(chunk.clone());
+    assert_eq!(events.by_ref().count(), 1);
+    assert!(chunk.is_unique(), "a chunk is kept alive");
+}
+
+#[test]
 fn an_event_is_given_out_at_once_not_with_the_next_byte() {
     let mut events = Events::new(Framing::Sse, LIMIT);
     events.push(Bytes::from_static(b"data: {}\r\n\r"));

@@ -1,0 +1,89 @@
+//! The JSON shapes of errors, brought to one.
+//!
+//! Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
+//! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may
+//! also be Google's whole object. OpenAI: `{"error": {"message", "type", "code": string}}`. Others:
+//! `{"error": string}`, `{"message"}`, `{"detail"}`, or a string alone.
+
+use serde_json::{Map, Value};
+
+use super::super::code::Code;
+
+/// What an error says of itself.
+#[derive(Default)]
+pub(super) struct Envelope<'a> {
+    /// The gRPC code that it names.
+    pub(super) code: Option<Code>,
+    /// The number that it gives, of HTTP or of gRPC.
+    pub(super) number: Option<u16>,
+    /// What it says in words, if it does.
+    pub(super) message: Option<String>,
+    /// A name that it has where words are missing, as `insufficient_quota`.
+    pub(super) label: Option<&'a str>,
+    pub(super) details: Vec<&'a Map<String, Value>>,
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn of(json: &'a Value) -> Self {
+        let Some(outer) = objects(json).and_then(|maps| maps.first().copied()) else {
+            return Self { message: words(json), ..Self::default() };
+        };
+        // What the inner object does not say, the one around it may.
+        let maps = [innermost(outer), outer];
+        let name = |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
+        let label = |value: &'a Value| value.as_str().filter(|label| !label.is_empty());
+        Self {
+            code: first(maps, &["status", "code"], name),
+            number: first(maps, &["code", "statusCode", "status"], number),
+            message: first(maps, &["message", "error", "detail", "title"], words),
+            label: first(maps, &["type", "code", "status"], label),
+            details: first(maps, &["details"], objects).unwrap_or_default(),
+        }
+    }
+}
+
+/// The first member of one of these names that `read` makes something of.
+fn first<'a, T>(maps: [&'a Map<String, Value>; 2], names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    let members = |map: &'a Map<String, Value>| names.iter().filter_map(|name| map.get(*name));
+    maps.into_iter().flat_map(members).find_map(read)
+}
+
+/// An object, or those in a list.
+fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
+    match json {
+        Value::Object(map) => Some(vec![map]),
+        Value::Array(list) => Some(list.iter().filter_map(Value::as_object).collect()),
+        _ => None,
+    }
+}
+
+/// The object that speaks: `error` or `message`, as long as that is an object itself.
+fn innermost(mut map: &Map<String, Value>) -> &Map<String, Value> {
+    while let Some(Value::Object(inner)) =
+        map.get("error").filter(|error| error.is_object()).or_else(|| map.get("message"))
+    {
+        map = inner;
+    }
+    map
+}
+
+/// A number, or a string that is one.
+fn number(value: &Value) -> Option<u16> {
+    match value {
+        Value::Number(number) => number.as_u64()?.try_into().ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A text with something to read in it, or several in a list.
+fn words(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains(char::is_alphanumeric).then(|| text.clone()),
+        Value::Array(list) => {
+            let texts: Vec<_> = list.iter().filter_map(words).collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        }
+        _ => None,
+    }
+}

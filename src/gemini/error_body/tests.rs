@@ -1,0 +1,235 @@
+//! What the table does not show: limits, keys, the wire form of details, the probe.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use prost::Message;
+use prost_types::Struct;
+use prost_types::value::Kind;
+
+use super::table::encode;
+use super::{ErrorBody, MAX_BODY, MAX_MESSAGE, Reply, is_error, redact};
+use crate::gemini::code::Code;
+
+const NOTHING: Reply<'_> =
+    Reply { status: 500, content_type: None, retry_after: None, body: b"", now: SystemTime::UNIX_EPOCH, keys: &[] };
+
+fn read(body: &[u8]) -> ErrorBody {
+    ErrorBody::read(&Reply { body, ..NOTHING }, &encode)
+}
+
+#[test]
+fn a_message_is_cut_at_a_kibibyte_between_letters() {
+    let exact = "x".repeat(MAX_MESSAGE);
+    assert_eq!(read(exact.as_bytes()).message, exact);
+    for letter in ["x", "é", "世", "𝒳"] {
+        for start in ["", "a", "ab", "abc"] {
+            let text = format!("{start}{}", letter.repeat(MAX_MESSAGE + 1));
+            for body in [text.clone(), format!("{{\"message\":\"{text}\"}}")] {
+                let message = read(body.as_bytes()).message;
+                assert!((MAX_MESSAGE - 4..=MAX_MESSAGE).contains(&message.len()), "{}", message.len());
+                assert!(text.starts_with(message.strip_suffix('…').unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_is_removed_before_the_message_is_cut() {
+    let key = "sk-0123456789abcdef";
+    let text = format!("{} {key}", "x".repeat(MAX_MESSAGE - 10));
+    let told = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..NOTHING }, &encode);
+    assert!(!told.message.contains("sk-"), "{}", told.message);
+}
+
+#[test]
+fn a_key_is_removed_from_details() {
+    let body = br#"{"error": {"message": "m", "details": [{"AIzaSyA": ["Bearer abc"], "x": {"y": "-mine-"}}]}}"#;
+    let told = ErrorBody::read(&Reply { body, keys: &["mine"], ..NOTHING }, &encode);
+    let wire = String::from_utf8_lossy(&told.details[0].value).into_owned();
+    assert!(wire.contains("***") && wire.contains("-***-"), "{wire}");
+    for key in ["AIza", "abc", "mine"] {
+        assert!(!wire.contains(key), "{wire}");
+    }
+}
+
+#[test]
+fn keys_and_what_looks_like_one_are_masked() {
+    for (text, masked) in [
+        ("nothing to hide", "nothing to hide"),
+        ("a mine b mine", "a *** b ***"),
+        ("mine-and-more, mine", "***, ***"),
+        ("AIzaSyA_b-c0: AIza", "***: AIza"),
+        ("x AIZAabc y", "x *** y"),
+        ("Authorization: Bearer abc.def, BEARER  x", "Authorization: Bearer ***, BEARER  ***"),
+        ("?key=abc%2F&a=1&api_key=\"x\"", "?key=***&a=1&api_key=\"x\""),
+        ("{\\\"key=abc\\\"}", "{\\\"key=***\\\"}"),
+        ("é key=abc é", "é key=*** é"),
+        ("Bearer ", "Bearer "),
+    ] {
+        assert_eq!(redact(text, &["mine", "", "mine-and-more"]), masked);
+    }
+}
+
+#[test]
+fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
+    let body = br#"{"error": {"details": [{"@type": "type.example/x.Y", "n": 1.5, "l": [true, null, {"s": "t"}]}]}}"#;
+    let told = read(body);
+    assert_eq!(told.details.len(), 1);
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
+    let kept = Struct::decode(&told.details[0].value[..]).unwrap();
+    let kind = |name: &str| kept.fields[name].kind.clone().unwrap();
+    assert_eq!(kind("@type"), Kind::StringValue("type.example/x.Y".to_owned()));
+    assert_eq!(kind("n"), Kind::NumberValue(1.5));
+    let Kind::ListValue(list) = kind("l") else { panic!("{kept:?}") };
+    assert_eq!(list.values[0].kind, Some(Kind::BoolValue(true)));
+    assert_eq!(list.values[1].kind, Some(Kind::NullValue(0)));
+    assert!(matches!(&list.values[2].kind, Some(Kind::StructValue(inner)) if inner.fields.contains_key("s")));
+}
+
+#[test]
+fn a_detail_of_a_known_type_is_encoded_under_its_name() {
+    let body = br#"{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]}}"#;
+    let told = read(body);
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.rpc.Help");
+    assert_eq!(told.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_cut_there() {
+    let long = format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_BODY));
+    let told = read(long.as_bytes());
+    assert_eq!(told.code, Code::Internal);
+    assert_eq!(told.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
+}
+
+#[test]
+fn json_of_any_depth_is_survived() {
+    for open in ["[", "{\"error\":", "{\"message\":", "{\"error\":{\"details\":["] {
+        let told = read(open.repeat(10_000).as_bytes());
+        assert_eq!(told.code, Code::Internal);
+    }
+    let deep = format!("{}\"words\"{}", "{\"error\":".repeat(100), "}".repeat(100));
+    assert_eq!(read(deep.as_bytes()).message, "words");
+}
+
+#[test]
+fn the_largest_of_delays_is_no_overflow() {
+    let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": {"seconds": 18446744073709551615, "nanos": 18446744073709551615}}]}}"#;
+    assert_eq!(read(body).retry_after, Some(Duration::from_secs(24 * 60 * 60)));
+}
+
+#[test]
+fn a_refused_key_is_known_by_status_code_or_reason() {
+    let refused = |status, body: &[u8]| ErrorBody::read(&Reply { status, body, ..NOTHING }, &encode).is_key_refused();
+    assert!(refused(401, b""));
+    assert!(refused(401, br#"{"error": {"status": "PERMISSION_DENIED"}}"#));
+    assert!(refused(403, br#"{"error": {"status": "UNAUTHENTICATED"}}"#));
+    assert!(refused(400, br#"{"error": {"status": "INVALID_ARGUMENT", "details": [{"@type": "x/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]}}"#));
+    assert!(!refused(403, b"API_KEY_INVALID 401"));
+}
+
+#[test]
+fn debug_output_says_nothing_of_body_and_keys() {
+    let reply = Reply {
+        body: br#"{"error": {"message": "secret", "details": [{"a": "secret"}]}}"#,
+        keys: &["secret"],
+        ..NOTHING
+    };
+    let told = ErrorBody::read(&Reply { keys: &[], ..reply }, &encode);
+    assert!(told.message.contains("secret"));
+    assert!(!format!("{told:?} {reply:?}").contains("secret"));
+}
+
+#[test]
+fn an_error_in_the_place_of_an_answer_is_noticed() {
+    for json in [
+        r#"{"error":{"code":503}}"#,
+        r#" { "error" : "text" } "#,
+        "[{\n \"error\": {}\n}\n]",
+        r#"{"responseId":"x","error":{}}"#,
+        r#"{"a":[{"error":1},"]}"],"b":-1.5e3,"c":null,"d":"\\\"","error":{}}"#,
+        r#"{"error":{},"usageMetadata":{"candidates":[1]}}"#,
+        r#"{"candidates":null,"error":{}}"#,
+        r#"{"candidates":[ ],"error":{}}"#,
+        r#"{"statusCode":500,"message":"Internal server error"}"#,
+        r#"{"message":"x","statusCode":429}"#,
+    ] {
+        assert!(is_error(json.as_bytes()), "{json}");
+    }
+    for json in [
+        r#"{"candidates":[{"error":{}}]}"#,
+        r#"{"candidates":[{}],"error":{}}"#,
+        r#"{"error":{},"candidates":[{}]}"#,
+        r#"{"usageMetadata":{"error":{}}}"#,
+        r#"{"promptFeedback":{"blockReason":"SAFETY"},"modelVersion":"error"}"#,
+        r#"{"error":null}"#,
+        r#"{"error":false}"#,
+        r#"{"error":{"#,
+        r#"{"error":{}"#,
+        r#"{"error" {}}"#,
+        r#"{"statusCode":200}"#,
+        r#"{"errors":{},"xerror":{},"":{}}"#,
+        r#""error""#,
+        r#"["error",{}]"#,
+        "{}",
+        "[]",
+        "{",
+        "",
+        "error",
+        r#"{"a\"#,
+        r#"{"a":"\"#,
+        r#"{"a":"b"#,
+        r#"{"a":]"#,
+    ] {
+        assert!(!is_error(json.as_bytes()), "{json}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_there_is_a_code_and_a_message(
+        status in 0..700u16,
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300),
+            r#"(\{|\}|\[|\]|"|:|,|\\|error|message|"error":|"message":|"details":|code|statusCode|<|title|>|/| |\n|1|é){0,60}"#.prop_map(String::into_bytes),
+        ],
+        header in ".{0,30}",
+    ) {
+        let _ = is_error(&body);
+        let reply = Reply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..NOTHING };
+        let told = ErrorBody::read(&reply, &encode);
+        prop_assert_ne!(told.code, Code::Ok);
+        prop_assert!(told.message.contains(char::is_alphanumeric));
+        prop_assert!(told.message.len() <= MAX_MESSAGE);
+        prop_assert!(!told.message.contains(char::is_control));
+    }
+
+    #[test]
+    fn the_probe_agrees_with_a_reader_of_json(value in any_members()) {
+        let object = value.as_object().unwrap();
+        let has_candidates = object.get("candidates").and_then(|list| list.as_array()).is_some_and(|list| !list.is_empty());
+        let error = object.get("error").is_some_and(|error| error.is_object() || error.is_string());
+        let status = object.get("statusCode").and_then(serde_json::Value::as_u64).is_some_and(|status| (400..600).contains(&status));
+        prop_assert_eq!(is_error(value.to_string().as_bytes()), (error || status) && !has_candidates);
+        prop_assert_eq!(is_error(format!("[{value:#}]").as_bytes()), (error || status) && !has_candidates);
+    }
+}
+
+fn any_members() -> impl Strategy<Value = serde_json::Value> {
+    use serde_json::{Value, json};
+    let value = prop_oneof![
+        Just(json!(null)),
+        Just(json!({})),
+        Just(json!([])),
+        Just(json!([{ "error": {} }])),
+        Just(json!({ "error": {}, "candidates": [1] })),
+        (200..600u16).prop_map(Value::from),
+        r#"["\\{}\[\],:a]{0,8}"#.prop_map(Value::from),
+    ];
+    let name =
+        prop_oneof![Just("error"), Just("candidates"), Just("statusCode"), Just("usageMetadata"), Just("a\"b\\")];
+    prop::collection::vec((name, value), 0..6)
+        .prop_map(|members| Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
+}
