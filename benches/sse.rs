@@ -28,10 +28,7 @@ fn chunks(body: String) -> Vec<Bytes> {
 
 fn picture(bytes: usize) -> String {
     let head = r#"{"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png","data": ""#;
-    format!(
-        "{head}{}\"}}}}]}}}}]}}",
-        "iVBORw0KGgoAAAANSUhEUg+/".repeat(bytes / 24)
-    )
+    format!("{head}{}\"}}}}]}}}}]}}", "iVBORw0KGgoAAAANSUhEUg+/".repeat(bytes / 24))
 }
 
 fn read(framing: Framing, chunks: Vec<Bytes>) -> usize {
@@ -51,48 +48,20 @@ fn read(framing: Framing, chunks: Vec<Bytes>) -> usize {
 fn throughput(criterion: &mut Criterion) {
     let text = || TEXT.to_owned();
     let bodies = [
-        (
-            "text",
-            Framing::Sse,
-            format!("data: {TEXT}\r\n\r\n").repeat(10_000),
-        ),
-        (
-            "text, array",
-            Framing::Sniff,
-            format!("[{}]", vec![text(); 10_000].join(",\n")),
-        ),
-        (
-            "picture of 5.6 MB",
-            Framing::Sse,
-            format!("data: {}\r\n\r\n", picture(5_600_000)),
-        ),
-        (
-            "picture of 5.6 MB, array",
-            Framing::Sniff,
-            format!("[{}]", picture(5_600_000)),
-        ),
-        (
-            "picture of 60 MB",
-            Framing::Sse,
-            format!("data: {}\r\n\r\n", picture(60_000_000)),
-        ),
+        ("text", Framing::Sse, format!("data: {TEXT}\r\n\r\n").repeat(10_000)),
+        ("text, array", Framing::Sniff, format!("[{}]", vec![text(); 10_000].join(",\n"))),
+        ("picture of 5.6 MB", Framing::Sse, format!("data: {}\r\n\r\n", picture(5_600_000))),
+        ("picture of 5.6 MB, array", Framing::Sniff, format!("[{}]", picture(5_600_000))),
+        ("picture of 60 MB", Framing::Sse, format!("data: {}\r\n\r\n", picture(60_000_000))),
     ];
     let mut group = criterion.benchmark_group("events");
     group.sample_size(20);
     for (name, framing, body) in bodies {
         group.throughput(Throughput::Bytes(body.len() as u64));
         let chunks = chunks(body);
-        group.bench_with_input(
-            BenchmarkId::from_parameter(name),
-            &chunks,
-            |bencher, chunks| {
-                bencher.iter_batched(
-                    || chunks.clone(),
-                    |chunks| read(framing, chunks),
-                    BatchSize::LargeInput,
-                );
-            },
-        );
+        group.bench_with_input(BenchmarkId::from_parameter(name), &chunks, |bencher, chunks| {
+            bencher.iter_batched(|| chunks.clone(), |chunks| read(framing, chunks), BatchSize::LargeInput);
+        });
     }
     group.finish();
 }

@@ -63,10 +63,7 @@ impl Code {
 
     /// The code of a name, if gRPC has it.
     pub fn from_name(name: &str) -> Option<Self> {
-        CODES
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(code, _)| *code)
+        CODES.iter().find(|(_, known)| *known == name).map(|(code, _)| *code)
     }
 
     /// The code for the HTTP status of an error whose body names none.

@@ -18,11 +18,7 @@ pub(super) fn from_json(value: &Value) -> Option<Duration> {
                 Some(number) => number.as_u64()?,
             };
             let nanos = fields.get("nanos").map_or(Some(0), Value::as_u64)?;
-            Some(
-                Duration::from_secs(whole)
-                    .saturating_add(Duration::from_nanos(nanos))
-                    .min(DAY),
-            )
+            Some(Duration::from_secs(whole).saturating_add(Duration::from_nanos(nanos)).min(DAY))
         }
         _ => None,
     }
@@ -39,10 +35,7 @@ pub(super) fn from_header(header: &str, now: SystemTime) -> Option<Duration> {
 
 /// Decimal seconds, without sign or exponent.
 fn seconds(text: &str) -> Option<Duration> {
-    if !text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
+    if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return None;
     }
     let seconds: f64 = text.parse().ok()?;

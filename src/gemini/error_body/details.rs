@@ -31,21 +31,15 @@ impl Details {
                 "google.rpc.DebugInfo" => continue,
                 "google.rpc.ErrorInfo" => {
                     read.reason = read.reason.or_else(|| reason(detail));
-                    read.daily_quota |= member(detail, "metadata", "metadata")
-                        .and_then(Value::as_object)
-                        .is_some_and(is_daily);
+                    read.daily_quota |=
+                        member(detail, "metadata", "metadata").and_then(Value::as_object).is_some_and(is_daily);
                 }
                 "google.rpc.RetryInfo" => {
-                    let delay =
-                        member(detail, "retryDelay", "retry_delay").and_then(delay::from_json);
+                    let delay = member(detail, "retryDelay", "retry_delay").and_then(delay::from_json);
                     read.delay = read.delay.or(delay);
                 }
                 "google.rpc.QuotaFailure" => {
-                    let violations = detail
-                        .get("violations")
-                        .and_then(Value::as_array)
-                        .into_iter()
-                        .flatten();
+                    let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
                     read.daily_quota |= violations.filter_map(Value::as_object).any(is_daily);
                 }
                 _ => {}
@@ -58,10 +52,7 @@ impl Details {
 
 /// The name after the last slash of `@type`; empty if there is none.
 fn type_name(detail: &Map<String, Value>) -> &str {
-    let url = detail
-        .get("@type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
     url.rsplit('/').next().unwrap_or_default()
 }
 
@@ -78,16 +69,10 @@ fn reason(detail: &Map<String, Value>) -> Option<String> {
 
 /// Whether a violated quota, or the metadata of an error about one, is counted per day.
 fn is_daily(quota: &Map<String, Value>) -> bool {
-    [
-        "quotaId",
-        "quota_id",
-        "quota_limit",
-        "subject",
-        "description",
-    ]
-    .iter()
-    .filter_map(|name| quota.get(*name)?.as_str())
-    .any(names_a_day)
+    ["quotaId", "quota_id", "quota_limit", "subject", "description"]
+        .iter()
+        .filter_map(|name| quota.get(*name)?.as_str())
+        .any(names_a_day)
 }
 
 /// Whether `per day` or `daily` is among the words, however they are written together:
@@ -105,32 +90,20 @@ fn names_a_day(text: &str) -> bool {
         }
         after = letter;
     }
-    words.iter().any(|word| word == "daily" || word == "perday")
-        || words.windows(2).any(|pair| pair == ["per", "day"])
+    words.iter().any(|word| word == "daily" || word == "perday") || words.windows(2).any(|pair| pair == ["per", "day"])
 }
 
 fn any(name: &str, detail: &Map<String, Value>, encode: &Encode<'_>) -> Any {
-    let known = name
-        .starts_with("google.rpc.")
-        .then(|| encode(name, &Value::Object(detail.clone())))
-        .flatten();
+    let known = name.starts_with("google.rpc.").then(|| encode(name, &Value::Object(detail.clone()))).flatten();
     let (name, value) = match known {
         Some(wire) => (name, wire),
         None => (STRUCT, proto_struct(detail).encode_to_vec()),
     };
-    Any {
-        type_url: format!("{TYPES}{name}"),
-        value,
-    }
+    Any { type_url: format!("{TYPES}{name}"), value }
 }
 
 fn proto_struct(map: &Map<String, Value>) -> Struct {
-    Struct {
-        fields: map
-            .iter()
-            .map(|(name, value)| (name.clone(), proto_value(value)))
-            .collect(),
-    }
+    Struct { fields: map.iter().map(|(name, value)| (name.clone(), proto_value(value))).collect() }
 }
 
 fn proto_value(value: &Value) -> ProtoValue {
@@ -139,9 +112,9 @@ fn proto_value(value: &Value) -> ProtoValue {
         Value::Bool(value) => Kind::BoolValue(*value),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(list) => Kind::ListValue(prost_types::ListValue {
-            values: list.iter().map(proto_value).collect(),
-        }),
+        Value::Array(list) => {
+            Kind::ListValue(prost_types::ListValue { values: list.iter().map(proto_value).collect() })
+        }
         Value::Object(map) => Kind::StructValue(proto_struct(map)),
     };
     ProtoValue { kind: Some(kind) }

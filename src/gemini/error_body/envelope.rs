@@ -26,15 +26,11 @@ pub(super) struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     pub(super) fn of(json: &'a Value) -> Self {
         let Some(outer) = objects(json).and_then(|maps| maps.first().copied()) else {
-            return Self {
-                message: words(json),
-                ..Self::default()
-            };
+            return Self { message: words(json), ..Self::default() };
         };
         // What the inner object does not say, the one around it may.
         let maps = [innermost(outer), outer];
-        let name =
-            |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
+        let name = |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
         let label = |value: &'a Value| value.as_str().filter(|label| !label.is_empty());
         Self {
             code: first(maps, &["status", "code"], name),
@@ -47,11 +43,7 @@ impl<'a> Envelope<'a> {
 }
 
 /// The first member of one of these names that `read` makes something of.
-fn first<'a, T>(
-    maps: [&'a Map<String, Value>; 2],
-    names: &[&str],
-    read: impl Fn(&'a Value) -> Option<T>,
-) -> Option<T> {
+fn first<'a, T>(maps: [&'a Map<String, Value>; 2], names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
     let members = |map: &'a Map<String, Value>| names.iter().filter_map(|name| map.get(*name));
     maps.into_iter().flat_map(members).find_map(read)
 }
@@ -67,10 +59,8 @@ fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
 
 /// The object that speaks: `error` or `message`, as long as that is an object itself.
 fn innermost(mut map: &Map<String, Value>) -> &Map<String, Value> {
-    while let Some(Value::Object(inner)) = map
-        .get("error")
-        .filter(|error| error.is_object())
-        .or_else(|| map.get("message"))
+    while let Some(Value::Object(inner)) =
+        map.get("error").filter(|error| error.is_object()).or_else(|| map.get("message"))
     {
         map = inner;
     }

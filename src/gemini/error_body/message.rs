@@ -7,19 +7,11 @@ use super::{MAX_MESSAGE, Reply, is_success, redact};
 const MAX_TITLE: usize = 120;
 
 /// The message for a reply whose body is read as far as it goes.
-pub(super) fn of(
-    reply: &Reply<'_>,
-    body: &[u8],
-    is_json: bool,
-    envelope: &Envelope<'_>,
-    status: u16,
-) -> String {
+pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envelope<'_>, status: u16) -> String {
     let answered = if is_success(reply.status) {
         "upstream sent an error".to_owned()
     } else {
-        let name = http::StatusCode::from_u16(status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
+        let name = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
         format!("upstream answered HTTP {status}{name}")
     };
@@ -38,19 +30,14 @@ pub(super) fn of(
         return without(&answered, status);
     }
     let text = String::from_utf8_lossy(body);
-    let text =
-        text.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '\u{FEFF}');
-    let is_html = reply.content_type.is_some_and(|name| {
-        name.trim_start()
-            .to_ascii_lowercase()
-            .starts_with("text/html")
-    });
+    let text = text.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '\u{FEFF}');
+    let is_html =
+        reply.content_type.is_some_and(|name| name.trim_start().to_ascii_lowercase().starts_with("text/html"));
     if is_html || text.starts_with('<') {
         return match title(text) {
-            Some(title) => format!(
-                "{answered} with a web page titled \"{}\"",
-                line(&redact(title, reply.keys), MAX_TITLE)
-            ),
+            Some(title) => {
+                format!("{answered} with a web page titled \"{}\"", line(&redact(title, reply.keys), MAX_TITLE))
+            }
             None => format!("{answered} with a web page and no message"),
         };
     }
@@ -59,29 +46,21 @@ pub(super) fn of(
     if list.unwrap_or(text).starts_with('{') {
         return format!("{answered} with JSON that cannot be read");
     }
-    if is_readable(text) {
-        line(&redact(text, reply.keys), MAX_MESSAGE)
-    } else {
-        without(&answered, status)
-    }
+    if is_readable(text) { line(&redact(text, reply.keys), MAX_MESSAGE) } else { without(&answered, status) }
 }
 
 fn without(answered: &str, status: u16) -> String {
     match status {
-        413 => format!(
-            "{answered}: the request is larger than upstream takes; send less, or smaller pictures"
-        ),
+        413 => format!("{answered}: the request is larger than upstream takes; send less, or smaller pictures"),
         _ => format!("{answered} without a message"),
     }
 }
 
 /// Words rather than bytes of something else.
 fn is_readable(text: &str) -> bool {
-    let is_noise = |letter: &char| {
-        *letter == char::REPLACEMENT_CHARACTER || (letter.is_control() && !letter.is_whitespace())
-    };
-    text.contains(char::is_alphanumeric)
-        && text.chars().filter(is_noise).count() * 4 < text.chars().count()
+    let is_noise =
+        |letter: &char| *letter == char::REPLACEMENT_CHARACTER || (letter.is_control() && !letter.is_whitespace());
+    text.contains(char::is_alphanumeric) && text.chars().filter(is_noise).count() * 4 < text.chars().count()
 }
 
 /// What stands between `<title>` and its end.
@@ -101,9 +80,6 @@ fn line(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let end = (0..=most - MORE.len())
-        .rev()
-        .find(|end| text.is_char_boundary(*end))
-        .unwrap_or_default();
+    let end = (0..=most - MORE.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     format!("{}{MORE}", text[..end].trim_end())
 }

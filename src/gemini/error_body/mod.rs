@@ -80,9 +80,7 @@ impl ErrorBody {
         let details = Details::read(&envelope.details, encode);
 
         let named = envelope.number.filter(|_| is_success(reply.status));
-        let status = named
-            .filter(|number| (300..600).contains(number))
-            .unwrap_or(reply.status);
+        let status = named.filter(|number| (300..600).contains(number)).unwrap_or(reply.status);
         let code = if details.reason.as_deref() == Some("API_KEY_INVALID") {
             // Google says INVALID_ARGUMENT here, as if the request were to blame.
             Code::Unauthenticated
@@ -93,11 +91,7 @@ impl ErrorBody {
                 _ => Code::from_http(status),
             })
         };
-        let header = || {
-            reply
-                .retry_after
-                .and_then(|header| delay::from_header(header, reply.now))
-        };
+        let header = || reply.retry_after.and_then(|header| delay::from_header(header, reply.now));
         Self {
             code,
             message: message::of(reply, body, json.is_some(), &envelope, status),
@@ -131,9 +125,7 @@ impl fmt::Debug for ErrorBody {
 /// Without body and keys.
 impl fmt::Debug for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
     }
 }
 

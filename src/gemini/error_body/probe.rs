@@ -22,8 +22,7 @@ pub fn is_error(json: &[u8]) -> bool {
 
 /// Whether `json` begins with a list that is not empty.
 fn has_element(json: &[u8]) -> bool {
-    json.strip_prefix(b"[")
-        .is_some_and(|list| !list.trim_ascii_start().starts_with(b"]"))
+    json.strip_prefix(b"[").is_some_and(|list| !list.trim_ascii_start().starts_with(b"]"))
 }
 
 /// The members of a JSON object: a name as it is written, and what begins with its value.
@@ -37,10 +36,7 @@ impl<'a> Members<'a> {
     fn of(json: &'a [u8]) -> Self {
         let json = json.trim_ascii_start();
         let object = json.strip_prefix(b"[").unwrap_or(json).trim_ascii_start();
-        Self {
-            rest: object.strip_prefix(b"{").unwrap_or_default(),
-            is_whole: false,
-        }
+        Self { rest: object.strip_prefix(b"{").unwrap_or_default(), is_whole: false }
     }
 
     fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
@@ -52,10 +48,7 @@ impl<'a> Members<'a> {
         }
         let rest = rest.strip_prefix(b"\"")?;
         let end = string_end(rest)?;
-        let value = rest[end..]
-            .trim_ascii_start()
-            .strip_prefix(b":")?
-            .trim_ascii_start();
+        let value = rest[end..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
         self.rest = &value[value_end(value)?..];
         Some((&rest[..end - 1], value))
     }

@@ -23,14 +23,10 @@ pub fn redact(text: &str, keys: &[&str]) -> String {
 pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
     match value {
         Value::String(text) => Value::String(redact(&text, keys)),
-        Value::Array(list) => list
-            .into_iter()
-            .map(|value| redact_json(value, keys))
-            .collect(),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(name, value)| (redact(&name, keys), redact_json(value, keys)))
-            .collect(),
+        Value::Array(list) => list.into_iter().map(|value| redact_json(value, keys)).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(name, value)| (redact(&name, keys), redact_json(value, keys))).collect()
+        }
         scalar => scalar,
     }
 }
@@ -47,15 +43,9 @@ fn mask_after(text: &str, marker: &str, keep: bool) -> String {
         let start = done + found;
         let mut value = start + marker.len();
         if keep {
-            value += text[value..]
-                .bytes()
-                .take_while(|byte| *byte == b' ')
-                .count();
+            value += text[value..].bytes().take_while(|byte| *byte == b' ').count();
         }
-        let length = text[value..]
-            .bytes()
-            .take_while(|byte| is_of_a_key(*byte))
-            .count();
+        let length = text[value..].bytes().take_while(|byte| is_of_a_key(*byte)).count();
         masked.push_str(&text[done..if keep || length == 0 { value } else { start }]);
         if length > 0 {
             masked.push_str(MASK);

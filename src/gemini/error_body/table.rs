@@ -61,10 +61,7 @@ fn every_row_of_the_table_is_told_as_it_says() {
     let table = fs::read_to_string(path).unwrap();
     let mut rows = 0;
     let mut wrong = Vec::new();
-    for row in table
-        .lines()
-        .filter(|row| !row.is_empty() && !row.starts_with('#'))
-    {
+    for row in table.lines().filter(|row| !row.is_empty() && !row.starts_with('#')) {
         rows += 1;
         let fields: Vec<_> = row.split('\t').collect();
         let [status, content_type, retry_after, body, expected @ ..] = &fields[..] else {
@@ -81,22 +78,13 @@ fn every_row_of_the_table_is_told_as_it_says() {
             },
             &encode,
         );
-        let details: Vec<_> = told
-            .details
-            .iter()
-            .map(|any| any.type_url.rsplit('.').next().unwrap())
-            .collect();
+        let details: Vec<_> = told.details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
         let or_none = |text: String| {
-            if text.is_empty() {
-                "-".to_owned()
-            } else {
-                text
-            }
+            if text.is_empty() { "-".to_owned() } else { text }
         };
         let told = [
             told.code.as_str().to_owned(),
-            told.retry_after
-                .map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
+            told.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
             if told.daily_quota { "daily" } else { "-" }.to_owned(),
             or_none(told.reason.unwrap_or_default()),
             or_none(details.join(" ")),

@@ -12,14 +12,8 @@ use super::table::encode;
 use super::{ErrorBody, MAX_BODY, MAX_MESSAGE, Reply, is_error, redact};
 use crate::gemini::code::Code;
 
-const NOTHING: Reply<'_> = Reply {
-    status: 500,
-    content_type: None,
-    retry_after: None,
-    body: b"",
-    now: SystemTime::UNIX_EPOCH,
-    keys: &[],
-};
+const NOTHING: Reply<'_> =
+    Reply { status: 500, content_type: None, retry_after: None, body: b"", now: SystemTime::UNIX_EPOCH, keys: &[] };
 
 fn read(body: &[u8]) -> ErrorBody {
     ErrorBody::read(&Reply { body, ..NOTHING }, &encode)
@@ -34,11 +28,7 @@ fn a_message_is_cut_at_a_kibibyte_between_letters() {
             let text = format!("{start}{}", letter.repeat(MAX_MESSAGE + 1));
             for body in [text.clone(), format!("{{\"message\":\"{text}\"}}")] {
                 let message = read(body.as_bytes()).message;
-                assert!(
-                    (MAX_MESSAGE - 4..=MAX_MESSAGE).contains(&message.len()),
-                    "{}",
-                    message.len()
-                );
+                assert!((MAX_MESSAGE - 4..=MAX_MESSAGE).contains(&message.len()), "{}", message.len());
                 assert!(text.starts_with(message.strip_suffix('…').unwrap()));
             }
         }
@@ -49,28 +39,14 @@ fn a_message_is_cut_at_a_kibibyte_between_letters() {
 fn a_key_is_removed_before_the_message_is_cut() {
     let key = "sk-0123456789abcdef";
     let text = format!("{} {key}", "x".repeat(MAX_MESSAGE - 10));
-    let told = ErrorBody::read(
-        &Reply {
-            body: text.as_bytes(),
-            keys: &[key],
-            ..NOTHING
-        },
-        &encode,
-    );
+    let told = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..NOTHING }, &encode);
     assert!(!told.message.contains("sk-"), "{}", told.message);
 }
 
 #[test]
 fn a_key_is_removed_from_details() {
     let body = br#"{"error": {"message": "m", "details": [{"AIzaSyA": ["Bearer abc"], "x": {"y": "-mine-"}}]}}"#;
-    let told = ErrorBody::read(
-        &Reply {
-            body,
-            keys: &["mine"],
-            ..NOTHING
-        },
-        &encode,
-    );
+    let told = ErrorBody::read(&Reply { body, keys: &["mine"], ..NOTHING }, &encode);
     let wire = String::from_utf8_lossy(&told.details[0].value).into_owned();
     assert!(wire.contains("***") && wire.contains("-***-"), "{wire}");
     for key in ["AIza", "abc", "mine"] {
@@ -86,14 +62,8 @@ fn keys_and_what_looks_like_one_are_masked() {
         ("mine-and-more, mine", "***, ***"),
         ("AIzaSyA_b-c0: AIza", "***: AIza"),
         ("x AIZAabc y", "x *** y"),
-        (
-            "Authorization: Bearer abc.def, BEARER  x",
-            "Authorization: Bearer ***, BEARER  ***",
-        ),
-        (
-            "?key=abc%2F&a=1&api_key=\"x\"",
-            "?key=***&a=1&api_key=\"x\"",
-        ),
+        ("Authorization: Bearer abc.def, BEARER  x", "Authorization: Bearer ***, BEARER  ***"),
+        ("?key=abc%2F&a=1&api_key=\"x\"", "?key=***&a=1&api_key=\"x\""),
         ("{\\\"key=abc\\\"}", "{\\\"key=***\\\"}"),
         ("é key=abc é", "é key=*** é"),
         ("Bearer ", "Bearer "),
@@ -107,63 +77,36 @@ fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
     let body = br#"{"error": {"details": [{"@type": "type.example/x.Y", "n": 1.5, "l": [true, null, {"s": "t"}]}]}}"#;
     let told = read(body);
     assert_eq!(told.details.len(), 1);
-    assert_eq!(
-        told.details[0].type_url,
-        "type.googleapis.com/google.protobuf.Struct"
-    );
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
     let kept = Struct::decode(&told.details[0].value[..]).unwrap();
     let kind = |name: &str| kept.fields[name].kind.clone().unwrap();
-    assert_eq!(
-        kind("@type"),
-        Kind::StringValue("type.example/x.Y".to_owned())
-    );
+    assert_eq!(kind("@type"), Kind::StringValue("type.example/x.Y".to_owned()));
     assert_eq!(kind("n"), Kind::NumberValue(1.5));
-    let Kind::ListValue(list) = kind("l") else {
-        panic!("{kept:?}")
-    };
+    let Kind::ListValue(list) = kind("l") else { panic!("{kept:?}") };
     assert_eq!(list.values[0].kind, Some(Kind::BoolValue(true)));
     assert_eq!(list.values[1].kind, Some(Kind::NullValue(0)));
-    assert!(
-        matches!(&list.values[2].kind, Some(Kind::StructValue(inner)) if inner.fields.contains_key("s"))
-    );
+    assert!(matches!(&list.values[2].kind, Some(Kind::StructValue(inner)) if inner.fields.contains_key("s")));
 }
 
 #[test]
 fn a_detail_of_a_known_type_is_encoded_under_its_name() {
     let body = br#"{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]}}"#;
     let told = read(body);
-    assert_eq!(
-        told.details[0].type_url,
-        "type.googleapis.com/google.rpc.Help"
-    );
-    assert_eq!(
-        told.details[0].value,
-        br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#
-    );
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.rpc.Help");
+    assert_eq!(told.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
 }
 
 #[test]
 fn a_body_beyond_the_limit_is_cut_there() {
-    let long = format!(
-        "{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}",
-        "x".repeat(MAX_BODY)
-    );
+    let long = format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_BODY));
     let told = read(long.as_bytes());
     assert_eq!(told.code, Code::Internal);
-    assert_eq!(
-        told.message,
-        "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read"
-    );
+    assert_eq!(told.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
 }
 
 #[test]
 fn json_of_any_depth_is_survived() {
-    for open in [
-        "[",
-        "{\"error\":",
-        "{\"message\":",
-        "{\"error\":{\"details\":[",
-    ] {
+    for open in ["[", "{\"error\":", "{\"message\":", "{\"error\":{\"details\":["] {
         let told = read(open.repeat(10_000).as_bytes());
         assert_eq!(told.code, Code::Internal);
     }
@@ -174,30 +117,14 @@ fn json_of_any_depth_is_survived() {
 #[test]
 fn the_largest_of_delays_is_no_overflow() {
     let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": {"seconds": 18446744073709551615, "nanos": 18446744073709551615}}]}}"#;
-    assert_eq!(
-        read(body).retry_after,
-        Some(Duration::from_secs(24 * 60 * 60))
-    );
+    assert_eq!(read(body).retry_after, Some(Duration::from_secs(24 * 60 * 60)));
 }
 
 #[test]
 fn a_refused_key_is_known_by_status_code_or_reason() {
-    let refused = |status, body: &[u8]| {
-        ErrorBody::read(
-            &Reply {
-                status,
-                body,
-                ..NOTHING
-            },
-            &encode,
-        )
-        .is_key_refused()
-    };
+    let refused = |status, body: &[u8]| ErrorBody::read(&Reply { status, body, ..NOTHING }, &encode).is_key_refused();
     assert!(refused(401, b""));
-    assert!(refused(
-        401,
-        br#"{"error": {"status": "PERMISSION_DENIED"}}"#
-    ));
+    assert!(refused(401, br#"{"error": {"status": "PERMISSION_DENIED"}}"#));
     assert!(refused(403, br#"{"error": {"status": "UNAUTHENTICATED"}}"#));
     assert!(refused(400, br#"{"error": {"status": "INVALID_ARGUMENT", "details": [{"@type": "x/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]}}"#));
     assert!(!refused(403, b"API_KEY_INVALID 401"));
@@ -302,19 +229,8 @@ fn any_members() -> impl Strategy<Value = serde_json::Value> {
         (200..600u16).prop_map(Value::from),
         r#"["\\{}\[\],:a]{0,8}"#.prop_map(Value::from),
     ];
-    let name = prop_oneof![
-        Just("error"),
-        Just("candidates"),
-        Just("statusCode"),
-        Just("usageMetadata"),
-        Just("a\"b\\")
-    ];
-    prop::collection::vec((name, value), 0..6).prop_map(|members| {
-        Value::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        )
-    })
+    let name =
+        prop_oneof![Just("error"), Just("candidates"), Just("statusCode"), Just("usageMetadata"), Just("a\"b\\")];
+    prop::collection::vec((name, value), 0..6)
+        .prop_map(|members| Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
 }

@@ -12,11 +12,7 @@ pub(super) struct Body {
 impl Body {
     /// Takes the next chunk. Bytes still unread are copied in front of it.
     pub(super) fn push(&mut self, chunk: Bytes) {
-        self.chunk = if self.chunk.is_empty() {
-            chunk
-        } else {
-            [&self.chunk[..], &chunk[..]].concat().into()
-        };
+        self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk[..]].concat().into() };
     }
 
     /// Nothing is unread. Something may still be held.
@@ -42,11 +38,7 @@ impl Body {
     }
 
     pub(super) fn skip_white_space(&mut self) {
-        let blank = self
-            .chunk
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
+        let blank = self.chunk.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         self.skip(blank);
     }
 

@@ -48,11 +48,7 @@ fn corpus() -> Vec<Case> {
         if name.ends_with(".expected.json") {
             continue;
         }
-        let content_type = if name.ends_with(".sse") {
-            "text/event-stream"
-        } else {
-            "application/json"
-        };
+        let content_type = if name.ends_with(".sse") { "text/event-stream" } else { "application/json" };
         let expected = fs::read(path.with_extension("expected.json")).expect(&name);
         cases.push(Case {
             framing: Framing::from_content_type(content_type),
@@ -92,11 +88,7 @@ fn read(framing: Framing, body: &Bytes, cuts: &[usize]) -> (Vec<Bytes>, End) {
 #[track_caller]
 fn agrees(case: &Case, cuts: &[usize]) {
     let (events, end) = read(case.framing, &case.body, cuts);
-    assert_eq!(
-        events, case.expected.events,
-        "{} cut at {cuts:?}",
-        case.name
-    );
+    assert_eq!(events, case.expected.events, "{} cut at {cuts:?}", case.name);
     assert_eq!(end, case.expected.end, "{} cut at {cuts:?}", case.name);
 }
 
@@ -141,24 +133,13 @@ fn finishes(event: &Bytes) -> bool {
 #[test]
 fn a_body_cut_short_never_ends_well_with_its_finish_reason() {
     let mut cases = 0;
-    for case in corpus()
-        .iter()
-        .filter(|case| case.expected.nothing_after_finish)
-    {
+    for case in corpus().iter().filter(|case| case.expected.nothing_after_finish) {
         cases += 1;
-        assert!(
-            finishes(read(case.framing, &case.body, &[]).0.last().unwrap()),
-            "{}",
-            case.name
-        );
+        assert!(finishes(read(case.framing, &case.body, &[]).0.last().unwrap()), "{}", case.name);
         for length in 0..case.body.len() {
             let (events, end) = read(case.framing, &case.body.slice(..length), &[]);
             let lies = end == End::Whole && events.iter().any(finishes);
-            assert!(
-                !lies,
-                "{} cut to {length} bytes passes for whole",
-                case.name
-            );
+            assert!(!lies, "{} cut to {length} bytes passes for whole", case.name);
         }
     }
     assert!(cases >= 25, "{cases} bodies end with their finish reason");

@@ -65,13 +65,11 @@ fn an_object() -> impl Strategy<Value = Value> {
 }
 
 fn json_text() -> impl Strategy<Value = String> {
-    (an_object(), any::<bool>()).prop_map(|(value, pretty)| {
-        if pretty {
-            format!("{value:#}")
-        } else {
-            value.to_string()
-        }
-    })
+    (an_object(), any::<bool>()).prop_map(
+        |(value, pretty)| {
+            if pretty { format!("{value:#}") } else { value.to_string() }
+        },
+    )
 }
 
 /// A part of an event stream: its lines, and the event that it makes.
@@ -97,11 +95,7 @@ fn a_piece() -> impl Strategy<Value = (Vec<String>, Option<String>)> {
 fn write(lines: &[String], ends: &[&str]) -> String {
     let mut body = String::new();
     for (line, end) in lines.iter().zip(ends.iter().cycle()) {
-        let end = if line.is_empty() && body.ends_with('\r') && *end == "\n" {
-            "\r\n"
-        } else {
-            end
-        };
+        let end = if line.is_empty() && body.ends_with('\r') && *end == "\n" { "\r\n" } else { end };
         body.push_str(line);
         body.push_str(end);
     }

@@ -78,18 +78,12 @@ enum Place {
 impl JsonStream {
     /// The elements of an array whose `[` has been read.
     pub(super) fn array() -> Self {
-        Self {
-            place: Place::Between,
-            array: true,
-        }
+        Self { place: Place::Between, array: true }
     }
 
     /// Values in a row, with white space between them or none.
     pub(super) fn objects() -> Self {
-        Self {
-            place: Place::Between,
-            array: false,
-        }
+        Self { place: Place::Between, array: false }
     }
 
     pub(super) fn read(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {

@@ -35,11 +35,7 @@ impl Framing {
     /// The framing that a `Content-Type` header announces. An empty or unknown one is not believed.
     pub fn from_content_type(content_type: &str) -> Self {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("text/event-stream") {
-            Self::Sse
-        } else {
-            Self::Sniff
-        }
+        if essence.eq_ignore_ascii_case("text/event-stream") { Self::Sse } else { Self::Sniff }
     }
 }
 
@@ -88,11 +84,7 @@ enum State {
 impl Events {
     /// A reader of events of at most `max_event` bytes each.
     pub fn new(framing: Framing, max_event: usize) -> Self {
-        Self {
-            body: Body::default(),
-            limit: max_event,
-            state: State::Start(framing),
-        }
+        Self { body: Body::default(), limit: max_event, state: State::Start(framing) }
     }
 
     /// Takes the next chunk of the body.
@@ -156,9 +148,7 @@ impl Iterator for Events {
 /// Says nothing of what is held: that is somebody's answer.
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
+        f.debug_struct("Events").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

@@ -81,12 +81,7 @@ impl Sse {
     }
 
     /// The line ends at `end`. An empty one ends the event.
-    fn end_line(
-        &mut self,
-        body: &mut Body,
-        end: usize,
-        limit: usize,
-    ) -> Result<Option<Bytes>, Error> {
+    fn end_line(&mut self, body: &mut Body, end: usize, limit: usize) -> Result<Option<Bytes>, Error> {
         let line = &body.rest()[..end];
         let mut event = None;
         match self.line {
@@ -119,11 +114,7 @@ impl Sse {
                 body.wait();
                 return Ok(());
             }
-            self.line = if rest.starts_with(DATA) {
-                Line::Data
-            } else {
-                Line::Ignored(0)
-            };
+            self.line = if rest.starts_with(DATA) { Line::Data } else { Line::Ignored(0) };
         }
         if let Line::Ignored(length) = &mut self.line {
             *length += rest.len();
@@ -133,17 +124,12 @@ impl Sse {
         }
         body.hold(DATA.len() + 1 + limit);
         let line = body.held();
-        within(
-            self.joined(line.len() - value_start(line).unwrap_or(0)),
-            limit,
-        )
+        within(self.joined(line.len() - value_start(line).unwrap_or(0)), limit)
     }
 
     /// The size of the data with one more value.
     fn joined(&self, value: usize) -> usize {
-        self.data
-            .as_ref()
-            .map_or(value, |data| data.len() + 1 + value)
+        self.data.as_ref().map_or(value, |data| data.len() + 1 + value)
     }
 
     fn add(&mut self, value: Bytes, limit: usize) -> Result<(), Error> {
@@ -176,9 +162,7 @@ impl Sse {
         let done = match (&self.line, &self.data) {
             (Line::Start, None) => true,
             (Line::Start, Some(Data::One(value))) => value == DONE,
-            (Line::Data, None) => {
-                value_start(body.held()).is_some_and(|start| &body.held()[start..] == DONE)
-            }
+            (Line::Data, None) => value_start(body.held()).is_some_and(|start| &body.held()[start..] == DONE),
             _ => false,
         };
         done && !(self.after_cr && self.crlf)
@@ -196,9 +180,5 @@ fn value_start(line: &[u8]) -> Option<usize> {
 }
 
 fn within(length: usize, limit: usize) -> Result<(), Error> {
-    if length > limit {
-        Err(Error::TooLarge { limit })
-    } else {
-        Ok(())
-    }
+    if length > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
 }

@@ -10,11 +10,7 @@ pub(super) const LIMIT: usize = 1 << 20;
 /// What a body held, and how it ended.
 pub(super) type Reading = (Vec<Bytes>, Result<(), Error>);
 
-pub(super) fn read(
-    framing: Framing,
-    limit: usize,
-    chunks: impl IntoIterator<Item = Bytes>,
-) -> Reading {
+pub(super) fn read(framing: Framing, limit: usize, chunks: impl IntoIterator<Item = Bytes>) -> Reading {
     let mut events = Events::new(framing, limit);
     let mut seen = Vec::new();
     for chunk in chunks {
@@ -52,11 +48,7 @@ fn too_large(limit: usize) -> Error {
 
 #[test]
 fn the_content_type_tells_the_framing() {
-    for name in [
-        "text/event-stream",
-        "Text/Event-Stream; charset=utf-8",
-        " text/event-stream ;x",
-    ] {
+    for name in ["text/event-stream", "Text/Event-Stream; charset=utf-8", " text/event-stream ;x"] {
         assert_eq!(Framing::from_content_type(name), Framing::Sse, "{name}");
     }
     for name in [
@@ -82,19 +74,13 @@ fn an_event_within_one_chunk_is_a_slice_of_it() {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let (events, _) = read(framing, LIMIT, [body.clone()]);
         assert_eq!(events, ["{\"a\":1}"]);
-        assert!(
-            body.as_ptr_range().contains(&events[0].as_ptr()),
-            "the event was copied"
-        );
+        assert!(body.as_ptr_range().contains(&events[0].as_ptr()), "the event was copied");
     }
 }
 
 #[test]
 fn nothing_is_held_between_events() {
-    for (framing, body) in [
-        (Framing::Sse, "data: {\"a\":1}\r\n\r\n"),
-        (Framing::Sniff, "[{\"a\":1},"),
-    ] {
+    for (framing, body) in [(Framing::Sse, "data: {\"a\":1}\r\n\r\n"), (Framing::Sniff, "[{\"a\":1},")] {
         let mut events = Events::new(framing, LIMIT);
         let body = Bytes::copy_from_slice(body.as_bytes());
         for chunk in cut(&body, &[5]) {
@@ -133,10 +119,7 @@ fn chunks_may_be_pushed_before_the_last_is_read() {
     for chunk in ["data: {}\n\nda", "ta: []", "\n\n"] {
         events.push(Bytes::from_static(chunk.as_bytes()));
     }
-    assert_eq!(
-        events.by_ref().collect::<Result<Vec<_>, _>>().unwrap(),
-        ["{}", "[]"]
-    );
+    assert_eq!(events.by_ref().collect::<Result<Vec<_>, _>>().unwrap(), ["{}", "[]"]);
     assert_eq!(events.finish(), Ok(()));
 }
 
@@ -150,9 +133,7 @@ fn an_end_with_unread_events_is_no_end() {
 #[test]
 fn there_is_nothing_after_an_error() {
     let mut events = Events::new(Framing::Sse, 4);
-    events.push(Bytes::from_static(
-        b"data: 1234\n\ndata: 12345\n\ndata: 1\n\n",
-    ));
+    events.push(Bytes::from_static(b"data: 1234\n\ndata: 12345\n\ndata: 1\n\n"));
     assert_eq!(events.next(), Some(Ok(Bytes::from_static(b"1234"))));
     assert_eq!(events.next(), Some(Err(too_large(4))));
     assert_eq!(events.next(), None);
@@ -200,11 +181,7 @@ fn an_event_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
         }
         for (framing, body) in bodies_of(65) {
             let chunks = cut(&body.clone().into(), &[size]);
-            assert_eq!(
-                read(framing, 64, chunks).1,
-                Err(too_large(64)),
-                "{body:?} by {size}"
-            );
+            assert_eq!(read(framing, 64, chunks).1, Err(too_large(64)), "{body:?} by {size}");
         }
     }
 }
@@ -241,14 +218,8 @@ fn what_never_ends_is_refused_at_the_limit_and_not_held_beyond_it() {
 
 #[test]
 fn signs_of_life_are_unlimited_in_number() {
-    let (events, end) = read(
-        Framing::Sse,
-        100,
-        [
-            Bytes::from(": ping\n\n".repeat(10_000)),
-            Bytes::from("data\n\n".repeat(10_000)),
-        ],
-    );
+    let (events, end) =
+        read(Framing::Sse, 100, [Bytes::from(": ping\n\n".repeat(10_000)), Bytes::from("data\n\n".repeat(10_000))]);
     assert_eq!((events.len(), end), (0, Ok(())));
 }
 
