@@ -168,6 +168,7 @@ fn an_error_in_the_place_of_an_answer_is_noticed() {
         r#"{"error":false}"#,
         r#"{"error":{"#,
         r#"{"error":{}"#,
+        r#"{"error":{},"#,
         r#"{"error" {}}"#,
         r#"{"statusCode":200}"#,
         r#"{"errors":{},"xerror":{},"":{}}"#,
