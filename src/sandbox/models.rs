@@ -1,0 +1,91 @@
+//! The models that the sandbox plays, by the routing table of Mountsea's documentation.
+
+use super::error::Error;
+
+/// A model as it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) name: String,
+    /// What an image model is routed to, and what it can do.
+    pub(super) image: Option<&'static ImageModel>,
+    /// The misbehaviour that the name asks for: `sandbox-429`.
+    pub(super) fault: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct ImageModel {
+    ids: [&'static str; 2],
+    pub(super) native: &'static str,
+    wide: bool,
+    sizes: &'static [&'static str],
+}
+
+const IMAGE_MODELS: [ImageModel; 3] = [
+    ImageModel { ids: ["gemini-2.5-flash-image", "nano-banana-fast"], native: "NanoBananaFast", wide: false, sizes: &[] },
+    ImageModel {
+        ids: ["gemini-3.1-flash-image-preview", "nano-banana-2"],
+        native: "NanoBanana2",
+        wide: true,
+        sizes: &["1K", "2K", "4K"],
+    },
+    ImageModel {
+        ids: ["gemini-3-pro-image-preview", "nano-banana-pro"],
+        native: "NanoBananaPro",
+        wide: false,
+        sizes: &["1K", "2K", "4K"],
+    },
+];
+
+/// Text models that are listed; any name that begins like one of Google's is answered.
+pub(super) const TEXT_MODELS: [&str; 4] = ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3-pro-preview"];
+
+impl Model {
+    pub(super) fn named(name: &str) -> Result<Self, Error> {
+        let image = IMAGE_MODELS.iter().find(|model| model.ids.contains(&name));
+        let fault = name.strip_prefix("sandbox-").map(str::to_owned);
+        if image.is_none() && fault.is_none() && !name.starts_with("gemini-") && !name.starts_with("gemma-") {
+            return Err(Error::not_found(format!("models/{name} is not found for API version v1beta")));
+        }
+        Ok(Self { name: name.to_owned(), image, fault })
+    }
+
+    /// Models of the third generation sign their thoughts.
+    pub(super) fn signs(&self) -> bool {
+        self.name.contains("-3") || self.image.is_some()
+    }
+
+    pub(super) fn version(&self) -> String {
+        match self.image {
+            Some(image) => format!("sandbox/{} ({})", self.name, image.native),
+            None => format!("sandbox/{}", self.name),
+        }
+    }
+}
+
+impl ImageModel {
+    /// The ratio as two numbers, if this model makes it.
+    pub(super) fn ratio(&self, text: &str) -> Option<(u32, u32)> {
+        const NARROW: [&str; 10] = ["1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16", "21:9"];
+        const WIDE: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
+        if !NARROW.contains(&text) && !(self.wide && WIDE.contains(&text)) {
+            return None;
+        }
+        let (width, height) = text.split_once(':')?;
+        Some((width.parse().ok()?, height.parse().ok()?))
+    }
+
+    /// The scale of a size against 1K, if this model makes it.
+    pub(super) fn scale(&self, text: &str) -> Option<u32> {
+        match text {
+            _ if !self.sizes.contains(&text) => None,
+            "2K" => Some(2),
+            "4K" => Some(4),
+            _ => Some(1),
+        }
+    }
+}
+
+/// The names of every model that is listed.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TEXT_MODELS.into_iter().chain(IMAGE_MODELS.iter().flat_map(|model| model.ids))
+}

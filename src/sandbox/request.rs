@@ -1,0 +1,116 @@
+//! A request as the Compat API takes it: names in either spelling, two settings in either of two places.
+
+use base64_simd::forgiving_decode_to_vec;
+use serde_json::Value;
+
+use super::error::Error;
+
+/// A member in camelCase or, failing that, in snake_case.
+pub(super) fn get<'v>(value: &'v Value, name: &str) -> &'v Value {
+    const NOTHING: &Value = &Value::Null;
+    let found = value.get(name).or_else(|| value.get(snake(name)));
+    found.unwrap_or(NOTHING)
+}
+
+fn snake(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// What the sandbox reads of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    body: Value,
+}
+
+impl Request {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let body: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Error::invalid(format!("Invalid JSON payload received. {error}")))?;
+        let request = Self { body };
+        if request.contents().next().is_none() {
+            return Err(Error::invalid("* GenerateContentRequest.contents: contents is not specified"));
+        }
+        Ok(request)
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &Value> {
+        items(get(&self.body, "contents"))
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Value> {
+        self.contents().flat_map(|content| items(get(content, "parts")))
+    }
+
+    /// The texts of the last content.
+    pub(super) fn prompt(&self) -> String {
+        let parts = self.contents().last().map(|content| get(content, "parts")).unwrap_or(&Value::Null);
+        items(parts).filter_map(|part| get(part, "text").as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The name of the function whose result came last.
+    pub(super) fn function_result(&self) -> Option<&str> {
+        let last = self.contents().last()?;
+        items(get(last, "parts")).find_map(|part| get(get(part, "functionResponse"), "name").as_str())
+    }
+
+    /// The pictures, decoded from base64 in either alphabet.
+    pub(super) fn pictures(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let blobs = self.parts().map(|part| get(part, "inlineData")).filter(|blob| !blob.is_null());
+        blobs
+            .map(|blob| {
+                let data = get(blob, "data").as_str().unwrap_or_default().replace('-', "+").replace('_', "/");
+                forgiving_decode_to_vec(data.as_bytes()).map_err(|_| Error::invalid("inlineData.data: Base64 decoding failed"))
+            })
+            .collect()
+    }
+
+    pub(super) fn config(&self, name: &str) -> &Value {
+        get(get(&self.body, "generationConfig"), name)
+    }
+
+    /// `aspectRatio` or `imageSize`, in `imageConfig` or straight on `generationConfig`.
+    pub(super) fn image_setting(&self, name: &str) -> Option<&str> {
+        get(self.config("imageConfig"), name).as_str().or_else(|| self.config(name).as_str())
+    }
+
+    /// The modalities in upper case.
+    pub(super) fn modalities(&self) -> Vec<String> {
+        items(self.config("responseModalities")).filter_map(Value::as_str).map(str::to_uppercase).collect()
+    }
+
+    /// The schema that the answer has to fit, under any of its names.
+    pub(super) fn schema(&self) -> Option<&Value> {
+        let config = get(&self.body, "generationConfig");
+        let names = ["responseSchema", "responseJsonSchema", "_responseJsonSchema"];
+        names.iter().map(|name| get(config, name)).find(|schema| schema.is_object())
+    }
+
+    pub(super) fn has_system_instruction(&self) -> bool {
+        get(&self.body, "systemInstruction").is_object()
+    }
+
+    /// The declared function that an answer calls: the first that is allowed, unless calls are off.
+    pub(super) fn function(&self) -> Option<&Value> {
+        let calling = get(get(&self.body, "toolConfig"), "functionCallingConfig");
+        if get(calling, "mode").as_str().is_some_and(|mode| mode.eq_ignore_ascii_case("NONE")) {
+            return None;
+        }
+        let allowed: Vec<&str> = items(get(calling, "allowedFunctionNames")).filter_map(Value::as_str).collect();
+        let declared = items(get(&self.body, "tools")).flat_map(|tool| items(get(tool, "functionDeclarations")));
+        declared.into_iter().find(|function| {
+            let name = get(function, "name").as_str().unwrap_or_default();
+            allowed.is_empty() || allowed.contains(&name)
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! The paths of the Compat API.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::models::{self, Model};
+use super::request::Request;
+use super::{Options, answer, fault, stream};
+
+/// Google takes 20 MB inline; tests go beyond.
+const MAX_BODY: usize = 128 << 20;
+
+/// A key that is refused, for trying.
+const BAD_KEY: &str = "bad-key";
+
+#[derive(Debug, serde::Deserialize)]
+struct Parameters {
+    key: Option<String>,
+    alt: Option<String>,
+}
+
+pub(super) fn router(options: Options) -> Router {
+    let api = || {
+        Router::new()
+            .route("/models", get(list))
+            .route("/models/{model}", get(one).post(call))
+            .route("/models/{model}/{*rest}", post(unknown))
+    };
+    let versions = || Router::new().nest("/v1beta", api()).nest("/v1", api());
+    versions()
+        .nest("/gemini", versions())
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(options))
+}
+
+async fn unknown() -> Error {
+    Error::not_found("there is nothing at this path; the sandbox has /v1beta/models/{model}:generateContent and :streamGenerateContent")
+}
+
+async fn list() -> Json<Value> {
+    Json(json!({"models": models::names().map(describe).collect::<Vec<_>>()}))
+}
+
+async fn one(Path(name): Path<String>) -> Result<Json<Value>, Error> {
+    Model::named(&name)?;
+    Ok(Json(describe(&name)))
+}
+
+fn describe(name: &str) -> Value {
+    json!({
+        "name": format!("models/{name}"),
+        "displayName": format!("[sandbox] {name}"),
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+    })
+}
+
+/// `POST /models/{model}:{action}`.
+async fn call(
+    State(options): State<Arc<Options>>,
+    Path(target): Path<String>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Error> {
+    let key = key(&headers, &parameters)?;
+    let (name, action) = target.split_once(':').ok_or_else(|| Error::not_found("an action is missing, such as :generateContent"))?;
+    let streams = match action {
+        "generateContent" => false,
+        "streamGenerateContent" => true,
+        _ => return Err(Error::not_found(format!("the Compat API has no {action}"))),
+    };
+    let model = Model::named(name)?;
+    let header = headers.get("x-sandbox-fault").and_then(|value| value.to_str().ok());
+    let fault = header.or(model.fault.as_deref()).unwrap_or_default().to_owned();
+    if fault == "hang" {
+        std::future::pending::<()>().await;
+    }
+    let request = Request::parse(&body)?;
+    // Pictures take time to make, and other calls should not wait for them.
+    let events = tokio::task::spawn_blocking(move || answer::events(&model, &request)).await;
+    let events = events.map_err(|_| Error::new(500, "the sandbox has a fault of its own", Value::Null))??;
+    let events = fault::distort(&fault, events);
+    let whole = answer::single(&events);
+    if let Some(response) = fault::response(&fault, &key, &whole) {
+        return Ok(response);
+    }
+    if streams {
+        return Ok(stream::response(&events, parameters.alt.as_deref() == Some("sse"), &fault, options.pace));
+    }
+    Ok(Json(whole).into_response())
+}
+
+/// The caller's key, from any of the places where the documentation allows it.
+fn key(headers: &HeaderMap, parameters: &Parameters) -> Result<String, Error> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let bearer = || header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    match bearer().or_else(|| header("x-goog-api-key")).or_else(|| parameters.key.clone()) {
+        None => Err(Error::new(401, "a key is required; the sandbox takes any", Value::Null)),
+        Some(key) if key.is_empty() => Err(Error::new(401, "the key is empty; the sandbox takes any other", Value::Null)),
+        Some(key) if key == BAD_KEY => {
+            let info = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}]);
+            Err(Error::new(400, "API key not valid. Please pass a valid API key.", info))
+        }
+        Some(key) => Ok(key),
+    }
+}
