@@ -1,28 +1,80 @@
 //! The command line: one file per subcommand.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // it talks to people
 
+mod call;
+mod client;
+mod demo;
+mod healthcheck;
+mod log;
+mod print;
+mod sandbox;
 mod serve;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use self::table::configuration_table;
+
 /// The Gemini API over gRPC.
 #[derive(Debug, Parser)]
-#[command(name = "gemini-grpc", version, about, max_term_width = 100)]
+#[command(name = "gemini-grpc", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  gemini-grpc demo                                    everything at once, without a key
+  gemini-grpc serve --sandbox                         a gateway to try, without a key
+  MOUNTSEA_API_KEY=... gemini-grpc serve              the real thing
+  gemini-grpc call 'Why is the sky blue?'             ask it";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway.
     Serve(serve::Args),
+    /// Run a small Gemini Compat API of our own, for trying without a key.
+    Sandbox(sandbox::Args),
+    /// Make one call to a gateway and show the answer as it comes.
+    Call(call::Args),
+    /// Start sandbox and gateway and make calls: a text, a picture, an edit, a refusal.
+    Demo(demo::Args),
+    /// Ask a gateway for its health; exit code 0 if it serves.
+    Healthcheck(healthcheck::Args),
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// A mistake in flags, variables or files that they name: exit code 2.
+    Usage(String),
+    /// Anything else: exit code 1.
+    Run(String),
 }
 
 /// Runs the command that the arguments name. A mistake in them ends with code 2, a failure with 1.
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
-    }
+        Command::Sandbox(args) => sandbox::run(&args),
+        Command::Call(args) => call::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+    };
+    let (code, message) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => (2, message),
+        Err(Failure::Run(message)) => (1, message),
+    };
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// Runs a future on this thread.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| Failure::Run(format!("cannot start a runtime: {error}")))?.block_on(future))
 }

@@ -64,16 +64,15 @@ impl Violations {
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.list.len() + self.more;
-        let plural = if count == 1 { "" } else { "s" };
-        write!(f, "the request breaks {count} rule{plural}")?;
-        for (i, violation) in self.list.iter().enumerate() {
-            write!(f, "{} {}: {}", if i == 0 { ":" } else { ";" }, violation.field, violation.description)?;
+        // The whole list is in the details; a client that shows only the message learns how to begin.
+        match (&self.list[..], self.more) {
+            ([], _) => f.write_str("the request breaks no rule"),
+            ([only], 0) => write!(f, "{}: {}", only.field, only.description),
+            ([first, ..], more) => {
+                let count = self.list.len() + more;
+                write!(f, "the request breaks {count} rules; the first is {}: {}", first.field, first.description)
+            }
         }
-        if self.more > 0 {
-            write!(f, "; and {} more", self.more)?;
-        }
-        Ok(())
     }
 }
 

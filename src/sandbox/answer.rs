@@ -52,7 +52,8 @@ pub(super) fn single(events: &[Value]) -> Value {
     let parts = events.iter().flat_map(|event| super::request::items(&event["candidates"][0]["content"]["parts"]));
     let mut joined: Vec<Value> = Vec::new();
     for part in parts {
-        let plain = |part: &Value| part.get("text").is_some() && part.as_object().is_some_and(|members| members.len() == 1);
+        let plain =
+            |part: &Value| part.get("text").is_some() && part.as_object().is_some_and(|members| members.len() == 1);
         match joined.last_mut() {
             Some(before) if plain(before) && plain(part) => {
                 let text = [&before["text"], &part["text"]].map(|text| text.as_str().unwrap_or_default()).concat();
@@ -77,7 +78,10 @@ fn parts(model: &Model, request: &Request) -> Result<Parts, Error> {
     {
         part["thoughtSignature"] = json!(STANDARD.encode_to_string(SIGNATURE));
     }
-    if request.config("thinkingConfig").get("includeThoughts").or(request.config("thinkingConfig").get("include_thoughts"))
+    if request
+        .config("thinkingConfig")
+        .get("includeThoughts")
+        .or(request.config("thinkingConfig").get("include_thoughts"))
         == Some(&Value::Bool(true))
     {
         parts.list.insert(0, json!({"text": "[sandbox] Thinking of something to say.", "thought": true}));
@@ -89,7 +93,10 @@ fn parts(model: &Model, request: &Request) -> Result<Parts, Error> {
 fn words(request: &Request) -> Result<Parts, Error> {
     let prompt = request.prompt();
     if let Some(name) = request.function_result() {
-        return limited(request, &format!("[sandbox] The function {name} gave its result, and this is the answer to it."));
+        return limited(
+            request,
+            &format!("[sandbox] The function {name} gave its result, and this is the answer to it."),
+        );
     }
     if let Some(function) = request.function() {
         return Ok(call(function, &prompt));
@@ -150,10 +157,12 @@ fn pictures(model: &ImageModel, request: &Request) -> Result<Parts, Error> {
     }
     let ratio = request.image_setting("aspectRatio");
     let known = ratio.map(|ratio| model.ratio(ratio).ok_or(ratio)).transpose();
-    let ratio = known.map_err(|ratio| Error::invalid(format!("aspectRatio {ratio:?} is not supported by {}", model.native)))?;
+    let ratio =
+        known.map_err(|ratio| Error::invalid(format!("aspectRatio {ratio:?} is not supported by {}", model.native)))?;
     let size = request.image_setting("imageSize");
     let known = size.map(|size| model.scale(size).ok_or(size)).transpose();
-    let scale = known.map_err(|size| Error::invalid(format!("imageSize {size:?} is not supported by {}", model.native)))?;
+    let scale =
+        known.map_err(|size| Error::invalid(format!("imageSize {size:?} is not supported by {}", model.native)))?;
 
     let prompt = request.prompt();
     let given = request.pictures()?;
@@ -180,7 +189,8 @@ fn get_count(request: &Request) -> Result<u64, Error> {
 
 /// A token a word, and what Google counts for a picture.
 fn usage(request: &Request, candidates: usize, thoughts: usize, image: bool) -> Value {
-    let text: usize = request.parts().filter_map(|part| get(part, "text").as_str()).map(|t| t.split_whitespace().count()).sum();
+    let text: usize =
+        request.parts().filter_map(|part| get(part, "text").as_str()).map(|t| t.split_whitespace().count()).sum();
     let pictures = request.parts().filter(|part| get(part, "inlineData").is_object()).count();
     let mut details = vec![json!({"modality": "TEXT", "tokenCount": text})];
     if pictures > 0 {

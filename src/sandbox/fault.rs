@@ -70,15 +70,20 @@ pub(super) fn response(fault: &str, key: &str, answer: &Value) -> Option<Respons
     Some(match fault {
         "429-daily" => of_status(429, json!("RATE_LIMIT_EXCEEDED"), "PerDay").into_response(),
         "429-retry-after" => {
-            let mut response = plain(429, "application/json", r#"{"error":{"code":429,"message":"[sandbox] later"}}"#.into());
+            let mut response =
+                plain(429, "application/json", r#"{"error":{"code":429,"message":"[sandbox] later"}}"#.into());
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("7"));
             response
         }
-        "nest-400" => nest(400, json!(["[sandbox] contents must be an array", "model should not be empty"]), "Bad Request"),
+        "nest-400" => {
+            nest(400, json!(["[sandbox] contents must be an array", "model should not be empty"]), "Bad Request")
+        }
         "nest-401" => nest(401, json!("[sandbox] Invalid token"), "Unauthorized"),
         "html-502" => plain(502, "text/html", page.into()),
         "html-200" => plain(200, "text/html", page.into()),
-        "array-error" => plain(400, "application/json", json!([of_status(400, Value::Null, "").body()]).to_string().into()),
+        "array-error" => {
+            plain(400, "application/json", json!([of_status(400, Value::Null, "").body()]).to_string().into())
+        }
         "echo-key" => Error::new(403, format!("the key {key} may not do that"), Value::Null).into_response(),
         "empty-500" => plain(500, "application/json", Body::empty()),
         "empty-200" => plain(200, "application/json", Body::empty()),
@@ -119,7 +124,8 @@ pub(super) fn distort(fault: &str, mut events: Vec<Value>) -> Vec<Value> {
     let last = events.len().saturating_sub(1);
     match fault {
         "usage-only" => {
-            let usage = events.last_mut().and_then(Value::as_object_mut).and_then(|event| event.remove("usageMetadata"));
+            let usage =
+                events.last_mut().and_then(Value::as_object_mut).and_then(|event| event.remove("usageMetadata"));
             events.push(json!({"usageMetadata": usage}));
         }
         "stop-every-chunk" => {
@@ -128,7 +134,11 @@ pub(super) fn distort(fault: &str, mut events: Vec<Value>) -> Vec<Value> {
             }
         }
         "no-parts" => events.push(json!({"candidates": [{"finishReason": "STOP", "index": 0}]})),
-        "blocked" => events = vec![json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 5, "totalTokenCount": 5}})],
+        "blocked" => {
+            events = vec![
+                json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 5, "totalTokenCount": 5}}),
+            ]
+        }
         "nulls" => {
             for event in &mut events {
                 event["promptFeedback"] = Value::Null;

@@ -21,7 +21,12 @@ pub(super) struct ImageModel {
 }
 
 const IMAGE_MODELS: [ImageModel; 3] = [
-    ImageModel { ids: ["gemini-2.5-flash-image", "nano-banana-fast"], native: "NanoBananaFast", wide: false, sizes: &[] },
+    ImageModel {
+        ids: ["gemini-2.5-flash-image", "nano-banana-fast"],
+        native: "NanoBananaFast",
+        wide: false,
+        sizes: &[],
+    },
     ImageModel {
         ids: ["gemini-3.1-flash-image-preview", "nano-banana-2"],
         native: "NanoBanana2",
@@ -37,7 +42,8 @@ const IMAGE_MODELS: [ImageModel; 3] = [
 ];
 
 /// Text models that are listed; any name that begins like one of Google's is answered.
-pub(super) const TEXT_MODELS: [&str; 4] = ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3-pro-preview"];
+pub(super) const TEXT_MODELS: [&str; 4] =
+    ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3-pro-preview"];
 
 impl Model {
     pub(super) fn named(name: &str) -> Result<Self, Error> {

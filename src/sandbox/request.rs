@@ -70,7 +70,8 @@ impl Request {
         blobs
             .map(|blob| {
                 let data = get(blob, "data").as_str().unwrap_or_default().replace('-', "+").replace('_', "/");
-                forgiving_decode_to_vec(data.as_bytes()).map_err(|_| Error::invalid("inlineData.data: Base64 decoding failed"))
+                forgiving_decode_to_vec(data.as_bytes())
+                    .map_err(|_| Error::invalid("inlineData.data: Base64 decoding failed"))
             })
             .collect()
     }

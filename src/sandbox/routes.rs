@@ -45,7 +45,9 @@ pub(super) fn router(options: Options) -> Router {
 }
 
 async fn unknown() -> Error {
-    Error::not_found("there is nothing at this path; the sandbox has /v1beta/models/{model}:generateContent and :streamGenerateContent")
+    Error::not_found(
+        "there is nothing at this path; the sandbox has /v1beta/models/{model}:generateContent and :streamGenerateContent",
+    )
 }
 
 async fn list() -> Json<Value> {
@@ -74,7 +76,8 @@ async fn call(
     body: Bytes,
 ) -> Result<Response, Error> {
     let key = key(&headers, &parameters)?;
-    let (name, action) = target.split_once(':').ok_or_else(|| Error::not_found("an action is missing, such as :generateContent"))?;
+    let (name, action) =
+        target.split_once(':').ok_or_else(|| Error::not_found("an action is missing, such as :generateContent"))?;
     let streams = match action {
         "generateContent" => false,
         "streamGenerateContent" => true,
@@ -107,7 +110,9 @@ fn key(headers: &HeaderMap, parameters: &Parameters) -> Result<String, Error> {
     let bearer = || header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
     match bearer().or_else(|| header("x-goog-api-key")).or_else(|| parameters.key.clone()) {
         None => Err(Error::new(401, "a key is required; the sandbox takes any", Value::Null)),
-        Some(key) if key.is_empty() => Err(Error::new(401, "the key is empty; the sandbox takes any other", Value::Null)),
+        Some(key) if key.is_empty() => {
+            Err(Error::new(401, "the key is empty; the sandbox takes any other", Value::Null))
+        }
         Some(key) if key == BAD_KEY => {
             let info = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}]);
             Err(Error::new(400, "API key not valid. Please pass a valid API key.", info))

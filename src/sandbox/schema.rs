@@ -102,10 +102,7 @@ mod tests {
             "kind": {"type": "STRING", "enum": ["a", "b"]},
             "tags": {"type": "ARRAY", "minItems": "2", "items": {"type": "STRING", "maxLength": "4"}}},
             "propertyOrdering": ["tags", "kind"]});
-        assert_eq!(
-            example(&google, "x").to_string(),
-            r#"{"tags":["[san","[san"],"kind":"a","size":3}"#
-        );
+        assert_eq!(example(&google, "x").to_string(), r#"{"tags":["[san","[san"],"kind":"a","size":3}"#);
         let standard = json!({"type": ["null", "object"], "properties": {
             "when": {"type": "string", "format": "date"}, "ratio": {"type": "number", "maximum": 0.5},
             "either": {"anyOf": [{"type": "boolean"}, {"type": "null"}]}}});

@@ -90,7 +90,8 @@ fn server_sent(events: &[Value], fault: &str) -> Vec<Piece> {
         _ => {}
     }
     if fault == "one-byte" {
-        let whole: Vec<u8> = pieces.iter().flat_map(|p| if let Piece::Bytes(b) = p { b.to_vec() } else { vec![] }).collect();
+        let whole: Vec<u8> =
+            pieces.iter().flat_map(|p| if let Piece::Bytes(b) = p { b.to_vec() } else { vec![] }).collect();
         return whole.into_iter().map(|byte| text(vec![byte])).collect();
     }
     pieces

@@ -1,0 +1,182 @@
+//! `gemini-grpc demo`: the whole thing at work, in one command.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::{Args as _, FromArgMatches as _};
+use tonic::Code;
+use tonic::transport::Channel;
+
+use super::print::{Printer, bold};
+use super::{Failure, block_on, call, client, sandbox, serve};
+use crate::config::{self, Key};
+use crate::gateway::ApiKey;
+use crate::pb::gemini::{Blob, GenerateContentRequest, GenerationConfig, ImageConfig};
+use crate::server::Server;
+
+const TEXT_MODEL: &str = "gemini-2.5-flash";
+const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The folder for the pictures.
+    #[arg(long, default_value = "gemini-grpc-demo", value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Talk to Mountsea with your key, instead of to the sandbox. Upstream charges for it.
+    #[arg(long)]
+    live: bool,
+
+    #[command(flatten)]
+    key: Key,
+}
+
+/// What every step needs.
+struct Demo {
+    channel: Channel,
+    key: Option<ApiKey>,
+    dir: PathBuf,
+    endpoint: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let key = args.key.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    if args.live && key.is_none() {
+        return Err(Failure::Usage("--live: a key is required; set MOUNTSEA_API_KEY".to_owned()));
+    }
+    let address = start_gateway(args.live)?;
+    block_on(async {
+        let endpoint = format!("http://{address}");
+        let channel = client::connect(&endpoint).await?;
+        let demo = Demo { channel, key: key.filter(|_| args.live), dir: args.dir.clone(), endpoint };
+        demo.text().await?;
+        let first = demo.picture().await?;
+        demo.edit(&first).await?;
+        demo.refusal().await?;
+        println!("\n{}", bold("All four went as they should."));
+        Ok(())
+    })?
+}
+
+/// Starts a gateway on a free loopback port, for as long as the process lives.
+fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
+    let definition = config::Serve::augment_args(clap::Command::new("serve").no_binary_name(true));
+    let matches = definition.try_get_matches_from(std::iter::empty::<&str>());
+    let serve = matches.and_then(|matches| config::Serve::from_arg_matches(&matches));
+    let mut serve = serve.map_err(|error| Failure::Usage(error.to_string()))?;
+    serve.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    if live {
+        println!("Gateway to {}; upstream charges for these calls.", config.upstream.base);
+    } else {
+        let url =
+            sandbox::in_background().map_err(|error| Failure::Run(format!("the sandbox cannot start: {error}")))?;
+        println!("Sandbox at {url} (no model is asked)");
+        serve::use_sandbox(&mut config, &url);
+    }
+    let server = Server::bind(&config).map_err(|error| Failure::Run(error.to_string()))?;
+    let address = server.address();
+    println!("Gateway at {address}, gRPC in plaintext");
+    std::thread::spawn(move || server.run());
+    Ok(address)
+}
+
+impl Demo {
+    fn heading(&self, number: u8, title: &str, arguments: &str) {
+        println!("\n{}", bold(&format!("{number}. {title}")));
+        println!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint);
+    }
+
+    async fn make(&self, message: GenerateContentRequest, name: &'static str) -> Result<Printer, Failure> {
+        let mut printer = Printer::new(false, &self.dir, name);
+        let request = client::with_key(message, self.key.as_ref());
+        let request_id = call::make(self.channel.clone(), request, false, &mut printer).await?;
+        printer.end_line();
+        println!("   {}", printer.summary(&request_id));
+        Ok(printer)
+    }
+
+    async fn text(&self) -> Result<(), Failure> {
+        let prompt = "Say in two sentences what a gateway is for.";
+        self.heading(1, "A text, streamed word by word", &format!("'{prompt}'"));
+        let printer = self.make(request(TEXT_MODEL, prompt, Vec::new()), "text").await?;
+        expect(!printer.text.is_empty(), "the first answer should hold text")
+    }
+
+    async fn picture(&self) -> Result<PathBuf, Failure> {
+        let prompt = "a lighthouse at dawn";
+        self.heading(2, "A picture", &format!("--model {IMAGE_MODEL} --aspect-ratio 16:9 '{prompt}'"));
+        let message = GenerateContentRequest {
+            generation_config: Some(shape("16:9")),
+            ..request(IMAGE_MODEL, prompt, Vec::new())
+        };
+        let printer = self.make(message, "picture").await?;
+        let path = printer.saved.first().cloned();
+        let path = path.ok_or_else(|| Failure::Run("the second answer should hold a picture".to_owned()))?;
+        let (width, height) = dimensions(&path)?;
+        // Models round; the sandbox does not.
+        expect(width * 9 > height * 15 && width * 9 < height * 17, "the picture should be about 16:9")?;
+        Ok(path)
+    }
+
+    async fn edit(&self, first: &Path) -> Result<(), Failure> {
+        let prompt = "the same at night";
+        self.heading(
+            3,
+            "That picture, changed",
+            &format!("--model {IMAGE_MODEL} --image {} '{prompt}'", first.display()),
+        );
+        let before = client::picture(first)?;
+        let printer = self.make(request(IMAGE_MODEL, prompt, vec![before.clone()]), "edited").await?;
+        let path = printer.saved.first();
+        let path = path.ok_or_else(|| Failure::Run("the third answer should hold a picture".to_owned()))?;
+        expect(client::picture(path)?.data != before.data, "the picture should have changed")?;
+        let (width, height) = dimensions(path)?;
+        expect(width > 0 && height > 0, "the changed picture should be one")
+    }
+
+    async fn refusal(&self) -> Result<(), Failure> {
+        self.heading(
+            4,
+            "A request that breaks four rules: refused at once, nothing is sent",
+            "(made of three wrong settings and a data: URL)",
+        );
+        let wrong =
+            Blob { mime_type: "image/png".to_owned(), data: "data:image/png;base64,AAAA".into(), ..Default::default() };
+        let config = GenerationConfig { temperature: Some(3.0), ..shape("7:3") };
+        let image_config = config.image_config.map(|image| ImageConfig { image_size: Some("4K".to_owned()), ..image });
+        let config = GenerationConfig { image_config, ..config };
+        let message =
+            GenerateContentRequest { generation_config: Some(config), ..request(IMAGE_MODEL, "x", vec![wrong]) };
+        let request = client::with_key(message, self.key.as_ref());
+        let Err(status) = client::generative(self.channel.clone()).generate_content(request).await else {
+            return Err(Failure::Run("the fourth call should have been refused".to_owned()));
+        };
+        let shown = client::explain(&status);
+        println!("{shown}");
+        expect(status.code() == Code::InvalidArgument, "the fourth call should be refused as INVALID_ARGUMENT")?;
+        let fields = ["inline_data.data: ", "temperature: ", "aspect_ratio: ", "image_size: "];
+        expect(fields.iter().all(|field| shown.contains(field)), "all four violations should be shown")
+    }
+}
+
+fn request(model: &str, prompt: &str, pictures: Vec<Blob>) -> GenerateContentRequest {
+    GenerateContentRequest {
+        model: model.to_owned(),
+        contents: vec![client::prompt(prompt, pictures)],
+        ..Default::default()
+    }
+}
+
+fn shape(ratio: &str) -> GenerationConfig {
+    let image_config = ImageConfig { aspect_ratio: Some(ratio.to_owned()), ..Default::default() };
+    GenerationConfig { image_config: Some(image_config), ..Default::default() }
+}
+
+fn dimensions(path: &Path) -> Result<(u32, u32), Failure> {
+    image::image_dimensions(path).map_err(|error| Failure::Run(format!("{} is no picture: {error}", path.display())))
+}
+
+fn expect(holds: bool, what: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::Run(what.to_owned())) }
+}

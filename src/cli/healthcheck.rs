@@ -1,0 +1,41 @@
+//! `gemini-grpc healthcheck`: for scripts and containers without another client.
+
+use std::time::Duration;
+
+use super::client::{Endpoint, connect};
+use super::{Failure, block_on};
+use crate::pb::health::HealthCheckRequest;
+use crate::pb::health::health_check_response::ServingStatus;
+use crate::pb::health::health_client::HealthClient;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    endpoint: Endpoint,
+
+    /// The service to ask for; empty for the whole server.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    service: String,
+
+    /// How long to wait for the answer, in seconds.
+    #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let asked = tokio::time::timeout(Duration::from_secs(args.timeout), ask(args));
+    let status = block_on(async { asked.await })?
+        .map_err(|_| Failure::Run(format!("no answer from {} within {} s", args.endpoint.endpoint, args.timeout)))??;
+    println!("{}", status.as_str_name());
+    match status {
+        ServingStatus::Serving => Ok(()),
+        other => Err(Failure::Run(format!("{} is {}", args.endpoint.endpoint, other.as_str_name()))),
+    }
+}
+
+async fn ask(args: &Args) -> Result<ServingStatus, Failure> {
+    let mut client = HealthClient::new(connect(&args.endpoint.endpoint).await?);
+    let answer = client.check(HealthCheckRequest { service: args.service.clone() }).await;
+    let answer = answer.map_err(|status| Failure::Run(format!("{:?}: {}", status.code(), status.message())))?;
+    Ok(answer.into_inner().status())
+}

@@ -1,0 +1,54 @@
+//! `gemini-grpc sandbox`: the small Compat API alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{Failure, block_on};
+use crate::sandbox::{FAULTS, Options, Sandbox};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Models named sandbox-NAME misbehave; `gemini-grpc sandbox --faults` lists them.")]
+pub(super) struct Args {
+    /// The loopback address to listen on.
+    #[arg(long, env = "GEMINI_GRPC_SANDBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+
+    /// The pause before each streamed word, in milliseconds.
+    #[arg(long, env = "GEMINI_GRPC_SANDBOX_PACE", default_value_t = 25, value_name = "MILLISECONDS")]
+    pace: u64,
+
+    /// List what the sandbox can do wrong, and end.
+    #[arg(long)]
+    faults: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.faults {
+        println!("{:<18} an error of that status, for every number from 400 to 599", "sandbox-429");
+        for (name, what) in FAULTS {
+            println!("sandbox-{name:<18} {what}");
+        }
+        return Ok(());
+    }
+    let options = Options { pace: Duration::from_millis(args.pace) };
+    let bound = Sandbox::bind(args.listen, options);
+    let sandbox = bound.map_err(|error| Failure::Run(format!("cannot listen on {}: {error}", args.listen)))?;
+    let url = sandbox.url();
+    println!("The sandbox answers at {url} and takes any key. Try:\n");
+    println!("  curl {url}/v1beta/models/gemini-2.5-flash:generateContent -H 'x-goog-api-key: any' \\");
+    println!("    -H 'content-type: application/json' -d '{{\"contents\":[{{\"parts\":[{{\"text\":\"hello\"}}]}}]}}'");
+    println!("  MOUNTSEA_API_KEY=any gemini-grpc serve --upstream-url {url}");
+    let ended = block_on(sandbox.run(async { drop(tokio::signal::ctrl_c().await) }))?;
+    ended.map_err(|error| Failure::Run(format!("the sandbox broke: {error}")))
+}
+
+/// Starts a sandbox on a thread of its own, for as long as the process lives, and says where.
+pub(super) fn in_background() -> std::io::Result<String> {
+    let sandbox = Sandbox::bind((Ipv4Addr::LOCALHOST, 0).into(), Options::default())?;
+    let url = sandbox.url();
+    std::thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
+        let ended = block_on(sandbox.run(std::future::pending()));
+        tracing::error!(?ended, "the sandbox ended");
+    })?;
+    Ok(url)
+}
