@@ -15,21 +15,25 @@ pub(super) struct Error {
 impl Error {
     pub(super) fn new(http: u16, message: impl Into<String>, details: Value) -> Self {
         let name = match http {
-            400 => "INVALID_ARGUMENT",
-            401 => "UNAUTHENTICATED",
-            403 => "PERMISSION_DENIED",
-            404 => "NOT_FOUND",
-            409 => "ABORTED",
-            429 => "RESOURCE_EXHAUSTED",
-            499 => "CANCELLED",
-            501 => "UNIMPLEMENTED",
-            503 => "UNAVAILABLE",
-            504 => "DEADLINE_EXCEEDED",
-            500 => "INTERNAL",
-            _ => "UNKNOWN",
+            400 => Some("INVALID_ARGUMENT"),
+            401 => Some("UNAUTHENTICATED"),
+            403 => Some("PERMISSION_DENIED"),
+            404 => Some("NOT_FOUND"),
+            409 => Some("ABORTED"),
+            429 => Some("RESOURCE_EXHAUSTED"),
+            499 => Some("CANCELLED"),
+            500 => Some("INTERNAL"),
+            501 => Some("UNIMPLEMENTED"),
+            503 => Some("UNAVAILABLE"),
+            504 => Some("DEADLINE_EXCEEDED"),
+            // No code of Google's becomes one of these: they come from what stands before its servers.
+            _ => None,
         };
         let message = format!("[sandbox] {}", message.into());
-        let mut error = json!({"code": http, "message": message, "status": name});
+        let mut error = json!({"code": http, "message": message});
+        if let Some(name) = name {
+            error["status"] = json!(name);
+        }
         if !details.is_null() {
             error["details"] = details;
         }

@@ -73,7 +73,8 @@ impl ImageModel {
     pub(super) fn ratio(&self, text: &str) -> Option<(u32, u32)> {
         const NARROW: [&str; 10] = ["1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16", "21:9"];
         const WIDE: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
-        if !NARROW.contains(&text) && !(self.wide && WIDE.contains(&text)) {
+        let known = NARROW.contains(&text) || (self.wide && WIDE.contains(&text));
+        if !known {
             return None;
         }
         let (width, height) = text.split_once(':')?;

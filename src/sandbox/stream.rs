@@ -28,10 +28,15 @@ pub(super) fn response(events: &[Value], sse: bool, fault: &str, pace: Duration)
     };
     let kind = if sse { "text/event-stream" } else { "application/json; charset=UTF-8" };
     let mut first = true;
+    // Bytes are no words: at a pace, a short answer would take minutes. Other tasks get their turn, so each byte is
+    // written by itself all the same.
+    let by_byte = fault == "one-byte";
     let body = tokio_stream::iter(pieces).then(move |piece| {
-        let pause = if std::mem::take(&mut first) { Duration::ZERO } else { pace };
+        let pause = if std::mem::take(&mut first) || by_byte { Duration::ZERO } else { pace };
         async move {
-            if !pause.is_zero() {
+            if by_byte {
+                tokio::task::yield_now().await;
+            } else if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
             match piece {
