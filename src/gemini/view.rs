@@ -65,9 +65,8 @@ pub struct ImageConfigView {
 pub struct ResponseView {
     #[prost(message, repeated, tag = "1")]
     pub candidates: Vec<CandidateView>,
-    /// Present when the prompt was blocked.
-    #[prost(bytes = "bytes", optional, tag = "2")]
-    pub prompt_feedback: Option<Bytes>,
+    #[prost(message, optional, tag = "2")]
+    pub prompt_feedback: Option<PromptFeedbackView>,
     /// Members that the contract does not have, an error among them.
     #[prost(bytes = "bytes", optional, tag = "18999")]
     pub additional_fields: Option<Bytes>,
@@ -77,27 +76,53 @@ pub struct ResponseView {
 pub struct CandidateView {
     #[prost(int32, tag = "2")]
     pub finish_reason: i32,
-    /// Where a finish reason is kept whose name the contract does not have.
-    #[prost(bytes = "bytes", optional, tag = "18999")]
-    pub additional_fields: Option<Bytes>,
+    #[prost(message, optional, tag = "18999")]
+    pub additional_fields: Option<AdditionalView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PromptFeedbackView {
+    #[prost(int32, tag = "1")]
+    pub block_reason: i32,
+    #[prost(message, optional, tag = "18999")]
+    pub additional_fields: Option<AdditionalView>,
+}
+
+/// The names in `additional_fields`: that of a member whose enum value the contract does not have, too.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct AdditionalView {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: Vec<EntryView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct EntryView {
+    #[prost(string, tag = "1")]
+    pub key: String,
 }
 
 impl ResponseView {
     /// Whether a candidate ended or the prompt was blocked: without either, an answer is not whole.
+    ///
+    /// Some models rate every prompt in `promptFeedback`; beside candidates that alone says nothing about the end.
     pub fn is_finished(&self) -> bool {
-        self.prompt_feedback.is_some() || self.candidates.iter().any(CandidateView::is_finished)
+        let blocked = |feedback: &PromptFeedbackView| feedback.is_block() || self.candidates.is_empty();
+        self.prompt_feedback.as_ref().is_some_and(blocked) || self.candidates.iter().any(CandidateView::is_finished)
     }
 }
 
 impl CandidateView {
     fn is_finished(&self) -> bool {
-        let unknown = || self.additional_fields.as_deref().is_some_and(names_finish_reason);
-        self.finish_reason != 0 || unknown()
+        self.finish_reason != 0 || names(self.additional_fields.as_ref(), ["finishReason", "finish_reason"])
     }
 }
 
-/// Whether a Struct has an entry `finishReason`.
-fn names_finish_reason(additional: &[u8]) -> bool {
-    memchr::memmem::find(additional, b"\x0a\x0cfinishReason").is_some()
-        || memchr::memmem::find(additional, b"\x0a\x0dfinish_reason").is_some()
+impl PromptFeedbackView {
+    fn is_block(&self) -> bool {
+        self.block_reason != 0 || names(self.additional_fields.as_ref(), ["blockReason", "block_reason"])
+    }
+}
+
+fn names(additional: Option<&AdditionalView>, spellings: [&str; 2]) -> bool {
+    additional.is_some_and(|members| members.entries.iter().any(|entry| spellings.contains(&entry.key.as_str())))
 }

@@ -173,7 +173,11 @@ fn the_views_have_the_numbers_of_the_contract() {
     assert!(!answer(r#"{"candidates":[{"content":{}}]}"#).is_finished());
     assert!(answer(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#).is_finished());
     assert!(answer(r#"{"candidates":[{"finishReason":"TIRED"}]}"#).is_finished());
+    assert!(!answer(r#"{"candidates":[{"newThing":{"finishReason":"STOP"}}]}"#).is_finished());
     assert!(answer(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#).is_finished());
+    assert!(answer(r#"{"candidates":[{}],"promptFeedback":{"blockReason":"NEW"}}"#).is_finished());
+    assert!(answer(r#"{"promptFeedback":{}}"#).is_finished());
+    assert!(!answer(r#"{"candidates":[{}],"promptFeedback":{"safetyRatings":[]}}"#).is_finished());
     assert!(answer(r#"{"error":{}}"#).additional_fields.is_some());
 }
 
