@@ -34,6 +34,8 @@ struct Found<'w> {
 struct Entry<'w> {
     key: &'w [u8],
     value: Option<Raw<'w>>,
+    /// The entry itself, if its value stands in several places.
+    split: Option<&'w [u8]>,
 }
 
 impl<'t, 'w> Encoder<'t, 'w> {
@@ -90,11 +92,10 @@ impl<'t, 'w> Encoder<'t, 'w> {
                 sorted &= field >= last;
                 last = field;
                 if let Some(winner) = message.fields[field].oneof.and_then(|oneof| winners.get_mut(usize::from(oneof)))
+                    && winner.0 != field
                 {
-                    if winner.0 != field {
-                        replaced |= winner.0 != usize::MAX;
-                        *winner = (field, self.found.len());
-                    }
+                    replaced |= winner.0 != usize::MAX;
+                    *winner = (field, self.found.len());
                 }
                 self.found.push(Found { field, value });
             }
@@ -151,7 +152,7 @@ impl<'t, 'w> Encoder<'t, 'w> {
     /// Writes `"name":value,` for the values of one field.
     fn member(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
         let value = self.found[to - 1].value;
-        if field.shape == Shape::Implicit && is_zero(value) {
+        if field.shape == Shape::Implicit && is_zero(field.kind, value) {
             return Ok(());
         }
         let before = self.out.len();
@@ -228,9 +229,12 @@ impl<'t, 'w> Encoder<'t, 'w> {
     fn entry(&mut self, kind: Kind, entry: Entry<'w>) -> Result<(), Error> {
         put_string(&mut self.out, entry.key)?;
         self.out.push(b':');
-        match entry.value {
-            Some(value) => self.scalar(kind, value)?,
-            None => self.absent(kind)?,
+        match (entry.value, entry.split, kind) {
+            (Some(_), Some(bytes), Kind::Message(index)) => {
+                self.message(self.table.message(index), &value_parts(bytes)?, None)?;
+            }
+            (Some(value), ..) => self.scalar(kind, value)?,
+            (None, ..) => self.absent(kind)?,
         }
         self.out.push(b',');
         Ok(())
@@ -241,12 +245,16 @@ impl<'t, 'w> Encoder<'t, 'w> {
         let mut entries = Vec::with_capacity(to - from);
         for found in &self.found[from..to] {
             let mut entry = Entry::default();
-            let mut reader = Reader::new(len(found.value)?);
+            let bytes = len(found.value)?;
+            let mut reader = Reader::new(bytes);
             while !reader.is_empty() {
                 match reader.field()? {
                     (1, Raw::Len(key)) => entry.key = key,
                     (1, _) => return Err(Problem::WireType.into()),
-                    (2, value) => entry.value = Some(value),
+                    (2, value) => {
+                        entry.split = entry.value.map(|_| bytes);
+                        entry.value = Some(value);
+                    }
                     _ => {}
                 }
             }
@@ -370,11 +378,14 @@ impl<'t, 'w> Encoder<'t, 'w> {
     }
 }
 
-fn is_zero(value: Raw<'_>) -> bool {
+fn is_zero(kind: Kind, value: Raw<'_>) -> bool {
     match value {
+        // Of a varint these have the lower half.
+        Raw::Varint(v) if matches!(kind, Kind::Int32 | Kind::Enum(_)) => v as i32 == 0,
         Raw::Varint(v) | Raw::Fixed64(v) => v == 0,
         Raw::Fixed32(v) => v == 0,
         Raw::Len(v) => v.is_empty(),
+        Raw::Group => false,
     }
 }
 
@@ -390,6 +401,18 @@ fn len(value: Raw<'_>) -> Result<&[u8], Error> {
         Raw::Len(bytes) => Ok(bytes),
         _ => Err(Problem::WireType.into()),
     }
+}
+
+/// The places of a map entry's value, if that is a message.
+fn value_parts(entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    let mut parts = Vec::new();
+    let mut reader = Reader::new(entry);
+    while !reader.is_empty() {
+        if let (2, value) = reader.field()? {
+            parts.push(len(value)?);
+        }
+    }
+    Ok(parts)
 }
 
 fn packable(kind: Kind) -> bool {

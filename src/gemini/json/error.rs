@@ -63,6 +63,9 @@ pub enum Problem {
 }
 
 impl Error {
+    /// Out of line, so that the ways that do not fail stay short.
+    #[cold]
+    #[inline(never)]
     pub(super) fn new(problem: Problem) -> Self {
         Self(Box::new(Inner { path: Vec::new(), problem }))
     }

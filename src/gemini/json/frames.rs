@@ -39,6 +39,10 @@ impl Frames {
     pub(super) fn close(&mut self) {
         let Some(frame) = self.open.pop() else { return };
         let length = self.out.len() - frame.at - frame.width;
+        if length < 0x80 && frame.width == 1 {
+            self.out[frame.at] = length as u8;
+            return;
+        }
         let width = varint_len(length as u64);
         self.widen(frame, width);
         // Room was made for a value that turned out smaller.

@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod error;
 mod frames;
+mod plain;
 mod scan;
 mod table;
 mod text;

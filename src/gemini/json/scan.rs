@@ -6,6 +6,7 @@ use memchr::memchr2;
 
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
+use super::plain::ends_and_odds;
 
 /// A place in a JSON text.
 #[derive(Clone, Debug)]
@@ -19,7 +20,12 @@ pub(super) struct Scanner<'j> {
 pub(super) struct Str<'j> {
     pub(super) raw: &'j [u8],
     pub(super) escaped: bool,
+    /// It is known to be ASCII without control characters: nothing is left to check.
+    plain: bool,
 }
+
+/// Strings are looked at word by word so far, in bytes; most end before that. memchr is faster from there.
+const SHORT: usize = 32;
 
 impl<'j> Scanner<'j> {
     /// Starts behind a byte-order mark, if there is one (RFC 8259, 8.1 lets a reader ignore it).
@@ -32,8 +38,21 @@ impl<'j> Scanner<'j> {
         self.text.len() - self.at
     }
 
+    /// The text from where `earlier` stands.
+    pub(super) fn since(&self, earlier: &Self) -> &'j [u8] {
+        &self.text[earlier.at..self.at]
+    }
+
     /// The first byte of the next token; it is not consumed.
+    #[inline]
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    fn peek_behind_space(&mut self) -> Result<u8, Error> {
         while let Some(&byte) = self.text.get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Ok(byte);
@@ -44,17 +63,20 @@ impl<'j> Scanner<'j> {
     }
 
     /// Consumes `byte` if it comes next.
+    #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> Result<bool, Error> {
         let there = self.peek()? == byte;
         self.at += usize::from(there);
         Ok(there)
     }
 
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), Error> {
         if self.eat(byte)? { Ok(()) } else { Err(Problem::Syntax.into()) }
     }
 
     /// Consumes `null` if it comes next.
+    #[inline]
     pub(super) fn null(&mut self) -> Result<bool, Error> {
         if self.peek()? != b'n' {
             return Ok(false);
@@ -72,24 +94,62 @@ impl<'j> Scanner<'j> {
     }
 
     /// Moves to the next element or member after one was read: true if there is one, false at `close`.
+    #[inline]
     pub(super) fn more(&mut self, close: u8) -> Result<bool, Error> {
-        if self.eat(b',')? {
-            return Ok(true);
+        let byte = self.peek()?;
+        if byte != b',' && byte != close {
+            return Err(Problem::Syntax.into());
         }
-        self.expect(close)?;
-        Ok(false)
+        self.at += 1;
+        Ok(byte == b',')
+    }
+
+    /// Consumes `key`, a plain name in quotes with its colon, if just that comes next; hands over the name.
+    #[inline]
+    pub(super) fn key(&mut self, key: &str) -> Option<Str<'j>> {
+        self.peek().ok()?;
+        let rest = &self.text[self.at..];
+        if !rest.starts_with(key.as_bytes()) {
+            return None;
+        }
+        self.at += key.len();
+        Some(Str { raw: &rest[1..key.len() - 2], escaped: false, plain: true })
     }
 
     /// A string; its text is not looked at beyond finding its end.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Str<'j>, Error> {
         self.expect(b'"')?;
+        let text = &self.text[self.at..];
+        let mut odd_before = 0;
+        for at in (0..SHORT).step_by(8) {
+            let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) else { break };
+            let (end, odd) = ends_and_odds(*word);
+            if end == 0 {
+                odd_before |= odd;
+                continue;
+            }
+            let length = at + end.trailing_zeros() as usize / 8;
+            if text[length] == b'\\' {
+                break;
+            }
+            self.at += length + 1;
+            // Bytes below the end.
+            odd_before |= odd & ((end & end.wrapping_neg()) - 1);
+            return Ok(Str { raw: &text[..length], escaped: false, plain: odd_before == 0 });
+        }
+        self.long_string()
+    }
+
+    /// A string whose opening quote was consumed.
+    fn long_string(&mut self) -> Result<Str<'j>, Error> {
         let start = self.at;
         let mut escaped = false;
         loop {
             let found = memchr2(b'"', b'\\', &self.text[self.at..]).ok_or(Problem::TruncatedJson)?;
             self.at += found + 1;
             if self.text[self.at - 1] == b'"' {
-                return Ok(Str { raw: &self.text[start..self.at - 1], escaped });
+                return Ok(Str { raw: &self.text[start..self.at - 1], escaped, plain: false });
             }
             escaped = true;
             if self.left() == 0 {
@@ -97,6 +157,30 @@ impl<'j> Scanner<'j> {
             }
             self.at += 1;
         }
+    }
+
+    /// A whole number of few digits, if that is what comes next; else nothing is consumed.
+    #[inline]
+    pub(super) fn short_integer(&mut self) -> Option<i64> {
+        /// So many digits fit into 64 bits, whatever they are.
+        const DIGITS: usize = 18;
+        let text = &self.text[self.at..];
+        let sign = usize::from(text.first() == Some(&b'-'));
+        let mut value = 0;
+        let mut at = sign;
+        while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            value = value * 10 + i64::from(digit);
+            at += 1;
+            if at > DIGITS {
+                return None;
+            }
+        }
+        let leading_zero = text.get(sign) == Some(&b'0') && at > sign + 1;
+        if at == sign || leading_zero || matches!(text.get(at), Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        self.at += at;
+        Some(if sign == 1 { -value } else { value })
     }
 
     /// A number by RFC 8259's grammar.
@@ -170,11 +254,17 @@ impl<'j> Scanner<'j> {
 
 impl<'j> Str<'j> {
     /// Appends the text of the string, which must be UTF-8 without bare control characters.
+    #[inline]
     pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        simdutf8::basic::from_utf8(self.raw).map_err(|_| Problem::Utf8)?;
-        if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
-            return Err(Problem::Syntax.into());
+        if self.plain {
+            out.extend_from_slice(self.raw);
+            return Ok(());
         }
+        self.put_checked(out)
+    }
+
+    fn put_checked(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.sound()?;
         if !self.escaped {
             out.extend_from_slice(self.raw);
             return Ok(());
@@ -188,10 +278,16 @@ impl<'j> Str<'j> {
         Ok(())
     }
 
+    /// What stands between the quotes, if it is UTF-8 without bare control characters.
+    fn sound(&self) -> Result<&'j str, Error> {
+        let text = simdutf8::basic::from_utf8(self.raw).map_err(|_| Problem::Utf8)?;
+        if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) { Err(Problem::Syntax.into()) } else { Ok(text) }
+    }
+
     /// The text of a string that is short or rare.
     pub(super) fn text(&self) -> Result<Cow<'j, str>, Error> {
         if !self.escaped {
-            return simdutf8::basic::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| Problem::Utf8.into());
+            return self.sound().map(Cow::Borrowed);
         }
         let mut out = Vec::with_capacity(self.raw.len());
         self.put(&mut out)?;
@@ -238,4 +334,51 @@ fn hex(text: &[u8]) -> Result<(u32, &[u8]), Error> {
         value = value << 4 | char::from(digit).to_digit(16).ok_or(Problem::Syntax)?;
     }
     Ok((value, rest))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// The text of the string that `json` begins with, and how much of it was read.
+    fn read(json: &[u8]) -> Result<(String, usize), Error> {
+        let mut scanner = Scanner::new(json);
+        let mut out = Vec::new();
+        scanner.string()?.put(&mut out)?;
+        Ok((String::from_utf8(out).unwrap(), json.len() - scanner.left()))
+    }
+
+    #[test]
+    fn any_byte_at_any_place_of_a_string_is_read_as_serde_reads_it() {
+        for lead in 0..2 * SHORT {
+            for byte in 0..=u8::MAX {
+                for tail in [0, 1, 9, SHORT] {
+                    let inside = [&b"x".repeat(lead)[..], &[byte], &b"y".repeat(tail)].concat();
+                    let json = [b"\"", &inside[..], b"\", 1"].concat();
+                    let quoted = &json[..inside.len() + 2];
+                    match (read(&json), serde_json::from_slice::<String>(quoted)) {
+                        (Ok((text, length)), Ok(expected)) => assert_eq!((text, length), (expected, quoted.len())),
+                        (Ok((text, _)), Err(_)) => assert_eq!((byte, text), (b'"', "x".repeat(lead))),
+                        (Err(_), Ok(expected)) => panic!("{expected:?} was refused"),
+                        (Err(_), Err(_)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_integer_is_read_and_anything_else_is_left_alone() {
+        for (text, value) in [("0", 0), ("-0", 0), ("7,", 7), ("-12}", -12), ("123456789012345678", 123456789012345678)]
+        {
+            let mut scanner = Scanner::new(text.as_bytes());
+            assert_eq!(scanner.short_integer(), Some(value), "{text}");
+            assert_eq!(scanner.left(), text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len());
+        }
+        for text in ["", "-", "01", "1.0", "1e3", "1234567890123456789", "\"1\"", "x"] {
+            let mut scanner = Scanner::new(text.as_bytes());
+            assert_eq!((scanner.short_integer(), scanner.left()), (None, text.len()), "{text}");
+        }
+    }
 }

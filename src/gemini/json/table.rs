@@ -1,6 +1,7 @@
 //! The one table that drives both directions, built once from a descriptor set.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type as ProtoType};
@@ -32,7 +33,14 @@ pub(super) struct Message {
     pub(super) oneofs: Vec<&'static str>,
     direct: [u8; DIRECT],
     members: Members,
+    /// The member that comes first.
+    pub(super) first: Guess,
 }
+
+/// Which member of a message comes next, as far as is known: an upstream writes its members in one order. A wrong
+/// guess costs a comparison.
+#[derive(Debug)]
+pub(super) struct Guess(AtomicU8);
 
 /// How a message looks in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     pub(super) shape: Shape,
     pub(super) oneof: Option<u8>,
+    /// The member that comes after this one.
+    pub(super) next: Guess,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +156,9 @@ impl Message {
         let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
         let mut fields = (proto.field.iter()).map(|f| Field::new(f, names)).collect::<Result<Vec<_>, _>>()?;
         fields.sort_by_key(|f| f.number);
-        if fields.len() > 100 {
-            return Err(Unsupported(format!("{name} has over 100 fields")));
+        // The decoder keeps a bit for each.
+        if fields.len() > 64 {
+            return Err(Unsupported(format!("{name} has over 64 fields")));
         }
         let mut direct = [NONE; DIRECT];
         for (i, field) in fields.iter().enumerate() {
@@ -157,7 +168,7 @@ impl Message {
         }
         let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
         let members = Members::new(&fields);
-        Ok(Self { form, fields, additional, oneofs, direct, members })
+        Ok(Self { form, fields, additional, oneofs, direct, members, first: Guess::none() })
     }
 
     /// The index of the field of that number.
@@ -172,6 +183,21 @@ impl Message {
     /// The index of the field that a JSON member of this name, in either spelling, means.
     pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
         self.members.find(name, &self.fields)
+    }
+}
+
+impl Guess {
+    fn none() -> Self {
+        Self(AtomicU8::new(NONE))
+    }
+
+    pub(super) fn field<'m>(&self, message: &'m Message) -> Option<(usize, &'m Field)> {
+        let index = self.0.load(Ordering::Relaxed).into();
+        Some((index, message.fields.get(index)?))
+    }
+
+    pub(super) fn learn(&self, index: usize) {
+        self.0.store(index as u8, Ordering::Relaxed);
     }
 }
 
@@ -196,7 +222,7 @@ impl Field {
         let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
         let key = format!("\"{}\":", proto.json_name());
         let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
-        Ok(Self { number: proto.number() as u32, name, key, json_name, kind, shape, oneof })
+        Ok(Self { number: proto.number() as u32, name, key, json_name, kind, shape, oneof, next: Guess::none() })
     }
 }
 

@@ -187,3 +187,63 @@ fn what_protobuf_merges_is_merged() {
         [part(r#"{"text":"a"}"#), part(r#"{"fileData":{"fileUri":"u"}}"#), part(r#"{"text":"b"}"#)].concat();
     assert_eq!(to_json("mountsea.gemini.v1.Part", &last_wins).unwrap(), br#"{"text":"b"}"#);
 }
+
+#[test]
+fn the_value_of_a_map_entry_is_merged_too() {
+    let field = |number: u32, bytes: &[u8]| {
+        let mut out = Vec::new();
+        wire::put_tag(&mut out, number, wire::WireType::Len);
+        wire::put_varint(&mut out, bytes.len() as u64);
+        [&out, bytes].concat()
+    };
+    let value = |json: &str| field(2, &to_wire("mountsea.gemini.v1.Schema", json.as_bytes()).unwrap());
+    let entry = [value(r#"{"type":"STRING","title":"a"}"#), field(1, b"key"), value(r#"{"title":"b"}"#)].concat();
+    let json = to_json("mountsea.gemini.v1.Schema", &field(7, &entry)).unwrap();
+    assert_eq!(String::from_utf8(json).unwrap(), r#"{"properties":{"key":{"type":"STRING","title":"b"}}}"#);
+}
+
+#[test]
+fn a_zero_is_a_zero_whatever_stands_above_its_32_bits() {
+    let mut segment = Vec::new();
+    for (number, value) in [(1, 1 << 32), (2, 5 << 32 | 7)] {
+        wire::put_tag(&mut segment, number, wire::WireType::Varint);
+        wire::put_varint(&mut segment, value);
+    }
+    assert_eq!(to_json("mountsea.gemini.v1.Segment", &segment).unwrap(), br#"{"startIndex":7}"#);
+}
+
+#[test]
+fn a_bare_line_break_is_not_json_even_in_base64() {
+    assert_eq!(
+        refused("{\"contents\":[{\"parts\":[{\"thoughtSignature\":\"AQ\n==\"}]}]}"),
+        "contents[0].parts[0].thought_signature: the JSON is not well formed"
+    );
+    let json = r#"{"contents":[{"parts":[{"thoughtSignature":"AQ\n=="}]}]}"#;
+    assert_eq!(emitted(json), r#"{"contents":[{"parts":[{"thoughtSignature":"AQ=="}]}]}"#);
+}
+
+#[test]
+fn a_group_is_skipped_as_an_unknown_field_and_refused_as_a_known_one() {
+    let group = |number: u8| vec![number << 3 | 3, 0x08, 0x01, number << 3 | 4];
+    assert_eq!(to_json("mountsea.gemini.v1.Segment", &group(15)).unwrap(), b"{}");
+    assert_eq!(request(&[&group(15)]).unwrap().unknown_fields, 1);
+    for name in ["mountsea.gemini.v1.Segment", "mountsea.gemini.v1.Part", "google.protobuf.Struct"] {
+        let number = if name.ends_with("Part") { 2 } else { 1 };
+        assert_eq!(to_json(name, &group(number)).unwrap_err().problem(), Problem::WireType, "{name}");
+    }
+}
+
+#[test]
+fn members_are_read_in_any_order_whatever_came_before() {
+    let orders = [
+        r#"{"contents":[],"store":true,"new":1}"#,
+        r#"{"store":true,"new":1,"contents":[]}"#,
+        r#"{"new":1,"store" : true}"#,
+        r#"{"store":true , "new":1}"#,
+    ];
+    for json in orders.iter().chain(&orders) {
+        assert_eq!(emitted(json), r#"{"store":true,"new":1}"#, "{json}");
+    }
+    let own_name = r#"{"tools":[{"urlContext":{"additionalFields":1}}]}"#;
+    assert_eq!([emitted(own_name), emitted(own_name)], [own_name, own_name]);
+}

@@ -3,14 +3,25 @@
 use base64_simd::STANDARD;
 
 use super::error::{Error, Problem};
+use super::plain::is_plain;
 
+/// Up to this length, in bytes, looking whether a text is plain is cheaper than the search for what is not.
+const SHORT: usize = 64;
 /// Whole numbers below this are exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a string with its quotes; the bytes must be UTF-8.
 pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
+    let plain = bytes.len() <= SHORT && is_plain(bytes);
+    if !plain {
+        simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
+    }
     out.push(b'"');
+    if plain {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return Ok(());
+    }
     let mut rest = bytes;
     while let Some(at) = first_special(rest) {
         out.extend_from_slice(&rest[..at]);
@@ -33,7 +44,7 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
         }
         done += BLOCK;
     }
-    bytes[done..].iter().position(|b| special(b)).map(|at| done + at)
+    bytes[done..].iter().position(special).map(|at| done + at)
 }
 
 fn put_escape(out: &mut Vec<u8>, byte: u8) {

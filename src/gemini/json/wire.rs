@@ -9,6 +9,8 @@ pub(super) enum Raw<'a> {
     Fixed64(u64),
     Fixed32(u32),
     Len(&'a [u8]),
+    /// A group (proto2), which no field of the schema is.
+    Group,
 }
 
 /// Reads the fields of one message.
@@ -26,7 +28,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// The next field's number and value; a group comes back as an empty value of number 0.
+    /// The next field's number and value.
     pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), Error> {
         let (number, wire_type) = self.tag()?;
         let value = match wire_type {
@@ -39,7 +41,7 @@ impl<'a> Reader<'a> {
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
             3 => {
                 self.skip_group(number)?;
-                return Ok((0, Raw::Len(&[])));
+                Raw::Group
             }
             _ => return Err(Problem::InvalidTag.into()),
         };
@@ -82,7 +84,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// Skips what is left of a group (proto2), which only an unknown field can be.
+    /// Skips what is left of a group.
     fn skip_group(&mut self, number: u32) -> Result<(), Error> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {

@@ -1,0 +1,107 @@
+//! JSON without a schema: `Struct`, `Value` and `ListValue`, and the members that the schema does not know.
+
+use super::super::error::{Error, Problem};
+use super::super::scan::{Scanner, Str};
+use super::super::table::{ADDITIONAL_FIELDS, Message};
+use super::super::wire::{WireType, put_tag};
+use super::{Decoder, Unknown};
+
+impl<'j> Decoder<'_, 'j> {
+    /// The inside of a `google.protobuf.Struct`.
+    pub(super) fn structure(&mut self) -> Result<(), Error> {
+        self.descend()?;
+        self.open(b'{', "an object")?;
+        let mut more = !self.json.eat(b'}')?;
+        let mut index = 0;
+        while more {
+            let key = self.json.string()?;
+            self.json.expect(b':')?;
+            self.entry(key).map_err(|e| e.at_index(index))?;
+            index += 1;
+            more = self.json.more(b'}')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// An entry of a Struct; the value is read where the text stands.
+    fn entry(&mut self, key: Str<'j>) -> Result<(), Error> {
+        self.frames.open(1);
+        self.string(1, key)?;
+        self.frames.open(2);
+        self.value()?;
+        self.frames.close();
+        self.frames.close();
+        Ok(())
+    }
+
+    /// The inside of a `google.protobuf.ListValue`.
+    pub(super) fn list_value(&mut self) -> Result<(), Error> {
+        self.descend()?;
+        self.open(b'[', "a list")?;
+        let mut more = !self.json.eat(b']')?;
+        let mut index = 0;
+        while more {
+            self.frames.open(1);
+            self.value().map_err(|e| e.at_index(index))?;
+            self.frames.close();
+            index += 1;
+            more = self.json.more(b']')?;
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// The inside of a `google.protobuf.Value`: any JSON value.
+    pub(super) fn value(&mut self) -> Result<(), Error> {
+        match self.json.peek()? {
+            b'n' => {
+                self.json.word(b"null")?;
+                put_tag(&mut self.frames.out, 1, WireType::Varint);
+                self.frames.out.push(0);
+            }
+            b't' | b'f' => {
+                let value = self.bool()?;
+                put_tag(&mut self.frames.out, 4, WireType::Varint);
+                self.frames.out.push(value.into());
+            }
+            b'"' => {
+                let text = self.json.string()?;
+                self.string(3, text)?;
+            }
+            b'{' => {
+                self.frames.open(5);
+                self.structure()?;
+                self.frames.close();
+            }
+            b'[' => {
+                self.frames.open(6);
+                self.list_value()?;
+                self.frames.close();
+            }
+            b'-' | b'0'..=b'9' => {
+                let value: f64 = self.float("a double", f64::is_finite)?;
+                put_tag(&mut self.frames.out, 2, WireType::Fixed64);
+                self.frames.out.extend_from_slice(&value.to_le_bytes());
+            }
+            _ => return Err(Problem::Syntax.into()),
+        }
+        Ok(())
+    }
+
+    /// Writes the unknown members of a message, those since `mark`, as its `additional_fields`.
+    pub(super) fn additional(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
+        let unknown = self.unknown.split_off(mark);
+        if message.additional.is_none() {
+            return Ok(());
+        }
+        self.frames.open(ADDITIONAL_FIELDS);
+        for (index, Unknown { name, value }) in unknown.into_iter().enumerate() {
+            let behind = std::mem::replace(&mut self.json, Scanner::new(value));
+            self.entry(name).map_err(|e| e.at_index(index))?;
+            self.json = behind;
+        }
+        self.frames.close();
+        Ok(())
+    }
+}

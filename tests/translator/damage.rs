@@ -1,0 +1,170 @@
+//! Wire bytes and JSON that are broken: the answer is a message or an error, never a panic.
+
+use std::cell::Cell;
+
+use gemini_grpc::gemini::json::{Problem, to_json, to_wire};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::dice::Dice;
+use crate::harness::{ENOUGH, for_all};
+use crate::quirks::comparable;
+use crate::spell::Speller;
+use crate::{grow, loose, oracle, wire};
+
+#[test]
+fn damaged_wire_is_refused_or_read_as_the_oracle_reads_it() {
+    let compared = Cell::new(0);
+    for_all(|case, dice| {
+        let mut bytes = if dice.one_in(2) { loose::message(&case.tree, dice) } else { case.wire.clone() };
+        for _ in 0..=dice.below(3) {
+            if dice.one_in(5) {
+                bytes.extend(wire::message(&grow::message(dice, &case.kind, 2, None)));
+            } else {
+                damage(&mut bytes, &[], dice);
+            }
+        }
+        let Ok(ours) = to_json(case.name(), &bytes) else { return Ok(()) };
+        let json = serde_json::from_slice::<Value>(&ours);
+        prop_assert!(json.is_ok(), "{}", String::from_utf8_lossy(&ours));
+        // The oracle looks into values that others replace, and refuses what is wrong with them.
+        if let Some(oracle) = oracle::decode(&case.kind, &bytes).and_then(|message| oracle::to_text(&message)) {
+            let (ours, oracle) = comparable(&case.kind, &ours, &oracle);
+            prop_assert_eq!(ours, oracle, "{:02x?}", bytes);
+            compared.set(compared.get() + 1);
+        }
+        Ok(())
+    });
+    assert!(compared.get() >= ENOUGH / 2, "only {} messages were compared", compared.get());
+}
+
+#[test]
+fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
+    const TOKENS: [&str; 24] = [
+        "null", "true", "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u", "\\ud800", "-", "1e999", "0", ".5", "e1",
+        "\0", "\n", "é", "\u{feff}", "=", "\"a\":", "+",
+    ];
+    let compared = Cell::new(0);
+    for_all(|case, dice| {
+        let mut json = if dice.one_in(3) {
+            Speller { dice, shuffle: true }.message(&case.tree).into_bytes()
+        } else {
+            to_json(case.name(), &case.wire).unwrap()
+        };
+        if dice.one_in(2) {
+            let mut value = serde_json::from_slice(&json).unwrap();
+            replace(&mut value, dice);
+            json = value.to_string().into_bytes();
+        } else {
+            for _ in 0..=dice.below(3) {
+                damage(&mut json, &TOKENS, dice);
+            }
+        }
+        let shown = String::from_utf8_lossy(&json).into_owned();
+        let Ok(wire) = to_wire(case.name(), &json) else { return Ok(()) };
+        let text = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&json);
+        let value = serde_json::from_slice::<Value>(text);
+        // serde_json rounds some of the largest doubles to infinity.
+        let too_large = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
+        prop_assert!(value.as_ref().err().is_none_or(too_large), "not JSON, yet read: {}", shown);
+        let message = oracle::decode(&case.kind, &wire);
+        prop_assert!(message.is_some(), "{} became what is not valid: {:02x?}", shown, wire);
+
+        // What was read is written, and stays what it is; but "NaN" can be read and has no form to be written in.
+        match to_json(case.name(), &wire) {
+            Ok(once) => {
+                let twice = to_json(case.name(), &to_wire(case.name(), &once).unwrap()).unwrap();
+                prop_assert_eq!(String::from_utf8(twice), String::from_utf8(once), "{}", shown);
+            }
+            Err(error) => prop_assert_eq!(error.problem(), Problem::NotFinite, "{}", shown),
+        }
+
+        // The oracle knows additional_fields as a field, so it cannot judge a text that has a member of that name.
+        if value.is_ok_and(|value| !value.to_string().contains("additional"))
+            && let Some(oracle) = oracle::read(&case.kind, text)
+        {
+            let [ours, oracle] = [message.unwrap(), oracle].map(|message| oracle::to_value(&message).unwrap());
+            prop_assert!(nearly_equal(&ours, &oracle), "{} became {} and not {}", shown, ours, oracle);
+            compared.set(compared.get() + 1);
+        }
+        Ok(())
+    });
+    assert!(compared.get() >= ENOUGH / 20, "only {} messages were compared", compared.get());
+}
+
+/// Puts something else in the place of a value somewhere inside.
+fn replace(json: &mut Value, dice: &mut Dice<'_>) {
+    const OTHERS: [&str; 24] = [
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0.0",
+        "7",
+        "1e2",
+        "2.5",
+        "3e9",
+        "-1e300",
+        "9223372036854775807",
+        "{}",
+        "[]",
+        "[null]",
+        r#"{"a":[1]}"#,
+        r#""""#,
+        r#""5""#,
+        r#""-3.0""#,
+        r#""NaN""#,
+        r#""STOP""#,
+        r#""AQ""#,
+        r#""_-8=""#,
+        r#""-1.5s""#,
+        r#""2024-02-29T23:59:60+01:00""#,
+    ];
+    let inside = dice.below(5) > 0;
+    match json {
+        Value::Array(values) if inside && !values.is_empty() => {
+            let at = dice.below(values.len());
+            replace(&mut values[at], dice);
+        }
+        Value::Object(members) if inside && !members.is_empty() => {
+            let at = dice.below(members.len());
+            replace(members.values_mut().nth(at).unwrap(), dice);
+        }
+        _ => *json = serde_json::from_str(dice.pick(&OTHERS)).unwrap(),
+    }
+}
+
+/// Changes, adds, repeats or drops a few bytes.
+fn damage(bytes: &mut Vec<u8>, tokens: &[&str], dice: &mut Dice<'_>) {
+    let at = dice.below(bytes.len() + 1);
+    let to = (at + dice.below(8)).min(bytes.len());
+    match dice.below(7) {
+        0 => bytes.truncate(at),
+        1 => drop(bytes.drain(at..to)),
+        2 => bytes.insert(at, dice.roll() as u8),
+        3 if at < to => bytes[at] = dice.roll() as u8,
+        4 if at < to => bytes[at] ^= 1 << dice.below(8),
+        5 => {
+            let again = bytes[at..to].to_vec();
+            drop(bytes.splice(at..at, again));
+        }
+        _ if !tokens.is_empty() => drop(bytes.splice(at..at, dice.pick(tokens).bytes())),
+        _ => {}
+    }
+}
+
+/// Equal but for the last digit of a number: serde_json reads it as a double that may be the second nearest, and the
+/// oracle makes a 32-bit float of that.
+fn nearly_equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            (a - b).abs() <= a.abs().max(f64::from(f32::MIN_POSITIVE)) * f64::from(f32::EPSILON)
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| nearly_equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| nearly_equal(a, b)))
+        }
+        _ => a == b,
+    }
+}

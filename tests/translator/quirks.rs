@@ -1,0 +1,114 @@
+//! Where the translator differs from proto3 JSON on purpose, or from the oracle's reading of it: one function each.
+//! Whatever is not here must be equal.
+
+use prost_reflect::{Kind, MessageDescriptor};
+use serde_json::{Map, Value};
+
+use crate::tree::{is_additional, is_well_known};
+
+/// Members that the contract does not know stand beside the known ones, not in an object of their own.
+pub fn additional_beside_the_known(kind: &MessageDescriptor, json: Value) -> Value {
+    let Value::Object(mut members) = json else { return json };
+    if is_well_known(kind) {
+        return members.into();
+    }
+    let additional = members.shift_remove("additionalFields");
+    let known = members.into_iter().map(|(name, value)| {
+        let field = kind.get_field_by_json_name(&name).unwrap();
+        let value = match (field.kind(), value) {
+            (Kind::Message(entry), Value::Object(entries)) if field.is_map() => {
+                let kind = entry.map_entry_value_field().kind();
+                entries.into_iter().map(|(key, value)| (key, inside(&kind, value))).collect()
+            }
+            (kind, Value::Array(values)) if field.is_list() => {
+                values.into_iter().map(|value| inside(&kind, value)).collect()
+            }
+            (kind, value) => inside(&kind, value),
+        };
+        (name, value)
+    });
+    let mut members: Map<String, Value> = known.collect();
+    if let Some(Value::Object(additional)) = additional {
+        members.extend(additional);
+    }
+    members.into()
+}
+
+fn inside(kind: &Kind, value: Value) -> Value {
+    match kind {
+        Kind::Message(kind) => additional_beside_the_known(kind, value),
+        _ => value,
+    }
+}
+
+/// A whole number has no point, 5 and not 5.0: numbers are compared as the doubles that they are, bit by bit. In the
+/// text, since serde_json reads 9007199254740991.0 as another double.
+pub fn whole_numbers_without_a_point(json: &[u8]) -> Value {
+    let mut text = Vec::new();
+    let mut rest = json;
+    while let Some(&byte) = rest.first() {
+        let length = match byte {
+            b'"' => string_length(rest),
+            b'-' | b'0'..=b'9' => rest.iter().take_while(|b| b"+-.0123456789Ee".contains(b)).count(),
+            _ => 1,
+        };
+        let (token, behind) = rest.split_at(length);
+        match byte {
+            b'-' | b'0'..=b'9' => {
+                text.extend(in_words(str::from_utf8(token).unwrap().parse().unwrap()).to_string().bytes())
+            }
+            _ => text.extend_from_slice(token),
+        }
+        rest = behind;
+    }
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn in_words(number: f64) -> Value {
+    format!("the number {number:?}").into()
+}
+
+/// How long a string is, with both its quotes.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while text[at] != b'"' {
+        at += if text[at] == b'\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+/// Minus zero is a value, as the C++, Java and Go implementations have it: only the oracle takes it for absent in a
+/// field without presence. So in those fields it counts for nothing here; the round trip watches over it.
+pub fn minus_zero_is_a_value(kind: &MessageDescriptor, json: &mut Value) {
+    if is_well_known(kind) {
+        return;
+    }
+    let Value::Object(members) = json else { return };
+    members.retain(|name, value| {
+        let Some(field) = kind.get_field_by_json_name(name).filter(|field| !is_additional(field)) else { return true };
+        let is_float = matches!(field.kind(), Kind::Float | Kind::Double);
+        if is_float && *value == in_words(-0.0) && !field.supports_presence() && !field.is_list() {
+            return false;
+        }
+        match (field.kind(), value) {
+            (Kind::Message(entry), Value::Object(entries)) if field.is_map() => {
+                if let Kind::Message(kind) = entry.map_entry_value_field().kind() {
+                    entries.values_mut().for_each(|value| minus_zero_is_a_value(&kind, value));
+                }
+            }
+            (Kind::Message(kind), Value::Array(values)) if field.is_list() => {
+                values.iter_mut().for_each(|value| minus_zero_is_a_value(&kind, value));
+            }
+            (Kind::Message(kind), value) => minus_zero_is_a_value(&kind, value),
+            _ => {}
+        }
+        true
+    });
+}
+
+/// The translator's JSON and the oracle's, made comparable.
+pub fn comparable(kind: &MessageDescriptor, ours: &[u8], oracle: &[u8]) -> (Value, Value) {
+    let mut ours = whole_numbers_without_a_point(ours);
+    minus_zero_is_a_value(kind, &mut ours);
+    (ours, additional_beside_the_known(kind, whole_numbers_without_a_point(oracle)))
+}
