@@ -6,6 +6,8 @@
 /// A gateway, an upstream and a client, for the tests.
 mod support;
 
+/// Answers that upstream packs.
+mod compression;
 /// What a call carries besides its message: keys, request ids.
 mod metadata;
 /// Health and reflection.
