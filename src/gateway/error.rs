@@ -28,6 +28,8 @@ pub enum Error {
         "{method} is not offered here; GenerateContent and StreamGenerateContent are all that the Gemini Compat API has"
     )]
     NotOffered { method: String },
+    #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
+    NoService,
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
     #[error(
@@ -68,7 +70,7 @@ impl Error {
             Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage => Code::InvalidArgument,
             Self::TooLarge { .. } => Code::ResourceExhausted,
             Self::NoKey | Self::InvalidKey { .. } => Code::Unauthenticated,
-            Self::Encoding | Self::NotOffered { .. } => Code::Unimplemented,
+            Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
             Self::OwnKeyRefused(_) | Self::Framing(_) => Code::Internal,
             Self::Upstream(error) => match error {
@@ -91,6 +93,7 @@ impl Error {
             Self::Framing(_) => "REQUEST_NOT_GRPC",
             Self::Encoding => "ENCODING_UNKNOWN",
             Self::NotOffered { .. } => "METHOD_NOT_OFFERED",
+            Self::NoService => "SERVICE_UNKNOWN",
             Self::NoKey => "API_KEY_MISSING",
             Self::InvalidKey { .. } => "API_KEY_MALFORMED",
             Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
@@ -133,6 +136,7 @@ impl Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::gemini::validate::Violations;
@@ -161,6 +165,7 @@ mod tests {
             Error::Framing(String::new()),
             Error::Encoding,
             Error::NotOffered { method: String::new() },
+            Error::NoService,
             Error::NoKey,
             Error::InvalidKey { header: "x-goog-api-key" },
         ];

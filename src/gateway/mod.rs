@@ -48,7 +48,7 @@ pub struct Call {
 }
 
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Gateway {
     config: Arc<Config>,
     upstream: Upstream,
@@ -94,7 +94,16 @@ impl Gateway {
         let options = Options { image_default_modalities: self.config.image_default_modalities };
         let valid = validate(&view, &self.config.catalog, options)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-        let json = json::request(&[&call.request, extra]).map_err(Error::Malformed)?.json;
+        let json::Request { json, unknown_fields } =
+            json::request(&[&call.request, extra]).map_err(Error::Malformed)?;
+        if unknown_fields > 0 {
+            let request_id = &*call.request_id;
+            tracing::debug!(
+                request_id,
+                unknown_fields,
+                "the request has fields that are not in the contract; JSON cannot carry them"
+            );
+        }
         let outgoing = Outgoing { model: &valid.name, method, key: key.expose(), request_id: &call.request_id, json };
         self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))
     }

@@ -7,14 +7,12 @@ mod request;
 mod status;
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use tonic::Status;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
@@ -36,6 +34,9 @@ const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
+/// A name that is repeated in an error is cut here, in characters.
+const MAX_NAME: usize = 64;
+
 /// The settings of this room.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -45,11 +46,20 @@ pub struct Config {
     pub reflection: bool,
 }
 
+/// The two methods that are offered.
+#[derive(Clone, Copy)]
+enum Method {
+    Generate,
+    Stream,
+}
+
 type Side = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
-/// Everything that is served on the gRPC port.
+/// Everything that is served on the gRPC port. Each call gets a handle of its own, so it is a cheap one.
 #[derive(Clone)]
-pub struct Grpc {
+pub struct Grpc(Arc<Inner>);
+
+struct Inner {
     gateway: Gateway,
     max_request_bytes: usize,
     health: Side,
@@ -59,7 +69,7 @@ pub struct Grpc {
 
 impl std::fmt::Debug for Grpc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grpc").field("gateway", &self.gateway).finish_non_exhaustive()
+        f.debug_struct("Grpc").field("gateway", &self.0.gateway).finish_non_exhaustive()
     }
 }
 
@@ -77,40 +87,39 @@ impl Grpc {
             true => Some((side(builder().build_v1()?), side(builder().build_v1alpha()?))),
             false => None,
         };
-        Ok(Self { gateway, max_request_bytes: config.max_request_bytes, health: side(health.service()), reflection })
+        let (max_request_bytes, health) = (config.max_request_bytes, side(health.service()));
+        Ok(Self(Arc::new(Inner { gateway, max_request_bytes, health, reflection })))
     }
+}
 
-    async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path().to_owned();
-        let (service, method) = path.strip_prefix('/').and_then(|p| p.split_once('/')).unwrap_or_default();
+impl Inner {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (service, method) =
+            request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
         if SERVICES.contains(&service) {
             return match method {
-                "GenerateContent" => self.call(request, Self::generate).await,
-                "StreamGenerateContent" => self.call(request, Self::stream).await,
-                _ => refuse(
-                    &gateway::Error::NotOffered { method: method.to_owned() },
-                    &metadata::request_id(request.headers()),
-                ),
+                "GenerateContent" => self.call(request, Method::Generate).await,
+                "StreamGenerateContent" => self.call(request, Method::Stream).await,
+                _ => {
+                    let method = method.chars().take(MAX_NAME).collect();
+                    refuse(&gateway::Error::NotOffered { method }, &metadata::request_id(request.headers()))
+                }
             };
         }
-        let side = match (service, self.reflection) {
-            (HEALTH, _) => self.health,
+        let side = match (service, &self.reflection) {
+            (HEALTH, _) => &self.health,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
-            _ => return Status::unimplemented("there is no service of that name here").into_http(),
+            _ => return refuse(&gateway::Error::NoService, &metadata::request_id(request.headers())),
         };
-        match side.oneshot(request).await {
+        match side.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
 
     /// What both methods share: the caller's metadata, the message, and how failures go back.
-    async fn call<F, A>(self, request: Request<Incoming>, method: F) -> Response<Body>
-    where
-        F: FnOnce(Gateway, gateway::Call) -> A,
-        A: Future<Output = Result<Reply, gateway::Error>>,
-    {
+    async fn call(&self, request: Request<Incoming>, method: Method) -> Response<Body> {
         let (head, body) = request.into_parts();
         let request_id = metadata::request_id(&head.headers);
         let key = match metadata::key(&head.headers) {
@@ -122,7 +131,11 @@ impl Grpc {
             Err(error) => return refuse(&error, &request_id),
         };
         let call = gateway::Call { request: message, key, request_id: request_id.clone() };
-        match method(self.gateway, call).await {
+        let reply = match method {
+            Method::Generate => self.gateway.generate(call).await.map(Reply::one),
+            Method::Stream => self.gateway.stream(call).await.map(Reply::many),
+        };
+        match reply {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
                 response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -131,14 +144,6 @@ impl Grpc {
             }
             Err(error) => refuse(&error, &request_id),
         }
-    }
-
-    async fn generate(gateway: Gateway, call: gateway::Call) -> Result<Reply, gateway::Error> {
-        gateway.generate(call).await.map(Reply::one)
-    }
-
-    async fn stream(gateway: Gateway, call: gateway::Call) -> Result<Reply, gateway::Error> {
-        gateway.stream(call).await.map(Reply::many)
     }
 }
 
@@ -152,8 +157,8 @@ impl Service<Request<Incoming>> for Grpc {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move { Ok(this.answer(request).await) })
+        let inner = self.0.clone();
+        Box::pin(async move { Ok(inner.answer(request).await) })
     }
 }
 
@@ -176,7 +181,9 @@ fn refuse(error: &gateway::Error, request_id: &Arc<str>) -> Response<Body> {
 }
 
 fn put_request_id(headers: &mut HeaderMap, request_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
+    if let Ok(mut value) = HeaderValue::from_str(request_id) {
+        // Never the same twice, so HPACK is told to keep it out of its table (RFC 7541, 6.2.3).
+        value.set_sensitive(true);
         headers.insert(X_REQUEST_ID, value);
     }
 }

@@ -82,6 +82,8 @@ fn builder() -> http2::Builder<TokioExecutor> {
         .max_send_buf_size(SEND_BUFFER)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADER_LIST)
+        // No gRPC client reads it.
+        .auto_date_header(false)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

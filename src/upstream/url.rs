@@ -9,36 +9,45 @@ use crate::gemini::model::ModelName;
 
 /// The part of the URL before `/v1beta/models`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BaseUrl(Url);
+pub struct BaseUrl {
+    base: Url,
+    /// `{base}/v1beta/models`, without and with the query of a stream: a call adds its last segment.
+    models: Url,
+    models_streamed: Url,
+}
 
 impl BaseUrl {
-    /// Takes an http or https URL without a query or a fragment.
+    /// Takes an http or https URL without user, query or fragment: the key is given apart.
     pub fn parse(text: &str) -> Option<Self> {
         let mut url = Url::parse(text).ok()?;
-        let plain = url.query().is_none() && url.fragment().is_none();
+        let no_user = url.username().is_empty() && url.password().is_none();
+        let plain = no_user && url.query().is_none() && url.fragment().is_none();
         if !plain || !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return None;
         }
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Some(Self(url))
+        let mut models = url.clone();
+        models.set_path(&format!("{path}/v1beta/models"));
+        let mut models_streamed = models.clone();
+        models_streamed.set_query(Some("alt=sse"));
+        Some(Self { base: url, models, models_streamed })
     }
 
     pub(super) fn is_tls(&self) -> bool {
-        self.0.scheme() == "https"
+        self.base.scheme() == "https"
     }
 
     /// The URL of a method. A model name holds nothing that could change the path.
     pub(super) fn path(&self, model: &ModelName, method: Method) -> Url {
-        let base = self.0.path().trim_end_matches('/');
-        let name = match method {
-            Method::GenerateContent => "generateContent",
-            Method::StreamGenerateContent => "streamGenerateContent",
+        let (models, name) = match method {
+            Method::GenerateContent => (&self.models, "generateContent"),
+            Method::StreamGenerateContent => (&self.models_streamed, "streamGenerateContent"),
         };
-        let mut url = self.0.clone();
-        url.set_path(&format!("{base}/v1beta/models/{}:{name}", model.as_str()));
-        if method == Method::StreamGenerateContent {
-            url.set_query(Some("alt=sse"));
+        let mut url = models.clone();
+        // Fails only for URLs that cannot have a path, such as mailto:.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(&format!("{}:{name}", model.as_str()));
         }
         url
     }
@@ -53,6 +62,47 @@ impl fmt::Debug for BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0.origin().ascii_serialization(), self.0.path())
+        write!(f, "{}{}", self.base.origin().ascii_serialization(), self.base.path())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_goes_to_its_models_path_below_the_base() {
+        let model = ModelName::parse("gemini-2.5-flash").unwrap();
+        for (base, shown) in [
+            ("https://api.mountsea.ai/gemini", "https://api.mountsea.ai/gemini"),
+            ("https://api.mountsea.ai/gemini/", "https://api.mountsea.ai/gemini"),
+            ("http://[::1]:8080", "http://[::1]:8080/"),
+        ] {
+            let url = BaseUrl::parse(base).unwrap();
+            let base = base.trim_end_matches('/');
+            let path = format!("{base}/v1beta/models/gemini-2.5-flash");
+            assert_eq!(url.path(&model, Method::GenerateContent).as_str(), format!("{path}:generateContent"));
+            let streamed = url.path(&model, Method::StreamGenerateContent);
+            assert_eq!(streamed.as_str(), format!("{path}:streamGenerateContent?alt=sse"));
+            assert_eq!(format!("{url}, {url:?}"), format!("{shown}, {shown}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_is_refused() {
+        for text in [
+            "",
+            "api.mountsea.ai",
+            "ftp://host/",
+            "http://",
+            "https://host/?key=x",
+            "https://host/#x",
+            "https://u:p@host/",
+            "https://u@host/",
+            "mailto:a@b",
+        ] {
+            assert!(BaseUrl::parse(text).is_none(), "{text}");
+        }
     }
 }
