@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 
 use super::client::{self, Endpoint};
 use super::print::Printer;
-use super::{Failure, block_on};
+use super::{Failure, block_on, output};
 use crate::config::Key;
 use crate::gemini::json;
 use crate::pb::gemini::{Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, Tool, part};
@@ -19,11 +19,12 @@ use crate::pb::gemini::{Content, GenerateContentRequest, GenerationConfig, Image
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("api_key", |arg| arg.help(client::KEY_HELP)))]
 #[command(after_help = "\
 Examples:
   gemini-grpc call 'Why is the sky blue?'
-  gemini-grpc call --model gemini-2.5-flash-image --aspect-ratio 16:9 --save pictures 'a lighthouse at dawn'
-  gemini-grpc call --model gemini-2.5-flash-image --image pictures/image-1.png 'the same at night'
+  gemini-grpc call --model gemini-2.5-flash-image --aspect-ratio 16:9 'a lighthouse at dawn'
+  gemini-grpc call --model gemini-2.5-flash-image --image image-1.png 'the same at night'
   git diff | gemini-grpc call --system 'Review this change.' -")]
 pub(super) struct Args {
     /// What to say; `-` or nothing reads standard input.
@@ -95,8 +96,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         }
         let mut printer = Printer::new(args.json, &args.save, "image");
         let request_id = make(channel, request, args.unary, &mut printer).await?;
-        printer.end_line();
-        eprintln!("{}", printer.summary(&request_id));
+        printer.end_line()?;
+        output::note(format_args!("{}\n", printer.summary(&request_id)));
         Ok(())
     })?
 }
@@ -123,7 +124,7 @@ pub(super) async fn make(
             Ok(Some(message)) => printer.message(&message)?,
             Ok(None) => return Ok(request_id),
             Err(status) => {
-                printer.end_line();
+                printer.end_line()?;
                 return Err(failed(&status));
             }
         }
@@ -139,9 +140,9 @@ async fn patiently<T>(answer: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, answer.as_mut()).await {
         Ok(answer) => answer,
         Err(_) => {
-            eprint!("waiting for the model …");
+            output::note("waiting for the model …");
             let answer = answer.await;
-            eprint!("\r\x1b[K");
+            output::note("\r\x1b[K");
             answer
         }
     }

@@ -14,11 +14,18 @@ use crate::pb::gemini::{Blob, Content, GenerateContentRequest, Part, part};
 /// Pictures come inline; 4 MiB, the default of gRPC clients, is too little for them.
 const MAX_MESSAGE: usize = 64 << 20;
 
+/// The key of a command that calls, whose other side may have one.
+pub(super) const KEY_HELP: &str =
+    "The key to call with. Better given by the variable or as a file: arguments are visible to others";
+
+/// Where `serve` listens unless it is told otherwise.
+pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
+
 /// Where the gateway is.
 #[derive(Debug, clap::Args)]
 pub(super) struct Endpoint {
     /// The gateway's URL.
-    #[arg(long, env = "GEMINI_GRPC_ENDPOINT", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    #[arg(long, env = "GEMINI_GRPC_ENDPOINT", default_value = DEFAULT_ENDPOINT, value_name = "URL")]
     pub(super) endpoint: String,
 }
 

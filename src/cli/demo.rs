@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::print::{Printer, bold};
-use super::{Failure, block_on, call, client, sandbox, serve};
+use super::{Failure, block_on, call, client, output, sandbox, serve, table};
 use crate::config::{self, Key};
 use crate::gateway::ApiKey;
 use crate::pb::gemini::{Blob, GenerateContentRequest, GenerationConfig, ImageConfig};
@@ -18,6 +18,11 @@ const TEXT_MODEL: &str = "gemini-2.5-flash";
 const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("api_key", |arg| arg.help(client::KEY_HELP)))]
+#[command(after_help = "\
+Examples:
+  gemini-grpc demo
+  MOUNTSEA_API_KEY=... gemini-grpc demo --live --dir pictures")]
 pub(super) struct Args {
     /// The folder for the pictures.
     #[arg(long, default_value = "gemini-grpc-demo", value_name = "DIR")]
@@ -53,8 +58,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let first = demo.picture().await?;
         demo.edit(&first).await?;
         demo.refusal().await?;
-        println!("\n{}", bold("All four went as they should."));
-        Ok(())
+        output::line(format_args!("\n{}", bold("All four went as they should.")))?;
+        output::line("Go on with `gemini-grpc serve --sandbox`, and `gemini-grpc call 'hello'` in another terminal.")
     })?
 }
 
@@ -63,49 +68,52 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     let definition = config::Serve::augment_args(clap::Command::new("serve").no_binary_name(true));
     let matches = definition.try_get_matches_from(std::iter::empty::<&str>());
     let serve = matches.and_then(|matches| config::Serve::from_arg_matches(&matches));
-    let mut serve = serve.map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut serve = serve.map_err(|error| {
+        Failure::Usage(table::of_variable(&error).unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
+    })?;
     serve.listen = (Ipv4Addr::LOCALHOST, 0).into();
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
     if live {
-        println!("Gateway to {}; upstream charges for these calls.", config.upstream.base);
+        output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
     } else {
         let url =
             sandbox::in_background().map_err(|error| Failure::Run(format!("the sandbox cannot start: {error}")))?;
-        println!("Sandbox at {url} (no model is asked)");
+        output::line(format_args!("Sandbox at {url} (no model is asked)"))?;
         serve::use_sandbox(&mut config, &url);
     }
     let server = Server::bind(&config).map_err(|error| Failure::Run(error.to_string()))?;
     let address = server.address();
-    println!("Gateway at {address}, gRPC in plaintext");
+    output::line(format_args!("Gateway at {address}, gRPC in plaintext"))?;
     std::thread::spawn(move || server.run());
     Ok(address)
 }
 
 impl Demo {
-    fn heading(&self, number: u8, title: &str, arguments: &str) {
-        println!("\n{}", bold(&format!("{number}. {title}")));
-        println!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint);
+    /// What comes next, and the command that does the same.
+    fn heading(&self, title: &str, arguments: &str) -> Result<(), Failure> {
+        output::line(format_args!("\n{}", bold(title)))?;
+        output::line(format_args!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint))
     }
 
     async fn make(&self, message: GenerateContentRequest, name: &'static str) -> Result<Printer, Failure> {
         let mut printer = Printer::new(false, &self.dir, name);
         let request = client::with_key(message, self.key.as_ref());
         let request_id = call::make(self.channel.clone(), request, false, &mut printer).await?;
-        printer.end_line();
-        println!("   {}", printer.summary(&request_id));
+        printer.end_line()?;
+        output::line(format_args!("   {}", printer.summary(&request_id)))?;
         Ok(printer)
     }
 
     async fn text(&self) -> Result<(), Failure> {
         let prompt = "Say in two sentences what a gateway is for.";
-        self.heading(1, "A text, streamed word by word", &format!("'{prompt}'"));
+        self.heading("1. A text, streamed word by word", &format!("'{prompt}'"))?;
         let printer = self.make(request(TEXT_MODEL, prompt, Vec::new()), "text").await?;
         expect(!printer.text.is_empty(), "the first answer should hold text")
     }
 
     async fn picture(&self) -> Result<PathBuf, Failure> {
         let prompt = "a lighthouse at dawn";
-        self.heading(2, "A picture", &format!("--model {IMAGE_MODEL} --aspect-ratio 16:9 '{prompt}'"));
+        self.heading("2. A picture", &format!("--model {IMAGE_MODEL} --aspect-ratio 16:9 '{prompt}'"))?;
         let message = GenerateContentRequest {
             generation_config: Some(shape("16:9")),
             ..request(IMAGE_MODEL, prompt, Vec::new())
@@ -122,10 +130,9 @@ impl Demo {
     async fn edit(&self, first: &Path) -> Result<(), Failure> {
         let prompt = "the same at night";
         self.heading(
-            3,
-            "That picture, changed",
+            "3. That picture, changed",
             &format!("--model {IMAGE_MODEL} --image {} '{prompt}'", first.display()),
-        );
+        )?;
         let before = client::picture(first)?;
         let printer = self.make(request(IMAGE_MODEL, prompt, vec![before.clone()]), "edited").await?;
         let path = printer.saved.first();
@@ -136,11 +143,9 @@ impl Demo {
     }
 
     async fn refusal(&self) -> Result<(), Failure> {
-        self.heading(
-            4,
-            "A request that breaks four rules: refused at once, nothing is sent",
-            "(made of three wrong settings and a data: URL)",
-        );
+        // No command can send it: `call` reads its pictures from files.
+        let title = "4. A request with three wrong settings and a data: URL: refused at once, nothing is sent";
+        output::line(format_args!("\n{}\n", bold(title)))?;
         let wrong =
             Blob { mime_type: "image/png".to_owned(), data: "data:image/png;base64,AAAA".into(), ..Default::default() };
         let config = GenerationConfig { temperature: Some(3.0), ..shape("7:3") };
@@ -153,7 +158,7 @@ impl Demo {
             return Err(Failure::Run("the fourth call should have been refused".to_owned()));
         };
         let shown = client::explain(&status);
-        println!("{shown}");
+        output::line(&shown)?;
         expect(status.code() == Code::InvalidArgument, "the fourth call should be refused as INVALID_ARGUMENT")?;
         let fields = ["inline_data.data: ", "temperature: ", "aspect_ratio: ", "image_size: "];
         expect(fields.iter().all(|field| shown.contains(field)), "all four violations should be shown")

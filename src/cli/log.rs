@@ -16,7 +16,11 @@ pub(super) fn start(log: &Log) -> Result<(), Failure> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Else a log that nobody reads any more would end the process with a panic.
+        .log_internal_errors(false);
     // A subscriber that is set already, as in a test, is as good.
     let _ = match human {
         true => builder.with_ansi(terminal).with_target(false).try_init(),

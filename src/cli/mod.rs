@@ -1,11 +1,11 @@
 //! The command line: one file per subcommand.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // it talks to people
 
 mod call;
 mod client;
 mod demo;
 mod healthcheck;
 mod log;
+mod output;
 mod print;
 mod sandbox;
 mod serve;
@@ -53,23 +53,36 @@ enum Failure {
     Usage(String),
     /// Anything else: exit code 1.
     Run(String),
+    /// Whoever read the output has gone, and so has the reason to go on: exit code 0.
+    Unheard,
 }
 
 /// Runs the command that the arguments name. A mistake in them ends with code 2, a failure with 1.
 pub fn run() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match table::of_variable(&error) {
+            Some(sentence) => return end(Failure::Usage(sentence)),
+            None => error.exit(),
+        },
+    };
+    let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Call(args) => call::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     };
-    let (code, message) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => (2, message),
-        Err(Failure::Run(message)) => (1, message),
+    done.map_or_else(end, |()| ExitCode::SUCCESS)
+}
+
+fn end(failure: Failure) -> ExitCode {
+    let (code, message) = match failure {
+        Failure::Usage(message) => (2, message),
+        Failure::Run(message) => (1, message),
+        Failure::Unheard => return ExitCode::SUCCESS,
     };
-    eprintln!("error: {message}");
+    output::note(format_args!("error: {message}\n"));
     ExitCode::from(code)
 }
 

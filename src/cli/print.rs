@@ -1,13 +1,13 @@
 //! Shows an answer as it comes, and keeps the figures.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
 
-use super::Failure;
 use super::client::save;
+use super::{Failure, output};
 use crate::gemini::json;
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::UsageMetadata;
@@ -69,55 +69,51 @@ impl Printer {
         if self.json {
             let line = json::to_json("mountsea.gemini.v1.GenerateContentResponse", &message.encode_to_vec());
             let line = line.map_err(|error| Failure::Run(format!("the answer has no JSON form: {error}")))?;
-            println!("{}", String::from_utf8_lossy(&line));
+            output::line(String::from_utf8_lossy(&line))?;
         }
         Ok(())
     }
 
     fn part(&mut self, part: &crate::pb::gemini::Part) -> Result<(), Failure> {
         match &part.data {
-            Some(part::Data::Text(text)) if part.thought => self.write(&dim(text)),
+            Some(part::Data::Text(text)) if part.thought => self.write(&dim(text))?,
             Some(part::Data::Text(text)) => {
                 self.text.push_str(text);
-                self.write(text);
+                self.write(text)?;
             }
             Some(part::Data::InlineData(blob)) if !self.json => {
                 let path = save(&self.directory, self.name, blob)?;
-                self.line(&format!("saved {} ({})", path.display(), describe(&blob.mime_type, &blob.data)));
+                self.line(&format!("saved {} ({})", path.display(), describe(&blob.mime_type, &blob.data)))?;
                 self.saved.push(path);
             }
             Some(part::Data::FunctionCall(call)) => {
                 let args = call.args.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
                 let args = json::to_json("google.protobuf.Struct", &args).unwrap_or_default();
-                self.line(&format!("{}({})", call.name, String::from_utf8_lossy(&args)));
+                self.line(&format!("{}({})", call.name, String::from_utf8_lossy(&args)))?;
             }
-            Some(part::Data::ExecutableCode(code)) => self.line(&code.code),
-            Some(part::Data::CodeExecutionResult(result)) => self.line(&result.output),
+            Some(part::Data::ExecutableCode(code)) => self.line(&code.code)?,
+            Some(part::Data::CodeExecutionResult(result)) => self.line(&result.output)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn write(&mut self, text: &str) {
+    fn write(&mut self, text: &str) -> Result<(), Failure> {
         if self.json || text.is_empty() {
-            return;
+            return Ok(());
         }
-        print!("{text}");
-        // A closed pipe ends the program at the next line anyway.
-        let _ = std::io::stdout().flush();
         self.open_line = !text.ends_with('\n');
+        output::print(text)
     }
 
-    fn line(&mut self, text: &str) {
-        self.end_line();
-        self.write(&format!("{text}\n"));
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.end_line()?;
+        self.write(&format!("{text}\n"))
     }
 
     /// Goes to the start of a line.
-    pub(super) fn end_line(&mut self) {
-        if self.open_line {
-            self.write("\n");
-        }
+    pub(super) fn end_line(&mut self) -> Result<(), Failure> {
+        if self.open_line { self.write("\n") } else { Ok(()) }
     }
 
     /// The figures of the call in one line.

@@ -1,13 +1,20 @@
 //! `gemini-grpc sandbox`: the small Compat API alone.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Failure, block_on};
+use super::{Failure, block_on, output};
 use crate::sandbox::{FAULTS, Options, Sandbox};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Models named sandbox-NAME misbehave; `gemini-grpc sandbox --faults` lists them.")]
+#[command(after_help = "\
+Examples:
+  gemini-grpc sandbox
+  gemini-grpc sandbox --listen 127.0.0.1:0 --pace 0
+  gemini-grpc sandbox --faults
+
+Models named sandbox-NAME misbehave; --faults lists them.")]
 pub(super) struct Args {
     /// The loopback address to listen on.
     #[arg(long, env = "GEMINI_GRPC_SANDBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -24,22 +31,29 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.faults {
-        println!("{:<18} an error of that status, for every number from 400 to 599", "sandbox-429");
-        for (name, what) in FAULTS {
-            println!("sandbox-{name:<18} {what}");
-        }
-        return Ok(());
+        output::line("sandbox-429              an error of that status, for every number from 400 to 599")?;
+        return FAULTS.iter().try_for_each(|(name, what)| output::line(format_args!("sandbox-{name:<16} {what}")));
     }
     let options = Options { pace: Duration::from_millis(args.pace) };
-    let bound = Sandbox::bind(args.listen, options);
-    let sandbox = bound.map_err(|error| Failure::Run(format!("cannot listen on {}: {error}", args.listen)))?;
-    let url = sandbox.url();
-    println!("The sandbox answers at {url} and takes any key. Try:\n");
-    println!("  curl {url}/v1beta/models/gemini-2.5-flash:generateContent -H 'x-goog-api-key: any' \\");
-    println!("    -H 'content-type: application/json' -d '{{\"contents\":[{{\"parts\":[{{\"text\":\"hello\"}}]}}]}}'");
-    println!("  MOUNTSEA_API_KEY=any gemini-grpc serve --upstream-url {url}");
+    let sandbox = Sandbox::bind(args.listen, options).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => Failure::Usage(format!("GEMINI_GRPC_SANDBOX_LISTEN: {}: {error}", args.listen)),
+        _ => Failure::Run(format!("cannot listen on {}: {error}", args.listen)),
+    })?;
+    // A reader who leaves after the greeting does not end it.
+    let _ = output::print(greeting(&sandbox.url()));
     let ended = block_on(sandbox.run(async { drop(tokio::signal::ctrl_c().await) }))?;
     ended.map_err(|error| Failure::Run(format!("the sandbox broke: {error}")))
+}
+
+fn greeting(url: &str) -> String {
+    format!(
+        r#"The sandbox answers at {url} and takes any key. Try:
+
+  curl {url}/v1beta/models/gemini-2.5-flash:generateContent -H 'x-goog-api-key: any' \
+    -H 'content-type: application/json' -d '{{"contents":[{{"parts":[{{"text":"hello"}}]}}]}}'
+  MOUNTSEA_API_KEY=any gemini-grpc serve --upstream-url {url}
+"#
+    )
 }
 
 /// Starts a sandbox on a thread of its own, for as long as the process lives, and says where.

@@ -1,0 +1,21 @@
+"""A client from this project's contract, which has what REST has and Google's gRPC schema lacks.
+
+    pip install grpcio-tools
+    python -m grpc_tools.protoc -Iproto --python_out=gen/python --grpc_python_out=gen/python \\
+        proto/mountsea/gemini/v1/*.proto
+    PYTHONPATH=gen/python python examples/python/contract_client.py
+
+It saves a picture as lighthouse.png.
+"""
+
+import grpc
+from mountsea.gemini.v1 import generative_service_pb2 as gemini
+from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub
+
+stub = GenerativeServiceStub(grpc.insecure_channel("127.0.0.1:50051", [("grpc.max_receive_message_length", 64 << 20)]))
+request = gemini.GenerateContentRequest(model="gemini-3-pro-image-preview")
+request.contents.add(role="user").parts.add(text="a lighthouse at dawn")
+request.generation_config.image_config.image_size = "2K"
+for part in stub.GenerateContent(request, timeout=120).candidates[0].content.parts:
+    if part.inline_data.data:
+        open("lighthouse.png", "wb").write(part.inline_data.data)

@@ -1,0 +1,137 @@
+//! `call`: text, pictures, tools, errors.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
+use image::image_dimensions;
+use serde_json::Value;
+
+use crate::support::{Gateway, Running, run_with};
+
+const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
+
+#[test]
+fn a_text_comes_on_standard_output_and_the_figures_on_standard_error() {
+    let ended = Gateway::start().run(["call", "hello", "there"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.out.starts_with("[sandbox] You said \"hello there\"."), "{}", ended.out);
+    assert!(ended.out.ends_with("at no cost.\n"), "{}", ended.out);
+    assert!(ended.err.starts_with("STOP, 2 tokens in, ") && ended.err.contains(", request "), "{}", ended.err);
+}
+
+#[test]
+fn a_stream_comes_in_many_messages_and_a_unary_answer_in_one() {
+    let gateway = Gateway::start();
+    let messages = |arguments: &[&str]| -> Vec<Value> {
+        let ended = gateway.run(["call", "--json", "hello"].iter().chain(arguments).copied());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let text = |messages: &[Value]| -> String {
+        messages.iter().filter_map(|m| m["candidates"][0]["content"]["parts"][0]["text"].as_str()).collect()
+    };
+    let (streamed, whole) = (messages(&[]), messages(&["--unary"]));
+    assert!(streamed.len() > 5 && whole.len() == 1);
+    assert_eq!(text(&streamed), text(&whole));
+    let finished = |message: &Value| message["candidates"][0].get("finishReason").is_some();
+    assert_eq!(streamed.iter().filter(|message| finished(message)).count(), 1);
+    assert!(finished(streamed.last().unwrap()) && finished(&whole[0]));
+}
+
+#[test]
+fn the_prompt_may_come_on_standard_input() {
+    let gateway = Gateway::start();
+    for arguments in [&["call"][..], &["call", "-"]] {
+        let mut running = Running::start(gateway.command(arguments.iter().copied()).stdin(Stdio::piped()));
+        running.child.stdin.take().unwrap().write_all(b"from a pipe\n").unwrap();
+        assert!(running.out().rest().contains("You said \"from a pipe\"."));
+        assert_eq!(running.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_picture_is_saved_and_can_be_sent_back_to_be_changed() {
+    let gateway = Gateway::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, first) = (folder.path().to_str().unwrap(), folder.path().join("image-1.png"));
+    let make = ["call", "--model", IMAGE_MODEL, "--aspect-ratio", "4:3", "--save", pictures, "a lighthouse"];
+    let ended = gateway.run(make);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains(&format!("saved {} (image/png, ", first.display())), "{}", ended.out);
+    let (width, height) = image_dimensions(&first).unwrap();
+    assert_eq!(width * 3, height * 4);
+    let change = ["call", "--model", IMAGE_MODEL, "--image", first.to_str().unwrap(), "--save", pictures, "at night"];
+    let ended = gateway.run(change);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let second = folder.path().join("image-2.png");
+    assert_eq!(image_dimensions(&second).unwrap(), (width, height));
+    assert_ne!(fs::read(first).unwrap(), fs::read(second).unwrap());
+}
+
+#[test]
+fn tools_are_taken_in_every_form_in_which_people_have_them() {
+    let gateway = Gateway::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tools.json");
+    let function =
+        r#"{"name": "get_weather", "parameters": {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}}}"#;
+    let tool = format!(r#"{{"functionDeclarations": [{function}]}}"#);
+    for form in [tool.clone(), format!("[{tool}]"), format!("[{function}]")] {
+        fs::write(&file, &form).unwrap();
+        let ended = gateway.run(["call", "--tools", file.to_str().unwrap(), "How is the weather?"]);
+        assert_eq!(ended.code, Some(0), "{form}: {}", ended.err);
+        assert!(ended.out.starts_with("get_weather({\"city\":\""), "{form}: {}", ended.out);
+    }
+}
+
+#[test]
+fn an_error_is_shown_with_its_details_and_ends_with_1() {
+    let ended = Gateway::start().run(["call", "--model", "sandbox-429", "hello"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert_eq!(lines[0], "error: ResourceExhausted: [sandbox] you asked for an error of status 429");
+    for line in ["  quota: sandbox", "  try again in 3.5", "  request id: ", "  reason: RATE_LIMIT_EXCEEDED"] {
+        assert!(lines.iter().any(|l| l.starts_with(line)), "{line} is missing in {}", ended.err);
+    }
+}
+
+#[test]
+fn every_broken_rule_is_shown() {
+    let gateway = Gateway::start();
+    let ended = gateway.run(["call", "--model", IMAGE_MODEL, "--aspect-ratio", "7:3", "--temperature", "9", "x"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.starts_with("error: InvalidArgument: the request breaks 2 rules"), "{}", ended.err);
+    for field in ["generation_config.image_config.aspect_ratio", "generation_config.temperature"] {
+        assert!(ended.err.contains(&format!("\n  {field}: ")), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_shows_what_came_and_then_the_error() {
+    let ended = Gateway::start().run(["call", "--model", "sandbox-cut", "hello"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.starts_with("[sandbox] You said \"hello\"") && ended.out.ends_with('\n'), "{}", ended.out);
+    assert!(ended.err.starts_with("error: Unavailable: ") && ended.err.contains("UPSTREAM_CUT_OFF"), "{}", ended.err);
+}
+
+#[test]
+fn a_call_to_nothing_says_how_to_start_a_gateway() {
+    let ended = run_with(["call", "--endpoint", "http://127.0.0.1:1", "hello"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("nothing answers at http://127.0.0.1:1;"), "{}", ended.err);
+    assert!(ended.err.contains("gemini-grpc serve --sandbox"), "{}", ended.err);
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_the_call_in_peace() {
+    let gateway = Gateway::start();
+    for arguments in [&["call", "hello"][..], &["call", "--json", "hello"]] {
+        let mut running = Running::start(&mut gateway.command(arguments.iter().copied()));
+        let mut out = running.child.stdout.take().unwrap();
+        out.read_exact(&mut [0]).unwrap();
+        drop(out);
+        let err = running.err().rest();
+        assert_eq!((running.code(), err.as_str()), (Some(0), ""));
+    }
+}

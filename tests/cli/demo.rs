@@ -1,0 +1,37 @@
+//! `demo`.
+
+use image::image_dimensions;
+
+use crate::support::{gemini_grpc, run, run_with};
+
+#[test]
+fn the_demo_makes_two_pictures_and_says_that_all_went_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures = folder.path().join("pictures");
+    let ended = run_with(["demo", "--dir", pictures.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+    assert!(ended.out.contains("\nAll four went as they should.\n"), "{}", ended.out);
+    let mut names: Vec<_> = pictures.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["edited-1.png", "picture-1.png"]);
+    for name in names {
+        // 16:9, at about a megapixel.
+        assert_eq!(image_dimensions(pictures.join(name)).unwrap(), (1360, 765));
+    }
+}
+
+#[test]
+fn a_live_demo_needs_a_key() {
+    let ended = run_with(["demo", "--live"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("MOUNTSEA_API_KEY"), "{}", ended.err);
+}
+
+#[test]
+fn a_variable_that_the_gateway_of_the_demo_cannot_use_is_named() {
+    let mut command = gemini_grpc(["demo"]);
+    command.env("GEMINI_GRPC_WORKERS", "many");
+    let ended = run(command);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.starts_with("error: GEMINI_GRPC_WORKERS: \"many\" cannot be used: "), "{}", ended.err);
+}

@@ -1,0 +1,21 @@
+//! The program as a person or a script meets it: the real binary, its output and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+/// Runs the binary in a clean environment, and ends what it started.
+mod support;
+
+/// `call`: text, pictures, tools, errors.
+mod call;
+/// `demo`.
+mod demo;
+/// What README.md and docs/ say of the program, against the program.
+mod documentation;
+/// `--help`.
+mod help;
+/// Mistakes in flags, variables and files.
+mod mistakes;
+/// `sandbox`.
+mod sandbox;
+/// `serve` and `healthcheck`: where it listens, signals, health.
+mod serve;

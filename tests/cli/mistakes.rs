@@ -1,0 +1,161 @@
+//! Mistakes in flags, variables and files: one sentence that names the variable, exit code 2, and nothing is served.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::support::{Ended, gemini_grpc, run};
+
+/// A key as it looks when it was pasted with a word too many.
+const SECRET: &str = "sk-12345 67890";
+
+fn serve_with(variables: &[(&str, &str)]) -> Ended {
+    let mut command = gemini_grpc(["serve", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    command.envs(variables.iter().copied());
+    run(command)
+}
+
+fn is_one_sentence(ended: &Ended) -> bool {
+    ended.err.starts_with("error: ") && ended.err.trim_end().lines().count() == 1 && ended.out.is_empty()
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
+    for (variable, value, says) in [
+        ("GEMINI_GRPC_LISTN", "127.0.0.1:1", "there is no such variable; did you mean GEMINI_GRPC_LISTEN?"),
+        ("GEMINI_GRPC_LOGS", "info", "did you mean GEMINI_GRPC_LOG?"),
+        ("GEMINI_GRPC_PORT", "50051", "there is no such variable"),
+        ("GEMINI_GRPC_UPSTREAM_URL", "ftp://example.com", "an http or https URL"),
+        ("GEMINI_GRPC_UPSTREAM_URL", "api.mountsea.ai/gemini", "an http or https URL"),
+        ("GEMINI_GRPC_MAX_REQUEST_BYTES", "10", "must be at least 1024"),
+        ("GEMINI_GRPC_MAX_RESPONSE_BYTES", "0", "must be at least 1024"),
+        ("GEMINI_GRPC_MAX_REQUEST_BYTES", "64MiB", "invalid digit"),
+        ("GEMINI_GRPC_CONNECT_TIMEOUT", "0", "more than 0 seconds are expected"),
+        ("GEMINI_GRPC_WORKERS", "-1", "invalid digit"),
+        ("GEMINI_GRPC_UPSTREAM_AUTH", "basic", "it may be bearer or x-goog-api-key"),
+        ("GEMINI_GRPC_UPSTREAM_HTTP", "3", "it may be 1 or 2"),
+        ("GEMINI_GRPC_REFLECTION", "maybe", "it may be true or false"),
+        ("GEMINI_GRPC_LOG_FORMAT", "xml", "it may be auto or human or json"),
+        ("GEMINI_GRPC_LOG", "gemini_grpc=loud", "try info, or warn,gemini_grpc=debug"),
+        ("GEMINI_GRPC_CATALOG", "/no/such/file", "cannot read /no/such/file"),
+        ("MOUNTSEA_API_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
+    ] {
+        // The command line of `serve_with` has its own --log-format, which goes before the variable.
+        let mut command = gemini_grpc(["serve", "--sandbox"]);
+        command.env(variable, value);
+        let ended = run(command);
+        assert_eq!(ended.code, Some(2), "{variable}={value}: {}", ended.err);
+        assert!(is_one_sentence(&ended) && ended.err.contains(&format!("error: {variable}: ")), "{}", ended.err);
+        assert!(ended.err.contains(says), "{variable}={value}: {}", ended.err);
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_named_too() {
+    let mut command = gemini_grpc(["serve", "--sandbox"]);
+    command.env("GEMINI_GRPC_LISTEN", "localhost");
+    let ended = run(command);
+    assert!(ended.code == Some(2) && is_one_sentence(&ended), "{}", ended.err);
+    assert!(ended.err.contains("GEMINI_GRPC_LISTEN: \"localhost\" cannot be used: "), "{}", ended.err);
+    // A flag is named as the flag that it is.
+    let ended = run(gemini_grpc(["serve", "--listen", "localhost"]));
+    assert!(ended.code == Some(2) && ended.err.contains("--listen"), "{}", ended.err);
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() {
+    let ended = serve_with(&[
+        ("GEMINI_GRPC_SERVICE_HOST", "10.0.0.7"),
+        ("GEMINI_GRPC_PORT", "tcp://10.0.0.7:50051"),
+        ("GEMINI_GRPC_PORT_50051_TCP_ADDR", "10.0.0.7"),
+        // The mistake that ends it, so that the test does.
+        ("GEMINI_GRPC_CATALOG", "/no/such/file"),
+    ]);
+    assert!(ended.err.contains("GEMINI_GRPC_CATALOG"), "{}", ended.err);
+}
+
+#[test]
+fn a_key_that_is_none_is_refused_without_being_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    fs::write(&file, SECRET).unwrap();
+    let file = file.to_str().unwrap();
+    let with_flag = run(gemini_grpc(["serve", "--sandbox", "--api-key", SECRET]));
+    for (ended, variable) in [
+        (serve_with(&[("MOUNTSEA_API_KEY", SECRET)]), "MOUNTSEA_API_KEY: "),
+        (serve_with(&[("MOUNTSEA_API_KEY", "")]), "MOUNTSEA_API_KEY: "),
+        (with_flag, "MOUNTSEA_API_KEY: "),
+        (serve_with(&[("MOUNTSEA_API_KEY_FILE", file)]), "MOUNTSEA_API_KEY_FILE: "),
+        // The wrong file, and a key in a URL.
+        (serve_with(&[("GEMINI_GRPC_CATALOG", file)]), "GEMINI_GRPC_CATALOG: "),
+        (serve_with(&[("GEMINI_GRPC_UPSTREAM_URL", "https://h/?key=sk-12345")]), "GEMINI_GRPC_UPSTREAM_URL: "),
+    ] {
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(is_one_sentence(&ended) && ended.err.contains(variable), "{}", ended.err);
+        assert!(!ended.err.contains("12345") && !ended.err.contains("67890"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_key_and_a_key_file_together_are_one_too_many() {
+    let ended = serve_with(&[("MOUNTSEA_API_KEY", "sk-12345"), ("MOUNTSEA_API_KEY_FILE", "/no/such/file")]);
+    assert!(ended.code == Some(2) && ended.err.contains("--api-key-file"), "{}", ended.err);
+    assert!(!ended.err.contains("sk-12345"), "{}", ended.err);
+}
+
+#[test]
+fn a_catalogue_that_cannot_be_used_is_named_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("models.toml");
+    for (text, says) in [
+        ("[[image_model]]\nids = [\"a\"]\nratios = []\n", "models.toml: line 3: unknown field `ratios`"),
+        ("# models\n[[image_model\n", "models.toml: line 2: "),
+        ("[[image_model]]\nids = []\n", "models.toml: image_model 1: ids must name the model"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let ended = serve_with(&[("GEMINI_GRPC_CATALOG", file.to_str().unwrap())]);
+        assert!(ended.code == Some(2) && is_one_sentence(&ended) && ended.err.contains(says), "{}", ended.err);
+    }
+}
+
+#[test]
+fn an_address_in_use_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for command in ["serve", "sandbox"] {
+        let mut arguments = vec![command, "--listen", &address];
+        if command == "serve" {
+            arguments.extend(["--sandbox", "--log", "error"]);
+        }
+        let ended = run(gemini_grpc(arguments));
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(is_one_sentence(&ended), "{}", ended.err);
+        assert!(ended.err.contains(&format!("cannot listen on {address}: Address already in use")), "{}", ended.err);
+    }
+}
+
+#[test]
+fn files_that_call_is_given_are_read_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).to_str().unwrap().to_owned()
+    };
+    let (text, broken, wrong) = (write("a.txt", "x"), write("b.json", "{"), write("c.json", r#"{"googleSearch": 3}"#));
+    assert!(Path::new(&text).exists());
+    for (arguments, says) in [
+        (["--image", &text], "--image: "),
+        (["--image", "/no/such/file.png"], "--image: cannot read /no/such/file.png"),
+        (["--tools", "/no/such/file"], "--tools: /no/such/file: "),
+        (["--tools", &broken], "b.json: "),
+        (["--tools", &wrong], "c.json: "),
+        (["--endpoint", "127.0.0.1:50051"], "--endpoint: "),
+        (["--endpoint", "https://127.0.0.1:50051"], "--endpoint: "),
+    ] {
+        let ended = run(gemini_grpc(["call", "hello"].into_iter().chain(arguments)));
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
+        assert!(is_one_sentence(&ended) && ended.err.contains(says), "{arguments:?}: {}", ended.err);
+    }
+    let ended = run(gemini_grpc(["call"]));
+    assert!(ended.code == Some(2) && ended.err.contains("a prompt is required"), "{}", ended.err);
+}

@@ -1,0 +1,70 @@
+//! `serve` and `healthcheck`: where it listens, signals, health.
+
+use crate::support::{Gateway, field, gemini_grpc, run, run_with};
+
+#[test]
+fn a_gateway_over_a_sandbox_says_what_it_is_and_what_to_try() {
+    let mut gateway = Gateway::start();
+    let endpoint = gateway.endpoint.clone();
+    assert!(!endpoint.ends_with(":0"));
+    let message = gateway.log.wait_for(|line| field(line, "message"));
+    assert_eq!(message, format!("try: gemini-grpc call --endpoint {endpoint} 'Why is the sky blue?'"));
+    let ended = gateway.run(["call", "Why is the sky blue?"]);
+    assert!(ended.code == Some(0) && ended.out.contains("sky blue"), "{}", ended.err);
+}
+
+#[test]
+fn sigterm_and_sigint_end_a_gateway_with_0() {
+    for signal in ["TERM", "INT"] {
+        let mut gateway = Gateway::start();
+        gateway.running.signal(signal);
+        assert_eq!(gateway.running.code(), Some(0), "{signal}");
+        assert!(gateway.log.rest().contains("\"stopped\""), "{signal}");
+    }
+}
+
+#[test]
+fn sighup_leaves_a_service_running() {
+    let mut gateway = Gateway::start();
+    gateway.running.signal("HUP");
+    gateway.log.wait_for(|line| line.contains("SIGHUP").then_some(()));
+    assert_eq!(gateway.run(["healthcheck"]).code, Some(0));
+}
+
+#[test]
+fn a_gateway_whose_log_nobody_reads_goes_on() {
+    let Gateway { mut running, log, endpoint } = Gateway::start();
+    drop(log);
+    // Something to log.
+    running.signal("HUP");
+    let ended = run_with(["call", "--endpoint", &endpoint, "hello"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    running.signal("TERM");
+    assert_eq!(running.code(), Some(0));
+}
+
+#[test]
+fn a_healthcheck_says_serving_and_ends_with_0() {
+    let gateway = Gateway::start();
+    for service in ["", "mountsea.gemini.v1.GenerativeService"] {
+        let ended = gateway.run(["healthcheck", "--service", service]);
+        assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(0), "SERVING\n", ""));
+    }
+    let ended = gateway.run(["healthcheck", "--service", "no.such.Service"]);
+    assert!(ended.code == Some(1) && ended.err.contains("NotFound"), "{}", ended.err);
+}
+
+#[test]
+fn a_healthcheck_of_nothing_ends_with_1() {
+    let ended = run_with(["healthcheck", "--endpoint", "http://127.0.0.1:1"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    assert!(ended.err.contains("nothing answers at http://127.0.0.1:1"), "{}", ended.err);
+}
+
+#[test]
+fn the_endpoint_may_come_from_its_variable() {
+    let gateway = Gateway::start();
+    let mut command = gemini_grpc(["healthcheck"]);
+    command.env("GEMINI_GRPC_ENDPOINT", &gateway.endpoint);
+    assert_eq!(run(command).code, Some(0));
+}

@@ -1,0 +1,157 @@
+//! Runs the binary in a clean environment, and ends what it started.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Far more than any command takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The binary, with none of its variables set, and out of the reach of a backtrace setting that changes its output.
+pub fn gemini_grpc<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gemini-grpc"));
+    let ours = |name: &str| name.starts_with("GEMINI_GRPC_") || name.starts_with("MOUNTSEA_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
+        command.env_remove(name);
+    }
+    command.env_remove("RUST_BACKTRACE").args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs a command to its end. One that does not come to it is killed, so that the test fails instead of hanging.
+pub fn run(mut command: Command) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (pid, (send, ended)) = (child.id(), mpsc::channel());
+    std::thread::spawn(move || send.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+        send_signal("KILL", pid);
+        panic!("{command:?} did not end");
+    };
+    let output = output.unwrap();
+    let ended = Ended {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert!(!ended.err.contains("panicked"), "{}", ended.err);
+    ended
+}
+
+/// Sends one process a signal.
+fn send_signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Runs the binary to its end.
+pub fn run_with<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
+    run(gemini_grpc(arguments))
+}
+
+/// The lines that a command writes, one by one.
+pub struct Lines<R>(BufReader<R>);
+
+impl<R: Read> Lines<R> {
+    pub fn of(reader: R) -> Self {
+        Self(BufReader::new(reader))
+    }
+
+    /// The first thing that `find` finds in a line; waits for the line.
+    pub fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let mut seen = String::new();
+        loop {
+            let start = seen.len();
+            let read = self.0.read_line(&mut seen).unwrap();
+            assert!(read > 0, "it ended without the line that was waited for:\n{seen}");
+            if let Some(found) = find(&seen[start..]) {
+                return found;
+            }
+        }
+    }
+
+    /// Everything up to the end.
+    pub fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+/// A running command. It ends with the test at the latest.
+pub struct Running {
+    pub child: Child,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Self { child: command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap() }
+    }
+
+    pub fn out(&mut self) -> Lines<std::process::ChildStdout> {
+        Lines::of(self.child.stdout.take().unwrap())
+    }
+
+    pub fn err(&mut self) -> Lines<std::process::ChildStderr> {
+        Lines::of(self.child.stderr.take().unwrap())
+    }
+
+    /// Sends this one process a signal.
+    pub fn signal(&self, name: &str) {
+        send_signal(name, self.child.id());
+    }
+
+    /// Waits for the end; the exit code, or none after a signal that was not caught.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A gateway over a sandbox, both in one process.
+pub struct Gateway {
+    pub running: Running,
+    pub log: Lines<std::process::ChildStderr>,
+    pub endpoint: String,
+}
+
+impl Gateway {
+    pub fn start() -> Self {
+        let arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"];
+        let mut running = Running::start(&mut gemini_grpc(arguments));
+        let mut log = running.err();
+        let address = log.wait_for(|line| field(line, "address"));
+        Self { running, log, endpoint: format!("http://{address}") }
+    }
+
+    /// Runs a command that talks to this gateway.
+    pub fn run<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Ended {
+        run(self.command(arguments))
+    }
+
+    pub fn command<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = gemini_grpc(arguments);
+        command.args(["--endpoint", &self.endpoint]);
+        command
+    }
+}
+
+/// A field of a log line.
+pub fn field(line: &str, name: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(line["fields"].get(name)?.as_str()?.to_owned())
+}
