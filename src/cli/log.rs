@@ -3,13 +3,19 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use crate::config::{Log, LogFormat};
 
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| Failure::Usage(format!("GEMINI_GRPC_LOG: {error}; try info, or warn,gemini_grpc=debug")))?;
+    let usage = |what: String| Failure::Usage(format!("GEMINI_GRPC_LOG: {what}; try info, or warn,gemini_grpc=debug"));
+    // A word alone is taken for the name of a module, so a misspelt level would silence all.
+    let is_level = |word: &&str| word.contains('=') || word.trim().parse::<LevelFilter>().is_ok();
+    if let Some(word) = log.filter.split(',').find(|word| !is_level(word)) {
+        return Err(usage(format!("{word:?} is no level")));
+    }
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| usage(error.to_string()))?;
     let terminal = std::io::stderr().is_terminal();
     let human = match log.format {
         LogFormat::Auto => terminal,

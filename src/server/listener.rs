@@ -11,15 +11,33 @@ const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener that shares its port with those of the other workers.
-pub(super) fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+/// Listeners on one address, which the kernel spreads connections over. Port 0 finds a free port for all of them.
+pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
+    // Sharing would also let a second server take half of the connections of a first, unnoticed. A socket that does
+    // not share cannot be bound beside one that does.
+    if address.port() != 0 {
+        socket(address)?.bind(&address.into())?;
+    }
+    let mut listeners = Vec::with_capacity(count);
+    let mut address = address;
+    for _ in 0..count {
+        let socket = socket(address)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = std::net::TcpListener::from(socket);
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn socket(address: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart need not wait for connections of the last run to be forgotten.
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Hands over every connection that comes, for ever.

@@ -74,13 +74,11 @@ impl Server {
         let health = Health::default();
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(config.gateway.clone());
-        let mut address = config.listen;
+        let bind = |source| Error::Bind { address: config.listen, source };
+        let listeners = listener::bind(config.listen, config.workers).map_err(bind)?;
+        let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr).map_err(bind)?;
         let mut workers = Vec::with_capacity(config.workers);
-        for _ in 0..config.workers {
-            let bind = |source| Error::Bind { address, source };
-            let listener = listener::bind(address).map_err(bind)?;
-            let bound = listener.local_addr().map_err(bind)?;
-            address = bound;
+        for listener in listeners {
             let gateway = Gateway::new(shared.clone(), Upstream::new(&config.upstream)?);
             let grpc = Grpc::new(&config.grpc, gateway, &health)?;
             workers.push(Worker { listener, grpc, stopped: stopped.clone() });

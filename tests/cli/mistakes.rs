@@ -37,6 +37,7 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_REFLECTION", "maybe", "it may be true or false"),
         ("GEMINI_GRPC_LOG_FORMAT", "xml", "it may be auto or human or json"),
         ("GEMINI_GRPC_LOG", "gemini_grpc=loud", "try info, or warn,gemini_grpc=debug"),
+        ("GEMINI_GRPC_LOG", "inof", "\"inof\" is no level; try info"),
         ("GEMINI_GRPC_CATALOG", "/no/such/file", "cannot read /no/such/file"),
         ("MOUNTSEA_API_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
     ] {

@@ -8,7 +8,8 @@ use tonic::Code;
 
 use crate::support::{Details, Gateway, STOP, Upstream, event, prompt, text};
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
 
 /// A response whose body is packed, each piece flushed by itself. Without its end, the last checksum is missing.
 fn packed(pieces: &[&str], end: bool) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use gemini_grpc::pb::health::health_check_response::ServingStatus;
 use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::health::{HealthCheckRequest, HealthListRequest};
+use gemini_grpc::server::Server;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -10,7 +11,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
-use crate::support::{Gateway, Upstream};
+use crate::support::{Gateway, Upstream, config};
 
 const SERVICES: [&str; 3] = [
     "google.ai.generativelanguage.v1.GenerativeService",
@@ -83,4 +84,18 @@ async fn reflection_can_be_closed() {
     let mut client = ServerReflectionClient::new(gateway.channel.clone());
     let status = client.server_reflection_info(tokio_stream::once(request)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_second_server_cannot_take_connections_from_the_first() {
+    let mut config = config(&Upstream::answering("").await, &["--workers", "2"]);
+    let first = Server::bind(&config).unwrap();
+    config.listen = first.address();
+    let error = Server::bind(&config).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on {}: Address already in use (os error 98)", first.address())
+    );
+    drop(first);
+    Server::bind(&config).unwrap();
 }

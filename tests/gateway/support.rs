@@ -8,7 +8,7 @@ use gemini_grpc::config::Serve;
 use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
-use gemini_grpc::server::{Server, Stop};
+use gemini_grpc::server::{Config, Server, Stop};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -126,6 +126,12 @@ struct Flags {
     serve: Serve,
 }
 
+/// The settings of a gateway on a free port.
+pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
+    let fixed = ["test", "--listen", "127.0.0.1:0", "--upstream-url", &upstream.url];
+    Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap()
+}
+
 /// A running gateway.
 pub struct Gateway {
     pub client: Client,
@@ -141,9 +147,7 @@ impl Gateway {
     }
 
     pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
-        let fixed = ["test", "--listen", "127.0.0.1:0", "--workers", "1", "--upstream-url", &upstream.url];
-        let flags = Flags::parse_from(fixed.iter().chain(flags));
-        let server = Server::bind(&flags.serve.resolve().unwrap()).unwrap();
+        let server = Server::bind(&config(upstream, flags)).unwrap();
         let (address, stop) = (server.address(), server.stop_handle());
         let thread = Some(std::thread::spawn(move || server.run().unwrap()));
         let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();

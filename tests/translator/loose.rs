@@ -8,11 +8,14 @@ use crate::grow;
 use crate::tree::{Datum, Tree};
 use crate::wire::{delimited, field, message as canonical, packable, scalar, tag, varint, wire_type};
 
+/// Above its 32 bits an int32 or an enum may have anything.
+const UPPER: i64 = 5 << 32;
+
 pub fn message(tree: &Tree, dice: &mut Dice<'_>) -> Vec<u8> {
     let mut pieces = Vec::new();
     for (field, datum) in &tree.fields {
         if dice.one_in(8) {
-            pieces.extend(zero(field));
+            pieces.extend(zero(field, dice));
         }
         self::pieces(&mut pieces, field, datum, dice);
     }
@@ -77,10 +80,9 @@ fn pieces(pieces: &mut Vec<Vec<u8>>, field: &FieldDescriptor, datum: &Datum, dic
         Datum::Bool(_) | Datum::Int(_) | Datum::Float(_) | Datum::Double(_) => {
             let mut piece = Vec::new();
             tag(&mut piece, number, wire_type(datum));
-            // Above its 32 bits an int32 or an enum may have anything.
             match datum {
                 Datum::Int(value) if !matches!(kind, Kind::Int64) && dice.one_in(6) => {
-                    varint(&mut piece, u64::from(*value as u32) | u64::from(dice.roll()) << 32);
+                    self::number(&mut piece, &Datum::Int(value ^ UPPER), dice);
                 }
                 _ => self::number(&mut piece, datum, dice),
             }
@@ -129,10 +131,11 @@ fn number(out: &mut Vec<u8>, datum: &Datum, dice: &mut Dice<'_>) {
 }
 
 /// The zero of a field that is a number, which needs no place on the wire.
-fn zero(field: &FieldDescriptor) -> Option<Vec<u8>> {
+fn zero(field: &FieldDescriptor, dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     let datum = match field.kind() {
         _ if field.is_list() => return None,
-        Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Enum(_) => Datum::Int(0),
+        Kind::Int32 | Kind::Enum(_) => Datum::Int(dice.pick(&[0, UPPER])),
+        Kind::Bool | Kind::Int64 => Datum::Int(0),
         Kind::Float => Datum::Float(0.0),
         Kind::Double => Datum::Double(0.0),
         Kind::String => Datum::Text(String::new()),

@@ -26,7 +26,8 @@ fn json_that_the_oracle_writes_becomes_the_same_message() {
         let json = additional_beside_the_known(&case.kind, oracle::to_value(&case.message).unwrap()).to_string();
         let wire = to_wire(case.name(), json.as_bytes()).unwrap();
         let message = oracle::decode(&case.kind, &wire).unwrap();
-        prop_assert_eq!(message, oracle::settled(&case.message));
+        // Not prop_assert_eq: a message's Debug goes through all descriptors, and they through each other.
+        prop_assert!(message == oracle::settled(&case.message), "{} became {:02x?}", json, wire);
         Ok(())
     });
 }

@@ -44,28 +44,36 @@ fn inside(kind: &Kind, value: Value) -> Value {
 /// A whole number has no point, 5 and not 5.0: numbers are compared as the doubles that they are, bit by bit. In the
 /// text, since serde_json reads 9007199254740991.0 as another double.
 pub fn whole_numbers_without_a_point(json: &[u8]) -> Value {
-    let mut text = Vec::new();
-    let mut rest = json;
-    while let Some(&byte) = rest.first() {
-        let length = match byte {
-            b'"' => string_length(rest),
-            b'-' | b'0'..=b'9' => rest.iter().take_while(|b| b"+-.0123456789Ee".contains(b)).count(),
-            _ => 1,
-        };
-        let (token, behind) = rest.split_at(length);
-        match byte {
-            b'-' | b'0'..=b'9' => {
-                text.extend(in_words(str::from_utf8(token).unwrap().parse().unwrap()).to_string().bytes())
-            }
-            _ => text.extend_from_slice(token),
-        }
-        rest = behind;
-    }
+    let text: Vec<u8> = tokens(json)
+        .flat_map(|token| match number(token) {
+            Some(number) => in_words(number).to_string().into_bytes(),
+            None => token.to_vec(),
+        })
+        .collect();
     serde_json::from_slice(&text).unwrap()
 }
 
-fn in_words(number: f64) -> Value {
-    format!("the number {number:?}").into()
+/// The other half of that quirk: the translator does leave the point out, where a 32-bit float is exact too.
+fn assert_no_needless_points(json: &[u8]) {
+    for token in tokens(json) {
+        let Some(number) = number(token) else { continue };
+        let is_whole = number.fract() == 0.0 && number.abs() < 16_777_216.0 && number.to_bits() != (-0.0f64).to_bits();
+        assert!(!is_whole || !token.contains(&b'.'), "{}", String::from_utf8_lossy(token));
+    }
+}
+
+/// Strings, numbers, and whatever else there is byte by byte.
+fn tokens(mut json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = match *json.first()? {
+            b'"' => string_length(json),
+            b'-' | b'0'..=b'9' => json.iter().take_while(|b| b"+-.0123456789Ee".contains(b)).count(),
+            _ => 1,
+        };
+        let (token, rest) = json.split_at(length);
+        json = rest;
+        Some(token)
+    })
 }
 
 /// How long a string is, with both its quotes.
@@ -75,6 +83,14 @@ fn string_length(text: &[u8]) -> usize {
         at += if text[at] == b'\\' { 2 } else { 1 };
     }
     at + 1
+}
+
+fn number(token: &[u8]) -> Option<f64> {
+    str::from_utf8(token).unwrap().parse().ok().filter(|_| token[0] == b'-' || token[0].is_ascii_digit())
+}
+
+fn in_words(number: f64) -> Value {
+    format!("the number {number:?}").into()
 }
 
 /// Minus zero is a value, as the C++, Java and Go implementations have it: only the oracle takes it for absent in a
@@ -108,6 +124,7 @@ pub fn minus_zero_is_a_value(kind: &MessageDescriptor, json: &mut Value) {
 
 /// The translator's JSON and the oracle's, made comparable.
 pub fn comparable(kind: &MessageDescriptor, ours: &[u8], oracle: &[u8]) -> (Value, Value) {
+    assert_no_needless_points(ours);
     let mut ours = whole_numbers_without_a_point(ours);
     minus_zero_is_a_value(kind, &mut ours);
     (ours, additional_beside_the_known(kind, whole_numbers_without_a_point(oracle)))

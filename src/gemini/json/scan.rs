@@ -169,11 +169,11 @@ impl<'j> Scanner<'j> {
         let mut value = 0;
         let mut at = sign;
         while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            value = value * 10 + i64::from(digit);
-            at += 1;
-            if at > DIGITS {
+            if at - sign == DIGITS {
                 return None;
             }
+            value = value * 10 + i64::from(digit);
+            at += 1;
         }
         let leading_zero = text.get(sign) == Some(&b'0') && at > sign + 1;
         if at == sign || leading_zero || matches!(text.get(at), Some(b'.' | b'e' | b'E')) {
