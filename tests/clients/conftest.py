@@ -1,0 +1,34 @@
+"""A sandbox and gateways over it, for all tests of a run."""
+
+import os
+
+import pytest
+
+from processes import start_gateway, start_sandbox
+
+# Everything is on this machine, so no client may go through a proxy.
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """The URL of a sandbox."""
+    process, url = start_sandbox()
+    yield url
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(sandbox):
+    """The address of a gateway that has a key."""
+    process, address = start_gateway("--upstream-url", sandbox, env={"MOUNTSEA_API_KEY": "a-key"})
+    yield address
+    assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def keyless(sandbox):
+    """The address of a gateway without a key."""
+    process, address = start_gateway("--upstream-url", sandbox)
+    yield address
+    assert process.stop() == 0

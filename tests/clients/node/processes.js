@@ -1,0 +1,60 @@
+// The real binary as processes: a sandbox, and a gateway over it.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const BINARY = process.env.GEMINI_GRPC_BIN ?? `${ROOT}target/release/gemini-grpc`;
+const PATIENCE = 30_000;
+
+// Settings of whoever runs the tests must not reach what is tested.
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(GEMINI_GRPC|MOUNTSEA)_/.test(name)),
+);
+
+/** Starts a command and waits for the first thing that `find` finds in a line; `stop` ends it. */
+async function start(args, find, env = {}) {
+  const child = spawn(BINARY, args, { env: { ...ENVIRONMENT, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = [];
+  const found = new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        output.push(line);
+        const value = find(line);
+        if (value) resolve(value);
+      });
+    }
+    child.on('error', reject);
+    child.on('close', () => reject(new Error(`ended early: ${output.join('\n')}`)));
+    setTimeout(() => reject(new Error(`said nothing: ${output.join('\n')}`)), PATIENCE).unref();
+  });
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    }
+  };
+  try {
+    return { found: await found, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A sandbox: its `url`, and `stop`. */
+export async function startSandbox() {
+  const args = ['sandbox', '--listen', '127.0.0.1:0', '--pace', '1'];
+  const { found, stop } = await start(args, (line) => line.match(/http:\/\/\S+/)?.[0]);
+  return { url: found, stop };
+}
+
+/** A gateway over a sandbox: its `address`, and `stop`. */
+export async function startGateway(url) {
+  const args = ['serve', '--listen', '127.0.0.1:0', '--upstream-url', url, '--log-format', 'json'];
+  const addressIn = (line) => line.startsWith('{') && JSON.parse(line).fields?.address;
+  const { found, stop } = await start(args, addressIn, { MOUNTSEA_API_KEY: 'a-key' });
+  return { address: found, stop };
+}

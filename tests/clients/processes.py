@@ -1,0 +1,89 @@
+"""The real binary as processes: a sandbox, and gateways over it."""
+
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("GEMINI_GRPC_BIN", ROOT / "target/release/gemini-grpc")
+# Settings of whoever runs the tests must not reach what is tested.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_"))
+}
+
+
+class Process:
+    """A running command whose output is kept, and which is ended by its pid."""
+
+    def __init__(self, *arguments, env=None):
+        self.process = subprocess.Popen(
+            [BINARY, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**ENVIRONMENT, **(env or {})},
+        )
+        self.output = []
+        self._lines = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.output.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, find, seconds=30):
+        """The first thing that `find` finds in a line."""
+        end = time.monotonic() + seconds
+        while True:
+            line = self._lines.get(timeout=max(0.1, end - time.monotonic()))
+            assert line is not None, "ended early: " + "".join(self.output)
+            found = find(line)
+            if found:
+                return found
+
+    def stop(self):
+        """Ends it, waits for the rest of its output, and hands over the exit code. Does no harm a second time."""
+        self.process.terminate()
+        code = self.process.wait(40)
+        self._reader.join(5)
+        return code
+
+
+def url_in(line):
+    """The URL in the greeting of a sandbox."""
+    return next((word for word in line.split() if word.startswith("http://")), None)
+
+
+def address_in(line):
+    """The address in the log line of a gateway that serves, in either form of the log."""
+    try:
+        return json.loads(line)["fields"].get("address")
+    except (ValueError, KeyError):
+        words = line.split() if "serving" in line else []
+        return next((word.removeprefix("address=") for word in words if word.startswith("address=")), None)
+
+
+def start(find, *arguments, env=None):
+    """A process, and what it says when it is ready."""
+    process = Process(*arguments, env=env)
+    try:
+        return process, process.wait_for(find)
+    except BaseException:
+        process.stop()
+        raise
+
+
+def start_sandbox():
+    return start(url_in, "sandbox", "--listen", "127.0.0.1:0", "--pace", "1")
+
+
+def start_gateway(*arguments, env=None):
+    return start(address_in, "serve", "--listen", "127.0.0.1:0", *arguments, env=env)

@@ -1,0 +1,124 @@
+"""Google's REST SDK for Python, as it comes, against the sandbox: what it takes, a caller of Gemini would take."""
+
+import pydantic
+import pytest
+from google import genai
+from google.genai import errors, types
+
+TEXT_MODEL = "gemini-2.5-flash"
+IMAGE_MODEL = "gemini-2.5-flash-image"
+
+
+def client_of(sandbox, key="any"):
+    return genai.Client(api_key=key, http_options=types.HttpOptions(base_url=sandbox))
+
+
+@pytest.fixture(scope="module")
+def client(sandbox):
+    return client_of(sandbox)
+
+
+def picture_of(answer):
+    return next(part.inline_data for part in answer.candidates[0].content.parts if part.inline_data)
+
+
+def size_of(png):
+    """The bytes that hold width and height."""
+    assert png.startswith(b"\x89PNG")
+    return png[16:24]
+
+
+def test_text(client):
+    answer = client.models.generate_content(model=TEXT_MODEL, contents="hello there")
+    assert answer.text.startswith("[sandbox]") and "hello there" in answer.text
+    assert answer.usage_metadata.prompt_token_count == 2
+    assert answer.model_version == "sandbox/gemini-2.5-flash"
+
+
+def test_a_stream(client):
+    chunks = list(client.models.generate_content_stream(model=TEXT_MODEL, contents="hello there"))
+    assert len(chunks) > 5 and "hello there" in "".join(chunk.text for chunk in chunks)
+    assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
+
+
+async def test_text_and_a_stream_with_asyncio(client):
+    answer = await client.aio.models.generate_content(model=TEXT_MODEL, contents="hello there")
+    stream = await client.aio.models.generate_content_stream(model=TEXT_MODEL, contents="hello there")
+    assert "".join([chunk.text async for chunk in stream]) == answer.text
+
+
+def test_a_chat_remembers_what_was_said(client):
+    chat = client.chats.create(model=TEXT_MODEL)
+    assert "hello" in chat.send_message("hello").text
+    assert "again" in chat.send_message("again").text
+    assert [content.role for content in chat.get_history()] == ["user", "model", "user", "model"]
+
+
+def test_an_image_and_its_edit(client):
+    image_config = types.ImageConfig(aspect_ratio="4:3")
+    config = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], image_config=image_config)
+    made = picture_of(client.models.generate_content(model=IMAGE_MODEL, contents="a lighthouse", config=config))
+    assert made.mime_type == "image/png"
+
+    parts = [types.Part.from_bytes(data=made.data, mime_type="image/png"), "at night"]
+    edited = picture_of(client.models.generate_content(model=IMAGE_MODEL, contents=parts, config=config))
+    assert size_of(edited.data) == size_of(made.data) and edited.data != made.data
+
+
+def test_an_image_model_wants_its_modalities_said(client):
+    with pytest.raises(errors.ClientError, match="responseModalities"):
+        client.models.generate_content(model=IMAGE_MODEL, contents="a lighthouse")
+
+
+def test_the_sdk_calls_a_function_and_sends_its_result_back(client):
+    asked_for = []
+
+    def weather(city: str, days: int) -> str:
+        """The weather in a city."""
+        asked_for.append((city, days))
+        return f"{city}: sun for {days} days"
+
+    config = types.GenerateContentConfig(tools=[weather])
+    answer = client.models.generate_content(model=TEXT_MODEL, contents="Paris please", config=config)
+    assert "weather" in answer.text
+    assert len(asked_for) == 1 and "Paris" in asked_for[0][0]
+
+
+def test_structured_output(client):
+    class City(pydantic.BaseModel):
+        name: str
+        people: int
+
+    config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=list[City])
+    answer = client.models.generate_content(model=TEXT_MODEL, contents="cities", config=config)
+    assert isinstance(answer.parsed[0], City)
+
+
+def test_thoughts(client):
+    config = types.GenerateContentConfig(thinking_config=types.ThinkingConfig(include_thoughts=True))
+    answer = client.models.generate_content(model="gemini-3-pro-preview", contents="hello", config=config)
+    parts = answer.candidates[0].content.parts
+    assert parts[0].thought and parts[-1].thought_signature
+    assert answer.usage_metadata.thoughts_token_count > 0
+
+
+@pytest.mark.parametrize(
+    "model, code, status, kind",
+    [
+        ("sandbox-429", 429, "RESOURCE_EXHAUSTED", errors.ClientError),
+        ("nobody", 404, "NOT_FOUND", errors.ClientError),
+        ("sandbox-500", 500, "INTERNAL", errors.ServerError),
+    ],
+)
+def test_errors(client, model, code, status, kind):
+    with pytest.raises(kind) as caught:
+        client.models.generate_content(model=model, contents="hi")
+    assert (caught.value.code, caught.value.status) == (code, status)
+    assert "[sandbox]" in caught.value.message
+
+
+def test_a_bad_key(sandbox):
+    client = client_of(sandbox, key="bad-key")
+    with pytest.raises(errors.ClientError, match="API key not valid") as caught:
+        client.models.generate_content(model=TEXT_MODEL, contents="hi")
+    assert caught.value.code == 400
