@@ -18,6 +18,7 @@ pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 pub use self::stream::Answers;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::json;
+use crate::gemini::model::ModelName;
 use crate::gemini::validate::{Options, validate};
 use crate::gemini::view::RequestView;
 use crate::upstream::{Answer, Method, Outgoing, Upstream};
@@ -62,7 +63,7 @@ impl Gateway {
     /// Answers a call with one message, the wire bytes of a `GenerateContentResponse`.
     pub async fn generate(&self, call: Call) -> Result<Vec<u8>, Error> {
         let (key, owner) = self.key(&call)?;
-        let json = self.forward(&call, &key, owner, Method::GenerateContent).await?.json().await;
+        let json = self.forward(call, &key, owner, Method::GenerateContent).await?.json().await;
         let answer = json.and_then(|json| stream::translate(&json, &key));
         answer.map(|answer| answer.message).map_err(|error| Error::upstream(error, owner))
     }
@@ -71,7 +72,7 @@ impl Gateway {
     /// that fails early fails as a whole.
     pub async fn stream(&self, call: Call) -> Result<Answers, Error> {
         let (key, owner) = self.key(&call)?;
-        let answer = self.forward(&call, &key, owner, Method::StreamGenerateContent).await?;
+        let answer = self.forward(call, &key, owner, Method::StreamGenerateContent).await?;
         let mut answers = Answers::new(answer.events(), key, owner);
         match answers.next().await {
             Some(first) => Ok(answers.starting_with(first?)),
@@ -89,30 +90,35 @@ impl Gateway {
     }
 
     /// Checks the call and sends it.
-    async fn forward(&self, call: &Call, key: &ApiKey, owner: KeyOwner, method: Method) -> Result<Answer, Error> {
-        let view = RequestView::decode(call.request.clone()).map_err(|_| self.malformed(call))?;
+    async fn forward(&self, call: Call, key: &ApiKey, owner: KeyOwner, method: Method) -> Result<Answer, Error> {
+        let Call { request, request_id, .. } = call;
+        let (model, json) = self.prepare(request, &request_id)?;
+        let outgoing = Outgoing { model: &model, method, key: key.expose(), request_id: &request_id, json };
+        self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))
+    }
+
+    /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
+    fn prepare(&self, request: Bytes, request_id: &str) -> Result<(ModelName, Vec<u8>), Error> {
+        let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
         let options = Options { image_default_modalities: self.config.image_default_modalities };
         let valid = validate(&view, &self.config.catalog, options)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-        let json::Request { json, unknown_fields } =
-            json::request(&[&call.request, extra]).map_err(Error::Malformed)?;
+        let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
         if unknown_fields > 0 {
-            let request_id = &*call.request_id;
             tracing::debug!(
                 request_id,
                 unknown_fields,
                 "the request has fields that are not in the contract; JSON cannot carry them"
             );
         }
-        let outgoing = Outgoing { model: &valid.name, method, key: key.expose(), request_id: &call.request_id, json };
-        self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))
+        Ok((valid.name, json))
     }
+}
 
-    /// What is wrong with bytes that are not a request: the translator says where.
-    fn malformed(&self, call: &Call) -> Error {
-        match json::request(&[&call.request]) {
-            Err(error) => Error::Malformed(error),
-            Ok(_) => Error::NotARequest,
-        }
+/// What is wrong with bytes that are not a request: the translator says where.
+fn malformed(request: &[u8]) -> Error {
+    match json::request(&[request]) {
+        Err(error) => Error::Malformed(error),
+        Ok(_) => Error::NotARequest,
     }
 }
