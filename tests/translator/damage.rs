@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::dice::Dice;
 use crate::harness::{ENOUGH, for_all};
-use crate::quirks::comparable;
+use crate::quirks::{comparable, tokens};
 use crate::spell::Speller;
 use crate::{grow, loose, oracle, wire};
 
@@ -51,7 +51,9 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
         } else {
             to_json(case.name(), &case.wire).unwrap()
         };
-        if dice.one_in(2) {
+        if dice.one_in(8) {
+            no_number(&mut json, dice);
+        } else if dice.one_in(2) {
             let mut value = serde_json::from_slice(&json).unwrap();
             replace(&mut value, dice);
             json = value.to_string().into_bytes();
@@ -90,6 +92,23 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
         Ok(())
     });
     assert!(compared.get() >= ENOUGH / 20, "only {} messages were compared", compared.get());
+}
+
+/// Puts in the place of a number what looks like one.
+fn no_number(json: &mut Vec<u8>, dice: &mut Dice<'_>) {
+    const OTHERS: [&str; 13] =
+        ["01", "-01", "00.5", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "NaN", "9999999999999999999", "-1.5E-400"];
+    let is_number = |token: &[u8]| token[0] == b'-' || token[0].is_ascii_digit();
+    let count = tokens(json).filter(|token| is_number(token)).count();
+    if count > 0 {
+        let (mut at, place) = (0, dice.below(count));
+        let other = dice.pick(&OTHERS).as_bytes();
+        let mut exchange = |token| {
+            at += usize::from(is_number(token));
+            if is_number(token) && at == place + 1 { other } else { token }
+        };
+        *json = tokens(json).map(&mut exchange).collect::<Vec<_>>().concat();
+    }
 }
 
 /// Puts something else in the place of a value somewhere inside.

@@ -63,7 +63,7 @@ fn assert_no_needless_points(json: &[u8]) {
 }
 
 /// Strings, numbers, and whatever else there is byte by byte.
-fn tokens(mut json: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn tokens(mut json: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = match *json.first()? {
             b'"' => string_length(json),

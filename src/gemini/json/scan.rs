@@ -376,7 +376,7 @@ mod tests {
             assert_eq!(scanner.short_integer(), Some(value), "{text}");
             assert_eq!(scanner.left(), text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len());
         }
-        for text in ["", "-", "01", "1.0", "1e3", "1234567890123456789", "\"1\"", "x"] {
+        for text in ["", "-", "01", "1.0", "1e3", "1234567890123456789", "9999999999999999999", "\"1\"", "x"] {
             let mut scanner = Scanner::new(text.as_bytes());
             assert_eq!((scanner.short_integer(), scanner.left()), (None, text.len()), "{text}");
         }
