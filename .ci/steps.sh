@@ -66,6 +66,7 @@ finish() {
     local code=$? i
     for i in "${!pids[@]}"; do
         kill -- "-${pids[$i]}" 2>/dev/null || true
+        wait "${pids[$i]}" 2>/dev/null || true
     done
     printf '\n'
     for i in "${!names[@]}"; do
