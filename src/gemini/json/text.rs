@@ -12,16 +12,14 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a string with its quotes; the bytes must be UTF-8.
 pub(super) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    let plain = bytes.len() <= SHORT && is_plain(bytes);
-    if !plain {
-        simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
-    }
-    out.push(b'"');
-    if plain {
+    if bytes.len() <= SHORT && is_plain(bytes) {
+        out.push(b'"');
         out.extend_from_slice(bytes);
         out.push(b'"');
         return Ok(());
     }
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
+    out.push(b'"');
     let mut rest = bytes;
     while let Some(at) = first_special(rest) {
         out.extend_from_slice(&rest[..at]);
