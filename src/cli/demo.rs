@@ -71,7 +71,7 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     let mut serve = serve.map_err(|error| {
         Failure::Usage(table::of_variable(&error).unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
     })?;
-    serve.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    serve.serving.listen = (Ipv4Addr::LOCALHOST, 0).into();
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;

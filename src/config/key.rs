@@ -1,0 +1,43 @@
+//! The gateway's own key.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Error;
+use super::value::read;
+use crate::gateway::{ApiKey, InvalidKey};
+
+/// The key that goes upstream when the caller brings none.
+#[derive(Args, Clone, Debug)]
+pub struct Key {
+    /// The key for callers that bring none. Better given by the variable or as a file: arguments are visible to others.
+    #[arg(
+        long,
+        help_heading = "Key",
+        env = "MOUNTSEA_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        conflicts_with = "api_key_file",
+        value_parser = key
+    )]
+    pub api_key: Option<Result<ApiKey, InvalidKey>>,
+
+    /// A file that holds that key.
+    #[arg(long, help_heading = "Key", env = "MOUNTSEA_API_KEY_FILE", value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+}
+
+impl Key {
+    /// The key itself, from wherever it was given.
+    pub fn resolve(&self) -> Result<Option<ApiKey>, Error> {
+        let Some(path) = &self.api_key_file else { return self.api_key.clone().transpose().map_err(Error::ApiKey) };
+        let text = read("MOUNTSEA_API_KEY_FILE", path)?;
+        text.trim().parse().map(Some).map_err(|_| Error::Key { path: path.clone() })
+    }
+}
+
+/// Never fails: clap shows what it cannot use, and a key must not be shown. `Key::resolve` refuses it in silence.
+fn key(text: &str) -> Result<Result<ApiKey, InvalidKey>, std::convert::Infallible> {
+    Ok(text.trim().parse())
+}

@@ -1,0 +1,91 @@
+//! Flags and environment, read once, and turned into what the rooms need.
+//!
+//! The `clap` definition is the one source of flags, variables, defaults and help.
+
+mod key;
+mod limits;
+mod log;
+mod models;
+mod serving;
+mod upstream;
+mod value;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+pub use self::key::Key;
+pub use self::limits::Limits;
+pub use self::log::{Log, LogFormat};
+pub use self::models::Models;
+pub use self::serving::Serving;
+pub use self::upstream::{Http, KeyHeader, Upstream};
+use crate::gateway::InvalidKey;
+use crate::{gateway, grpc, server};
+
+/// The flags of `serve`. A flag goes before its variable.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    #[command(flatten)]
+    pub serving: Serving,
+
+    #[command(flatten)]
+    pub upstream: Upstream,
+
+    #[command(flatten)]
+    pub key: Key,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    #[command(flatten)]
+    pub models: Models,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// A mistake in the configuration: one sentence that names the variable.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{variable}: cannot read {path}: {source}")]
+    File { variable: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("MOUNTSEA_API_KEY: {0}")]
+    ApiKey(InvalidKey),
+    #[error("MOUNTSEA_API_KEY_FILE: {path} holds no usable key; it should hold visible ASCII characters on one line")]
+    Key { path: PathBuf },
+    /// Without the URL: somebody may have put a key into its query.
+    #[error(
+        "GEMINI_GRPC_UPSTREAM_URL: an http or https URL without user or query is expected, such as https://api.mountsea.ai/gemini"
+    )]
+    UpstreamUrl,
+    #[error("GEMINI_GRPC_CATALOG: {path}: {problem}")]
+    Catalog { path: PathBuf, problem: String },
+    #[error("{variable}: must be at least {least}")]
+    TooSmall { variable: &'static str, least: usize },
+    #[error("GEMINI_GRPC_LOG: {0}")]
+    Log(String),
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(crate::upstream::BuildError),
+}
+
+impl Serve {
+    /// Reads the files that the flags name and turns everything into what the server needs.
+    pub fn resolve(&self) -> Result<server::Config, Error> {
+        self.limits.check()?;
+        Ok(server::Config {
+            listen: self.serving.listen,
+            workers: self.serving.workers(),
+            gateway: gateway::Config {
+                key: self.key.resolve()?,
+                catalog: self.models.resolve()?,
+                image_default_modalities: self.models.image_default_modalities,
+            },
+            upstream: self.upstream.resolve(self.limits.max_response_bytes)?,
+            grpc: grpc::Config {
+                max_request_bytes: self.limits.max_request_bytes,
+                reflection: self.serving.reflection,
+            },
+        })
+    }
+}

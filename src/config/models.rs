@@ -1,0 +1,49 @@
+//! What is known of models, and what is asked of them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::Error;
+use super::value::read;
+use crate::gemini::catalog::{Catalog, CatalogError};
+
+/// The flags of the catalogue.
+#[derive(Args, Clone, Debug)]
+pub struct Models {
+    /// A TOML file with models to add to the catalogue, or to change in it (docs/models.md).
+    #[arg(long, help_heading = "Models", env = "GEMINI_GRPC_CATALOG", value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+
+    /// Ask for TEXT and IMAGE when a request to an image model names no response_modalities.
+    #[arg(
+        long,
+        help_heading = "Models",
+        env = "GEMINI_GRPC_IMAGE_DEFAULT_MODALITIES",
+        action = ArgAction::Set,
+        default_value_t = true,
+        value_name = "BOOL",
+        hide_possible_values = true
+    )]
+    pub image_default_modalities: bool,
+}
+
+impl Models {
+    pub(super) fn resolve(&self) -> Result<Catalog, Error> {
+        let Some(path) = &self.catalog else { return Ok(Catalog::default()) };
+        let text = read("GEMINI_GRPC_CATALOG", path)?;
+        Catalog::from_toml(&text)
+            .map_err(|error| Error::Catalog { path: path.clone(), problem: in_short(&error, &text) })
+    }
+}
+
+/// The problem in one sentence. TOML's own text shows the line as well, which is a secret if the file is the wrong one.
+fn in_short(error: &CatalogError, text: &str) -> String {
+    match error {
+        CatalogError::Toml(toml) => {
+            let before = toml.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("line {}: {}", before.matches('\n').count() + 1, toml.message().trim().replace('\n', ", "))
+        }
+        CatalogError::Row { .. } => error.to_string(),
+    }
+}

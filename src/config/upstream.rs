@@ -1,0 +1,104 @@
+//! Where upstream is, and how it is spoken to.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::Error;
+use super::value::seconds;
+use crate::upstream;
+
+/// The flags of the way out.
+#[derive(Args, Clone, Debug)]
+pub struct Upstream {
+    /// The Gemini REST API to forward to; `/v1beta/models/…` is added.
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_UPSTREAM_URL",
+        default_value = "https://api.mountsea.ai/gemini",
+        value_name = "URL"
+    )]
+    pub upstream_url: String,
+
+    /// How the key is sent upstream.
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_UPSTREAM_AUTH",
+        value_enum,
+        default_value_t = KeyHeader::Bearer,
+        value_name = "HEADER"
+    )]
+    pub upstream_auth: KeyHeader,
+
+    /// The HTTP version towards upstream: many connections, or one shared (h2c if the URL is http).
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_UPSTREAM_HTTP",
+        value_enum,
+        default_value_t = Http::Http1,
+        value_name = "VERSION"
+    )]
+    pub upstream_http: Http,
+
+    /// How long connecting to upstream may take, in seconds.
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_CONNECT_TIMEOUT",
+        default_value = "5",
+        value_parser = seconds,
+        value_name = "SECONDS"
+    )]
+    pub connect_timeout: Duration,
+
+    /// Reach upstream through the proxy that HTTPS_PROXY and its kin name.
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_UPSTREAM_PROXY",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        default_value_t = false,
+        value_name = "BOOL",
+        hide_possible_values = true
+    )]
+    pub upstream_proxy: bool,
+}
+
+/// The header that carries the key upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer KEY`, as Mountsea takes it.
+    Bearer,
+    /// `x-goog-api-key: KEY`, as Google takes it.
+    XGoogApiKey,
+}
+
+/// The HTTP version towards upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Http {
+    #[value(name = "1")]
+    Http1,
+    #[value(name = "2")]
+    Http2,
+}
+
+impl Upstream {
+    pub(super) fn resolve(&self, max_response_bytes: usize) -> Result<upstream::Config, Error> {
+        Ok(upstream::Config {
+            base: upstream::BaseUrl::parse(&self.upstream_url).ok_or(Error::UpstreamUrl)?,
+            key_header: match self.upstream_auth {
+                KeyHeader::Bearer => upstream::KeyHeader::Bearer,
+                KeyHeader::XGoogApiKey => upstream::KeyHeader::XGoogApiKey,
+            },
+            http2: self.upstream_http == Http::Http2,
+            connect_timeout: self.connect_timeout,
+            system_proxy: self.upstream_proxy,
+            max_response_bytes,
+        })
+    }
+}

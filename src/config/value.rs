@@ -1,0 +1,18 @@
+//! Values as flags and files give them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Error;
+
+pub(super) fn read(variable: &'static str, path: &PathBuf) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::File { variable, path: path.clone(), source })
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
+    if seconds <= 0.0 {
+        return Err("more than 0 seconds are expected".to_owned());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
