@@ -5,6 +5,7 @@
 
 mod error;
 mod key;
+mod stopping;
 mod stream;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio_stream::StreamExt as _;
 
 pub use self::error::{Error, Source};
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
+pub use self::stopping::Stopping;
 pub use self::stream::Answers;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::json;
