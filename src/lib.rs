@@ -7,6 +7,7 @@ pub mod config;
 pub mod gateway;
 pub mod gemini;
 pub mod grpc;
+pub mod memory;
 pub mod pb;
 pub mod sandbox;
 pub mod server;

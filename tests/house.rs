@@ -9,20 +9,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 9] = [
-    ("cli", &["config", "server", "grpc", "gateway", "upstream", "gemini", "sandbox", "pb"]),
+const ROOMS: [(&str, &[&str]); 10] = [
+    ("cli", &["config", "server", "grpc", "gateway", "upstream", "memory", "gemini", "sandbox", "pb"]),
     ("config", &["server", "grpc", "gateway", "upstream", "gemini"]),
-    ("server", &["grpc", "gateway", "upstream"]),
+    ("server", &["grpc", "gateway", "upstream", "memory"]),
     ("grpc", &["gateway", "pb"]),
-    ("gateway", &["upstream", "gemini"]),
-    ("upstream", &["gemini"]),
+    ("gateway", &["upstream", "memory", "gemini"]),
+    ("upstream", &["memory", "gemini"]),
+    ("memory", &[]),
     ("gemini", &["pb"]),
     ("sandbox", &[]),
     ("pb", &[]),
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 18] = [
     // One way out, and one double of what is at its end.
     ("reqwest", &["upstream"]),
     ("axum", &["sandbox"]),
@@ -32,16 +33,18 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("tonic_types", &["pb"]),
     ("prost", &["pb", "gemini", "gateway", "grpc", "cli"]),
     ("prost_types", &["gemini", "grpc"]),
-    ("hyper", &["grpc", "server"]),
+    ("hyper", &["grpc", "server", "upstream"]),
     ("hyper_util", &["server"]),
     ("socket2", &["server"]),
-    ("tower", &["grpc", "server"]),
+    // To tell what upstream said when it closed a connection.
+    ("h2", &["upstream"]),
+    ("tower", &["grpc", "server", "upstream"]),
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),
     ("tracing_subscriber", &["cli"]),
     ("toml", &["gemini"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
-    ("tokio", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
+    ("tokio", &["memory", "upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
     ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
     ("tracing", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
 ];

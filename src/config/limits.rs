@@ -1,12 +1,30 @@
 //! How much a call may take.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::Error;
+use super::value::seconds;
+use crate::gateway;
 
 /// The flags of what is refused when it is too much.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
+    /// Calls at once. One more is refused.
+    #[arg(long, help_heading = "Limits", env = "GEMINI_GRPC_MAX_CALLS", default_value_t = 1000, value_name = "NUMBER")]
+    pub max_calls: usize,
+
+    /// What calls may hold of requests and answers at once, in bytes; 0 means half of the memory limit of the container, or 1 GiB.
+    #[arg(
+        long,
+        help_heading = "Limits",
+        env = "GEMINI_GRPC_MAX_BYTES_HELD",
+        default_value_t = 0,
+        value_name = "BYTES"
+    )]
+    pub max_bytes_held: usize,
+
     /// The largest request taken, in bytes, unpacked.
     #[arg(
         long,
@@ -26,6 +44,61 @@ pub struct Limits {
         value_name = "BYTES"
     )]
     pub max_response_bytes: usize,
+
+    /// How long a call may take, to its last byte, in seconds. A caller may ask for less.
+    #[arg(
+        long,
+        help_heading = "Time limits",
+        env = "GEMINI_GRPC_MAX_DURATION",
+        default_value = "600",
+        value_parser = seconds,
+        value_name = "SECONDS"
+    )]
+    pub max_duration: Duration,
+
+    /// How long a caller may take to send its request, in seconds.
+    #[arg(
+        long,
+        help_heading = "Time limits",
+        env = "GEMINI_GRPC_UPLOAD_TIMEOUT",
+        default_value = "60",
+        value_parser = seconds,
+        value_name = "SECONDS"
+    )]
+    pub upload_timeout: Duration,
+
+    /// How long upstream may take to begin its answer, in seconds. Pictures take long.
+    #[arg(
+        long,
+        help_heading = "Time limits",
+        env = "GEMINI_GRPC_FIRST_BYTE_TIMEOUT",
+        default_value = "300",
+        value_parser = seconds,
+        value_name = "SECONDS"
+    )]
+    pub first_byte_timeout: Duration,
+
+    /// How long upstream may be silent between two events of an answer, in seconds.
+    #[arg(
+        long,
+        help_heading = "Time limits",
+        env = "GEMINI_GRPC_IDLE_TIMEOUT",
+        default_value = "120",
+        value_parser = seconds,
+        value_name = "SECONDS"
+    )]
+    pub idle_timeout: Duration,
+
+    /// Send an empty message to callers of a stream after so many silent seconds; 0 means never. A caller may ask for it
+    /// with x-heartbeat-seconds.
+    #[arg(
+        long,
+        help_heading = "Time limits",
+        env = "GEMINI_GRPC_HEARTBEAT",
+        default_value_t = 0,
+        value_name = "SECONDS"
+    )]
+    pub heartbeat: u16,
 }
 
 impl Limits {
@@ -38,6 +111,46 @@ impl Limits {
                 return Err(Error::TooSmall { variable, least: 1024 });
             }
         }
+        for (variable, number) in
+            [("GEMINI_GRPC_MAX_CALLS", self.max_calls), ("GEMINI_GRPC_MAX_BYTES_HELD", self.max_bytes_held())]
+        {
+            if number == 0 {
+                return Err(Error::TooSmall { variable, least: 1 });
+            }
+        }
         Ok(())
     }
+
+    /// The cap on bytes, from the container if it is not given.
+    pub(super) fn max_bytes_held(&self) -> usize {
+        match self.max_bytes_held {
+            0 => memory_limit().map_or(1 << 30, |limit| limit / 2),
+            bytes => bytes,
+        }
+    }
+
+    pub(super) fn times(&self) -> gateway::Limits {
+        gateway::Limits {
+            ceiling: self.max_duration,
+            upload: self.upload_timeout,
+            first_byte: self.first_byte_timeout,
+            idle: self.idle_timeout,
+        }
+    }
+
+    pub(super) fn heartbeat(&self) -> Option<Duration> {
+        (self.heartbeat > 0).then(|| Duration::from_secs(self.heartbeat.into()))
+    }
+}
+
+/// The memory limit that this process runs under: control groups of version 2, else of version 1.
+fn memory_limit() -> Option<usize> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    // In a container its own group is the root of what is mounted.
+    let files = [format!("/sys/fs/cgroup{path}/memory.max"), "/sys/fs/cgroup/memory.max".to_owned()];
+    let older = "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned();
+    let limits = files.into_iter().chain([older]).filter_map(|file| std::fs::read_to_string(file).ok());
+    // "max" is no limit, and version 1 writes a number near 2^63.
+    limits.filter_map(|text| text.trim().parse().ok()).filter(|limit| *limit < 1 << 50).min()
 }

@@ -80,8 +80,12 @@ impl Serve {
                 key: self.key.resolve()?,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
+                limits: self.limits.times(),
+                heartbeat: self.limits.heartbeat(),
             },
             upstream: self.upstream.resolve(self.limits.max_response_bytes)?,
+            max_calls: self.limits.max_calls,
+            max_bytes_held: self.limits.max_bytes_held(),
             grpc: grpc::Config {
                 max_request_bytes: self.limits.max_request_bytes,
                 reflection: self.serving.reflection,

@@ -54,6 +54,10 @@ pub struct Upstream {
     )]
     pub connect_timeout: Duration,
 
+    /// How often a call is tried again, at most, if upstream did not take it.
+    #[arg(long, help_heading = "Upstream", env = "GEMINI_GRPC_RETRIES", default_value_t = 2, value_name = "NUMBER")]
+    pub retries: u32,
+
     /// Reach upstream through the proxy that HTTPS_PROXY and its kin name.
     #[arg(
         long,
@@ -99,6 +103,7 @@ impl Upstream {
             connect_timeout: self.connect_timeout,
             system_proxy: self.upstream_proxy,
             max_response_bytes,
+            retries: self.retries,
         })
     }
 }

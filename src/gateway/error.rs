@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::gateway::KeyOwner;
+use crate::gateway::{KeyOwner, Limit};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
@@ -42,7 +42,35 @@ pub enum Error {
     OwnKeyRefused(Box<ErrorBody>),
     #[error("{0}")]
     Upstream(upstream::Error),
+    #[error("{header} cannot be used: {expected}")]
+    Metadata { header: &'static str, expected: &'static str },
+    #[error("the call took longer than {} s, which is the limit of the {}", .after.as_secs_f64(), .limit.as_str())]
+    TimedOut { limit: Limit, after: Duration },
+    #[error("{cap} calls are in flight, and no more are taken at once (GEMINI_GRPC_MAX_CALLS)")]
+    TooManyCalls { cap: usize },
+    #[error("calls in flight hold all of the {cap} bytes that they may hold (GEMINI_GRPC_MAX_BYTES_HELD)")]
+    NoMemory { cap: usize },
+    #[error("the gateway is stopping and takes no more calls; another one will")]
+    Stopping,
+    #[error("the gateway stopped before the call was over, at the end of its drain time (GEMINI_GRPC_DRAIN_TIMEOUT)")]
+    Stopped,
+    #[error("a fault of the gateway; please report it with the request id")]
+    Panicked,
 }
+
+/// What a failed call says about trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// A second try may help after this time.
+    After(Duration),
+    /// It would not help, or be billed twice.
+    Never,
+    /// The code says enough.
+    Unsaid,
+}
+
+/// For trying again where nothing better is known.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Who has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +95,21 @@ impl Error {
     pub fn code(&self) -> Code {
         use upstream::Error as Up;
         match self {
-            Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage => Code::InvalidArgument,
-            Self::TooLarge { .. } => Code::ResourceExhausted,
+            Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage | Self::Metadata { .. } => {
+                Code::InvalidArgument
+            }
+            Self::TooLarge { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
             Self::NoKey | Self::InvalidKey { .. } => Code::Unauthenticated,
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
-            Self::OwnKeyRefused(_) | Self::Framing(_) => Code::Internal,
+            Self::OwnKeyRefused(_) | Self::Framing(_) | Self::Panicked => Code::Internal,
+            Self::TimedOut { .. } => Code::DeadlineExceeded,
+            Self::Stopping | Self::Stopped => Code::Unavailable,
             Self::Upstream(error) => match error {
                 Up::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
                 Up::Refused(body) => body.code,
-                Up::Connect(_) | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
+                Up::Connect(_) | Up::Tls | Up::NotTaken | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
+                Up::ConnectTimeout { .. } => Code::DeadlineExceeded,
                 Up::TooLarge { .. } => Code::ResourceExhausted,
                 Up::Empty { .. } | Up::NotJson { .. } | Up::Unreadable(_) | Up::Header => Code::Internal,
             },
@@ -85,10 +118,10 @@ impl Error {
 
     /// What exactly: the `ErrorInfo.reason`. These names are stable (docs/errors.md).
     pub fn reason(&self) -> &str {
-        use upstream::Error as Up;
         match self {
             Self::Invalid(_) => "REQUEST_INVALID",
             Self::Malformed(_) | Self::NotARequest | Self::NoMessage => "REQUEST_MALFORMED",
+            Self::Metadata { .. } => "METADATA_INVALID",
             Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
             Self::Framing(_) => "REQUEST_NOT_GRPC",
             Self::Encoding => "ENCODING_UNKNOWN",
@@ -97,33 +130,56 @@ impl Error {
             Self::NoKey => "API_KEY_MISSING",
             Self::InvalidKey { .. } => "API_KEY_MALFORMED",
             Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
-            Self::Upstream(error) => match error {
-                Up::Refused(body) => body.reason.as_deref().unwrap_or("UPSTREAM_REFUSED"),
-                Up::Connect(_) => "UPSTREAM_UNREACHABLE",
-                Up::NoAnswer => "UPSTREAM_CLOSED",
-                Up::Cut => "UPSTREAM_CUT_OFF",
-                Up::Unfinished => "UPSTREAM_UNFINISHED",
-                Up::TooLarge { .. } => "UPSTREAM_ANSWER_TOO_LARGE",
-                Up::Empty { .. } => "UPSTREAM_ANSWER_EMPTY",
-                Up::NotJson { .. } | Up::Unreadable(_) => "UPSTREAM_ANSWER_UNREADABLE",
-                Up::Header => "INTERNAL",
-            },
+            Self::TimedOut { .. } => "TIMED_OUT",
+            Self::TooManyCalls { .. } => "TOO_MANY_CALLS",
+            Self::NoMemory { .. } => "TOO_MANY_BYTES",
+            Self::Stopping | Self::Stopped => "STOPPING",
+            Self::Panicked => "INTERNAL",
+            Self::Upstream(error) => error.reason(),
         }
     }
 
     /// Whose fault it is.
     pub fn source(&self) -> Source {
+        use upstream::Error as Up;
         match self {
-            Self::OwnKeyRefused(_) | Self::Upstream(upstream::Error::Header) => Source::Gateway,
-            Self::Upstream(upstream::Error::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
+            Self::TimedOut { limit: Limit::FirstByte | Limit::Idle, .. } => Source::Upstream,
+            Self::TimedOut { limit: Limit::Ceiling, .. } => Source::Gateway,
+            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Stopped => Source::Gateway,
+            Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header) => Source::Gateway,
+            Self::Upstream(Up::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
             Self::Upstream(_) => Source::Upstream,
             _ => Source::Caller,
         }
     }
 
-    /// When a second try may help, if upstream said so.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(|body| body.retry_after)
+    /// Whether to try again, and when. UNAVAILABLE alone makes Google's clients try five times.
+    pub fn retry(&self) -> Retry {
+        use upstream::Error as Up;
+        match self {
+            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping => Retry::After(SOON),
+            Self::TimedOut { .. } | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
+            Self::Upstream(Up::Connect(_) | Up::NotTaken) => Retry::After(SOON),
+            Self::Upstream(Up::Refused(body)) => match (body.retry_after, body.status) {
+                _ if body.daily_quota => Retry::Never,
+                (Some(delay), _) => Retry::After(delay),
+                (None, 429 | 503) => Retry::After(SOON),
+                // Whoever answers so may have taken the call.
+                (None, 402 | 500..) => Retry::Never,
+                (None, _) => Retry::Unsaid,
+            },
+            Self::Upstream(_) => Retry::Never,
+            _ => Retry::Unsaid,
+        }
+    }
+
+    /// The time limit that ran out.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TimedOut { limit, .. } => Some(*limit),
+            Self::Upstream(upstream::Error::ConnectTimeout { .. }) => Some(Limit::Connect),
+            _ => None,
+        }
     }
 
     /// What upstream said, if it is upstream that refused and the caller may know.
@@ -147,6 +203,8 @@ mod tests {
         let unreadable = || json::response(b"").expect_err("nothing is no answer");
         let upstream = [
             Up::Connect("refused"),
+            Up::ConnectTimeout { after: Duration::ZERO },
+            Up::Tls,
             Up::NoAnswer,
             Up::Cut,
             Up::Unfinished,
@@ -168,6 +226,12 @@ mod tests {
             Error::NoService,
             Error::NoKey,
             Error::InvalidKey { header: "x-goog-api-key" },
+            Error::Metadata { header: "grpc-timeout", expected: "" },
+            Error::TimedOut { limit: Limit::Idle, after: Duration::ZERO },
+            Error::TooManyCalls { cap: 1 },
+            Error::NoMemory { cap: 1 },
+            Error::Stopping,
+            Error::Panicked,
         ];
         own.into_iter().chain(upstream.map(Error::Upstream)).collect()
     }

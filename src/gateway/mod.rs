@@ -1,35 +1,40 @@
-//! The call: check, forward, watch; whoever asks.
+//! The call: let in, check, forward, watch; whoever asks.
 //!
 //! A call is the wire bytes of a `GenerateContentRequest`. It is checked through a view that reads
 //! only what the rules need, becomes JSON, goes upstream, and comes back as wire bytes.
 
+mod admission;
+mod call;
 mod error;
 mod key;
+mod record;
 mod stopping;
 mod stream;
+mod translate;
+mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use prost::Message as _;
-use tokio_stream::StreamExt as _;
+use tokio::time::Instant;
 
-pub use self::error::{Error, Source};
+pub use self::admission::Admission;
+pub use self::call::{Arrival, Call, Message};
+pub use self::error::{Error, Retry, Source};
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
+use self::record::Record;
 pub use self::stopping::Stopping;
 pub use self::stream::Answers;
+use self::translate::{prepare, translate};
+use self::watch::Watch;
+pub use self::watch::{Deadline, Limit, Limits};
 use crate::gemini::catalog::Catalog;
-use crate::gemini::json;
-use crate::gemini::model::ModelName;
-use crate::gemini::validate::{Options, validate};
-use crate::gemini::view::RequestView;
-use crate::upstream::{Answer, Method, Outgoing, Upstream};
+use crate::memory::Memory;
+use crate::upstream::{Method, Outgoing, Upstream};
 
-/// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
-/// request: a message field that comes twice is merged.
-const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
-
-/// The settings of this room.
+/// The settings of this room that a running gateway can be given anew.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The key for callers that bring none.
@@ -37,90 +42,105 @@ pub struct Config {
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
+    pub limits: Limits,
+    /// How often a caller hears something while upstream is silent, unless it asks for another time. `None`: never.
+    pub heartbeat: Option<Duration>,
 }
 
-/// One call as a face hands it over.
-#[derive(Debug)]
-pub struct Call {
-    /// The wire bytes of a `GenerateContentRequest`.
-    pub request: Bytes,
-    /// The caller's own key.
-    pub key: Option<ApiKey>,
-    /// Goes upstream and into every error.
-    pub request_id: Arc<str>,
+/// What the workers of one gateway share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Read once per call.
+    pub config: Arc<ArcSwap<Config>>,
+    pub admission: Arc<Admission>,
+    pub memory: Arc<Memory>,
 }
 
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
 #[derive(Debug)]
 pub struct Gateway {
-    config: Arc<Config>,
+    shared: Shared,
     upstream: Upstream,
+    stopping: Stopping,
 }
 
 impl Gateway {
-    pub fn new(config: Arc<Config>, upstream: Upstream) -> Self {
-        Self { config, upstream }
+    pub fn new(shared: Shared, upstream: Upstream, stopping: Stopping) -> Self {
+        Self { shared, upstream, stopping }
     }
 
-    /// Answers a call with one message, the wire bytes of a `GenerateContentResponse`.
-    pub async fn generate(&self, call: Call) -> Result<Vec<u8>, Error> {
-        let (key, owner) = self.key(&call)?;
-        let json = self.forward(call, &key, owner, Method::GenerateContent).await?.json().await;
-        let answer = json.and_then(|json| stream::translate(&json, &key));
-        answer.map(|answer| answer.message).map_err(|error| Error::upstream(error, owner))
-    }
-
-    /// Answers a call with a stream of such messages. The first is awaited here, so that a call
-    /// that fails early fails as a whole.
-    pub async fn stream(&self, call: Call) -> Result<Answers, Error> {
-        let (key, owner) = self.key(&call)?;
-        let answer = self.forward(call, &key, owner, Method::StreamGenerateContent).await?;
-        let mut answers = Answers::new(answer.events(), key, owner);
-        match answers.next().await {
-            Some(first) => Ok(answers.starting_with(first?)),
-            None => Ok(answers),
+    /// Lets a call in, or says why not. Nothing of its message was read yet.
+    pub fn admit(&self, arrival: Arrival) -> Result<Call, Error> {
+        let begun = Instant::now();
+        if self.stopping.is_refusing() {
+            return Err(Error::Stopping);
         }
+        let config = self.shared.config.load_full();
+        let (key, owner) = match (arrival.key, &config.key) {
+            (Some(key), _) => (key, KeyOwner::Caller),
+            (None, Some(key)) => (key.clone(), KeyOwner::Gateway),
+            (None, None) => return Err(Error::NoKey),
+        };
+        let permit = self.shared.admission.admit()?;
+        let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
+        Ok(Call {
+            watch: Watch::new(begun, deadline, config.limits, &self.stopping),
+            held: self.shared.memory.hold(),
+            record: Record::new(arrival.request_id, arrival.previous_attempts, begun),
+            heartbeat: arrival.heartbeat.or(config.heartbeat),
+            config,
+            key,
+            owner,
+            _permit: permit,
+        })
     }
 
-    /// The key that goes upstream: the caller's, else our own.
-    fn key(&self, call: &Call) -> Result<(ApiKey, KeyOwner), Error> {
-        match (&call.key, &self.config.key) {
-            (Some(key), _) => Ok((key.clone(), KeyOwner::Caller)),
-            (None, Some(key)) => Ok((key.clone(), KeyOwner::Gateway)),
-            (None, None) => Err(Error::NoKey),
+    /// Answers a call, the wire bytes of a `GenerateContentRequest`, with one message.
+    pub async fn generate(&self, mut call: Call, request: Bytes) -> Result<Message, Error> {
+        let answer = self.answer(&mut call, request).await;
+        call.record.end(answer.as_ref().err());
+        answer
+    }
+
+    async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
+        let (model, json) = prepare(call, request)?;
+        call.watch.uploaded(None);
+        let Call { watch, held, record, key, owner, .. } = call;
+        let request_id = record.request_id.clone();
+        let deadline = watch.deadline().at;
+        let method = Method::GenerateContent;
+        let outgoing = Outgoing { model: &model, method, key: key.expose(), request_id: &request_id, json, deadline };
+        let theirs = |error| Error::upstream(error, *owner);
+        let sending = async { self.upstream.send(&outgoing, held).await?.whole() };
+        let mut whole = watch.over(async { sending.await.map_err(theirs) }).await?;
+        // The request is not needed again, and the answer may take long.
+        drop(outgoing);
+        while watch.over(async { whole.more().await.map_err(theirs) }).await? {
+            watch.heard();
         }
+        let (json, held) = whole.into_json().map_err(theirs)?;
+        let answer = translate(&json, key).map_err(theirs)?;
+        drop(json);
+        record.saw(&answer.view);
+        Ok(Message::new(answer.message, held))
     }
 
-    /// Checks the call and sends it.
-    async fn forward(&self, call: Call, key: &ApiKey, owner: KeyOwner, method: Method) -> Result<Answer, Error> {
-        let Call { request, request_id, .. } = call;
-        let (model, json) = self.prepare(request, &request_id)?;
-        let outgoing = Outgoing { model: &model, method, key: key.expose(), request_id: &request_id, json };
-        self.upstream.send(outgoing).await.map_err(|error| Error::upstream(error, owner))
-    }
-
-    /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
-    fn prepare(&self, request: Bytes, request_id: &str) -> Result<(ModelName, Vec<u8>), Error> {
-        let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
-        let options = Options { image_default_modalities: self.config.image_default_modalities };
-        let valid = validate(&view, &self.config.catalog, options)?;
-        let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-        let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
-        if unknown_fields > 0 {
-            tracing::debug!(
-                request_id,
-                unknown_fields,
-                "the request has fields that are not in the contract; JSON cannot carry them"
-            );
-        }
-        Ok((valid.name, json))
-    }
-}
-
-/// What is wrong with bytes that are not a request: the translator says where.
-fn malformed(request: &[u8]) -> Error {
-    match json::request(&[request]) {
-        Err(error) => Error::Malformed(error),
-        Ok(_) => Error::NotARequest,
+    /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
+    /// a whole; with heartbeats at most for the time of one.
+    pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
+        let (model, json) = prepare(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
+        let heartbeat = call.heartbeat;
+        call.watch.uploaded(heartbeat);
+        let (upstream, key, owner) = (self.upstream.clone(), call.key.clone(), call.owner);
+        let (request_id, deadline) = (call.record.request_id.clone(), call.deadline());
+        let mut held = call.held.take();
+        let events = async move {
+            let method = Method::StreamGenerateContent;
+            let key = key.expose();
+            let outgoing = Outgoing { model: &model, method, key, request_id: &request_id, json, deadline };
+            let answer = upstream.send(&outgoing, &mut held).await;
+            Ok::<_, Error>(answer.map_err(|error| Error::upstream(error, owner))?.events())
+        };
+        Answers::begin(Box::pin(events), call).await
     }
 }

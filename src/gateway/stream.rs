@@ -1,96 +1,134 @@
 //! A streamed answer: each event becomes a message, and the end is believed only if upstream
 //! finished.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use prost::Message as _;
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 
-use super::{ApiKey, Error, KeyOwner};
-use crate::gemini::error_body::{Reply, is_error};
-use crate::gemini::json;
-use crate::gemini::view::ResponseView;
+use super::translate::translate;
+use super::watch::Alarm;
+use super::{Call, Error, Message};
 use crate::upstream::{self, EventStream};
 
-/// One message of an answer.
-#[derive(Debug)]
-pub(super) struct Translated {
-    pub(super) message: Vec<u8>,
-    /// Whether a candidate has a finish reason, or the prompt was blocked.
-    finished: bool,
-}
-
-/// Turns the JSON of an answer into a message, unless it is an error in disguise.
-pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstream::Error> {
-    let refused = || {
-        is_error(text).then(|| {
-            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
-            upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
-        })
-    };
-    let message = json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
-    let view = ResponseView::decode(&message[..]).unwrap_or_default();
-    // `error` is no member of an answer, so it would be among the additional fields.
-    if view.candidates.is_empty()
-        && view.additional_fields.is_some()
-        && let Some(error) = refused()
-    {
-        return Err(error);
-    }
-    Ok(Translated { finished: view.is_finished(), message })
-}
+/// The request on its way, until the head of the answer is there.
+type Sending = Pin<Box<dyn Future<Output = Result<EventStream, Error>> + Send>>;
 
 /// The messages of a streamed answer. It ends without an error only if upstream finished it.
 #[derive(Debug)]
 pub struct Answers {
-    /// Gone after the end.
-    events: Option<EventStream>,
-    first: Option<Vec<u8>>,
-    key: ApiKey,
-    owner: KeyOwner,
+    source: Source,
+    first: Option<Message>,
+    /// Gone after the end, and with it the right to be in flight.
+    call: Option<Call>,
     finished: bool,
 }
 
+enum Source {
+    Sending(Sending),
+    Events(EventStream),
+    Ended,
+}
+
 impl Answers {
-    pub(super) fn new(events: EventStream, key: ApiKey, owner: KeyOwner) -> Self {
-        Self { events: Some(events), first: None, key, owner, finished: false }
+    /// Awaits the first message, which may be a heartbeat.
+    pub(super) async fn begin(sending: Sending, call: Call) -> Result<Self, Error> {
+        let mut answers = Self { source: Source::Sending(sending), first: None, call: Some(call), finished: false };
+        match answers.next().await {
+            Some(first) => answers.first = Some(first?),
+            None => return Ok(answers),
+        }
+        Ok(answers)
     }
 
-    /// Puts a message back that was taken from the front.
-    pub(super) fn starting_with(self, first: Vec<u8>) -> Self {
-        Self { first: Some(first), ..self }
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match &mut self.source {
+                Source::Sending(sending) => match ready!(sending.as_mut().poll(cx)) {
+                    Ok(events) => self.source = Source::Events(events),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                Source::Events(events) => {
+                    let event = ready!(Pin::new(events).poll_next(cx));
+                    return Poll::Ready(event.map(|event| event.map_err(|error| self.theirs(error))));
+                }
+                Source::Ended => return Poll::Ready(None),
+            }
+        }
     }
 
-    fn step(&mut self, event: Option<Result<Bytes, upstream::Error>>) -> Option<Result<Vec<u8>, upstream::Error>> {
-        match event {
-            Some(event) => Some(event.and_then(|json| translate(&json, &self.key)).map(|answer| {
-                self.finished |= answer.finished;
-                answer.message
-            })),
-            None if self.finished => None,
-            None => Some(Err(upstream::Error::Unfinished)),
+    /// An error of upstream, in the light of whose key was sent.
+    fn theirs(&self, error: upstream::Error) -> Error {
+        match &self.call {
+            Some(call) => Error::upstream(error, call.owner),
+            None => Error::Upstream(error),
+        }
+    }
+
+    /// A message of an event; an error if the stream ends before it is finished.
+    fn step(&mut self, event: Option<Result<Bytes, Error>>) -> Option<Result<Message, Error>> {
+        let Some(call) = &mut self.call else { return None };
+        let json = match event {
+            Some(Ok(json)) => json,
+            Some(Err(error)) => return Some(Err(error)),
+            None if self.finished => return None,
+            None => return Some(Err(Error::Upstream(upstream::Error::Unfinished))),
+        };
+        call.watch.heard();
+        let answer = match translate(&json, &call.key) {
+            Ok(answer) => answer,
+            Err(error) => return Some(Err(Error::upstream(error, call.owner))),
+        };
+        self.finished |= answer.view.is_finished();
+        call.record.saw(&answer.view);
+        Some(Ok(Message::new(answer.message, call.held.take())))
+    }
+
+    /// Lets go of upstream, which closes the connection to it, and of the call.
+    fn end(&mut self, error: Option<&Error>) {
+        self.source = Source::Ended;
+        if let Some(mut call) = self.call.take() {
+            call.record.end(error);
         }
     }
 }
 
 impl Stream for Answers {
-    type Item = Result<Vec<u8>, Error>;
+    type Item = Result<Message, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        let Some(events) = &mut this.events else { return Poll::Ready(None) };
-        let event = ready!(Pin::new(events).poll_next(cx));
-        let step = this.step(event);
-        if !matches!(step, Some(Ok(_))) {
-            // Dropping the body closes the connection to upstream.
-            this.events = None;
+        let step = match this.poll_event(cx) {
+            Poll::Ready(event) => this.step(event),
+            Poll::Pending => {
+                let Some(call) = &mut this.call else { return Poll::Ready(None) };
+                match ready!(call.watch.poll(cx)) {
+                    // No field is set in an empty message, and every client can read it.
+                    Alarm::Beat => return Poll::Ready(Some(Ok(Message::new(Vec::new(), call.held.take())))),
+                    Alarm::Over(error) => Some(Err(error)),
+                }
+            }
+        };
+        match &step {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => this.end(Some(error)),
+            None => this.end(None),
         }
-        Poll::Ready(step.map(|step| step.map_err(|error| Error::upstream(error, this.owner))))
+        Poll::Ready(step)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sending(_) => "Sending",
+            Self::Events(_) => "Events",
+            Self::Ended => "Ended",
+        })
     }
 }

@@ -67,6 +67,8 @@ pub struct ResponseView {
     pub candidates: Vec<CandidateView>,
     #[prost(message, optional, tag = "2")]
     pub prompt_feedback: Option<PromptFeedbackView>,
+    #[prost(message, optional, tag = "3")]
+    pub usage_metadata: Option<UsageView>,
     /// Members that the contract does not have, an error among them.
     #[prost(bytes = "bytes", optional, tag = "18999")]
     pub additional_fields: Option<Bytes>,
@@ -86,6 +88,17 @@ pub struct PromptFeedbackView {
     pub block_reason: i32,
     #[prost(message, optional, tag = "18999")]
     pub additional_fields: Option<AdditionalView>,
+}
+
+/// The tokens of an answer so far.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct UsageView {
+    #[prost(int32, tag = "1")]
+    pub prompt_token_count: i32,
+    #[prost(int32, tag = "2")]
+    pub candidates_token_count: i32,
+    #[prost(int32, tag = "3")]
+    pub total_token_count: i32,
 }
 
 /// The names in `additional_fields`: that of a member whose enum value the contract does not have, too.

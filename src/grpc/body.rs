@@ -4,6 +4,7 @@
 //! stream holds no buffer at all. Messages that are ready together leave together.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +15,7 @@ use http_body::Frame;
 use tokio_stream::Stream as _;
 
 use super::status;
-use crate::gateway::{Answers, Error};
+use crate::gateway::{Answers, Error, Message};
 
 /// From this size a message is handed on as it is; below, it is copied behind its prefix.
 const LARGE: usize = 64 << 10;
@@ -40,18 +41,18 @@ pub(super) struct Reply {
 
 #[derive(Debug)]
 enum Source {
-    One(Vec<u8>),
-    Many(Answers),
+    One(Option<Message>),
+    Many(Box<Answers>),
     Done,
 }
 
 impl Reply {
-    pub(super) fn one(message: Vec<u8>) -> Self {
-        Self::new(Source::One(message))
+    pub(super) fn one(message: Message) -> Self {
+        Self::new(Source::One(Some(message)))
     }
 
     pub(super) fn many(answers: Answers) -> Self {
-        Self::new(Source::Many(answers))
+        Self::new(Source::Many(Box::new(answers)))
     }
 
     fn new(source: Source) -> Self {
@@ -74,14 +75,15 @@ impl Reply {
             let answers = match &mut self.source {
                 Source::Done => break,
                 Source::One(message) => {
-                    let message = std::mem::take(message);
-                    self.put(message);
+                    if let Some(message) = message.take() {
+                        self.put(message);
+                    }
                     self.end(None);
                     break;
                 }
                 Source::Many(answers) => answers,
             };
-            match Pin::new(answers).poll_next(cx) {
+            match Pin::new(&mut **answers).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.put(message),
                 Poll::Ready(Some(Err(error))) => self.end(Some(error)),
                 Poll::Ready(None) => self.end(None),
@@ -104,16 +106,17 @@ impl Reply {
         Poll::Ready(())
     }
 
-    fn put(&mut self, message: Vec<u8>) {
-        let large = message.len() >= LARGE;
-        self.batch.reserve(5 + if large { 0 } else { message.len() });
+    fn put(&mut self, message: Message) {
+        let bytes = message.as_ref();
+        let large = bytes.len() >= LARGE;
+        self.batch.reserve(5 + if large { 0 } else { bytes.len() });
         self.batch.put_u8(0);
         // Limits keep a message far below 4 GiB.
-        self.batch.put_u32(message.len() as u32);
+        self.batch.put_u32(bytes.len() as u32);
         if large {
-            self.large = Some(message.into());
+            self.large = Some(message.into_bytes());
         } else {
-            self.batch.put_slice(&message);
+            self.batch.put_slice(bytes);
         }
     }
 
@@ -141,7 +144,11 @@ impl http_body::Body for Reply {
         {
             return Poll::Ready(Some(Ok(Frame::data(large))));
         }
-        ready!(this.fill(cx));
+        // A bug in one call ends that call, not the connection with all the others.
+        match catch_unwind(AssertUnwindSafe(|| this.fill(cx))) {
+            Ok(filled) => ready!(filled),
+            Err(_) => this.end(Some(Error::Panicked)),
+        }
         this.held = 0;
         if !this.batch.is_empty() {
             let batch = std::mem::take(&mut this.batch);

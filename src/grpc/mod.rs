@@ -5,9 +5,11 @@ mod health;
 mod metadata;
 mod request;
 mod status;
+mod task;
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -20,6 +22,7 @@ use tower::{Service, ServiceExt as _};
 use self::body::Reply;
 pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
+pub use self::task::Calls;
 use crate::gateway::{self, Gateway};
 use crate::pb;
 
@@ -122,20 +125,9 @@ impl Inner {
     async fn call(&self, request: Request<Incoming>, method: Method) -> Response<Body> {
         let (head, body) = request.into_parts();
         let request_id = metadata::request_id(&head.headers);
-        let key = match metadata::key(&head.headers) {
-            Ok(key) => key,
-            Err(error) => return refuse(&error, &request_id),
-        };
-        let message = match request::read(&head.headers, body, self.max_request_bytes).await {
-            Ok(message) => message,
-            Err(error) => return refuse(&error, &request_id),
-        };
-        let call = gateway::Call { request: message, key, request_id: request_id.clone() };
-        let reply = match method {
-            Method::Generate => self.gateway.generate(call).await.map(Reply::one),
-            Method::Stream => self.gateway.stream(call).await.map(Reply::many),
-        };
-        match reply {
+        // Not a panic of the task: the connection would not know what to answer.
+        let reply = unless_it_panics(self.reply(&head.headers, body, method, &request_id)).await;
+        match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
                 response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -145,6 +137,43 @@ impl Inner {
             Err(error) => refuse(&error, &request_id),
         }
     }
+
+    async fn reply(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        method: Method,
+        request_id: &Arc<str>,
+    ) -> Result<Reply, gateway::Error> {
+        let mut call = self.gateway.admit(gateway::Arrival {
+            key: metadata::key(headers)?,
+            request_id: request_id.clone(),
+            timeout: metadata::timeout(headers)?,
+            heartbeat: metadata::heartbeat(headers)?,
+            previous_attempts: metadata::previous_attempts(headers),
+        })?;
+        task::set_deadline(call.deadline());
+        let limit = self.max_request_bytes;
+        let upload = call.upload(request::begin(headers, body, limit)).await?;
+        call.make_room(upload.announced())?;
+        let message = call.upload(upload.message(limit)).await?;
+        call.make_room(message.len())?;
+        match method {
+            Method::Generate => self.gateway.generate(call, message).await.map(Reply::one),
+            Method::Stream => self.gateway.stream(call, message).await.map(Reply::many),
+        }
+    }
+}
+
+/// Lets a future run; `None` if it panics.
+async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        // It is not polled again.
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 impl Service<Request<Incoming>> for Grpc {

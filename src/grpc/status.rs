@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use prost::Message as _;
 use prost_types::Any;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-use crate::gateway::{Error, Source};
+use crate::gateway::{Error, Retry, Source};
 use crate::pb::rpc;
 
 const DOMAIN: &str = "gemini-grpc";
@@ -42,7 +43,19 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     }
     details.append(&mut own);
     let encoded = rpc::Status { code: code as i32, message: message.clone(), details }.encode_to_vec();
-    Status::with_details(code, message, encoded.into())
+    Status::with_details_and_metadata(code, message, encoded.into(), pushback(error))
+}
+
+/// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).
+fn pushback(error: &Error) -> MetadataMap {
+    let millis = match error.retry() {
+        Retry::After(delay) => i64::try_from(delay.as_millis()).unwrap_or(i64::MAX),
+        Retry::Never => -1,
+        Retry::Unsaid => return MetadataMap::new(),
+    };
+    let mut metadata = MetadataMap::with_capacity(1);
+    metadata.insert("grpc-retry-pushback-ms", millis.into());
+    metadata
 }
 
 fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
@@ -66,7 +79,9 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: vec![violation] }));
     }
     let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(|detail| is(detail, RETRY_INFO)));
-    if let Some(delay) = error.retry_after().filter(|_| !upstream_retry) {
+    if let Retry::After(delay) = error.retry()
+        && !upstream_retry
+    {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
         details.push(any(RETRY_INFO, &rpc::RetryInfo { retry_delay }));
     }
@@ -84,6 +99,9 @@ fn error_info(error: &Error) -> rpc::ErrorInfo {
         Source::Gateway => "gateway",
     };
     let mut metadata = HashMap::from([("source".to_owned(), source.to_owned())]);
+    if let Some(limit) = error.limit() {
+        metadata.insert("limit".to_owned(), limit.as_str().to_owned());
+    }
     if let Some(body) = error.refusal() {
         metadata.insert("upstreamStatus".to_owned(), body.status.to_string());
     }

@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::grpc::Grpc;
+use crate::grpc::{Calls, Grpc};
 
 /// A frame carries 1 MiB, so that a picture takes few of them.
 const FRAME: u32 = 1 << 20;
@@ -72,8 +72,8 @@ impl Connections {
     }
 }
 
-fn builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn builder() -> http2::Builder<Calls> {
+    let mut builder = http2::Builder::new(Calls);
     builder
         .timer(TokioTimer::new())
         .max_frame_size(FRAME)

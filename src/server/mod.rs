@@ -11,12 +11,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::connection::Connections;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Admission, Gateway, Stopping};
 use crate::grpc::{self, Grpc, Health};
-use crate::upstream::{self, Upstream};
+use crate::memory::Memory;
+use crate::upstream::{self, Budget, Upstream};
 
 /// Calls that are open when the server stops may take so long to finish.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -27,6 +29,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// At least one.
     pub workers: usize,
+    /// Calls at once, in all workers together.
+    pub max_calls: usize,
+    /// The bytes that they may hold.
+    pub max_bytes_held: usize,
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
@@ -73,13 +79,19 @@ impl Server {
     pub fn bind(config: &Config) -> Result<Self, Error> {
         let health = Health::default();
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(config.gateway.clone());
+        let shared = gateway::Shared {
+            config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
+            admission: Admission::new(config.max_calls),
+            memory: Memory::new(config.max_bytes_held),
+        };
+        let budget = Budget::new();
         let bind = |source| Error::Bind { address: config.listen, source };
         let listeners = listener::bind(config.listen, config.workers).map_err(bind)?;
         let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr).map_err(bind)?;
         let mut workers = Vec::with_capacity(config.workers);
         for listener in listeners {
-            let gateway = Gateway::new(shared.clone(), Upstream::new(&config.upstream)?);
+            let gateway =
+                Gateway::new(shared.clone(), Upstream::new(&config.upstream, budget.clone())?, Stopping::default());
             let grpc = Grpc::new(&config.grpc, gateway, &health)?;
             workers.push(Worker { listener, grpc, stopped: stopped.clone() });
         }

@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
@@ -13,9 +13,12 @@ use tokio_stream::Stream;
 use super::Error;
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
+use crate::memory::Held;
 
 /// A body of unknown length starts with so much room.
 const FIRST_ROOM: usize = 16 << 10;
+/// What an error says is worth so much time.
+const REFUSAL: Duration = Duration::from_secs(5);
 
 /// An answer whose head has come.
 #[derive(Debug)]
@@ -23,84 +26,61 @@ pub struct Answer {
     head: http::response::Parts,
     body: reqwest::Body,
     limit: usize,
+    held: Held,
 }
 
 impl Answer {
-    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize) -> Self {
+    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Held) -> Self {
         let (head, body) = response.into_parts();
-        Self { head, body, limit }
+        // The request is on its way; what is held from now on is the answer.
+        held.set(0);
+        Self { head, body, limit, held }
     }
 
-    pub(super) fn is_success(&self) -> bool {
-        self.head.status.is_success()
-    }
-
-    fn header(&self, name: http::HeaderName) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Reads the body whole: the JSON of one answer.
-    pub async fn json(mut self) -> Result<Bytes, Error> {
-        let status = self.head.status.as_u16();
-        let body = self.read(self.limit).await?.ok_or(Error::TooLarge { limit: self.limit })?;
-        match body.iter().find(|b| !b.is_ascii_whitespace()) {
-            None => Err(Error::Empty { status }),
-            Some(b'<') => Err(Error::NotJson { content_type: "HTML" }),
-            Some(_) => Ok(body),
+    /// The body, to be read whole: the JSON of one answer.
+    pub fn whole(self) -> Result<Whole, Error> {
+        let Self { head, body, limit, held } = self;
+        let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
+        if announced.is_some_and(|n| n > limit) {
+            return Err(Error::TooLarge { limit });
         }
+        let status = head.status.as_u16();
+        Ok(Whole { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held })
     }
 
     /// The events of a stream.
     pub fn events(self) -> EventStream {
-        let events = Events::new(Framing::from_content_type(self.header(CONTENT_TYPE).unwrap_or_default()), self.limit);
-        EventStream { status: self.head.status.as_u16(), body: Some(self.body), events, seen: false }
+        let Self { head, body, limit, held } = self;
+        let events =
+            Events::new(Framing::from_content_type(header(&head.headers, CONTENT_TYPE).unwrap_or_default()), limit);
+        EventStream { status: head.status.as_u16(), body: Some(body), events, seen: false, held }
     }
+}
 
-    /// What upstream says when it refuses. Not being able to read it is no other error.
-    pub(super) async fn refusal(mut self, key: &str) -> Error {
-        let body = self.beginning().await;
-        Error::refused(&Reply {
-            status: self.head.status.as_u16(),
-            content_type: self.header(CONTENT_TYPE),
-            retry_after: self.header(RETRY_AFTER),
-            body: &body,
-            now: SystemTime::now(),
-            keys: &[key],
-        })
-    }
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
 
-    /// The body as far as it is needed to understand an error.
-    async fn beginning(&mut self) -> Vec<u8> {
-        let mut beginning = Vec::new();
+/// What upstream says when it refuses, as far as it is needed to understand it. Not being able to read it is no other
+/// error.
+pub(super) async fn refusal(response: http::Response<reqwest::Body>, key: &str) -> Error {
+    let (head, mut body) = response.into_parts();
+    let mut beginning = Vec::new();
+    let reading = async {
         while beginning.len() < MAX_BODY {
-            let Ok(Some(piece)) = next(&mut self.body).await else { break };
+            let Ok(Some(piece)) = next(&mut body).await else { break };
             beginning.extend_from_slice(&piece);
         }
-        beginning
-    }
-
-    /// The body up to `limit` bytes; `None` if it is longer.
-    async fn read(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
-        let announced = self.body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
-        if announced.is_some_and(|n| n > limit) {
-            return Ok(None);
-        }
-        // The common answer comes in one piece, which is handed on as it is.
-        let Some(first) = next(&mut self.body).await? else { return Ok(Some(Bytes::new())) };
-        if announced == Some(first.len()) {
-            return Ok(Some(first));
-        }
-        let mut whole = BytesMut::with_capacity(announced.unwrap_or(FIRST_ROOM).max(first.len()));
-        let mut piece = Some(first);
-        while let Some(bytes) = piece {
-            if whole.len() + bytes.len() > limit {
-                return Ok(None);
-            }
-            whole.extend_from_slice(&bytes);
-            piece = next(&mut self.body).await?;
-        }
-        Ok(Some(whole.freeze()))
-    }
+    };
+    let _ = tokio::time::timeout(REFUSAL, reading).await;
+    Error::refused(&Reply {
+        status: head.status.as_u16(),
+        content_type: header(&head.headers, CONTENT_TYPE),
+        retry_after: header(&head.headers, RETRY_AFTER),
+        body: &beginning,
+        now: SystemTime::now(),
+        keys: &[key],
+    })
 }
 
 async fn next(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
@@ -112,6 +92,52 @@ async fn next(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
     Ok(None)
 }
 
+/// The body of an answer that is read whole, piece by piece.
+#[derive(Debug)]
+pub struct Whole {
+    status: u16,
+    body: reqwest::Body,
+    limit: usize,
+    announced: Option<usize>,
+    /// The common answer comes in one piece, which is handed on as it is.
+    first: Bytes,
+    rest: BytesMut,
+    held: Held,
+}
+
+impl Whole {
+    /// Reads one piece more, once there is room for it; false at the end.
+    pub async fn more(&mut self) -> Result<bool, Error> {
+        std::future::poll_fn(|cx| self.held.poll_room(cx)).await;
+        let Some(piece) = next(&mut self.body).await? else { return Ok(false) };
+        let length = self.first.len() + self.rest.len() + piece.len();
+        if length > self.limit {
+            return Err(Error::TooLarge { limit: self.limit });
+        }
+        if length == piece.len() {
+            self.first = piece;
+        } else {
+            if self.rest.is_empty() {
+                self.rest.reserve(self.announced.unwrap_or(FIRST_ROOM).max(length));
+                self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+            }
+            self.rest.extend_from_slice(&piece);
+        }
+        self.held.set(length);
+        Ok(true)
+    }
+
+    /// The JSON that was read, and the hold on its bytes.
+    pub fn into_json(self) -> Result<(Bytes, Held), Error> {
+        let body = if self.rest.is_empty() { self.first } else { self.rest.freeze() };
+        match body.iter().find(|b| !b.is_ascii_whitespace()) {
+            None => Err(Error::Empty { status: self.status }),
+            Some(b'<') => Err(Error::NotJson { content_type: "HTML" }),
+            Some(_) => Ok((body, self.held)),
+        }
+    }
+}
+
 /// The JSON texts of a streamed answer, as they come.
 #[derive(Debug)]
 pub struct EventStream {
@@ -120,6 +146,7 @@ pub struct EventStream {
     body: Option<reqwest::Body>,
     events: Events,
     seen: bool,
+    held: Held,
 }
 
 impl Stream for EventStream {
@@ -135,7 +162,9 @@ impl Stream for EventStream {
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
+            this.held.set(this.events.held());
             let Some(body) = &mut this.body else { return Poll::Ready(None) };
+            ready!(this.held.poll_room(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {

@@ -1,6 +1,7 @@
 //! What can go wrong on the way out.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
@@ -14,6 +15,14 @@ pub enum Error {
     /// The connection could not be made: upstream has seen nothing.
     #[error("upstream cannot be reached ({0})")]
     Connect(&'static str),
+    /// It was not made in time.
+    #[error("connecting to upstream took longer than {} s", .after.as_secs_f64())]
+    ConnectTimeout { after: Duration },
+    #[error("upstream cannot be reached: TLS failed; its certificate may not be trusted here")]
+    Tls,
+    /// Upstream let go of a connection that was open already: it has not taken the call.
+    #[error("upstream closed the connection before it took the call")]
+    NotTaken,
     /// The connection broke before the head of the answer came: upstream may have seen the request.
     #[error("upstream closed the connection without an answer")]
     NoAnswer,
@@ -43,18 +52,62 @@ impl Error {
         Self::Refused(Box::new(ErrorBody::read(reply, &encode)))
     }
 
-    /// A request that got no answer. reqwest's own text is left out: it names the URL.
-    pub(super) fn from_send(error: reqwest::Error) -> Self {
-        if !error.is_connect() {
-            return Self::NoAnswer;
+    /// What exactly went wrong, in the stable names of docs/errors.md.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused(body) => body.reason.as_deref().unwrap_or("UPSTREAM_REFUSED"),
+            Self::Connect(_) | Self::NotTaken => "UPSTREAM_UNREACHABLE",
+            Self::ConnectTimeout { .. } => "TIMED_OUT",
+            Self::Tls => "UPSTREAM_TLS_FAILED",
+            Self::NoAnswer => "UPSTREAM_CLOSED",
+            Self::Cut => "UPSTREAM_CUT_OFF",
+            Self::Unfinished => "UPSTREAM_UNFINISHED",
+            Self::TooLarge { .. } => "UPSTREAM_ANSWER_TOO_LARGE",
+            Self::Empty { .. } => "UPSTREAM_ANSWER_EMPTY",
+            Self::NotJson { .. } | Self::Unreadable(_) => "UPSTREAM_ANSWER_UNREADABLE",
+            Self::Header => "INTERNAL",
         }
-        Self::Connect(match () {
-            () if error.is_timeout() => "connecting took too long",
-            () if error.is_dns() => "its name cannot be resolved",
-            () if mentions_tls(&error) => "TLS failed; its certificate may not be trusted here",
-            () => "the connection was refused",
-        })
     }
+
+    /// A request that got no answer. reqwest's own text is left out: it names the URL.
+    pub(super) fn from_send(error: reqwest::Error, sent: Sent) -> Self {
+        if !error.is_connect() {
+            return if is_taken(&error, sent) { Self::NoAnswer } else { Self::NotTaken };
+        }
+        match () {
+            () if error.is_timeout() => Self::ConnectTimeout { after: sent.connect_timeout },
+            () if mentions_tls(&error) => Self::Tls,
+            () if error.is_dns() => Self::Connect("its name cannot be resolved"),
+            () => Self::Connect("the connection was refused"),
+        }
+    }
+}
+
+/// How a request went out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// On a connection that was open already.
+    pub(super) reused: bool,
+    pub(super) http2: bool,
+    pub(super) connect_timeout: Duration,
+}
+
+/// Whether upstream may have taken a request that got no answer.
+///
+/// HTTP/2 says so: a stream above the last of a GOAWAY, or refused, was not processed (RFC 9113, 6.8 and 8.7). In
+/// HTTP/1.1 a server closes an idle connection as it likes, and a request may cross that on the way (RFC 9112, 9.3.1).
+fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
+    let causes = || std::iter::successors(error.source(), |cause| (**cause).source());
+    if sent.http2 {
+        return !causes().filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
+            let away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            error.is_remote() && (away || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
+        });
+    }
+    let closed = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<std::io::Error>() || error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
+    };
+    !(sent.reused && causes().any(closed))
 }
 
 /// Whether rustls is among the causes: reqwest has no question for it.

@@ -3,17 +3,26 @@
 
 mod answer;
 mod error;
+mod retry;
 mod url;
 
+use std::cell::Cell;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use tokio::time::Instant;
+use tower::util::MapRequestLayer;
 
 pub use self::answer::{Answer, EventStream};
 pub use self::error::Error;
+use self::error::Sent;
+pub use self::retry::Budget;
 pub use self::url::BaseUrl;
 use crate::gemini::model::ModelName;
+use crate::memory::Held;
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +41,8 @@ pub struct Config {
     pub system_proxy: bool,
     /// The largest body of a unary answer and the largest event of a stream, unpacked.
     pub max_response_bytes: usize,
+    /// How often a call may be tried again.
+    pub retries: u32,
 }
 
 /// The header that carries the key.
@@ -55,7 +66,20 @@ pub struct Outgoing<'a> {
     pub method: Method,
     pub key: &'a str,
     pub request_id: &'a str,
-    pub json: Vec<u8>,
+    pub json: Bytes,
+    /// No further try begins after it.
+    pub deadline: Instant,
+}
+
+tokio::task_local! {
+    /// Whether the request that is being sent has made a connection for itself.
+    static DIALED: Cell<bool>;
+}
+
+fn dialed<T>(connecting: T) -> T {
+    // Without a request nobody asks.
+    let _ = DIALED.try_with(|dialed| dialed.set(true));
+    connecting
 }
 
 /// A client that cannot be built, because the TLS library found no usable roots for example.
@@ -69,14 +93,20 @@ pub struct Upstream {
     client: reqwest::Client,
     base: BaseUrl,
     key_header: KeyHeader,
+    http2: bool,
+    connect_timeout: Duration,
     max_response_bytes: usize,
+    retries: u32,
+    budget: Arc<Budget>,
 }
 
 impl Upstream {
-    pub fn new(config: &Config) -> Result<Self, BuildError> {
+    /// A client that shares a retry budget with others.
+    pub fn new(config: &Config, budget: Arc<Budget>) -> Result<Self, BuildError> {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(config.connect_timeout)
+            .connector_layer(MapRequestLayer::new(dialed))
             .tcp_nodelay(true)
             // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.
             .retry(reqwest::retry::never())
@@ -100,13 +130,38 @@ impl Upstream {
             client: builder.build().map_err(BuildError)?,
             base: config.base.clone(),
             key_header: config.key_header,
+            http2: config.http2,
+            connect_timeout: config.connect_timeout,
             max_response_bytes: config.max_response_bytes,
+            retries: config.retries,
+            budget,
         })
     }
 
-    /// Sends the request and awaits the head of the answer. Anything but 2xx is an error, with what
-    /// upstream said about it.
-    pub async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Error> {
+    /// Sends the request and awaits the head of the answer, more than once if that does no harm. Anything but 2xx is
+    /// an error, with what upstream said about it.
+    pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Held) -> Result<Answer, Error> {
+        self.budget.call();
+        let mut tries = 1;
+        loop {
+            let error = match self.attempt(outgoing).await {
+                Ok(response) => return Ok(Answer::new(response, self.max_response_bytes, held.take())),
+                Err(error) => error,
+            };
+            let again = (tries <= self.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
+            let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
+            if !self.budget.retry() {
+                tracing::debug!(request_id = outgoing.request_id, "not tried again: the retry budget is spent");
+                return Err(error);
+            }
+            let (request_id, reason) = (outgoing.request_id, error.reason());
+            tracing::debug!(request_id, reason, tries, ?wait, "trying upstream again");
+            tokio::time::sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<http::Response<reqwest::Body>, Error> {
         let stream = outgoing.method == Method::StreamGenerateContent;
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
@@ -115,18 +170,26 @@ impl Upstream {
         };
         let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
         key.set_sensitive(true);
-        let response = self
+        let request = self
             .client
             .post(self.base.path(outgoing.model, outgoing.method))
             .header(name, key)
             .header(ACCEPT, HeaderValue::from_static(accept))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(X_REQUEST_ID, outgoing.request_id)
-            .body(Bytes::from(outgoing.json))
-            .send()
-            .await
-            .map_err(Error::from_send)?;
-        let answer = Answer::new(response.into(), self.max_response_bytes);
-        if answer.is_success() { Ok(answer) } else { Err(answer.refusal(outgoing.key).await) }
+            .body(outgoing.json.clone());
+        let mut sending = pin!(DIALED.scope(Cell::new(false), request.send()));
+        let response: http::Response<_> = match sending.as_mut().await {
+            Ok(response) => response.into(),
+            Err(error) => {
+                let reused = sending.as_mut().take_value().is_some_and(|dialed| !dialed.get());
+                let (http2, connect_timeout) = (self.http2, self.connect_timeout);
+                return Err(Error::from_send(error, Sent { reused, http2, connect_timeout }));
+            }
+        };
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(answer::refusal(response, outgoing.key).await),
+        }
     }
 }

@@ -109,6 +109,11 @@ impl Events {
         if whole { Ok(()) } else { Err(Error::Truncated) }
     }
 
+    /// How many bytes are held: those of an event that is not whole, and of a chunk that is not read.
+    pub fn held(&self) -> usize {
+        self.body.rest().len() + self.body.held().len()
+    }
+
     fn end(&mut self) {
         self.state = State::Ended;
         self.body = Body::default();

@@ -1,0 +1,43 @@
+//! How many calls at once: one more is refused, since a queue nobody sees makes all of them slow.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Error;
+
+/// The cap on calls in flight, for the whole process.
+#[derive(Debug)]
+pub struct Admission {
+    cap: usize,
+    calls: AtomicUsize,
+}
+
+/// The right to be in flight, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Admission>);
+
+impl Admission {
+    /// At most `cap` calls.
+    pub fn new(cap: usize) -> Arc<Self> {
+        Arc::new(Self { cap, calls: AtomicUsize::new(0) })
+    }
+
+    /// The calls in flight.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Error> {
+        let permit = Permit(self.clone());
+        if self.calls.fetch_add(1, Ordering::Relaxed) < self.cap {
+            return Ok(permit);
+        }
+        Err(Error::TooManyCalls { cap: self.cap })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}

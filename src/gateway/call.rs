@@ -1,0 +1,91 @@
+//! A call that was let in, from its head to its last byte.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::admission::Permit;
+use super::record::Record;
+use super::watch::Watch;
+use super::{ApiKey, Config, Error, KeyOwner};
+use crate::memory::Held;
+
+/// What a face knows of a call before its message.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The caller's own key.
+    pub key: Option<ApiKey>,
+    /// Goes upstream and into every error.
+    pub request_id: Arc<str>,
+    /// What the caller gives the call, from now on.
+    pub timeout: Option<Duration>,
+    /// How often the caller wants to hear something while upstream is silent; `None` for what is configured.
+    pub heartbeat: Option<Duration>,
+    /// How often the caller has tried before.
+    pub previous_attempts: u32,
+}
+
+/// A call with the right to be in flight. Dropped, it gives everything back, and upstream is let go.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) config: Arc<Config>,
+    pub(super) key: ApiKey,
+    pub(super) owner: KeyOwner,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) watch: Watch,
+    pub(super) held: Held,
+    pub(super) record: Record,
+    /// Given back when the call is dropped.
+    pub(super) _permit: Permit,
+}
+
+impl Call {
+    /// When it has to be over.
+    pub fn deadline(&self) -> Instant {
+        self.watch.deadline().at
+    }
+
+    /// Lets the face read the request within the limits of the call.
+    pub async fn upload<T>(&mut self, reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let read = self.watch.over(reading).await;
+        read.inspect_err(|error| self.record.end(Some(error)))
+    }
+
+    /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
+    pub fn make_room(&mut self, message: usize) -> Result<(), Error> {
+        let error = match self.held.try_set(message.saturating_mul(7) / 3) {
+            Ok(()) => return Ok(()),
+            Err(full) => Error::NoMemory { cap: full.cap },
+        };
+        self.record.end(Some(&error));
+        Err(error)
+    }
+}
+
+/// One message of an answer: the wire bytes of a `GenerateContentResponse`, and the hold on them.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Vec<u8>,
+    /// Given back when the bytes are gone.
+    _held: Held,
+}
+
+impl Message {
+    pub(super) fn new(bytes: Vec<u8>, mut held: Held) -> Self {
+        held.set(bytes.len());
+        Self { bytes, _held: held }
+    }
+
+    /// The bytes, without a copy. They are held for as long as they are somewhere.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,72 @@
+//! From wire bytes to JSON on the way out, and back on the way in.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{ApiKey, Call, Error};
+use crate::gemini::error_body::{Reply, is_error};
+use crate::gemini::json;
+use crate::gemini::model::ModelName;
+use crate::gemini::validate::{Options, validate};
+use crate::gemini::view::{RequestView, ResponseView};
+use crate::upstream;
+
+/// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
+/// request: a message field that comes twice is merged.
+const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
+
+/// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
+pub(super) fn prepare(call: &mut Call, request: Bytes) -> Result<(ModelName, Bytes), Error> {
+    let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
+    let options = Options { image_default_modalities: call.config.image_default_modalities };
+    let valid = validate(&view, &call.config.catalog, options)?;
+    let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
+    let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
+    if unknown_fields > 0 {
+        tracing::debug!(
+            request_id = &*call.record.request_id,
+            unknown_fields,
+            "the request has fields that are not in the contract; JSON cannot carry them"
+        );
+    }
+    call.held.set(json.len());
+    Ok((valid.name, json.into()))
+}
+
+/// What is wrong with bytes that are not a request: the translator says where.
+fn malformed(request: &[u8]) -> Error {
+    match json::request(&[request]) {
+        Err(error) => Error::Malformed(error),
+        Ok(_) => Error::NotARequest,
+    }
+}
+
+/// One message of an answer.
+#[derive(Debug)]
+pub(super) struct Translated {
+    pub(super) message: Vec<u8>,
+    /// What the gateway watches of it.
+    pub(super) view: ResponseView,
+}
+
+/// Turns the JSON of an answer into a message, unless it is an error in disguise.
+pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstream::Error> {
+    let refused = || {
+        is_error(text).then(|| {
+            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
+            upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
+        })
+    };
+    let message = json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
+    let view = ResponseView::decode(&message[..]).unwrap_or_default();
+    // `error` is no member of an answer, so it would be among the additional fields.
+    if view.candidates.is_empty()
+        && view.additional_fields.is_some()
+        && let Some(error) = refused()
+    {
+        return Err(error);
+    }
+    Ok(Translated { message, view })
+}

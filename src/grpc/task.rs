@@ -1,0 +1,53 @@
+//! The task of a call: it ends at the deadline, whatever the call waits for.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::time::{Instant, sleep_until};
+
+tokio::task_local! {
+    /// When the call of this task has to be over; not known before its head was read.
+    static DEADLINE: Cell<Option<Instant>>;
+}
+
+/// Says when the call that this task serves has to be over.
+pub(super) fn set_deadline(deadline: Instant) {
+    // Outside of such a task, as in a test of a part, nothing has to end.
+    let _ = DEADLINE.try_with(|known| known.set(Some(deadline)));
+}
+
+/// Runs the calls of a connection, each in a task of its own.
+///
+/// A call keeps its deadline by itself, with an error that says which. But hyper does not ask for more of an answer as
+/// long as the caller takes none, and a call that is not asked cannot end. So its task is dropped at the deadline, and
+/// with it the connection to upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls;
+
+impl<F> hyper::rt::Executor<F> for Calls
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        tokio::spawn(DEADLINE.scope(Cell::new(None), until_deadline(call)));
+    }
+}
+
+async fn until_deadline(call: impl Future<Output = ()>) {
+    // Set to the right time once that is known.
+    let (mut call, mut timer, mut known) = (pin!(call), pin!(sleep_until(Instant::now())), false);
+    std::future::poll_fn(|cx| {
+        // First, so that it can end in its own words.
+        if call.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(deadline) = DEADLINE.with(Cell::get) else { return Poll::Pending };
+        if !known {
+            timer.as_mut().reset(deadline);
+            known = true;
+        }
+        timer.as_mut().poll(cx)
+    })
+    .await;
+}
