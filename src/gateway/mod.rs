@@ -81,8 +81,11 @@ impl Gateway {
             (None, Some(key)) => (key.clone(), KeyOwner::Gateway),
             (None, None) => return Err(Error::NoKey),
         };
-        let permit = self.shared.admission.admit()?;
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
+        if deadline.at <= begun {
+            return Err(deadline.exceeded());
+        }
+        let permit = self.shared.admission.admit()?;
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.shared.memory.hold(),

@@ -65,6 +65,10 @@ impl Deadline {
             _ => Self { at: begun + ceiling, limit: Limit::Ceiling, after: ceiling },
         }
     }
+
+    pub(super) fn exceeded(self) -> Error {
+        Error::TimedOut { limit: self.limit, after: self.after }
+    }
 }
 
 /// What a call waits for. Only the waiting for others is limited, beside the whole.
@@ -115,16 +119,25 @@ impl Watch {
     pub(super) fn uploaded(&mut self, heartbeat: Option<Duration>) {
         let now = Instant::now();
         (self.phase, self.heard, self.told, self.heartbeat) = (Phase::FirstByte, now, now, heartbeat);
-        if heartbeat.is_some() {
-            let next = self.next();
-            self.timer.as_mut().reset(next);
-        }
+        self.ring_in_time();
     }
 
     /// Upstream has said something.
     pub(super) fn heard(&mut self) {
         let now = Instant::now();
-        (self.phase, self.heard, self.told) = (Phase::Between, now, now);
+        (self.heard, self.told) = (now, now);
+        if !matches!(self.phase, Phase::Between) {
+            self.phase = Phase::Between;
+            self.ring_in_time();
+        }
+    }
+
+    /// Within a phase the time to ring only moves away; a new phase may have a shorter limit.
+    fn ring_in_time(&mut self) {
+        let next = self.next();
+        if next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
+        }
     }
 
     fn limit(&self) -> (Limit, Duration) {
@@ -151,8 +164,7 @@ impl Watch {
             let now = Instant::now();
             let (limit, after) = self.limit();
             if now >= self.deadline.at {
-                let Deadline { limit, after, .. } = self.deadline;
-                return Poll::Ready(Alarm::Over(Error::TimedOut { limit, after }));
+                return Poll::Ready(Alarm::Over(self.deadline.exceeded()));
             }
             if now >= self.heard + after {
                 return Poll::Ready(Alarm::Over(Error::TimedOut { limit, after }));

@@ -6,10 +6,18 @@
 /// A gateway, an upstream and a client, for the tests.
 mod support;
 
+/// Calls that their callers give up.
+mod cancel;
 /// Answers that upstream packs.
 mod compression;
+/// Calls that take too long.
+mod deadline;
+/// Too many calls, too many bytes, too much silence.
+mod limits;
 /// What a call carries besides its message: keys, request ids.
 mod metadata;
+/// What is tried again.
+mod retry;
 /// Health and reflection.
 mod services;
 /// Streams, and how they end.

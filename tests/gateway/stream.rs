@@ -115,13 +115,3 @@ async fn a_large_event_arrives_whole_among_small_ones() {
     assert_eq!(texts, ["a", large.as_str(), "b"]);
     end.unwrap();
 }
-
-#[tokio::test]
-async fn a_caller_that_goes_away_takes_the_upstream_call_along() {
-    let mut upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
-    let gateway = Gateway::over(&upstream).await;
-    let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
-    stream.message().await.unwrap().unwrap();
-    drop(stream);
-    upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
-}

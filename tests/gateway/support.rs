@@ -1,7 +1,9 @@
 //! A gateway, an upstream and a client, for the tests.
 
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use clap::Parser;
 use gemini_grpc::config::Serve;
@@ -9,6 +11,10 @@ use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
 use gemini_grpc::server::{Config, Server, Stop};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,55 +23,101 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 pub type Client = GenerativeServiceClient<Channel>;
+pub type Patient = legacy::Client<HttpConnector, tonic::body::Body>;
 
 /// An answer to every call.
 pub const STOP: &str = r#"{"candidates":[{"content":{"parts":[{"text":"ok"}],"role":"model"},"finishReason":"STOP"}]}"#;
 
-/// An upstream that answers every request with the same bytes, and remembers what it was sent.
+/// What an upstream does with a request.
+#[derive(Clone)]
+pub struct Answer {
+    bytes: Vec<u8>,
+    then: Then,
+}
+
+/// What comes after the bytes of an answer.
+#[derive(Clone)]
+enum Then {
+    /// The connection is closed.
+    Close,
+    /// The next request on the connection is read.
+    KeepAlive,
+    /// Nothing, until the gateway closes the connection.
+    Silence,
+    /// More bytes after each pause, until the gateway closes the connection.
+    Drip(Vec<u8>, Duration),
+}
+
+impl Answer {
+    pub fn closing(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), then: Then::Close }
+    }
+
+    pub fn silence_after(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), then: Then::Silence }
+    }
+
+    pub fn keeping_alive(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), then: Then::KeepAlive }
+    }
+
+    pub fn dripping(bytes: impl Into<Vec<u8>>, drop: impl Into<Vec<u8>>, every: Duration) -> Self {
+        Self { bytes: bytes.into(), then: Then::Drip(drop.into(), every) }
+    }
+}
+
+/// An upstream that answers byte for byte what a test wants, and remembers what it was sent.
 pub struct Upstream {
     pub url: String,
-    requests: Arc<Mutex<Vec<String>>>,
-    /// How many connections the gateway has closed.
-    pub closed: watch::Receiver<usize>,
+    requests: watch::Receiver<Vec<String>>,
+    /// How many connections are open.
+    open: watch::Receiver<usize>,
 }
 
 impl Upstream {
-    /// Answers with these bytes and closes the connection.
+    /// Answers every request with these bytes and closes the connection.
     pub async fn answering(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::start(bytes.into(), false).await
+        Self::with([Answer::closing(bytes)]).await
     }
 
     /// Answers with these bytes and then nothing, until the gateway closes the connection.
     pub async fn falling_silent_after(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::start(bytes.into(), true).await
+        Self::with([Answer::silence_after(bytes)]).await
     }
 
-    async fn start(bytes: Vec<u8>, silent: bool) -> Self {
+    /// Answers one request after the other; those that are left over like the last.
+    pub async fn with(answers: impl Into<Vec<Answer>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/gemini", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (closing, closed) = watch::channel(0);
-        let (seen, bytes) = (requests.clone(), Arc::new(bytes));
+        let (seen, requests) = watch::channel(Vec::new());
+        let (opened, open) = watch::channel(0);
+        let (seen, opened, answers) = (Arc::new(seen), Arc::new(opened), Arc::new(answers.into()));
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (seen, bytes, closing) = (seen.clone(), bytes.clone(), closing.clone());
+            while let Ok((stream, _)) = listener.accept().await {
+                opened.send_modify(|n| *n += 1);
+                let (seen, opened, answers) = (seen.clone(), opened.clone(), answers.clone());
                 tokio::spawn(async move {
-                    let Some(request) = read_request(&mut stream).await else { return };
-                    seen.lock().unwrap().push(request);
-                    let _ = stream.write_all(&bytes).await;
-                    if silent {
-                        let _ = stream.read(&mut [0; 1]).await;
-                        closing.send_modify(|n| *n += 1);
-                    }
+                    serve(stream, &seen, &answers).await;
+                    opened.send_modify(|n| *n -= 1);
                 });
             }
         });
-        Self { url, requests, closed }
+        Self { url, requests, open }
+    }
+
+    /// Waits until so many requests have come.
+    pub async fn asked(&self, times: usize) {
+        self.requests.clone().wait_for(|requests| requests.len() >= times).await.unwrap();
+    }
+
+    /// Waits until the gateway has closed every connection.
+    pub async fn left_alone(&self) {
+        self.open.clone().wait_for(|open| *open == 0).await.unwrap();
     }
 
     /// The requests so far: head and body, as they came.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.borrow().clone()
     }
 
     /// The JSON body of the only request.
@@ -73,6 +125,32 @@ impl Upstream {
         let requests = self.requests();
         assert_eq!(requests.len(), 1);
         serde_json::from_str(requests[0].split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: &watch::Sender<Vec<String>>, answers: &[Answer]) {
+    while let Some(request) = read_request(&mut stream).await {
+        let mut number = 0;
+        seen.send_modify(|requests| {
+            number = requests.len();
+            requests.push(request);
+        });
+        let Answer { bytes, then } = answers.get(number).unwrap_or_else(|| answers.last().unwrap());
+        let _ = stream.write_all(bytes).await;
+        match then {
+            Then::Close => return,
+            Then::KeepAlive => {}
+            Then::Silence => return drop(stream.read(&mut [0; 1]).await),
+            Then::Drip(drop, every) => loop {
+                tokio::select! {
+                    () = tokio::time::sleep(*every) => {}
+                    _ = stream.read_u8() => return,
+                }
+                if stream.write_all(drop).await.is_err() {
+                    return;
+                }
+            },
+        }
     }
 }
 
@@ -136,7 +214,8 @@ pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
 pub struct Gateway {
     pub client: Client,
     pub channel: Channel,
-    stop: Stop,
+    pub address: SocketAddr,
+    pub stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -150,9 +229,34 @@ impl Gateway {
         let server = Server::bind(&config(upstream, flags)).unwrap();
         let (address, stop) = (server.address(), server.stop_handle());
         let thread = Some(std::thread::spawn(move || server.run().unwrap()));
-        let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let channel = connect(address).await;
         let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
-        Self { client, channel, stop, thread }
+        Self { client, channel, address, stop, thread }
+    }
+
+    /// A client that leaves deadlines to the gateway; tonic's own gives up at the same moment, in words of its own.
+    pub fn patient_client(&self) -> GenerativeServiceClient<Patient> {
+        let transport = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        GenerativeServiceClient::with_origin(transport, format!("http://{}", self.address).parse().unwrap())
+    }
+
+    /// A connection of its own.
+    pub async fn new_channel(&self) -> Channel {
+        connect(self.address).await
+    }
+
+    /// Sends a body as it is to a method of our service; how the call ended.
+    pub async fn raw(&self, method: &str, body: tonic::body::Body) -> Status {
+        let request =
+            http::Request::post(format!("http://{}/mountsea.gemini.v1.GenerativeService/{method}", self.address));
+        let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
+        let transport = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let (head, body) = transport.request(request).await.unwrap().into_parts();
+        if let Some(status) = Status::from_header_map(&head.headers) {
+            return status;
+        }
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
+        Status::from_header_map(&trailers).unwrap()
     }
 
     pub async fn generate(&self, request: GenerateContentRequest) -> Result<GenerateContentResponse, Status> {
@@ -171,6 +275,10 @@ impl Gateway {
             }
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 
 impl Drop for Gateway {
@@ -209,9 +317,13 @@ impl Details {
         self.0.iter().find(|any| any.type_url == url).map(|any| M::decode(&any.value[..]).unwrap())
     }
 
-    pub fn reason(&self) -> String {
+    pub fn info(&self) -> rpc::ErrorInfo {
         let info: rpc::ErrorInfo = self.find("ErrorInfo").expect("every error has an ErrorInfo");
         assert_eq!(info.domain, "gemini-grpc");
-        info.reason
+        info
+    }
+
+    pub fn reason(&self) -> String {
+        self.info().reason
     }
 }

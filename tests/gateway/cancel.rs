@@ -1,0 +1,96 @@
+//! Calls that their callers give up: upstream is let go in every phase.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio_stream::StreamExt as _;
+use tonic::Status;
+
+use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse};
+
+/// A body that begins a message and goes on when it is told to.
+fn unfinished() -> tonic::body::Body {
+    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
+    tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())))
+}
+
+#[tokio::test]
+async fn while_the_request_is_sent() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let sending = gateway.raw("GenerateContent", unfinished());
+    let _ = tokio::time::timeout(Duration::from_millis(200), sending).await.unwrap_err();
+    // The right to be in flight is there again as soon as the gateway has seen it.
+    while gateway.generate(prompt("hi")).await.is_err() {}
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_answer_is_awaited() {
+    let upstream = Upstream::falling_silent_after("").await;
+    let gateway = Gateway::over(&upstream).await;
+    for method in ["unary", "stream"] {
+        let mut client = gateway.client.clone();
+        let call = tokio::spawn(async move {
+            match method {
+                "unary" => drop(client.generate_content(prompt("hi")).await),
+                _ => drop(client.stream_generate_content(prompt("hi")).await),
+            }
+        });
+        upstream.asked(1).await;
+        call.abort();
+        upstream.left_alone().await;
+    }
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_stream() {
+    let upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    drop(stream);
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn in_the_middle_of_an_answer() {
+    let upstream = Upstream::falling_silent_after("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut client = gateway.client.clone();
+    let call = tokio::spawn(async move { client.generate_content(prompt("hi")).await });
+    upstream.asked(1).await;
+    call.abort();
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn before_a_second_try() {
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let upstream = Upstream::with([Answer::closing(busy), Answer::closing(json("200 OK", STOP))]).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let mut client = gateway.client.clone();
+    let call = tokio::spawn(async move { client.generate_content(prompt("first")).await });
+    upstream.asked(1).await;
+    upstream.left_alone().await;
+    call.abort();
+    while gateway.generate(prompt("second")).await.is_err() {}
+    // The first call would have gone out again by now, had it gone on for the second that upstream asked for.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let requests = upstream.requests();
+    assert!(requests.len() == 2 && requests[1].contains("second"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_caller_whose_connection_is_gone_has_given_up() {
+    let upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
+    let gateway = Gateway::over(&upstream).await;
+    let channel = gateway.new_channel().await;
+    let mut client = crate::support::Client::new(channel);
+    let mut stream = client.stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    drop((stream, client));
+    upstream.left_alone().await;
+}

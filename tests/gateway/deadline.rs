@@ -1,0 +1,160 @@
+//! Calls that take too long.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerateContentResponse};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, Status, Streaming};
+
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse};
+
+/// What the other limits are, so that one that comes too late is seen: the ceiling is told instead.
+const PATIENT: [&str; 6] = ["--api-key", "own", "--upload-timeout", "20", "--max-duration", "20"];
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn within(timeout: &str) -> Request<GenerateContentRequest> {
+    let mut request = Request::new(prompt("hi"));
+    request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+    request
+}
+
+async fn end(mut stream: Streaming<GenerateContentResponse>) -> Status {
+    loop {
+        match stream.message().await {
+            Ok(message) => assert!(message.is_some(), "the stream ended well"),
+            Err(status) => return status,
+        }
+    }
+}
+
+#[track_caller]
+fn timed_out(status: &Status, limit: &str) {
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{}", status.message());
+    let info = Details::of(status).info();
+    assert_eq!((info.reason.as_str(), info.metadata["limit"].as_str()), ("TIMED_OUT", limit));
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
+}
+
+/// A stream that says something all the time, and never ends.
+async fn dripping() -> Upstream {
+    let head = sse(event("a", false));
+    Upstream::with([Answer::dripping(head, event("b", false), PAUSE)]).await
+}
+
+/// An answer that comes byte by byte, and never ends.
+async fn trickling() -> Upstream {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{";
+    Upstream::with([Answer::dripping(head, " ", PAUSE)]).await
+}
+
+#[tokio::test]
+async fn a_dripping_stream_ends_at_the_callers_deadline_and_upstream_is_let_go() {
+    let upstream = dripping().await;
+    let gateway = Gateway::over(&upstream).await;
+    let stream = gateway.patient_client().stream_generate_content(within("300m")).await.unwrap().into_inner();
+    timed_out(&end(stream).await, "caller");
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn a_trickling_answer_ends_at_the_callers_deadline_and_upstream_is_let_go() {
+    let upstream = trickling().await;
+    let gateway = Gateway::over(&upstream).await;
+    let status = gateway.patient_client().generate_content(within("300m")).await.unwrap_err();
+    timed_out(&status, "caller");
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn the_ceiling_ends_streams_and_answers_whose_callers_would_wait() {
+    let upstream = dripping().await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "0.3"]).await;
+    let stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
+    timed_out(&end(stream).await, "ceiling");
+    upstream.left_alone().await;
+
+    let upstream = trickling().await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "0.3"]).await;
+    timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "ceiling");
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_ends_at_the_idle_limit() {
+    let upstream = Upstream::falling_silent_after(sse(event("a", false))).await;
+    let gateway = Gateway::with(&upstream, &[&PATIENT[..], &["--idle-timeout", "0.3"]].concat()).await;
+    let (texts, end) = gateway.stream(prompt("hi")).await.unwrap();
+    assert_eq!(texts, ["a"]);
+    timed_out(&end.unwrap_err(), "idle");
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_begin_to_answer_ends_at_the_first_byte_limit() {
+    // Neither a head nor a head without a first event is a beginning.
+    for head in [Vec::new(), sse("")] {
+        let upstream = Upstream::falling_silent_after(head).await;
+        let gateway = Gateway::with(&upstream, &[&PATIENT[..], &["--first-byte-timeout", "0.3"]].concat()).await;
+        timed_out(&gateway.stream(prompt("hi")).await.unwrap_err(), "first-byte");
+        timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "first-byte");
+        upstream.left_alone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_says_something_in_time_outlives_the_idle_limit() {
+    let upstream = Upstream::with([Answer::dripping(sse(event("a", false)), event("b", false), PAUSE)]).await;
+    let flags = ["--api-key", "own", "--idle-timeout", "0.3", "--first-byte-timeout", "0.3"];
+    let gateway = Gateway::with(&upstream, &flags).await;
+    let stream = gateway.patient_client().stream_generate_content(within("1S")).await.unwrap().into_inner();
+    timed_out(&end(stream).await, "caller");
+}
+
+#[tokio::test]
+async fn a_deadline_that_is_over_already_reaches_no_upstream() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    timed_out(&gateway.patient_client().generate_content(within("0n")).await.unwrap_err(), "caller");
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_timeout_that_cannot_be_read_is_refused() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    for timeout in ["5x", "999999999S", "-1S"] {
+        let status = gateway.patient_client().generate_content(within(timeout)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{timeout}");
+        assert!(status.message().contains("grpc-timeout"), "{}", status.message());
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_who_takes_nothing_does_not_keep_upstream_past_the_deadline() {
+    let upstream = Upstream::with([Answer::dripping(
+        sse(event("a", false)),
+        event(&"b".repeat(100_000), false),
+        Duration::from_millis(1),
+    )])
+    .await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "1"]).await;
+    let mut stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+    // Nothing more is read, so that the caller's window closes.
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_come_in_time_ends_at_the_upload_limit() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upload-timeout", "0.3"]).await;
+    // A message of ten bytes, of which one comes.
+    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
+    let body = tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())));
+    timed_out(&gateway.raw("GenerateContent", body).await, "upload");
+    assert_eq!(upstream.requests().len(), 0);
+}

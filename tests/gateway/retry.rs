@@ -1,0 +1,113 @@
+//! Calls that are tried again, and those that must not be.
+
+use gemini_grpc::pb::rpc;
+use tonic::{Code, Status};
+
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, text};
+
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn kept(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn pushback(status: &Status) -> Option<&str> {
+    Some(status.metadata().get("grpc-retry-pushback-ms")?.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn what_upstream_did_not_take_is_tried_again() {
+    for refusal in [BUSY.into(), json("429 Too Many Requests", "{}")] {
+        let answers =
+            [Answer::closing(refusal.clone()), Answer::closing(refusal), Answer::closing(json("200 OK", STOP))];
+        let upstream = Upstream::with(answers).await;
+        let answer = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap();
+        assert_eq!((text(&answer).as_str(), upstream.requests().len()), ("ok", 3));
+    }
+    let answers = [Answer::closing(BUSY), Answer::closing(sse(event("ok", true)))];
+    let upstream = Upstream::with(answers).await;
+    let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
+    end.unwrap();
+    assert_eq!((texts.concat().as_str(), upstream.requests().len()), ("ok", 2));
+}
+
+#[tokio::test]
+async fn after_two_further_tries_the_caller_is_told_when_to_come_back() {
+    let upstream = Upstream::answering(BUSY).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), upstream.requests().len()), (Code::Unavailable, 3));
+    assert_eq!(pushback(&status), Some("1000"));
+    let retry: rpc::RetryInfo = Details::of(&status).find("RetryInfo").unwrap();
+    assert_eq!(retry.retry_delay.unwrap().seconds, 1);
+}
+
+#[tokio::test]
+async fn a_delay_beyond_half_a_minute_is_left_to_the_caller() {
+    let later = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 31\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let upstream = Upstream::answering(later).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), upstream.requests().len()), (Code::ResourceExhausted, 1));
+    assert_eq!(pushback(&status), Some("31000"));
+}
+
+#[tokio::test]
+async fn a_delay_beyond_the_deadline_is_not_waited_for() {
+    let later = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 20\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let upstream = Upstream::answering(later).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "10"]).await;
+    let status = gateway.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), pushback(&status)), (Code::Unavailable, Some("20000")));
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_be_billed_goes_out_once_and_callers_are_told_not_to_repeat_it() {
+    let daily = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"used up","details":[
+        {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDay"}]}]}}"#;
+    for (answer, code) in [
+        (json("500 Internal Server Error", "{}"), Code::Internal),
+        (json("502 Bad Gateway", "{}"), Code::Unavailable),
+        (json("504 Gateway Timeout", "{}"), Code::DeadlineExceeded),
+        (json("429 Too Many Requests", daily), Code::ResourceExhausted),
+        // The connection is closed without an answer, and it was a new one.
+        (Vec::new(), Code::Unavailable),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec(), Code::Unavailable),
+    ] {
+        let upstream = Upstream::answering(answer).await;
+        let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+        assert_eq!((status.code(), pushback(&status)), (code, Some("-1")), "{}", status.message());
+        assert_eq!(upstream.requests().len(), 1, "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn what_is_plainly_wrong_is_not_tried_again() {
+    for status in ["400 Bad Request", "403 Forbidden", "404 Not Found"] {
+        let upstream = Upstream::answering(json(status, "{}")).await;
+        let error = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+        assert_eq!((upstream.requests().len(), pushback(&error)), (1, None), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_meets_a_closed_idle_connection_goes_out_again() {
+    // The second request comes on the connection of the first, which is closed without a byte.
+    let answers = [Answer::keeping_alive(kept(STOP)), Answer::closing(""), Answer::closing(kept(STOP))];
+    let upstream = Upstream::with(answers).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    gateway.generate(prompt("hi")).await.unwrap();
+    gateway.generate(prompt("hi")).await.unwrap();
+    assert_eq!(upstream.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn in_an_outage_few_calls_go_out_twice() {
+    let upstream = Upstream::answering(BUSY).await;
+    let gateway = Gateway::over(&upstream).await;
+    for _ in 0..10 {
+        assert_eq!(gateway.generate(prompt("hi")).await.unwrap_err().code(), Code::Unavailable);
+    }
+    let further = upstream.requests().len() - 10;
+    // Three, and one for ten calls; a new window may have begun in between.
+    assert!((3..=8).contains(&further), "{further}");
+}
