@@ -1,6 +1,7 @@
 //! Sets up logging, to standard error.
 
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -32,5 +33,12 @@ pub(super) fn start(log: &Log) -> Result<(), Failure> {
         true => builder.with_ansi(terminal).with_target(false).try_init(),
         false => builder.json().try_init(),
     };
+    std::panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// Where it was, and nothing of what it says: that may be a part of somebody's prompt.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(location, "a bug: please report this line; the call ended with INTERNAL, others go on");
 }

@@ -43,6 +43,9 @@ pub(super) struct Reply {
 enum Source {
     One(Option<Message>),
     Many(Box<Answers>),
+    /// A bug.
+    #[cfg(test)]
+    Panicking,
     Done,
 }
 
@@ -82,6 +85,8 @@ impl Reply {
                     break;
                 }
                 Source::Many(answers) => answers,
+                #[cfg(test)]
+                Source::Panicking => std::panic::panic_any("the prompt"),
             };
             match Pin::new(&mut **answers).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.put(message),
@@ -159,5 +164,22 @@ impl http_body::Body for Reply {
 
     fn is_end_stream(&self) -> bool {
         matches!(self.source, Source::Done) && self.batch.is_empty() && self.large.is_none() && self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
+        let reply = Reply::new(Source::Panicking).with_request_id("an-id".into());
+        let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
+        let status = tonic::Status::from_header_map(&trailers).unwrap();
+        assert_eq!(status.code(), tonic::Code::Internal);
+        assert!(!status.message().contains("prompt"));
     }
 }

@@ -20,7 +20,7 @@ fn unfinished() -> tonic::body::Body {
 async fn while_the_request_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
-    let sending = gateway.raw("GenerateContent", unfinished());
+    let sending = gateway.raw("GenerateContent", [], unfinished());
     let _ = tokio::time::timeout(Duration::from_millis(200), sending).await.unwrap_err();
     // The right to be in flight is there again as soon as the gateway has seen it.
     while gateway.generate(prompt("hi")).await.is_err() {}

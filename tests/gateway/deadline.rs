@@ -155,6 +155,6 @@ async fn a_request_that_does_not_come_in_time_ends_at_the_upload_limit() {
     // A message of ten bytes, of which one comes.
     let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
     let body = tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())));
-    timed_out(&gateway.raw("GenerateContent", body).await, "upload");
+    timed_out(&gateway.raw("GenerateContent", [], body).await, "upload");
     assert_eq!(upstream.requests().len(), 0);
 }

@@ -16,6 +16,8 @@ mod deadline;
 mod limits;
 /// What a call carries besides its message: keys, request ids.
 mod metadata;
+/// A bug in one call.
+mod panic;
 /// What is tried again.
 mod retry;
 /// Health and reflection.

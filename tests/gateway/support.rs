@@ -246,9 +246,17 @@ impl Gateway {
     }
 
     /// Sends a body as it is to a method of our service; how the call ended.
-    pub async fn raw(&self, method: &str, body: tonic::body::Body) -> Status {
-        let request =
+    pub async fn raw(
+        &self,
+        method: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> Status {
+        let mut request =
             http::Request::post(format!("http://{}/mountsea.gemini.v1.GenerativeService/{method}", self.address));
+        for (name, value) in metadata {
+            request = request.header(name, value);
+        }
         let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
         let transport = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let (head, body) = transport.request(request).await.unwrap().into_parts();
