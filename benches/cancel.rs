@@ -1,0 +1,140 @@
+//! How fast upstream is let go when callers give up, and how late deadlines are: `cargo bench --bench cancel`.
+//!
+//! A thousand calls are given up at random moments in each phase of a call that has a connection to upstream, and a
+//! thousand run into their deadline. Nothing may be left open after.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, unreachable_pub, dead_code)]
+
+#[path = "../tests/gateway/support.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use gemini_grpc::pb::gemini::GenerateContentResponse;
+use support::{Answer, Gateway, Upstream, event, prompt, sse};
+use tonic::{Code, Request};
+
+const CALLS: usize = 1000;
+/// Calls at once.
+const LANES: usize = 10;
+
+/// Where a call is when it is given up.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    AwaitingTheAnswer,
+    MidAnswer,
+    MidStream,
+    Backoff,
+}
+
+impl Phase {
+    fn upstream(self) -> Answer {
+        match self {
+            Self::AwaitingTheAnswer => Answer::silence_after(""),
+            Self::MidAnswer => Answer::silence_after("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"),
+            Self::MidStream => Answer::dripping(sse(event("a", false)), event("b", false), Duration::from_millis(2)),
+            Self::Backoff => {
+                Answer::closing("HTTP/1.1 503 Busy\r\nretry-after: 9\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            }
+        }
+    }
+}
+
+/// The times of one lane: from giving up to the close that upstream sees.
+async fn give_up(phase: Phase, calls: usize) -> (Vec<Duration>, usize) {
+    let upstream = Upstream::with([phase.upstream()]).await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut times = Vec::with_capacity(calls);
+    for number in 1..=calls {
+        let mut client = gateway.client.clone();
+        let call = tokio::spawn(async move {
+            match phase {
+                Phase::MidStream => {
+                    let mut stream = client.stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+                    while stream.message().await.is_ok() {}
+                }
+                _ => drop(client.generate_content(prompt("hi")).await),
+            }
+        });
+        upstream.asked(number).await;
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(0..20_000))).await;
+        let begun = Instant::now();
+        call.abort();
+        upstream.left_alone().await;
+        times.push(begun.elapsed());
+    }
+    (times, upstream.requests().len())
+}
+
+/// The times of one lane: from the deadline to the status that the caller sees.
+async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
+    let answer = match stream {
+        true => Phase::MidStream.upstream(),
+        false => Answer::dripping("HTTP/1.1 200 OK\r\n\r\n{", " ", Duration::from_millis(2)),
+    };
+    let upstream = Upstream::with([answer]).await;
+    let gateway = Gateway::over(&upstream).await;
+    let mut client = gateway.patient_client();
+    let mut times = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let timeout = fastrand::u64(20..120);
+        let mut request = Request::new(prompt("hi"));
+        request.metadata_mut().insert("grpc-timeout", format!("{timeout}m").parse().unwrap());
+        let begun = Instant::now();
+        let status = if stream {
+            match client.stream_generate_content(request).await {
+                Ok(response) => end(response.into_inner()).await,
+                Err(status) => status,
+            }
+        } else {
+            client.generate_content(request).await.unwrap_err()
+        };
+        times.push(begun.elapsed().saturating_sub(Duration::from_millis(timeout)));
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        upstream.left_alone().await;
+    }
+    times
+}
+
+/// How a stream ends that does not end well.
+async fn end(mut stream: tonic::Streaming<GenerateContentResponse>) -> tonic::Status {
+    loop {
+        if let Err(status) = stream.message().await {
+            return status;
+        }
+    }
+}
+
+fn show(what: &str, mut times: Vec<Duration>, note: &str) {
+    times.sort();
+    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|p| times[((times.len() as f64 * p) as usize).min(times.len() - 1)]);
+    let [p50, p99, most] = [p50, p99, most].map(|time| format!("{:.2} ms", time.as_secs_f64() * 1e3));
+    println!("{what:<34} {:>6} {p50:>10} {p99:>10} {most:>10}  {note}", times.len());
+}
+
+/// What all lanes of a run give.
+async fn together<T: Send + 'static>(lanes: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let running: Vec<_> = lanes.map(tokio::spawn).collect();
+    let mut ended = Vec::with_capacity(running.len());
+    for lane in running {
+        ended.push(lane.await.unwrap());
+    }
+    ended
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        println!("{:<34} {:>6} {:>10} {:>10} {:>10}", "", "calls", "p50", "p99", "max");
+        for phase in [Phase::AwaitingTheAnswer, Phase::MidAnswer, Phase::MidStream, Phase::Backoff] {
+            let lanes = together((0..LANES).map(|_| give_up(phase, CALLS / LANES))).await;
+            let requests: usize = lanes.iter().map(|(_, requests)| requests).sum();
+            let times = lanes.into_iter().flat_map(|(times, _)| times).collect();
+            show(&format!("given up, {phase:?}"), times, &format!("0 left open, {requests} requests to upstream"));
+        }
+        for (what, stream) in [("deadline of a stream, overshoot", true), ("deadline of an answer, overshoot", false)] {
+            let times = together((0..LANES).map(|_| run_out(stream, CALLS / LANES))).await.concat();
+            show(what, times, "0 left open");
+        }
+    });
+}
