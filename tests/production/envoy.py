@@ -81,8 +81,8 @@ def cluster(ports, sane):
 class Envoy:
     """A running Envoy."""
 
-    def __init__(self, port, admin):
-        self.url, self.admin = f"http://127.0.0.1:{port}", admin
+    def __init__(self, process, port, admin):
+        self.process, self.url, self.admin = process, f"http://127.0.0.1:{port}", admin
 
     def ask(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
@@ -106,14 +106,16 @@ class Envoy:
             with contextlib.suppress(OSError):
                 if self.healthy() == set(ports):
                     return
-            assert time.monotonic() < until, f"Envoy does not see {ports} as healthy"
+            in_time = time.monotonic() < until and self.process.process.poll() is None
+            assert in_time, f"Envoy does not see {ports} as healthy: " + "".join(self.process.output[-20:])
             time.sleep(0.1)
 
     def figures(self):
         """What it counted of the gateways, where it is not nothing."""
-        lines = self.ask("/stats?filter=cluster.gateways.upstream_(rq_retry|rq_pending_fail|cx_connect_fail|cx_total|rq_total|rq_rx_reset|rq_tx_reset)").splitlines()
-        found = dict(line.rsplit(": ", 1) for line in lines)
-        return {name.removeprefix("cluster.gateways.upstream_"): int(value) for name, value in found.items() if value.isdigit() and value != "0"}
+        names = "rq_retry|rq_retry_success|rq_pending_failure_eject|cx_connect_fail|cx_total|rq_total|rq_rx_reset|rq_tx_reset"
+        lines = self.ask(f"/stats?filter=^cluster.gateways.upstream_({names})$").splitlines()
+        found = (line.removeprefix("cluster.gateways.upstream_").split(": ") for line in lines)
+        return ", ".join(f"{name} {count}" for name, count in found if count != "0")
 
 
 @contextlib.contextmanager
@@ -128,7 +130,6 @@ def envoy(ports, sane):
     path.write_text(json.dumps(config, indent=1))
     flags = ["--config-path", path, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
     with other(tools.ENVOY, *flags) as process:
-        process.wait_for(lambda line: True, 0) if process.process.poll() is not None else None
-        running = Envoy(port, admin)
+        running = Envoy(process, port, admin)
         running.wait_for_healthy(ports)
         yield running
