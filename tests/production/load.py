@@ -39,7 +39,7 @@ def arguments():
     add("--endpoint", action="append", required=True, help="a gateway's URL; may be given more than once")
     add("--rate", type=float, default=100, help="calls a second, started whether or not those before have ended")
     add("--streams", type=int, default=0, help="streams kept open; one that ends is followed by another")
-    add("--words", type=int, default=100, help="words in the answer of such a stream")
+    add("--words", type=int, default=100, help="words in the answer of such a stream, on average")
     add("--seconds", type=float, default=10, help="how long to call")
     add("--connections", type=int, default=4, help="connections to each endpoint")
     add("--reconnect", type=float, default=0, help="make a connection anew so often, in seconds; 0 for never")
@@ -129,8 +129,10 @@ class Load:
         counts.outcomes[outcome] += 1
         return outcome == "OK"
 
-    async def stream_after_stream(self):
-        request = self.request(MODEL, self.args.words)
+    async def stream_after_stream(self, number):
+        # Of different lengths, so that they do not all end at once.
+        words = self.args.words // 2 + number * self.args.words // self.args.streams
+        request = self.request(MODEL, max(1, words))
         while not self.stop.is_set():
             if not await self.call(self.streams, request, True, self.args.timeout * 10, True):
                 # A gateway that refuses is not asked a thousand times a second.
@@ -161,7 +163,7 @@ class Load:
             loop.add_signal_handler(number, self.stop.set)
         loop.call_later(self.args.seconds, self.stop.set)
         begun, tasks = time.monotonic(), set()
-        streams = [asyncio.create_task(self.stream_after_stream()) for _ in range(self.args.streams)]
+        streams = [asyncio.create_task(self.stream_after_stream(number)) for number in range(self.args.streams)]
         renewing = asyncio.create_task(self.reconnect()) if self.args.reconnect else None
         await self.call_at_a_rate(tasks)
         await self.stop.wait()

@@ -37,7 +37,7 @@ struct Args {
     /// Streams that are kept open; one that ends is followed by another.
     #[arg(long, default_value_t = 0)]
     streams: usize,
-    /// Words in the answer of such a stream.
+    /// Words in the answer of such a stream, on average.
     #[arg(long, default_value_t = 100)]
     words: usize,
     /// How long to call.
@@ -76,8 +76,10 @@ async fn main() -> Result<(), Failure> {
 
     tokio::spawn(end(Duration::from_secs_f64(args.seconds), stop.clone()));
     let tasks = TaskTracker::new();
-    for _ in 0..args.streams {
-        tasks.spawn(stream_after_stream(caller.clone(), args.words, stop.clone()));
+    for number in 0..args.streams {
+        // Of different lengths, so that they do not all end at once.
+        let words = args.words / 2 + number * args.words / args.streams;
+        tasks.spawn(stream_after_stream(caller.clone(), words.max(1), stop.clone()));
     }
     if args.reconnect > 0.0 {
         tokio::spawn(reconnect(caller.connections.clone(), Duration::from_secs_f64(args.reconnect)));
