@@ -45,7 +45,9 @@ def calling(endpoint, *flags, rate, streams, languages=LANGUAGES):
             clients.append(Client(language, "--endpoint", endpoint, *share, *flags))
         yield clients
     finally:
+        # Those that were let finish have ended by now; nobody waits for the calls of the others.
         for client in clients:
+            client.process.process.kill()
             end(client.process)
 
 
