@@ -1,6 +1,7 @@
 """Callers who mean harm, or who are lost: each floods a connection, and yields after every step."""
 
 import contextlib
+import inspect
 import random
 import ssl
 
@@ -194,24 +195,4 @@ def http1(connection):
     yield
 
 
-FLOODS = [
-    rapid_reset,
-    rapid_reset_paced,
-    continuation,
-    continuation_empty,
-    header_bomb,
-    settings_flood,
-    ping_flood,
-    ping_flood_unread,
-    priority_flood,
-    empty_data,
-    window_of_zero,
-    window_of_one,
-    slow_headers,
-    slow_body,
-    many_streams,
-    garbage,
-    garbage_frames,
-    tls_hello,
-    http1,
-]
+FLOODS = [kind for kind in list(globals().values()) if inspect.isgeneratorfunction(kind)]

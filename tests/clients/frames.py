@@ -62,10 +62,13 @@ def headers(stream, path=SERVICE + "StreamGenerateContent", flags=END_HEADERS):
 
 def message(model="gemini-2.5-flash", text="Why is the sky blue?"):
     """A GenerateContentRequest with gRPC's five bytes before it."""
-    member = lambda tag, value: bytes([tag]) + _varint(len(value)) + value
-    part = member(0x12, text.encode())
-    request = member(0x0A, model.encode()) + member(0x12, member(0x0A, part))
+    part = _member(0x12, text.encode())
+    request = _member(0x0A, model.encode()) + _member(0x12, _member(0x0A, part))
     return b"\0" + struct.pack(">I", len(request)) + request
+
+
+def _member(tag, value):
+    return bytes([tag]) + _varint(len(value)) + value
 
 
 def _varint(number):

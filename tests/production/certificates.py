@@ -31,7 +31,9 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for a test")])
         self.key = ec.generate_private_key(ec.SECP256R1())
         basic = x509.BasicConstraints(ca=True, path_length=0)
-        self.certificate = self._builder(self.name, self.key).add_extension(basic, critical=True).sign(self.key, hashes.SHA256())
+        self.certificate = (
+            self._builder(self.name, self.key).add_extension(basic, critical=True).sign(self.key, hashes.SHA256())
+        )
 
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)

@@ -23,9 +23,7 @@ RETRIES = {
     "host_selection_retry_max_attempts": 3,
 }
 HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-MANAGER = (
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-)
+MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 
@@ -112,7 +110,7 @@ class Envoy:
 
     def figures(self):
         """What it counted of the gateways, where it is not nothing."""
-        names = "rq_retry|rq_retry_success|rq_pending_failure_eject|cx_connect_fail|cx_total|rq_total|rq_rx_reset|rq_tx_reset"
+        names = "rq_total|rq_retry|rq_retry_success|rq_pending_failure_eject|rq_rx_reset|cx_total|cx_connect_fail"
         lines = self.ask(f"/stats?filter=^cluster.gateways.upstream_({names})$").splitlines()
         found = (line.removeprefix("cluster.gateways.upstream_").split(": ") for line in lines)
         return ", ".join(f"{name} {count}" for name, count in found if count != "0")

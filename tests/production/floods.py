@@ -98,7 +98,9 @@ def main(args):
             answered = len(caller.took) - len(caller.wrong)
             seen = f"{answered} of {len(caller.took)}" + "".join(f"; {wrong}" for wrong in caller.wrong[:1])
             ran = not name or process.exitcode == 0
-            verdict.check(f"{name or 'no flood'}: all are answered", ran and not caller.wrong, seen if ran else "no flood")
+            verdict.check(
+                f"{name or 'no flood'}: all are answered", ran and not caller.wrong, seen if ran else "no flood"
+            )
             if not server.lives():
                 tools.say(server.words())
                 break

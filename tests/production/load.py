@@ -58,12 +58,10 @@ class Counts:
 
     def report(self):
         took = sorted(self.took)
-        at = lambda part: round(took[min(int(len(took) * part), len(took) - 1)] * 1000, 1) if took else None
-        return {
-            "sent": self.sent,
-            "outcomes": dict(self.outcomes),
-            **{"p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1)},
-        }
+        figures = {"sent": self.sent, "outcomes": dict(self.outcomes)}
+        for name, part in [("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1)]:
+            figures[name] = round(took[min(int(len(took) * part), len(took) - 1)] * 1000, 1) if took else None
+        return figures
 
 
 class Load:

@@ -23,7 +23,12 @@ def arguments():
     add("--part", choices=["slow", "pictures", "all"], default="all")
     add("--seconds", type=float, default=10, help="how long each slow caller stays")
     add("--callers", type=int, default=1, help="how many slow callers come at once")
-    add("--held", type=int, action="append", help="MiB that the gateway may hold, 0 for its default; 512, 1024 if not given")
+    add(
+        "--held",
+        type=int,
+        action="append",
+        help="MiB that the gateway may hold, 0 for its default; 512, 1024 if not given",
+    )
     add("--calls", type=int, default=100, help="calls with pictures at once")
     return parser.parse_args()
 
@@ -98,7 +103,9 @@ def slow(args, verdict, table, mib):
                 name = caller.__name__.replace("_", " ")
                 rows.append((name, what, mib(idle), mib(peak), mib(peak - idle), mib(served.written)))
                 started = served.written > 0
-                verdict.check(f"{name}, {what}: within 64 MiB", started and peak - idle <= WITHIN, f"{mib(peak - idle)} MiB")
+                verdict.check(
+                    f"{name}, {what}: within 64 MiB", started and peak - idle <= WITHIN, f"{mib(peak - idle)} MiB"
+                )
     tools.say("")
     table(*rows)
 

@@ -129,9 +129,7 @@ def main(args):
                 times[how].append(time.monotonic() - begun)
                 files.hand_out()
                 # The clients go on with it for a while before the old one goes.
-                with served.key_seen:
-                    before = served.keys.total()
-                    served.key_seen.wait_for(lambda: served.keys.total() > before + 20, PATIENCE)
+                served.wait_for_calls(20, PATIENCE)
         except (TimeoutError, OSError) as error:
             fault = f"{type(error).__name__}: {error}"
         results = clients.finish(running)

@@ -21,7 +21,12 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--part", choices=["restart", "age", "direct", "all"], default="all", help="which part to run")
-    add("--envoy", choices=["bare", "sane", "both"], default="both", help="without retries, as one would run it, or both")
+    add(
+        "--envoy",
+        choices=["bare", "sane", "both"],
+        default="both",
+        help="without retries, as one would run it, or both",
+    )
     add("--restarts", type=int, default=5, help="how many gateways are restarted, one after the other")
     add("--seconds", type=float, default=60, help="how long the parts without restarts take")
     add("--age", type=float, default=5, help="how old a connection gets in those parts, in seconds")
@@ -82,7 +87,9 @@ def main(args):
                     gateways[place] = start_gateway("--upstream-url", upstream, port=ports[place], env=key)
                     front.wait_for_healthy(ports)
                     up = time.monotonic() - ended
-                    tools.say(f"  restart {number + 1}: ended after {ended - begun:.1f} s, healthy again {up:.1f} s later")
+                    tools.say(
+                        f"  restart {number + 1}: ended after {ended - begun:.1f} s, healthy again {up:.1f} s later"
+                    )
                 judge(part, running)
                 tools.say(f"  Envoy counted: {front.figures()}")
                 wanted = [0] * args.restarts

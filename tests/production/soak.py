@@ -82,7 +82,9 @@ def accounts(results, verdict, table):
             wrong += [f"{model}: {name}" for name in set(counts["outcomes"]) - EXPECTED[model]]
     tools.say("")
     table(*rows)
-    verdict.check("every call ended: OK and each code add up to what was sent", open_calls == 0, f"{open_calls} did not")
+    verdict.check(
+        "every call ended: OK and each code add up to what was sent", open_calls == 0, f"{open_calls} did not"
+    )
     verdict.check("every fault ended as it should", not wrong, ", ".join(sorted(set(wrong))) or "yes")
 
 

@@ -18,7 +18,11 @@ LARGE = 16 << 20
 
 
 def event(part, finished=False):
-    candidate = {"content": {"role": "model", "parts": [part]}, "index": 0, **({"finishReason": "STOP"} if finished else {})}
+    candidate = {
+        "content": {"role": "model", "parts": [part]},
+        "index": 0,
+        **({"finishReason": "STOP"} if finished else {}),
+    }
     return json.dumps({"candidates": [candidate]}).encode()
 
 
@@ -41,6 +45,12 @@ class Upstream:
         self.gate.set()
         self.text, self.picture = event({"text": "x" * (1 << 20)}), event(picture(4 << 20))
         self.large = event(picture(LARGE), finished=True)
+
+    def wait_for_calls(self, count, seconds):
+        """Waits until so many more have come, but no longer than that."""
+        with self.key_seen:
+            wanted = self.keys.total() + count
+            self.key_seen.wait_for(lambda: self.keys.total() >= wanted, seconds)
 
     async def serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -88,7 +98,9 @@ class Upstream:
         self.written += len(data)
 
     async def whole(self, writer, data, status="200 OK"):
-        writer.write(f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode())
+        writer.write(
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+        )
         writer.write(data)
         await writer.drain()
         self.written += len(data)

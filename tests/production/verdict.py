@@ -7,10 +7,10 @@ def table(*rows):
     """Prints rows in columns; the first row is the heading, and numbers stand to the right."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in texts if i < len(row)) for i in range(max(map(len, texts)))]
-    for row, given in zip(texts, rows):
+    for row, given in zip(texts, rows, strict=True):
         cells = (
             text.rjust(width) if isinstance(cell, (int, float)) else text.ljust(width)
-            for text, width, cell in zip(row, widths, given)
+            for text, width, cell in zip(row, widths, given, strict=False)
         )
         say("  " + "  ".join(cells).rstrip())
 
