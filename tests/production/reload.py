@@ -2,8 +2,9 @@
 
 Clients in Rust and Python call over TLS, each with a token, and connect anew all the time. A hundred times the
 gateway's certificate, the callers' tokens and the key for upstream are replaced, each file by a rename. Every second
-time the gateway is told so by SIGHUP; the other times it has to see it by itself. The file of callers holds the last
-token and the new one; upstream takes the last key and the new one, and refuses every other.
+time the gateway is told so by SIGHUP, once too early, when the TLS key does not fit the certificate, and once when all
+is there; the other times it has to see it by itself. The file of callers holds the last token and the new one; upstream
+takes the last key and the new one, and refuses every other.
 """
 
 import argparse
@@ -39,20 +40,22 @@ class Files:
         names = ["ca.pem", "tls.pem", "tls.key", "callers.toml", "key", "token"]
         self.ca, self.certificate, self.tls_key, self.callers, self.key, self.token = (folder / name for name in names)
         self.ca.write_bytes(self.authority.pem())
-        self.tokens, self.keys = [], []
-        self.serial = None
+        self.tokens, self.keys = ["nobody's", "nobody's either"], []
+        # The token that is no longer valid.
+        self.gone = self.serial = None
         self.renew()
         self.hand_out()
 
-    def renew(self):
-        """New ones in the place of all that the gateway reads."""
-        self.tokens = [*self.tokens, secrets.token_hex(16)][-2:]
+    def renew(self, between=lambda: None):
+        """New ones in the place of all that the gateway reads; `between` is called when the key is new, and no more."""
+        self.gone, last = self.tokens
+        self.tokens = [last, secrets.token_hex(16)]
         self.keys = [*self.keys, f"key-{secrets.token_hex(8)}"][-2:]
         # Whoever hands out keys makes the new one valid before anyone uses it.
         self.served.valid = set(self.keys)
         self.serial, certificate, key = self.authority.issue()
-        # Between these two, what is there does not fit together.
         self.replace(self.tls_key, key)
+        between()
         self.replace(self.certificate, certificate)
         hashes = ", ".join(f'"{hashlib.sha256(token.encode()).hexdigest()}"' for token in self.tokens)
         self.replace(self.callers, f"[callers.load]\ntoken_sha256 = [{hashes}]\n".encode())
@@ -72,8 +75,8 @@ def wait_until(holds, what):
         time.sleep(0.02)
 
 
-def is_taken(port, files):
-    """Whether a call with the new token is answered; each comes on a connection of its own."""
+def code_of(port, files, token):
+    """How a call with that token ends, on a connection of its own."""
     import grpc
     from calls import METHOD
 
@@ -81,12 +84,11 @@ def is_taken(port, files):
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         try:
-            metadata = [("authorization", f"Bearer {files.tokens[-1]}")]
             # An empty request: whoever is let in is told what is wrong with it.
-            channel.unary_unary(METHOD)(b"", timeout=PATIENCE, metadata=metadata)
+            channel.unary_unary(METHOD)(b"", timeout=PATIENCE, metadata=[("authorization", f"Bearer {token}")])
         except grpc.RpcError as error:
-            return error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    return True
+            return error.code().name
+    return "OK"
 
 
 def main(args):
@@ -115,17 +117,24 @@ def main(args):
         fault = "none"
         try:
             for number in range(args.times):
-                files.renew()
-                begun = time.monotonic()
                 how = "SIGHUP" if number % 2 else "by itself"
-                if how == "SIGHUP":
-                    server.signal(signal.SIGHUP)
+                tell = [lambda: None, lambda: server.signal(signal.SIGHUP)][number % 2]
+                files.renew(between=tell)
+                begun = time.monotonic()
+                tell()
                 # More than one connection, so that every worker is asked.
                 for _ in range(4):
-                    wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate")
+                    wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate is shown")
                     if not args.without_tokens:
-                        wait_until(lambda: is_taken(server.port, files), "the new token")
-                wait_until(lambda: served.keys[files.keys[-1]] > 3, "calls with the new key")
+                        wait_until(
+                            lambda: code_of(server.port, files, files.tokens[-1]) == "INVALID_ARGUMENT",
+                            "the new token is let in",
+                        )
+                        wait_until(
+                            lambda: code_of(server.port, files, files.gone) == "UNAUTHENTICATED",
+                            "the old token is refused",
+                        )
+                wait_until(lambda: served.keys[files.keys[-1]] > 3, "upstream sees the new key")
                 times[how].append(time.monotonic() - begun)
                 files.hand_out()
                 # The clients go on with it for a while before the old one goes.
