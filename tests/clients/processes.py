@@ -19,9 +19,9 @@ ENVIRONMENT = {
 class Process:
     """A running command whose output is kept, and which is ended by its pid."""
 
-    def __init__(self, *arguments, env=None):
+    def __init__(self, *arguments, env=None, program=BINARY):
         self.process = subprocess.Popen(
-            [BINARY, *arguments],
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

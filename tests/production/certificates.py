@@ -1,0 +1,66 @@
+"""An authority for a test, and certificates from it."""
+
+import datetime
+import ipaddress
+import os
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = datetime.timedelta(days=1)
+
+
+def replace(path, data):
+    """Puts a new file in the place of an old one; whoever reads sees either."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(data)
+    os.replace(new, path)
+
+
+def pem_of(key):
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+class Authority:
+    """Signs certificates for this machine."""
+
+    def __init__(self):
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for a test")])
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        basic = x509.BasicConstraints(ca=True, path_length=0)
+        self.certificate = (
+            self._builder(self.name, self.key).add_extension(basic, critical=True).sign(self.key, hashes.SHA256())
+        )
+
+    def pem(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def _builder(self, name, key):
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number())
+        return builder.not_valid_before(now - DAY).not_valid_after(now + 30 * DAY)
+
+    def issue(self):
+        """The serial number of a new certificate for 127.0.0.1, the certificate, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a gateway")])
+        builder = self._builder(name, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        return certificate.serial_number, certificate.public_bytes(serialization.Encoding.PEM), pem_of(key)
+
+
+def serial_at(port, ca):
+    """The serial number of the certificate that a new connection gets."""
+    import socket
+    import ssl
+
+    context = ssl.create_default_context(cafile=ca)
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection(("127.0.0.1", port), 10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as connection:
+            return x509.load_der_x509_certificate(connection.getpeercert(True)).serial_number

@@ -1,0 +1,95 @@
+"""Load clients as processes: one in Rust with tonic, one in Python with grpcio, and their figures added up."""
+
+import contextlib
+import json
+import signal
+import sys
+
+import tools
+from processes import Process
+from running import end
+from verdict import table
+
+LANGUAGES = ("tonic", "grpcio")
+
+
+class Client:
+    """A load client that runs."""
+
+    def __init__(self, language, *flags):
+        command = [tools.load_client()] if language == "tonic" else [sys.executable, tools.HERE / "load.py"]
+        self.process = Process(*map(str, [*command[1:], *flags]), program=str(command[0]))
+
+    def figures(self, seconds):
+        """What it counted, once it is done."""
+        return self.process.wait_for(self._json, seconds)
+
+    @staticmethod
+    def _json(line):
+        return json.loads(line) if line.startswith("{") else None
+
+    def finish(self):
+        """Lets it end what is open, and no more."""
+        self.process.process.send_signal(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def calling(endpoint, *flags, rate, streams, languages=LANGUAGES):
+    """Clients of all languages, which share the rate and the streams; for as long as the block runs."""
+    if "grpcio" in languages:
+        tools.contract()
+    clients = []
+    try:
+        for language in languages:
+            share = ["--rate", rate / len(languages), "--streams", streams // len(languages)]
+            clients.append(Client(language, "--endpoint", endpoint, *share, *flags))
+        yield clients
+    finally:
+        # Those that were let finish have ended by now; nobody waits for the calls of the others.
+        for client in clients:
+            client.process.process.kill()
+            end(client.process)
+
+
+def finish(clients, seconds=400):
+    """Lets all of them end what is open, and hands over what they counted."""
+    for client in clients:
+        client.finish()
+    return [client.figures(seconds) for client in clients]
+
+
+def show(results):
+    """Prints what came of the calls and streams, and the messages of those that failed."""
+    rows = [("client", "kind", "sent", "ok", "failed", "p50 ms", "p99 ms", "max ms", "other outcomes")]
+    for result in results:
+        for kind in ("calls", "streams"):
+            counts = result[kind]
+            others = {name: count for name, count in counts["outcomes"].items() if name != "OK"}
+            ok = counts["outcomes"].get("OK", 0)
+            times = [counts["p50_ms"], counts["p99_ms"], counts["max_ms"]]
+            rest = " ".join(f"{name}={count}" for name, count in others.items())
+            rows.append((result["client"], kind, counts["sent"], ok, counts["sent"] - ok, *times, rest))
+    table(*rows)
+    for result in results:
+        for message, count in sorted(result["examples"].items(), key=lambda item: -item[1]):
+            tools.say(f"  {result['client']}, {count} times: {message}")
+
+
+# After GOAWAY tonic's transport cancels the next call on a connection that still has open streams, before any of it
+# is sent. README.md has more about it.
+LOST_IN_TONIC = "CANCELLED: operation was canceled"
+
+
+def sent(results):
+    return sum(result[kind]["sent"] for result in results for kind in ("calls", "streams"))
+
+
+def failed(results):
+    """Calls and streams that did not end with OK, and those that did not end at all."""
+    ok = sum(result[kind]["outcomes"].get("OK", 0) for result in results for kind in ("calls", "streams"))
+    return sent(results) - ok
+
+
+def lost_in_tonic(results):
+    """How many of them never left the client."""
+    return sum(result["examples"].get(LOST_IN_TONIC, 0) for result in results)

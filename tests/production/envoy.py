@@ -1,0 +1,133 @@
+"""Envoy in front of gateways: a static configuration, and what its admin page says."""
+
+import contextlib
+import http.client
+import json
+import time
+
+import tools
+from running import free_port, other
+
+# What is tried again, and why that is harmless: in all three cases no gateway has seen the call.
+RETRIES = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
+HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+
+
+def address(port):
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def listener(port, retries):
+    # A stream lasts as long as it lasts: the gateway and the caller have their deadlines.
+    route = {"cluster": "gateways", "timeout": "0s", **({"retry_policy": RETRIES} if retries else {})}
+    host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}
+    manager = {
+        "@type": MANAGER,
+        "stat_prefix": "front",
+        "codec_type": "HTTP2",
+        "stream_idle_timeout": "0s",
+        "route_config": {"virtual_hosts": [host]},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
+    }
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {"name": "front", "address": address(port), "filter_chains": [{"filters": filters}]}
+
+
+def cluster(ports, sane):
+    check = {
+        "timeout": "1s",
+        "interval": "1s",
+        # By default Envoy asks once a minute until there is traffic.
+        "no_traffic_interval": "1s",
+        "unhealthy_threshold": 1,
+        "healthy_threshold": 1,
+        "grpc_health_check": {},
+    }
+    http2 = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}} if sane else {}
+    endpoints = [{"endpoint": {"address": address(port)}} for port in ports]
+    options = {"@type": HTTP, "explicit_http_config": {"http2_protocol_options": http2}}
+    cluster = {
+        "name": "gateways",
+        "type": "STATIC",
+        "lb_policy": "ROUND_ROBIN",
+        "connect_timeout": "1s",
+        "health_checks": [check],
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
+        "load_assignment": {"cluster_name": "gateways", "endpoints": [{"lb_endpoints": endpoints}]},
+    }
+    if sane:
+        # Long streams count as requests, and the default is 1024 of them; a retry is never refused for its number.
+        limits = {"max_requests": 100_000, "max_connections": 1024, "max_pending_requests": 10_000, "max_retries": 100}
+        cluster["circuit_breakers"] = {"thresholds": [limits]}
+    return cluster
+
+
+class Envoy:
+    """A running Envoy."""
+
+    def __init__(self, process, port, admin):
+        self.process, self.url, self.admin = process, f"http://127.0.0.1:{port}", admin
+
+    def ask(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+
+    def healthy(self):
+        """The ports of the gateways that it takes for healthy."""
+        hosts = json.loads(self.ask("/clusters?format=json"))["cluster_statuses"][0]["host_statuses"]
+        return {
+            host["address"]["socket_address"]["port_value"]
+            for host in hosts
+            if not host["health_status"].get("failed_active_health_check")
+        }
+
+    def wait_for_healthy(self, ports, seconds=30):
+        """Waits until it takes these, and no others, for healthy; it tells nobody, so it is asked again and again."""
+        until = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(OSError):
+                if self.healthy() == set(ports):
+                    return
+            in_time = time.monotonic() < until and self.process.process.poll() is None
+            assert in_time, f"Envoy does not see {ports} as healthy: " + "".join(self.process.output[-20:])
+            time.sleep(0.1)
+
+    def figures(self):
+        """What it counted of the gateways, where it is not nothing."""
+        names = "rq_total|rq_retry|rq_retry_success|rq_pending_failure_eject|rq_rx_reset|cx_total|cx_connect_fail"
+        lines = self.ask(f"/stats?filter=^cluster.gateways.upstream_({names})$").splitlines()
+        found = (line.removeprefix("cluster.gateways.upstream_").split(": ") for line in lines)
+        return ", ".join(f"{name} {count}" for name, count in found if count != "0")
+
+
+@contextlib.contextmanager
+def envoy(ports, sane):
+    """Envoy in front of gateways: bare, or `sane` as one would run it; for as long as the block runs."""
+    port, admin = free_port(), free_port()
+    config = {
+        "admin": {"address": address(admin)},
+        "static_resources": {"listeners": [listener(port, sane)], "clusters": [cluster(ports, sane)]},
+    }
+    path = tools.scratch("envoy") / "envoy.json"
+    path.write_text(json.dumps(config, indent=1))
+    flags = ["--config-path", path, "--concurrency", 1, "--disable-hot-restart", "--log-level", "warning"]
+    with other(tools.ENVOY, *flags) as process:
+        running = Envoy(process, port, admin)
+        running.wait_for_healthy(ports)
+        yield running

@@ -1,0 +1,153 @@
+//! A load client: calls at a rate and streams that stay open, with every outcome counted.
+//!
+//! How to run it: tests/production/README.md. It retries nothing, so what it counts is what an application sees.
+
+mod calls;
+mod connections;
+mod tally;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::calls::Caller;
+use crate::connections::Connections;
+use crate::tally::Tally;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Calls a gateway at a rate, keeps streams open, and prints what came of it as one JSON object.
+///
+/// On SIGTERM, or after --seconds, it starts nothing new, waits for what is open, and prints.
+#[derive(Parser, Debug)]
+struct Args {
+    /// The URL of a gateway; more than one spreads connections over them.
+    #[arg(long, required = true, value_name = "URL")]
+    endpoint: Vec<String>,
+    /// Calls a second, started whether or not those before have ended.
+    #[arg(long, default_value_t = 100.0)]
+    rate: f64,
+    /// Streams that are kept open; one that ends is followed by another.
+    #[arg(long, default_value_t = 0)]
+    streams: usize,
+    /// Words in the answer of such a stream, on average.
+    #[arg(long, default_value_t = 100)]
+    words: usize,
+    /// How long to call.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Connections to each endpoint.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// Make a connection anew so often, in seconds, one after the other; 0 for never.
+    #[arg(long, default_value_t = 0.0)]
+    reconnect: f64,
+    /// The part of the calls that asks the sandbox to misbehave, from 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    fault_share: f64,
+    /// How long a call may take, in seconds; a stream may take ten times as long.
+    #[arg(long, default_value_t = 30.0)]
+    timeout: f64,
+    /// A file with the certificate of the authority that the gateway's certificate comes from.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A file with the caller's token, read again for each call.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    let tally = Arc::new(Tally::default());
+    let connections =
+        Connections::new(&args.endpoint, args.connections.into(), args.ca.as_deref(), args.token_file.clone())?;
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let caller = Caller { connections: Arc::new(connections), tally: tally.clone(), timeout };
+    let stop = CancellationToken::new();
+    let begun = Instant::now();
+
+    tokio::spawn(end(Duration::from_secs_f64(args.seconds), stop.clone()));
+    let tasks = TaskTracker::new();
+    for number in 0..args.streams {
+        // Of different lengths, so that they do not all end at once.
+        let words = args.words / 2 + number * args.words / args.streams;
+        tasks.spawn(stream_after_stream(caller.clone(), words.max(1), stop.clone()));
+    }
+    if args.reconnect > 0.0 {
+        tokio::spawn(reconnect(caller.connections.clone(), Duration::from_secs_f64(args.reconnect)));
+    }
+    call_at_a_rate(&args, &caller, &tasks, &stop).await;
+    stop.cancelled().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    tasks.close();
+    // What is still open by then is told by the figures: more was sent than ended.
+    drop(self::timeout(caller.longest(), tasks.wait()).await);
+    writeln!(std::io::stdout(), "{}", tally.report(seconds))?;
+    Ok(())
+}
+
+/// Stops after a time or at a signal.
+async fn end(after: Duration, stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return stop.cancel();
+    };
+    tokio::select! {
+        () = tokio::time::sleep(after) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
+
+async fn call_at_a_rate(args: &Args, caller: &Caller, tasks: &TaskTracker, stop: &CancellationToken) {
+    if args.rate <= 0.0 {
+        return;
+    }
+    let mut ticks = interval_at(Instant::now(), Duration::from_secs_f64(1.0 / args.rate));
+    // Those that a busy machine held up are made up for: the rate is the rate.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    // Faults are spread evenly: one is due whenever the share adds up to a whole.
+    let mut due = 0.0;
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        due += args.fault_share;
+        let caller = caller.clone();
+        if due >= 1.0 {
+            due -= 1.0;
+            number += 1;
+            tasks.spawn(async move { caller.fault(number).await });
+        } else {
+            tasks.spawn(async move { caller.call().await });
+        }
+    }
+}
+
+async fn stream_after_stream(caller: Caller, words: usize, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if !caller.stream(words).await {
+            // A gateway that refuses is not asked a thousand times a second.
+            drop(timeout(Duration::from_millis(100), stop.cancelled()).await);
+        }
+    }
+}
+
+async fn reconnect(connections: Arc<Connections>, every: Duration) {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    loop {
+        ticks.tick().await;
+        connections.renew_next();
+    }
+}

