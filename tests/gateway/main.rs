@@ -16,6 +16,8 @@ mod deadline;
 mod limits;
 /// What a call carries besides its message: keys, request ids.
 mod metadata;
+/// Upstreams that misbehave below what Gemini says.
+mod misbehaviour;
 /// A bug in one call.
 mod panic;
 /// What is tried again.

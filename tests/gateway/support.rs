@@ -236,7 +236,7 @@ impl Gateway {
 
     /// A client that leaves deadlines to the gateway; tonic's own gives up at the same moment, in words of its own.
     pub fn patient_client(&self) -> GenerativeServiceClient<Patient> {
-        let transport = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let transport = patient();
         GenerativeServiceClient::with_origin(transport, format!("http://{}", self.address).parse().unwrap())
     }
 
@@ -258,7 +258,7 @@ impl Gateway {
             request = request.header(name, value);
         }
         let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
-        let transport = legacy::Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let transport = patient();
         let (head, body) = transport.request(request).await.unwrap().into_parts();
         if let Some(status) = Status::from_header_map(&head.headers) {
             return status;
@@ -283,6 +283,13 @@ impl Gateway {
             }
         }
     }
+}
+
+fn patient() -> Patient {
+    let mut connector = HttpConnector::new();
+    // Else a message waits for the acknowledgement of its head.
+    connector.set_nodelay(true);
+    legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector)
 }
 
 async fn connect(address: SocketAddr) -> Channel {

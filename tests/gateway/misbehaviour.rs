@@ -1,0 +1,147 @@
+//! Upstreams that misbehave below what Gemini says: in HTTP, and on the network.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::Code;
+
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, http, json, prompt, text};
+
+#[tokio::test]
+async fn a_host_that_does_not_exist_is_unavailable() {
+    let mut upstream = Upstream::answering("").await;
+    upstream.url = "http://no-such-host.invalid".to_owned();
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_UNREACHABLE"));
+    assert!(status.message().contains("name"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn an_error_that_never_ends_is_read_for_a_while_and_no_more() {
+    let head = "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\n\r\nno such model";
+    let upstream = Upstream::with([Answer::dripping(head, ".", Duration::from_millis(100))]).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().contains("no such model"), "{}", status.message());
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn an_error_as_large_as_a_disk_is_read_as_far_as_it_says_something() {
+    let head = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 1099511627776\r\n\r\n";
+    let upstream = Upstream::with([Answer::dripping(head, "x".repeat(1 << 16), Duration::ZERO)]).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().len() <= 1024);
+    upstream.left_alone().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_headers_is_no_answer() {
+    let headers: String = (0..5000).map(|n| format!("x-{n}: {}\r\n", "y".repeat(100))).collect();
+    let flood = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{STOP}", STOP.len());
+    let upstream = Upstream::answering(flood).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_CLOSED"));
+}
+
+#[tokio::test]
+async fn a_length_that_is_too_short_is_no_success() {
+    let body = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{STOP}", STOP.len() - 1);
+    let upstream = Upstream::answering(body).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason(), "UPSTREAM_ANSWER_UNREADABLE");
+}
+
+#[tokio::test]
+async fn an_encoding_that_was_not_asked_for_is_no_answer() {
+    let mut answer = http("200 OK", "application/json", [0x1b, 0x42, 0x00]);
+    answer.splice(17..17, b"content-encoding: br\r\n".iter().copied());
+    let upstream = Upstream::answering(answer).await;
+    let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
+    assert_eq!(Details::of(&status).reason(), "UPSTREAM_ANSWER_UNREADABLE");
+}
+
+#[tokio::test]
+async fn an_early_hint_is_not_the_answer() {
+    let mut answer = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
+    answer.extend(json("200 OK", STOP));
+    let upstream = Upstream::answering(answer).await;
+    assert_eq!(text(&Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap()), "ok");
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Waits for the head of a request; the number of its stream.
+async fn read_head(stream: &mut TcpStream) -> Option<u32> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        tokio::io::copy(&mut (&mut *stream).take(length.into()), &mut tokio::io::sink()).await.ok()?;
+        if head[3] == 1 {
+            return Some(u32::from_be_bytes([head[5], head[6], head[7], head[8]]));
+        }
+    }
+}
+
+/// An upstream that speaks HTTP/2, says this of the first call it gets, and answers all others.
+async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut upstream = Upstream::answering("").await;
+    upstream.url = format!("http://{}", listener.local_addr().unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = count.clone();
+            tokio::spawn(async move {
+                stream.read_exact(&mut [0; 24]).await.unwrap();
+                stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+                while let Some(number) = read_head(&mut stream).await {
+                    let answer = match count.fetch_add(1, Ordering::Relaxed) {
+                        0 => refusal(number),
+                        // `:status: 200` is entry 8 of HPACK's table.
+                        _ => [frame(1, 4, number, &[0x88]), frame(0, 1, number, STOP.as_bytes())].concat(),
+                    };
+                    stream.write_all(&answer).await.unwrap();
+                }
+            });
+        }
+    });
+    (upstream, calls)
+}
+
+#[tokio::test]
+async fn a_call_that_http2_says_was_not_processed_goes_out_again() {
+    // GOAWAY with no stream processed, and REFUSED_STREAM.
+    let refusals: [fn(u32) -> Vec<u8>; 2] =
+        [|_| frame(7, 0, 0, &[0; 8]), |number| frame(3, 0, number, &7_u32.to_be_bytes())];
+    for refusal in refusals {
+        let (upstream, calls) = turning_away_once(refusal).await;
+        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
+        assert_eq!(text(&gateway.generate(prompt("hi")).await.unwrap()), "ok");
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_http2_may_have_processed_does_not() {
+    // GOAWAY with an error, and a stream that is reset for another reason.
+    let refusals: [fn(u32) -> Vec<u8>; 2] =
+        [|_| frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]), |number| frame(3, 0, number, &2_u32.to_be_bytes())];
+    for refusal in refusals {
+        let (upstream, calls) = turning_away_once(refusal).await;
+        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
+        let status = gateway.generate(prompt("hi")).await.unwrap_err();
+        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_CLOSED"));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}
