@@ -3,6 +3,7 @@
 //! A call is the wire bytes of a `GenerateContentRequest`. It is checked through a view that reads
 //! only what the rules need, becomes JSON, goes upstream, and comes back as wire bytes.
 
+pub mod callers;
 mod error;
 mod key;
 mod stopping;
@@ -34,6 +35,8 @@ const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 pub struct Config {
     /// The key for callers that bring none.
     pub key: Option<ApiKey>,
+    /// Who may call.
+    pub auth: callers::Auth,
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
