@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use gemini_grpc::gateway::callers::TokenHash;
-use gemini_grpc::pb::gemini::GenerateContentRequest;
+use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerateContentResponse};
 use gemini_grpc::pb::health::HealthCheckRequest;
 use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::rpc;
 use tonic::metadata::MetadataValue;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -38,6 +38,14 @@ fn with(header: &'static str, value: &str) -> Request<GenerateContentRequest> {
 
 async fn generate(gateway: &Gateway, token: &str) -> Result<(), Status> {
     gateway.client.clone().generate_content(with("x-goog-api-key", token)).await.map(drop)
+}
+
+/// A stream whose first message has come.
+async fn open(gateway: &Gateway) -> Result<Streaming<GenerateContentResponse>, Status> {
+    let request = with("x-goog-api-key", TOKEN);
+    let mut stream = gateway.client.clone().stream_generate_content(request).await?.into_inner();
+    assert_eq!(text(&stream.message().await?.unwrap()), "a");
+    Ok(stream)
 }
 
 /// What a call that is at a limit is told: the limit, its value, and how long to wait.
@@ -117,20 +125,14 @@ async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
 async fn a_call_is_in_flight_until_its_stream_ends() {
     let mut upstream = Upstream::falling_silent_after(sse(costing(1))).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1").await;
-    let open = async || {
-        let request = with("x-goog-api-key", TOKEN);
-        let mut stream = gateway.client.clone().stream_generate_content(request).await?.into_inner();
-        assert_eq!(text(&stream.message().await?.unwrap()), "a");
-        Ok::<_, Status>(stream)
-    };
-    let stream = open().await.unwrap();
-    let status = generate(&gateway, TOKEN).await.unwrap_err();
+    let stream = open(&gateway).await.unwrap();
+    let status = open(&gateway).await.unwrap_err();
     assert_eq!(quota(&status), ("calls_in_flight".to_owned(), 1, Duration::from_secs(1)));
     assert_eq!(upstream.requests().len(), 1);
 
     drop(stream);
     upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
-    open().await.unwrap();
+    open(&gateway).await.unwrap();
 }
 
 #[tokio::test]
@@ -178,14 +180,11 @@ async fn tokens_are_charged_and_what_is_overspent_is_waited_for() {
 async fn tokens_of_a_stream_are_charged_as_they_grow_also_if_it_is_cancelled() {
     let mut upstream = Upstream::falling_silent_after(sse(costing(40) + &costing(60))).await;
     let gateway = gateway(&upstream, "tokens_per_minute = 60").await;
-    let request = with("x-goog-api-key", TOKEN);
-    let mut stream = gateway.client.clone().stream_generate_content(request).await.unwrap().into_inner();
-    for _ in 0..2 {
-        stream.message().await.unwrap().unwrap();
-    }
+    let mut stream = open(&gateway).await.unwrap();
+    stream.message().await.unwrap().unwrap();
     drop(stream);
     upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
-    let (limit, _, retry_after) = quota(&generate(&gateway, TOKEN).await.unwrap_err());
+    let (limit, _, retry_after) = quota(&open(&gateway).await.unwrap_err());
     assert_eq!(limit, "tokens_per_minute");
     // 60 and not 100: each event says the sum.
     assert!(retry_after <= Duration::from_secs(1), "{retry_after:?}");
