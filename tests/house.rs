@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 18] = [
+const CRATES: [(&str, &[&str]); 21] = [
     // One way out, and one double of what is at its end.
     ("reqwest", &["upstream"]),
     ("axum", &["sandbox"]),
@@ -42,7 +42,12 @@ const CRATES: [(&str, &[&str]); 18] = [
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("toml", &["gemini"]),
+    // The catalogue, and the callers.
+    ("toml", &["gemini", "gateway"]),
+    // What is kept of a token, how it is compared, and what it is made of.
+    ("sha2", &["gateway"]),
+    ("subtle", &["gateway"]),
+    ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
     ("tokio", &["memory", "upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
     ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),

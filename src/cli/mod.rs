@@ -10,6 +10,7 @@ mod print;
 mod sandbox;
 mod serve;
 mod table;
+mod token;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Command {
     Demo(demo::Args),
     /// Ask a gateway for its health; exit code 0 if it serves.
     Healthcheck(healthcheck::Args),
+    /// Make a token for a caller, or the hash of one.
+    Token(token::Args),
 }
 
 /// Why a command failed.
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Call(args) => call::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Token(args) => token::run(&args),
     };
     done.map_or_else(end, |()| ExitCode::SUCCESS)
 }

@@ -23,7 +23,8 @@ const SANDBOX_KEY: &str = "no-key-is-needed-here";
 Examples:
   gemini-grpc serve --sandbox
   MOUNTSEA_API_KEY=... gemini-grpc serve
-  MOUNTSEA_API_KEY_FILE=/run/secrets/key gemini-grpc serve --listen 0.0.0.0:50051 --log warn")]
+  MOUNTSEA_API_KEY_FILE=/run/secrets/key gemini-grpc serve --listen 0.0.0.0:50051 --auth tokens \\
+    --callers /etc/gemini-grpc/callers.toml")]
 pub(super) struct Args {
     /// Answer from a sandbox inside this process instead of upstream: no key, no cost, no model.
     #[arg(

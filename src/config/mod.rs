@@ -2,6 +2,7 @@
 //!
 //! The `clap` definition is the one source of flags, variables, defaults and help.
 
+mod callers;
 mod key;
 mod limits;
 mod log;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use self::callers::AuthError;
+pub use self::callers::{AuthMode, Callers};
 pub use self::key::Key;
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat};
@@ -21,6 +24,7 @@ pub use self::models::Models;
 pub use self::serving::Serving;
 pub use self::upstream::{Http, KeyHeader, Upstream};
 use crate::gateway::InvalidKey;
+use crate::gateway::callers::CallersError;
 use crate::{gateway, grpc, server};
 
 /// The flags of `serve`. A flag goes before its variable.
@@ -34,6 +38,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub key: Key,
+
+    #[command(flatten)]
+    pub callers: Callers,
 
     #[command(flatten)]
     pub limits: Limits,
@@ -61,6 +68,12 @@ pub enum Error {
     UpstreamUrl,
     #[error("GEMINI_GRPC_CATALOG: {path}: {problem}")]
     Catalog { path: PathBuf, problem: String },
+    #[error("GEMINI_GRPC_AUTH: {0}")]
+    Auth(AuthError),
+    #[error("GEMINI_GRPC_CALLERS: {path}: {problem}")]
+    Callers { path: PathBuf, problem: CallersError },
+    #[error("GEMINI_GRPC_CALLERS: callers are looked up only when GEMINI_GRPC_AUTH is tokens or mtls; set it to one")]
+    CallersUnused,
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
     #[error("GEMINI_GRPC_LOG: {0}")]
@@ -73,11 +86,17 @@ impl Serve {
     /// Reads the files that the flags name and turns everything into what the server needs.
     pub fn resolve(&self) -> Result<server::Config, Error> {
         self.limits.check()?;
+        let key = self.key.resolve()?;
+        // There is no flag yet that names the authorities of client certificates.
+        let surroundings =
+            callers::Surroundings { listen: self.serving.listen, has_key: key.is_some(), has_client_ca: false };
+        let auth = self.callers.resolve(surroundings)?;
         Ok(server::Config {
             listen: self.serving.listen,
             workers: self.serving.workers(),
             gateway: gateway::Config {
-                key: self.key.resolve()?,
+                key,
+                auth,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
                 limits: self.limits.times(),

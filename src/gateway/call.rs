@@ -9,14 +9,17 @@ use tokio::time::Instant;
 use super::admission::Permit;
 use super::record::Record;
 use super::watch::Watch;
-use super::{ApiKey, Config, Error, KeyOwner};
+use super::callers::Admitted;
+use super::{ApiKey, Config, Error};
 use crate::memory::Held;
 
 /// What a face knows of a call before its message.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The caller's own key.
+    /// The caller's own key, or what it sends in the place of one.
     pub key: Option<ApiKey>,
+    /// The names (SAN) of the caller's certificate.
+    pub names: Arc<[String]>,
     /// Goes upstream and into every error.
     pub request_id: Arc<str>,
     /// What the caller gives the call, from now on.
@@ -31,8 +34,7 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Call {
     pub(super) config: Arc<Config>,
-    pub(super) key: ApiKey,
-    pub(super) owner: KeyOwner,
+    pub(super) admitted: Admitted,
     pub(super) heartbeat: Option<Duration>,
     pub(super) watch: Watch,
     pub(super) held: Held,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::gateway::callers::{AuthError, Exceeded};
 use crate::gateway::{KeyOwner, Limit};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
@@ -32,10 +33,8 @@ pub enum Error {
     NoService,
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
-    #[error(
-        "no API key: send it as x-goog-api-key or as authorization: Bearer, or give the gateway one of its own (MOUNTSEA_API_KEY)"
-    )]
-    NoKey,
+    #[error(transparent)]
+    Caller(#[from] AuthError),
     #[error("the API key in {header} is not one: 1 to 4096 visible ASCII characters are expected")]
     InvalidKey { header: &'static str },
     #[error("the gateway's own API key was refused by upstream; its operator has to look at MOUNTSEA_API_KEY")]
@@ -99,7 +98,8 @@ impl Error {
                 Code::InvalidArgument
             }
             Self::TooLarge { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
-            Self::NoKey | Self::InvalidKey { .. } => Code::Unauthenticated,
+            Self::InvalidKey { .. } => Code::Unauthenticated,
+            Self::Caller(error) => error.code(),
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
             Self::OwnKeyRefused(_) | Self::Framing(_) | Self::Panicked => Code::Internal,
@@ -127,7 +127,7 @@ impl Error {
             Self::Encoding => "ENCODING_UNKNOWN",
             Self::NotOffered { .. } => "METHOD_NOT_OFFERED",
             Self::NoService => "SERVICE_UNKNOWN",
-            Self::NoKey => "API_KEY_MISSING",
+            Self::Caller(error) => error.reason(),
             Self::InvalidKey { .. } => "API_KEY_MALFORMED",
             Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
             Self::TimedOut { .. } => "TIMED_OUT",
@@ -159,6 +159,7 @@ impl Error {
         match self {
             Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping => Retry::After(SOON),
             Self::TimedOut { .. } | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
+            Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
             Self::Upstream(Up::Connect(_) | Up::NotTaken) => Retry::After(SOON),
             Self::Upstream(Up::Refused(body)) => match (body.retry_after, body.status) {
                 _ if body.daily_quota => Retry::Never,
@@ -170,6 +171,14 @@ impl Error {
             },
             Self::Upstream(_) => Retry::Never,
             _ => Retry::Unsaid,
+        }
+    }
+
+    /// The limit that the caller is at, if it is one of its own.
+    pub fn quota(&self) -> Option<&Exceeded> {
+        match self {
+            Self::Caller(AuthError::Exceeded(exceeded)) => Some(exceeded),
+            _ => None,
         }
     }
 
@@ -192,11 +201,17 @@ impl Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
+#[allow(clippy::expect_used, clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::gateway::callers::{Exceeded, Quota};
+    use crate::gemini::model::ModelName;
     use crate::gemini::validate::Violations;
     use upstream::Error as Up;
+
+    fn exceeded() -> Exceeded {
+        Exceeded { caller: "a".into(), quota: Quota::CallsInFlight, limit: 1, retry_after: Duration::ZERO }
+    }
 
     /// One of each kind that names its reason itself.
     fn one_of_each() -> Vec<Error> {
@@ -224,7 +239,13 @@ mod tests {
             Error::Encoding,
             Error::NotOffered { method: String::new() },
             Error::NoService,
-            Error::NoKey,
+            Error::Caller(AuthError::NoKey),
+            Error::Caller(AuthError::NoToken),
+            Error::Caller(AuthError::UnknownToken),
+            Error::Caller(AuthError::NoCertificate),
+            Error::Caller(AuthError::UnknownCertificate),
+            Error::Caller(AuthError::ModelNotAllowed { caller: "a".into(), model: ModelName::parse("m").unwrap() }),
+            Error::Caller(AuthError::Exceeded(exceeded())),
             Error::InvalidKey { header: "x-goog-api-key" },
             Error::Metadata { header: "grpc-timeout", expected: "" },
             Error::TimedOut { limit: Limit::Idle, after: Duration::ZERO },

@@ -5,6 +5,7 @@
 
 mod admission;
 mod call;
+pub mod callers;
 mod error;
 mod key;
 mod record;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 pub use self::admission::Admission;
 pub use self::call::{Arrival, Call, Message};
+use self::callers::Admitted;
 pub use self::error::{Error, Retry, Source};
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 use self::record::Record;
@@ -39,6 +41,8 @@ use crate::upstream::{Method, Outgoing, Upstream};
 pub struct Config {
     /// The key for callers that bring none.
     pub key: Option<ApiKey>,
+    /// Who may call.
+    pub auth: callers::Auth,
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
@@ -76,11 +80,7 @@ impl Gateway {
             return Err(Error::Stopping);
         }
         let config = self.shared.config.load_full();
-        let (key, owner) = match (arrival.key, &config.key) {
-            (Some(key), _) => (key, KeyOwner::Caller),
-            (None, Some(key)) => (key.clone(), KeyOwner::Gateway),
-            (None, None) => return Err(Error::NoKey),
-        };
+        let admitted = config.auth.authenticate(arrival.key, &arrival.names, config.key.as_ref())?;
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {
             return Err(deadline.exceeded());
@@ -92,8 +92,7 @@ impl Gateway {
             record: Record::new(arrival.request_id, arrival.previous_attempts, begun),
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
-            key,
-            owner,
+            admitted,
             _permit: permit,
         })
     }
@@ -108,7 +107,7 @@ impl Gateway {
     async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let (model, json) = prepare(call, request)?;
         call.watch.uploaded(None);
-        let Call { watch, held, record, key, owner, .. } = call;
+        let Call { watch, held, record, admitted: Admitted { key, owner, .. }, .. } = call;
         let request_id = record.request_id.clone();
         let deadline = watch.deadline().at;
         let method = Method::GenerateContent;
@@ -134,7 +133,7 @@ impl Gateway {
         let (model, json) = prepare(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
         let heartbeat = call.heartbeat;
         call.watch.uploaded(heartbeat);
-        let (upstream, key, owner) = (self.upstream.clone(), call.key.clone(), call.owner);
+        let (upstream, key, owner) = (self.upstream.clone(), call.admitted.key.clone(), call.admitted.owner);
         let (request_id, deadline) = (call.record.request_id.clone(), call.deadline());
         let mut held = call.held.take();
         let events = async move {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Error;
+use super::callers::CallerPermit;
 use crate::gemini::view::{ResponseView, UsageView};
 
 /// Written when it is dropped: a call that its caller gave up counts as well, with the tokens seen so far.
@@ -15,19 +16,24 @@ pub(super) struct Record {
     /// How often the caller has tried before (`grpc-previous-rpc-attempts`, gRFC A6).
     pub(super) previous_attempts: u32,
     pub(super) begun: Instant,
+    /// The caller's, if it has limits. What the call used is charged to it.
+    pub(super) permit: Option<CallerPermit>,
     usage: UsageView,
     outcome: Option<&'static str>,
 }
 
 impl Record {
     pub(super) fn new(request_id: Arc<str>, previous_attempts: u32, begun: Instant) -> Self {
-        Self { request_id, previous_attempts, begun, usage: UsageView::default(), outcome: None }
+        Self { request_id, previous_attempts, begun, permit: None, usage: UsageView::default(), outcome: None }
     }
 
     /// A piece of the answer. Each report of usage replaces the last.
     pub(super) fn saw(&mut self, answer: &ResponseView) {
         if let Some(usage) = answer.usage_metadata {
             self.usage = usage;
+            if let (Some(permit), Ok(total)) = (&mut self.permit, u64::try_from(usage.total_token_count)) {
+                permit.spend_tokens(total, std::time::Instant::now());
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl Answers {
     /// An error of upstream, in the light of whose key was sent.
     fn theirs(&self, error: upstream::Error) -> Error {
         match &self.call {
-            Some(call) => Error::upstream(error, call.owner),
+            Some(call) => Error::upstream(error, call.admitted.owner),
             None => Error::Upstream(error),
         }
     }
@@ -77,9 +77,9 @@ impl Answers {
             None => return Some(Err(Error::Upstream(upstream::Error::Unfinished))),
         };
         call.watch.heard();
-        let answer = match translate(&json, &call.key) {
+        let answer = match translate(&json, &call.admitted.key) {
             Ok(answer) => answer,
-            Err(error) => return Some(Err(Error::upstream(error, call.owner))),
+            Err(error) => return Some(Err(Error::upstream(error, call.admitted.owner))),
         };
         self.finished |= answer.view.is_finished();
         call.record.saw(&answer.view);

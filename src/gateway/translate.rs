@@ -22,6 +22,8 @@ pub(super) fn prepare(call: &mut Call, request: Bytes) -> Result<(ModelName, Byt
     let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
     let options = Options { image_default_modalities: call.config.image_default_modalities };
     let valid = validate(&view, &call.config.catalog, options)?;
+    // Last of what needs no work: who is refused for a mistake has used nothing.
+    call.record.permit = call.admitted.admit(&valid.name, std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
     let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
     if unknown_fields > 0 {

@@ -147,6 +147,7 @@ impl Inner {
     ) -> Result<Reply, gateway::Error> {
         let mut call = self.gateway.admit(gateway::Arrival {
             key: metadata::key(headers)?,
+            names: Arc::default(),
             request_id: request_id.clone(),
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,

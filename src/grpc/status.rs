@@ -14,6 +14,7 @@ use crate::pb::rpc;
 const DOMAIN: &str = "gemini-grpc";
 const ERROR_INFO: &str = "google.rpc.ErrorInfo";
 const BAD_REQUEST: &str = "google.rpc.BadRequest";
+const QUOTA_FAILURE: &str = "google.rpc.QuotaFailure";
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
 const REQUEST_INFO: &str = "google.rpc.RequestInfo";
 /// Many clients take at most 8 KiB of headers; base64 makes 4 bytes of 3, and the message stands beside.
@@ -77,6 +78,16 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
             ..Default::default()
         };
         details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: vec![violation] }));
+    }
+    if let Some(exceeded) = error.quota() {
+        let violation = rpc::quota_failure::Violation {
+            subject: format!("caller:{}", exceeded.caller),
+            description: exceeded.to_string(),
+            quota_id: exceeded.quota.name().to_owned(),
+            quota_value: i64::try_from(exceeded.limit).unwrap_or(i64::MAX),
+            ..Default::default()
+        };
+        details.push(any(QUOTA_FAILURE, &rpc::QuotaFailure { violations: vec![violation] }));
     }
     let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(|detail| is(detail, RETRY_INFO)));
     if let Retry::After(delay) = error.retry()

@@ -28,6 +28,15 @@ fn a_live_demo_needs_a_key() {
 }
 
 #[test]
+fn the_demo_is_open_to_its_own_calls_whoever_else_may_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gemini_grpc(["demo"]);
+    command.envs([("GEMINI_GRPC_AUTH", "tokens"), ("GEMINI_GRPC_CALLERS", "/no/such/file")]).current_dir(&folder);
+    let ended = run(command);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_variable_that_the_gateway_of_the_demo_cannot_use_is_named() {
     let mut command = gemini_grpc(["demo"]);
     command.env("GEMINI_GRPC_WORKERS", "many");

@@ -86,6 +86,7 @@ fn every_link_in_the_pages_leads_to_a_file() {
         ("CONTRIBUTING.md", ""),
         ("CHANGELOG.md", ""),
         ("docs/architecture.md", "docs/"),
+        ("docs/callers.md", "docs/"),
         ("docs/errors.md", "docs/"),
         ("docs/models.md", "docs/"),
         ("docs/sandbox.md", "docs/"),

@@ -2,7 +2,7 @@
 
 use crate::support::run_with;
 
-const COMMANDS: [&str; 5] = ["serve", "sandbox", "call", "demo", "healthcheck"];
+const COMMANDS: [&str; 6] = ["serve", "sandbox", "call", "demo", "healthcheck", "token"];
 
 #[test]
 fn help_names_every_command_and_shows_examples() {
@@ -34,7 +34,7 @@ fn every_command_has_help_with_examples_that_it_understands() {
 #[test]
 fn the_many_flags_of_serve_stand_in_groups() {
     let help = run_with(["serve", "-h"]).out;
-    for group in ["Serving:", "Upstream:", "Key:", "Limits:", "Models:", "Logging:"] {
+    for group in ["Serving:", "Upstream:", "Key:", "Callers:", "Limits:", "Models:", "Logging:"] {
         assert!(help.contains(&format!("\n{group}\n")), "{group} is missing in {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

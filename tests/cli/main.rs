@@ -19,3 +19,5 @@ mod mistakes;
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.
 mod serve;
+/// `token`.
+mod token;

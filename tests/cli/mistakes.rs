@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Ended, gemini_grpc, run};
+use crate::support::{Ended, Running, field, gemini_grpc, run};
 
 /// A key as it looks when it was pasted with a word too many.
 const SECRET: &str = "sk-12345 67890";
@@ -39,6 +39,10 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_LOG", "gemini_grpc=loud", "try info, or warn,gemini_grpc=debug"),
         ("GEMINI_GRPC_LOG", "inof", "\"inof\" is no level; try info"),
         ("GEMINI_GRPC_CATALOG", "/no/such/file", "cannot read /no/such/file"),
+        ("GEMINI_GRPC_AUTH", "basic", "it may be forward or tokens or mtls or none"),
+        ("GEMINI_GRPC_AUTH", "tokens", "tokens needs the callers in a file; set GEMINI_GRPC_CALLERS"),
+        ("GEMINI_GRPC_AUTH", "mtls", "mtls needs the callers in a file; set GEMINI_GRPC_CALLERS"),
+        ("GEMINI_GRPC_CALLERS", "/no/such/file", "only when GEMINI_GRPC_AUTH is tokens or mtls"),
         ("MOUNTSEA_API_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
     ] {
         // The command line of `serve_with` has its own --log-format, which goes before the variable.
@@ -116,6 +120,47 @@ fn a_catalogue_that_cannot_be_used_is_named_with_the_place() {
         fs::write(&file, text).unwrap();
         let ended = serve_with(&[("GEMINI_GRPC_CATALOG", file.to_str().unwrap())]);
         assert!(ended.code == Some(2) && is_one_sentence(&ended) && ended.err.contains(says), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_file_of_callers_that_cannot_be_used_is_named_with_the_place_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("callers.toml");
+    let path = file.to_str().unwrap();
+    let with = |text: &str, key: &str| {
+        fs::write(&file, text).unwrap();
+        serve_with(&[("GEMINI_GRPC_AUTH", "tokens"), ("GEMINI_GRPC_CALLERS", path), ("MOUNTSEA_API_KEY", key)])
+    };
+    for (text, says) in [
+        ("", "callers.toml: it names no callers; add one as [callers.NAME]"),
+        (SECRET, "callers.toml: line 1: "),
+        ("[callers.a]\ntoken_sha256 = 'sk-12345'\n", "callers.toml: line 2: callers.a.token_sha256: 64 hex digits are"),
+        ("[callers.a]\nsan = 'a'\n", "callers.toml: callers.a: token_sha256 is missing"),
+    ] {
+        let ended = with(text, "own");
+        assert!(ended.code == Some(2) && is_one_sentence(&ended) && ended.err.contains(says), "{}", ended.err);
+        assert!(ended.err.starts_with("error: GEMINI_GRPC_CALLERS: ") && !ended.err.contains("12345"), "{}", ended.err);
+    }
+    let ended = run(gemini_grpc(["serve", "--auth", "tokens", "--callers", path]));
+    assert!(ended.code == Some(2) && is_one_sentence(&ended), "{}", ended.err);
+    assert!(ended.err.contains("GEMINI_GRPC_AUTH: tokens needs a key of the gateway's own"), "{}", ended.err);
+    let flags = ["serve", "--auth", "tokens", "--callers", "/no/such/file", "--api-key", "own"];
+    assert!(run(gemini_grpc(flags)).err.contains("GEMINI_GRPC_CALLERS: cannot read /no/such/file"));
+}
+
+#[test]
+fn a_key_is_not_open_to_a_network_unless_that_is_said() {
+    let serve = |flags: &[&'static str]| gemini_grpc(["serve", "--listen", "0.0.0.0:0"].iter().chain(flags).copied());
+    let ended = run(serve(&["--api-key", "sk-12345"]));
+    assert!(ended.code == Some(2) && is_one_sentence(&ended) && !ended.err.contains("12345"), "{}", ended.err);
+    assert!(ended.err.starts_with("error: GEMINI_GRPC_AUTH: this gateway has a key and listens on 0.0.0.0:0, "));
+    assert!(ended.err.contains("set GEMINI_GRPC_AUTH to tokens or mtls, or to none if that is meant"));
+    // A sandbox has no key that is worth anything.
+    for flags in [&["--api-key", "sk-12345", "--auth", "none"][..], &["--sandbox"], &[]] {
+        let mut command = serve(flags);
+        let mut running = Running::start(command.args(["--log-format", "json"]));
+        running.err().wait_for(|line| field(line, "address"));
     }
 }
 

@@ -1,0 +1,153 @@
+//! Who is asked for what before a call is taken, and whose key goes upstream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Caller, CallerPermit, Callers, CallersError, Exceeded};
+use crate::gateway::{ApiKey, KeyOwner};
+use crate::gemini::code::Code;
+use crate::gemini::model::ModelName;
+
+/// How callers are known.
+#[derive(Clone, Debug, Default)]
+pub enum Auth {
+    /// They are not: a caller's own key goes upstream, else the gateway's.
+    #[default]
+    Forward,
+    /// By the token that they send in the place of a key; the gateway's key goes upstream.
+    Tokens(Arc<Callers>),
+    /// By a name (SAN) of their certificate; the gateway's key goes upstream.
+    Certificates(Arc<Callers>),
+}
+
+/// Who calls, and what goes upstream for it.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// None if callers are not known.
+    pub caller: Option<Arc<Caller>>,
+    /// The key that goes upstream.
+    pub key: ApiKey,
+    /// Whose key it is.
+    pub owner: KeyOwner,
+}
+
+/// Why somebody may not call, or not now. It repeats no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    #[error(
+        "no API key: send it as x-goog-api-key or as authorization: Bearer, or give the gateway one of its own (MOUNTSEA_API_KEY)"
+    )]
+    NoKey,
+    #[error(
+        "no token: send the one that this gateway's operator gave you as x-goog-api-key or as authorization: Bearer"
+    )]
+    NoToken,
+    #[error("the token is not known here, or no longer; ask this gateway's operator for a new one")]
+    UnknownToken,
+    #[error("no client certificate with a name (SAN): connect with one that this gateway's operator has listed")]
+    NoCertificate,
+    #[error("no name (SAN) of the client certificate is known here; ask this gateway's operator to list one")]
+    UnknownCertificate,
+    #[error("the caller {caller} may not use the model {model}; name another, or ask this gateway's operator for it")]
+    ModelNotAllowed { caller: Arc<str>, model: ModelName },
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+}
+
+impl Auth {
+    /// Callers known by token: each needs one.
+    pub fn tokens(callers: Callers) -> Result<Self, CallersError> {
+        match callers.without_token() {
+            Some(caller) => Err(CallersError::lacks(&caller.name, "token_sha256", "tokens")),
+            None => Ok(Self::Tokens(Arc::new(callers))),
+        }
+    }
+
+    /// Callers known by certificate: each needs a name.
+    pub fn certificates(callers: Callers) -> Result<Self, CallersError> {
+        match callers.without_san() {
+            Some(caller) => Err(CallersError::lacks(&caller.name, "san", "mtls")),
+            None => Ok(Self::Certificates(Arc::new(callers))),
+        }
+    }
+
+    /// The same with the file as it is now. What callers have used stays used; calls in flight stay in flight.
+    pub fn reload(&self, text: &str) -> Result<Self, CallersError> {
+        match self {
+            Self::Forward => Ok(Self::Forward),
+            Self::Tokens(before) => Self::tokens(Callers::from_toml(text, Some(before))?),
+            Self::Certificates(before) => Self::certificates(Callers::from_toml(text, Some(before))?),
+        }
+    }
+
+    /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
+    pub fn authenticate(
+        &self,
+        key: Option<ApiKey>,
+        sans: &[String],
+        own: Option<&ApiKey>,
+    ) -> Result<Admitted, AuthError> {
+        let caller = match self {
+            Self::Forward => None,
+            Self::Tokens(callers) => {
+                let token = key.as_ref().ok_or(AuthError::NoToken)?;
+                Some(callers.by_token(token.expose()).ok_or(AuthError::UnknownToken)?.clone())
+            }
+            Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate),
+            Self::Certificates(callers) => Some(callers.by_san(sans).ok_or(AuthError::UnknownCertificate)?.clone()),
+        };
+        let (key, owner) = match (key, own) {
+            // What a known caller sends is a token, or of no use: it goes nowhere.
+            (Some(key), _) if caller.is_none() => (key, KeyOwner::Caller),
+            (_, Some(own)) => (own.clone(), KeyOwner::Gateway),
+            // For known callers the configuration sees to it that there is a key.
+            (_, None) => return Err(AuthError::NoKey),
+        };
+        Ok(Admitted { caller, key, owner })
+    }
+}
+
+impl Admitted {
+    /// Lets the call begin, if its caller may use the model and is at no limit. Who is not known has no limits.
+    pub fn admit(&self, model: &ModelName, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
+        let Some(caller) = &self.caller else { return Ok(None) };
+        if !caller.allows(model) {
+            return Err(AuthError::ModelNotAllowed { caller: caller.name.clone(), model: model.clone() });
+        }
+        Ok(Some(caller.admit(now)?))
+    }
+}
+
+impl AuthError {
+    /// What kind of error.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NoKey | Self::NoToken | Self::UnknownToken | Self::NoCertificate | Self::UnknownCertificate => {
+                Code::Unauthenticated
+            }
+            Self::ModelNotAllowed { .. } => Code::PermissionDenied,
+            Self::Exceeded(_) => Code::ResourceExhausted,
+        }
+    }
+
+    /// What exactly: the `ErrorInfo.reason` (docs/errors.md).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoKey => "API_KEY_MISSING",
+            Self::NoToken => "TOKEN_MISSING",
+            Self::UnknownToken => "TOKEN_UNKNOWN",
+            Self::NoCertificate => "CERTIFICATE_MISSING",
+            Self::UnknownCertificate => "CERTIFICATE_UNKNOWN",
+            Self::ModelNotAllowed { .. } => "MODEL_NOT_ALLOWED",
+            Self::Exceeded(_) => "CALLER_QUOTA_EXCEEDED",
+        }
+    }
+
+    /// When a second try may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Exceeded(exceeded) => Some(exceeded.retry_after),
+            _ => None,
+        }
+    }
+}

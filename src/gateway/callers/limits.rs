@@ -1,0 +1,146 @@
+//! How much a caller may do, and what of it is in use.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::rate::Rate;
+
+/// Nobody knows when a call ends. Most take seconds.
+const UNTIL_A_CALL_ENDS: Duration = Duration::from_secs(1);
+
+/// What a caller may use; what is not there has no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) calls_in_flight: Option<NonZeroU64>,
+    pub(super) calls_per_minute: Option<NonZeroU64>,
+    pub(super) tokens_per_minute: Option<NonZeroU64>,
+}
+
+/// What is in use. It outlives a reading of the file, so that nobody gets a fresh quota from it.
+#[derive(Debug)]
+pub(super) struct Meter {
+    /// What the rates count from.
+    origin: Instant,
+    in_flight: AtomicU64,
+    calls: Rate,
+    tokens: Rate,
+}
+
+/// The limits of a caller, by the names that the file gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// Calls at the same time.
+    CallsInFlight,
+    /// Calls that begin.
+    CallsPerMinute,
+    /// Tokens in and out, as upstream counts them.
+    TokensPerMinute,
+}
+
+/// A caller is at a limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the caller {caller} is at its limit of {limit} {quota}; try again in {} s, or ask this gateway's operator for more",
+    .retry_after.as_secs_f64().ceil()
+)]
+pub struct Exceeded {
+    /// The name of the caller.
+    pub caller: Arc<str>,
+    /// Which limit it is at.
+    pub quota: Quota,
+    /// How much it may use.
+    pub limit: u64,
+    /// When a second try may succeed.
+    pub retry_after: Duration,
+}
+
+/// A call that a caller was let make. It is in flight until this is dropped.
+#[derive(Debug)]
+pub struct CallerPermit {
+    meter: Arc<Meter>,
+    tokens_per_minute: Option<NonZeroU64>,
+    /// What this call was charged so far.
+    tokens: u64,
+}
+
+impl Meter {
+    pub(super) fn new(origin: Instant) -> Self {
+        Self { origin, in_flight: AtomicU64::new(0), calls: Rate::default(), tokens: Rate::default() }
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Lets a call begin, or says which limit it is at. A call that is refused uses nothing.
+    pub(super) fn admit(self: &Arc<Self>, limits: &Limits, now: Instant) -> Result<CallerPermit, AtLimit> {
+        let now = self.nanos(now);
+        let at = |quota, limit| move |retry_after| AtLimit { quota, limit, retry_after };
+        if let Some(limit) = limits.tokens_per_minute {
+            self.tokens.has_one(limit, now).map_err(at(Quota::TokensPerMinute, limit))?;
+        }
+        let limit = limits.calls_in_flight.unwrap_or(NonZeroU64::MAX);
+        let one_more = |calls: u64| (calls < limit.get()).then_some(calls + 1);
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .map_err(|_| at(Quota::CallsInFlight, limit)(UNTIL_A_CALL_ENDS))?;
+        let permit = CallerPermit { meter: self.clone(), tokens_per_minute: limits.tokens_per_minute, tokens: 0 };
+        // Last, because it cannot be given back; the permit can.
+        if let Some(limit) = limits.calls_per_minute {
+            self.calls.take(limit, now).map_err(at(Quota::CallsPerMinute, limit))?;
+        }
+        Ok(permit)
+    }
+}
+
+/// `Exceeded`, before it is known whose.
+#[derive(Debug)]
+pub(super) struct AtLimit {
+    quota: Quota,
+    limit: NonZeroU64,
+    retry_after: Duration,
+}
+
+impl AtLimit {
+    pub(super) fn of(self, caller: Arc<str>) -> Exceeded {
+        Exceeded { caller, quota: self.quota, limit: self.limit.get(), retry_after: self.retry_after }
+    }
+}
+
+impl CallerPermit {
+    /// Charges what the call has cost so far, in all: each event of a stream says the sum, and a call that is
+    /// cancelled has no last one.
+    pub fn spend_tokens(&mut self, so_far: u64, now: Instant) {
+        let more = so_far.saturating_sub(self.tokens);
+        self.tokens += more;
+        if let (Some(limit), 1..) = (self.tokens_per_minute, more) {
+            self.meter.tokens.charge(more, limit, self.meter.nanos(now));
+        }
+    }
+}
+
+impl Drop for CallerPermit {
+    fn drop(&mut self) {
+        self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Quota {
+    /// The name that the file of callers gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CallsInFlight => "calls_in_flight",
+            Self::CallsPerMinute => "calls_per_minute",
+            Self::TokensPerMinute => "tokens_per_minute",
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name().replace('_', " "))
+    }
+}

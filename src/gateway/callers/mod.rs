@@ -1,0 +1,112 @@
+//! Who may call, and how much: the callers of an operator's file, known by token or certificate.
+//!
+//! What they use is counted in this process alone: two replicas allow twice as much.
+
+mod auth;
+mod file;
+mod hash;
+mod limits;
+mod pattern;
+mod rate;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use subtle::ConditionallySelectable as _;
+
+pub use self::auth::{Admitted, Auth, AuthError};
+pub use self::file::{CallersError, is_name};
+pub use self::hash::{InvalidHash, TokenHash};
+pub use self::limits::{CallerPermit, Exceeded, Quota};
+use self::limits::{Limits, Meter};
+use self::pattern::Pattern;
+use crate::gemini::model::ModelName;
+
+/// One that may call.
+#[derive(Debug)]
+pub struct Caller {
+    /// 1 to 64 of `a-z 0-9 . _ -`, so it fits into logs, errors and metrics.
+    pub name: Arc<str>,
+    /// All models if there is none.
+    models: Option<Vec<Pattern>>,
+    limits: Limits,
+    meter: Arc<Meter>,
+}
+
+/// All that may call.
+#[derive(Debug, Default)]
+pub struct Callers {
+    callers: Vec<Arc<Caller>>,
+    tokens: Vec<(TokenHash, u64)>,
+    sans: HashMap<String, usize>,
+}
+
+impl Callers {
+    /// Reads an operator's file (docs/callers.md). A caller that was there before goes on with what it has used, so
+    /// that nobody has a fresh quota because the file was read again.
+    pub fn from_toml(text: &str, before: Option<&Self>) -> Result<Self, CallersError> {
+        let origin = Instant::now();
+        let mut callers = Self::default();
+        for (index, row) in file::parse(text)?.into_iter().enumerate() {
+            let known = before.and_then(|before| before.callers.iter().find(|caller| caller.name == row.name));
+            let meter = known.map_or_else(|| Arc::new(Meter::new(origin)), |known| known.meter.clone());
+            callers.tokens.extend(row.tokens.into_iter().map(|hash| (hash, index as u64)));
+            callers.sans.extend(row.sans.into_iter().map(|san| (san, index)));
+            callers.callers.push(Arc::new(Caller { name: row.name, models: row.models, limits: row.limits, meter }));
+        }
+        Ok(callers)
+    }
+
+    /// The caller that has this token. It takes as long whichever it is, and if there is none.
+    pub fn by_token(&self, token: &str) -> Option<&Arc<Caller>> {
+        let given = TokenHash::of(token);
+        let mut found = u64::MAX;
+        for (hash, index) in &self.tokens {
+            found.conditional_assign(index, hash.is(&given));
+        }
+        self.callers.get(usize::try_from(found).ok()?)
+    }
+
+    /// The caller that has one of these names of a certificate (SAN), letter for letter. If they belong to several
+    /// callers, it is that of the first name.
+    pub fn by_san(&self, sans: &[String]) -> Option<&Arc<Caller>> {
+        let index = sans.iter().find_map(|san| self.sans.get(san))?;
+        self.callers.get(*index)
+    }
+
+    /// The callers, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Caller>> {
+        self.callers.iter()
+    }
+
+    /// The first caller that has no token.
+    fn without_token(&self) -> Option<&Caller> {
+        self.lacking(|index| self.tokens.iter().any(|(_, of)| *of == index as u64))
+    }
+
+    /// The first caller that has no name of a certificate.
+    fn without_san(&self) -> Option<&Caller> {
+        self.lacking(|index| self.sans.values().any(|of| *of == index))
+    }
+
+    fn lacking(&self, has: impl Fn(usize) -> bool) -> Option<&Caller> {
+        self.callers.iter().enumerate().find(|(index, _)| !has(*index)).map(|(_, caller)| &**caller)
+    }
+}
+
+impl Caller {
+    /// Whether it may use this model.
+    pub fn allows(&self, model: &ModelName) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))
+    }
+
+    /// Lets a call begin, or says which limit the caller is at.
+    pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
+        self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,190 @@
+//! So many a minute, without a lock or a timer: the generic cell rate algorithm (GCRA, of ITU-T I.371).
+//!
+//! The crate `governor` has it too, but it refuses what is more than is left, and tokens are known only when they are
+//! spent: here a charge may go below zero, and the caller waits until the debt is earned back.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A minute in nanoseconds. One minute's worth may be taken at once.
+const MINUTE: u64 = 60_000_000_000;
+
+/// What was taken, as the time that it takes to earn it back: so it means the same after the limit has changed.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    /// When all of it is earned back, in nanoseconds since whatever `now` counts from.
+    even_at: AtomicU64,
+}
+
+impl Rate {
+    /// Takes one, or says how long it is until there is one.
+    pub(super) fn take(&self, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
+        let even_after = |even_at| after(even_at, 1, per_minute, now);
+        // Relaxed: nothing but this number is decided by it.
+        let taken = self.even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |even_at| {
+            let next = even_after(even_at);
+            (wait(next, now) == 0).then_some(next)
+        });
+        taken.map(drop).map_err(|even_at| Duration::from_nanos(wait(even_after(even_at), now)))
+    }
+
+    /// Whether there is one, without taking it.
+    pub(super) fn has_one(&self, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
+        match wait(after(self.even_at.load(Ordering::Relaxed), 1, per_minute, now), now) {
+            0 => Ok(()),
+            wait => Err(Duration::from_nanos(wait)),
+        }
+    }
+
+    /// Takes what was already spent, whether it is there or not.
+    pub(super) fn charge(&self, amount: u64, per_minute: NonZeroU64, now: u64) {
+        let next = |even_at| Some(after(even_at, amount, per_minute, now));
+        // It cannot fail: `next` always has a number.
+        let _ = self.even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+}
+
+/// When all is earned back once this amount has been taken as well.
+fn after(even_at: u64, amount: u64, per_minute: NonZeroU64, now: u64) -> u64 {
+    // Rounded down, so that a whole minute's worth fits into a minute.
+    let cost = u128::from(amount) * u128::from(MINUTE) / u128::from(per_minute.get());
+    even_at.max(now).saturating_add(u64::try_from(cost).unwrap_or(u64::MAX))
+}
+
+/// How long it is until no more than one minute's worth is taken.
+fn wait(even_at: u64, now: u64) -> u64 {
+    even_at.saturating_sub(now.saturating_add(MINUTE))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn per_minute(number: u64) -> NonZeroU64 {
+        NonZeroU64::new(number).unwrap()
+    }
+
+    const SECOND: u64 = MINUTE / 60;
+
+    #[test]
+    fn a_minutes_worth_may_come_at_once_and_then_one_at_a_time() {
+        // 7 and 11 do not divide a minute.
+        for number in [1, 6, 7, 11, 600] {
+            let (rate, limit) = (Rate::default(), per_minute(number));
+            assert!((0..number).all(|_| rate.take(limit, 5).is_ok()), "{number}");
+            let wait = rate.take(limit, 5).unwrap_err();
+            // What was rounded down comes earlier.
+            let exact = Duration::from_nanos(MINUTE / number);
+            assert!(wait <= exact && wait + Duration::from_nanos(number) >= exact, "{number} {wait:?}");
+            let later = 5 + u64::try_from(wait.as_nanos()).unwrap();
+            assert!(rate.take(limit, later - 1).is_err() && rate.take(limit, later).is_ok(), "{number}");
+            assert!(rate.take(limit, later).is_err(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_debt_is_waited_for() {
+        let (rate, limit) = (Rate::default(), per_minute(60));
+        rate.charge(90, limit, 0);
+        // 30 of debt and the one that is asked for, one a second.
+        assert_eq!(rate.has_one(limit, 0), Err(Duration::from_secs(31)));
+        assert_eq!(rate.has_one(limit, 31 * SECOND), Ok(()));
+        rate.charge(u64::MAX, per_minute(1), 0);
+        assert!(rate.has_one(limit, u64::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let (rate, limit) = (Rate::default(), per_minute(1));
+        assert!((0..9).all(|_| rate.has_one(limit, 0).is_ok()));
+        assert!(rate.take(limit, 0).is_ok() && rate.has_one(limit, 0).is_err());
+    }
+
+    #[test]
+    fn threads_share_a_rate_without_losing_any() {
+        let (rate, limit) = (Rate::default(), per_minute(1000));
+        let taken = std::thread::scope(|scope| {
+            let take = || (0..1000).filter(|_| rate.take(limit, 0).is_ok()).count();
+            let threads = [(); 4].map(|()| scope.spawn(take));
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(taken, 1000);
+    }
+
+    /// A bucket that holds a minute's worth and is filled all the time, in parts of one: a minute has as many
+    /// nanoseconds as one has parts.
+    struct Bucket {
+        per_minute: u64,
+        parts: i128,
+        at: u64,
+    }
+
+    impl Bucket {
+        fn full(per_minute: u64) -> Self {
+            Self { per_minute, parts: i128::from(per_minute) * i128::from(MINUTE), at: 0 }
+        }
+
+        fn at(&mut self, now: u64) -> &mut Self {
+            let full = Self::full(self.per_minute).parts;
+            self.parts = full.min(self.parts + i128::from(now - self.at) * i128::from(self.per_minute));
+            self.at = now;
+            self
+        }
+
+        fn has_one(&self) -> bool {
+            self.parts >= i128::from(MINUTE)
+        }
+
+        fn spend(&mut self, amount: u64) {
+            self.parts -= i128::from(amount) * i128::from(MINUTE);
+        }
+    }
+
+    /// A pause, and then a call (none) or a charge of so many.
+    fn steps() -> impl Strategy<Value = Vec<(u64, Option<u64>)>> {
+        let pause = prop_oneof![Just(0), 0..SECOND, 0..2 * MINUTE];
+        proptest::collection::vec((pause, proptest::option::weighted(0.3, 0..300_u64)), 1..200)
+    }
+
+    proptest! {
+        /// Numbers that divide a minute, so that nothing is rounded.
+        #[test]
+        fn it_decides_as_a_bucket_does(
+            number in proptest::sample::select(vec![1, 2, 3, 60, 100, 600, 200_000, 1_000_000_000_u64]),
+            steps in steps(),
+        ) {
+            let (rate, limit, mut bucket, mut now) = (Rate::default(), per_minute(number), Bucket::full(number), 0);
+            for (pause, charge) in steps {
+                now += pause;
+                let has_one = bucket.at(now).has_one();
+                prop_assert_eq!(rate.has_one(limit, now).is_ok(), has_one);
+                match charge {
+                    Some(amount) => {
+                        rate.charge(amount, limit, now);
+                        bucket.spend(amount);
+                    }
+                    None => {
+                        prop_assert_eq!(rate.take(limit, now).is_ok(), has_one);
+                        if has_one {
+                            bucket.spend(1);
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn who_waits_as_long_as_was_said_is_let_in(number in 1..1_000_000_000_u64, amount in 0..u64::from(u32::MAX)) {
+            let (rate, limit) = (Rate::default(), per_minute(number));
+            rate.charge(amount, limit, 7);
+            if let Err(wait) = rate.has_one(limit, 7) {
+                let then = 7 + u64::try_from(wait.as_nanos()).unwrap();
+                prop_assert!(rate.has_one(limit, then - 1).is_err());
+                prop_assert!(rate.take(limit, then).is_ok());
+            }
+        }
+    }
+}
