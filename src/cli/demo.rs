@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args as _, FromArgMatches as _};
 use tonic::Code;
@@ -72,7 +73,11 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
         Failure::Usage(table::of_variable(&error).unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
     })?;
     serve.serving.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    // Nobody routes calls here who would have to notice the end first.
+    serve.drain.drain_delay = Duration::ZERO;
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    // The certificate of a real gateway is not made out to loopback.
+    config.tls = None;
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
     } else {

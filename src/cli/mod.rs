@@ -7,8 +7,10 @@ mod healthcheck;
 mod log;
 mod output;
 mod print;
+mod reload;
 mod sandbox;
 mod serve;
+mod signals;
 mod table;
 
 use std::process::ExitCode;

@@ -2,24 +2,35 @@
 //!
 //! The `clap` definition is the one source of flags, variables, defaults and help.
 
+mod connections;
+mod drain;
 mod key;
 mod limits;
 mod log;
 mod models;
+mod pem;
+mod reload;
 mod serving;
+mod tls;
 mod upstream;
+mod upstream_tls;
 mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+pub use self::connections::Connections;
+pub use self::drain::Drain;
 pub use self::key::Key;
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat};
 pub use self::models::Models;
+pub use self::reload::{Contents, Eye, Reload};
 pub use self::serving::Serving;
+pub use self::tls::Tls;
 pub use self::upstream::{Http, KeyHeader, Upstream};
+pub use self::upstream_tls::UpstreamTls;
 use crate::gateway::InvalidKey;
 use crate::{gateway, grpc, server};
 
@@ -30,7 +41,19 @@ pub struct Serve {
     pub serving: Serving,
 
     #[command(flatten)]
+    pub tls: Tls,
+
+    #[command(flatten)]
+    pub connections: Connections,
+
+    #[command(flatten)]
+    pub drain: Drain,
+
+    #[command(flatten)]
     pub upstream: Upstream,
+
+    #[command(flatten)]
+    pub upstream_tls: UpstreamTls,
 
     #[command(flatten)]
     pub key: Key,
@@ -40,6 +63,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub models: Models,
+
+    #[command(flatten)]
+    pub reload: Reload,
 
     #[command(flatten)]
     pub log: Log,
@@ -61,6 +87,11 @@ pub enum Error {
     UpstreamUrl,
     #[error("GEMINI_GRPC_CATALOG: {path}: {problem}")]
     Catalog { path: PathBuf, problem: String },
+    /// A certificate, a key or an authority.
+    #[error("{variable}: {path} {problem}")]
+    Pem { variable: &'static str, path: PathBuf, problem: String },
+    #[error("{variable}: means nothing without {missing}, which is not set")]
+    Alone { variable: &'static str, missing: &'static str },
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
     #[error("GEMINI_GRPC_LOG: {0}")]
@@ -76,16 +107,25 @@ impl Serve {
         Ok(server::Config {
             listen: self.serving.listen,
             workers: self.serving.workers(),
+            limits: self.connections.resolve()?,
+            drain: self.drain.resolve(),
+            tls: self.tls.resolve()?,
             gateway: gateway::Config {
                 key: self.key.resolve()?,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
             },
-            upstream: self.upstream.resolve(self.limits.max_response_bytes)?,
+            upstream: self.upstream.resolve(self.limits.max_response_bytes, self.upstream_tls.resolve()?)?,
             grpc: grpc::Config {
                 max_request_bytes: self.limits.max_request_bytes,
                 reflection: self.serving.reflection,
             },
         })
+    }
+    /// The files that `resolve` reads, by their variables.
+    fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
+        let others = [self.key.file(), self.models.file()];
+        let all = self.tls.files().into_iter().chain(self.upstream_tls.files()).chain(others);
+        all.map(|(variable, path)| (variable, path.map(PathBuf::as_path))).collect()
     }
 }

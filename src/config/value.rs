@@ -10,8 +10,16 @@ pub(super) fn read(variable: &'static str, path: &PathBuf) -> Result<String, Err
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    match seconds_or_none(text) {
+        Ok(none) if none.is_zero() => Err("more than 0 seconds are expected".to_owned()),
+        other => other,
+    }
+}
+
+/// 0 is allowed as well.
+pub(super) fn seconds_or_none(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
-    if seconds <= 0.0 {
+    if seconds < 0.0 {
         return Err("more than 0 seconds are expected".to_owned());
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())

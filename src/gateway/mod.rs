@@ -10,6 +10,7 @@ mod stream;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prost::Message as _;
 use tokio_stream::StreamExt as _;
@@ -53,12 +54,13 @@ pub struct Call {
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
 #[derive(Debug)]
 pub struct Gateway {
-    config: Arc<Config>,
+    /// May be replaced while calls run.
+    config: Arc<ArcSwap<Config>>,
     upstream: Upstream,
 }
 
 impl Gateway {
-    pub fn new(config: Arc<Config>, upstream: Upstream) -> Self {
+    pub fn new(config: Arc<ArcSwap<Config>>, upstream: Upstream) -> Self {
         Self { config, upstream }
     }
 
@@ -84,7 +86,7 @@ impl Gateway {
 
     /// The key that goes upstream: the caller's, else our own.
     fn key(&self, call: &Call) -> Result<(ApiKey, KeyOwner), Error> {
-        match (&call.key, &self.config.key) {
+        match (&call.key, &self.config.load().key) {
             (Some(key), _) => Ok((key.clone(), KeyOwner::Caller)),
             (None, Some(key)) => Ok((key.clone(), KeyOwner::Gateway)),
             (None, None) => Err(Error::NoKey),
@@ -102,8 +104,9 @@ impl Gateway {
     /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
     fn prepare(&self, request: Bytes, request_id: &str) -> Result<(ModelName, Vec<u8>), Error> {
         let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
-        let options = Options { image_default_modalities: self.config.image_default_modalities };
-        let valid = validate(&view, &self.config.catalog, options)?;
+        let config = self.config.load();
+        let options = Options { image_default_modalities: config.image_default_modalities };
+        let valid = validate(&view, &config.catalog, options)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
         if unknown_fields > 0 {

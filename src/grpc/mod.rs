@@ -3,6 +3,7 @@
 mod body;
 mod health;
 mod metadata;
+mod peer;
 mod request;
 mod status;
 
@@ -20,7 +21,8 @@ use tower::{Service, ServiceExt as _};
 use self::body::Reply;
 pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
-use crate::gateway::{self, Gateway};
+pub use self::peer::Peer;
+use crate::gateway::{self, Gateway, Stopping};
 use crate::pb;
 
 /// The names under which the same methods are served. The first is the one to generate clients for.
@@ -61,6 +63,8 @@ pub struct Grpc(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
+    #[expect(dead_code, reason = "the deadlines will read it")]
+    stopping: Stopping,
     max_request_bytes: usize,
     health: Side,
     /// v1 and v1alpha.
@@ -77,7 +81,13 @@ impl std::fmt::Debug for Grpc {
 pub type ReflectionError = tonic_reflection::server::Error;
 
 impl Grpc {
-    pub fn new(config: &Config, gateway: Gateway, health: &Health) -> Result<Self, ReflectionError> {
+    /// `stopping` is the worker's own.
+    pub fn new(
+        config: &Config,
+        gateway: Gateway,
+        health: &Health,
+        stopping: Stopping,
+    ) -> Result<Self, ReflectionError> {
         let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -88,7 +98,7 @@ impl Grpc {
             false => None,
         };
         let (max_request_bytes, health) = (config.max_request_bytes, side(health.service()));
-        Ok(Self(Arc::new(Inner { gateway, max_request_bytes, health, reflection })))
+        Ok(Self(Arc::new(Inner { gateway, stopping, max_request_bytes, health, reflection })))
     }
 }
 

@@ -2,22 +2,25 @@
 //! nothing of gRPC.
 
 mod answer;
+mod client;
 mod error;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
 pub use self::answer::{Answer, EventStream};
+pub use self::client::{BuildError, Client, Tls};
 pub use self::error::Error;
 pub use self::url::BaseUrl;
 use crate::gemini::model::ModelName;
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
 
 /// The settings of this room.
 #[derive(Clone, Debug)]
@@ -32,6 +35,7 @@ pub struct Config {
     pub system_proxy: bool,
     /// The largest body of a unary answer and the largest event of a stream, unpacked.
     pub max_response_bytes: usize,
+    pub tls: Tls,
 }
 
 /// The header that carries the key.
@@ -58,15 +62,11 @@ pub struct Outgoing<'a> {
     pub json: Vec<u8>,
 }
 
-/// A client that cannot be built, because the TLS library found no usable roots for example.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct BuildError(reqwest::Error);
-
 /// A client with connections of its own. It belongs to the runtime that first uses it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: reqwest::Client,
+    /// May be replaced while calls run: they keep the one that they began with.
+    client: Arc<ArcSwap<Client>>,
     base: BaseUrl,
     key_header: KeyHeader,
     max_response_bytes: usize,
@@ -74,34 +74,17 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn new(config: &Config) -> Result<Self, BuildError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(config.connect_timeout)
-            .tcp_nodelay(true)
-            // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.
-            .retry(reqwest::retry::never())
-            // A redirect would carry the prompt, and maybe the key, somewhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false);
-        if !config.system_proxy {
-            builder = builder.no_proxy();
-        }
-        builder = match (config.http2, config.base.is_tls()) {
-            (false, _) => builder.http1_only(),
-            (true, false) => builder.http2_prior_knowledge(),
-            // TLS negotiates the version by ALPN.
-            (true, true) => builder,
-        };
-        builder = builder
-            .http2_initial_stream_window_size(4 << 20)
-            .http2_initial_connection_window_size(32 << 20)
-            .http2_max_frame_size(1 << 20);
         Ok(Self {
-            client: builder.build().map_err(BuildError)?,
+            client: Arc::new(ArcSwap::from_pointee(config.client()?)),
             base: config.base.clone(),
             key_header: config.key_header,
             max_response_bytes: config.max_response_bytes,
         })
+    }
+
+    /// New requests go out with another client, on connections of its own.
+    pub fn replace(&self, client: Client) {
+        self.client.store(Arc::new(client));
     }
 
     /// Sends the request and awaits the head of the answer. Anything but 2xx is an error, with what
@@ -115,17 +98,17 @@ impl Upstream {
         };
         let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
         key.set_sensitive(true);
-        let response = self
+        // Not held while the answer is awaited: it may be replaced.
+        let request = self
             .client
+            .load()
             .post(self.base.path(outgoing.model, outgoing.method))
             .header(name, key)
             .header(ACCEPT, HeaderValue::from_static(accept))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(X_REQUEST_ID, outgoing.request_id)
-            .body(Bytes::from(outgoing.json))
-            .send()
-            .await
-            .map_err(Error::from_send)?;
+            .body(Bytes::from(outgoing.json));
+        let response = request.send().await.map_err(Error::from_send)?;
         let answer = Answer::new(response.into(), self.max_response_bytes);
         if answer.is_success() { Ok(answer) } else { Err(answer.refusal(outgoing.key).await) }
     }
