@@ -22,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 22] = [
     // One way out, and one double of what is at its end.
     ("reqwest", &["upstream"]),
     ("axum", &["sandbox"]),
@@ -35,6 +35,13 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("hyper", &["grpc", "server"]),
     ("hyper_util", &["server"]),
     ("socket2", &["server"]),
+    ("rustix", &["server"]),
+    // Certificates are read where files are, and shown where connections are.
+    ("rustls", &["config", "server"]),
+    ("tokio_rustls", &["server"]),
+    ("x509_parser", &["server"]),
+    // What can be replaced while calls run.
+    ("arc_swap", &["upstream", "gateway", "server"]),
     ("tower", &["grpc", "server"]),
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),

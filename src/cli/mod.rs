@@ -3,6 +3,7 @@
 mod call;
 mod client;
 mod demo;
+mod endpoint;
 mod healthcheck;
 mod log;
 mod output;

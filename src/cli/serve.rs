@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::client::DEFAULT_ENDPOINT;
+use super::endpoint::DEFAULT_ENDPOINT;
 use super::{Failure, log, reload, sandbox, signals, table};
 use crate::config;
 use crate::server::{Config, Server};
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let server = Server::bind(&config).map_err(|error| Failure::Run(error.to_string()))?;
     reloader.start(server.reload_handle(), sandbox_url, signals.hangups)?;
-    // From here on a signal stops the server instead of ending the process; the log may say that it serves.
+    // From here on the first signal stops the server instead of ending the process.
     let _ = signals.stop.set(server.stop_handle());
     tracing::info!(
         address = %server.address(),

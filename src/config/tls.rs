@@ -44,10 +44,6 @@ impl Tls {
     }
 
     pub(super) fn files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
-        [
-            (CERT, self.tls_cert.as_ref()),
-            (KEY, self.tls_key.as_ref()),
-            (CLIENT_CA, self.tls_client_ca.as_ref()),
-        ]
+        [(CERT, self.tls_cert.as_ref()), (KEY, self.tls_key.as_ref()), (CLIENT_CA, self.tls_client_ca.as_ref())]
     }
 }

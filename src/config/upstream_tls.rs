@@ -45,10 +45,6 @@ impl UpstreamTls {
     }
 
     pub(super) fn files(&self) -> [(&'static str, Option<&PathBuf>); 3] {
-        [
-            (CA, self.upstream_ca.as_ref()),
-            (CERT, self.upstream_cert.as_ref()),
-            (KEY, self.upstream_cert_key.as_ref()),
-        ]
+        [(CA, self.upstream_ca.as_ref()), (CERT, self.upstream_cert.as_ref()), (KEY, self.upstream_cert_key.as_ref())]
     }
 }

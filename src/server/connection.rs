@@ -1,7 +1,6 @@
 //! HTTP/2 connections of callers. Ours instead of tonic's transport, whose connection age and
 //! deadlines end streams without a word (grpc/grpc-rust#2449).
 
-use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
@@ -58,16 +58,11 @@ struct Shared {
 /// A connection that speaks HTTP/2.
 enum Opened {
     Plain(Prefaced<TcpStream>),
-    Tls(Prefaced<tokio_rustls::server::TlsStream<TcpStream>>, Option<Peer>),
+    Tls(Box<Prefaced<TlsStream<TcpStream>>>, Option<Peer>),
 }
 
 impl Connections {
-    pub(super) fn new(
-        grpc: Grpc,
-        limits: Limits,
-        tls: Option<Acceptor>,
-        phases: watch::Receiver<Phase>,
-    ) -> Self {
+    pub(super) fn new(grpc: Grpc, limits: Limits, tls: Option<Acceptor>, phases: watch::Receiver<Phase>) -> Self {
         Self { shared: Arc::new(Shared { grpc, limits, tls, phases }), tasks: TaskTracker::new() }
     }
 
@@ -105,7 +100,7 @@ impl Shared {
     async fn open(&self, stream: TcpStream) -> Result<Opened> {
         let Some(tls) = &self.tls else { return Ok(Opened::Plain(preface::read(stream).await?)) };
         let (stream, peer) = tls.accept(stream).await?;
-        Ok(Opened::Tls(preface::read(stream).await?, peer))
+        Ok(Opened::Tls(Box::new(preface::read(stream).await?), peer))
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Option<Peer>) -> Result<()> {
@@ -113,8 +108,7 @@ impl Shared {
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(peer.clone());
             }
-            let answer = self.grpc.clone().call(request);
-            async { Ok::<_, Infallible>(answer.await?) }
+            self.grpc.clone().call(request)
         });
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
         let age = self.limits.jittered_age();

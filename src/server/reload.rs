@@ -23,8 +23,12 @@ impl Reload {
     /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. After an
     /// error everything is as it was.
     pub fn apply(&self, config: &Config) -> Result<(), Error> {
-        let clients =
-            self.upstreams.iter().map(|_| config.upstream.client()).collect::<Result<Vec<_>, _>>().map_err(Error::Upstream)?;
+        let clients = self
+            .upstreams
+            .iter()
+            .map(|_| config.upstream.client())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Error::Upstream)?;
         // From here on nothing fails.
         if let Some(tls) = &config.tls {
             tls.warn_if_expired();

@@ -86,10 +86,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(tls: &Tls) -> Self {
-        Self {
-            current: Arc::new(ArcSwap::new(tls.config.clone())),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-        }
+        Self { current: Arc::new(ArcSwap::new(tls.config.clone())), handshakes: Arc::new(Semaphore::new(HANDSHAKES)) }
     }
 
     /// New connections are shown another certificate, the open ones stay as they are.
@@ -147,7 +144,8 @@ mod tests {
             SanType::IpAddress("2001:db8::7".parse().unwrap()),
         ]);
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        let expected = ["billing.internal", "10.0.0.7", "spiffe://example.org/billing", "billing@example.org", "2001:db8::7"];
+        let expected =
+            ["billing.internal", "10.0.0.7", "spiffe://example.org/billing", "billing@example.org", "2001:db8::7"];
         assert_eq!(*names(certificate.der()), expected);
     }
 

@@ -1,5 +1,6 @@
 //! A gateway, an upstream and a client, for the tests.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -8,11 +9,11 @@ use gemini_grpc::config::Serve;
 use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
-use gemini_grpc::server::{Config, Server, Stop};
+use gemini_grpc::server::{Config, Reload, Server, Stop};
 use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -38,6 +39,21 @@ impl Upstream {
     /// Answers with these bytes and then nothing, until the gateway closes the connection.
     pub async fn falling_silent_after(bytes: impl Into<Vec<u8>>) -> Self {
         Self::start(bytes.into(), true).await
+    }
+
+    /// Answers one request with these bytes, and with the rest once it is told to go on.
+    pub async fn pausing(bytes: Vec<u8>, rest: String) -> (Self, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/gemini", listener.local_addr().unwrap());
+        let (go_on, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            let _ = told.await;
+            stream.write_all(rest.as_bytes()).await.unwrap();
+        });
+        (Self { url, requests: Arc::default(), closed: watch::channel(0).1 }, go_on)
     }
 
     async fn start(bytes: Vec<u8>, silent: bool) -> Self {
@@ -76,7 +92,7 @@ impl Upstream {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
@@ -128,16 +144,41 @@ struct Flags {
 
 /// The settings of a gateway on a free port.
 pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
-    let fixed = ["test", "--listen", "127.0.0.1:0", "--upstream-url", &upstream.url];
+    let fixed = ["test", "--listen", "127.0.0.1:0", "--drain-delay", "0", "--upstream-url", &upstream.url];
     Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap()
 }
 
-/// A running gateway.
+/// A server that runs.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stop: Stop,
+    pub reload: Reload,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start(config: &Config) -> Self {
+        let server = Server::bind(config).unwrap();
+        let (address, stop, reload) = (server.address(), server.stop_handle(), server.reload_handle());
+        Self { address, stop, reload, thread: std::thread::spawn(move || server.run().unwrap()) }
+    }
+
+    /// A plaintext connection.
+    pub async fn connect(&self) -> Channel {
+        Endpoint::try_from(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// Waits for the end, after a stop.
+    pub async fn ended(self) {
+        tokio::task::spawn_blocking(|| self.thread.join().unwrap()).await.unwrap();
+    }
+}
+
+/// A running gateway, and a client of it.
 pub struct Gateway {
     pub client: Client,
     pub channel: Channel,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    running: Running,
 }
 
 impl Gateway {
@@ -147,12 +188,10 @@ impl Gateway {
     }
 
     pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
-        let server = Server::bind(&config(upstream, flags)).unwrap();
-        let (address, stop) = (server.address(), server.stop_handle());
-        let thread = Some(std::thread::spawn(move || server.run().unwrap()));
-        let channel = Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let running = Running::start(&config(upstream, flags));
+        let channel = running.connect().await;
         let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
-        Self { client, channel, stop, thread }
+        Self { client, channel, running }
     }
 
     pub async fn generate(&self, request: GenerateContentRequest) -> Result<GenerateContentResponse, Status> {
@@ -175,9 +214,8 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.stop.stop();
-        // The client's connection is gone with the runtime, or goes on GOAWAY.
-        drop(self.thread.take());
+        // The client's connection is gone with the runtime, or goes on GOAWAY. Nobody waits for it.
+        self.running.stop.stop();
     }
 }
 
