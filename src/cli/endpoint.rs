@@ -101,6 +101,10 @@ impl Endpoint {
         let mut text = client::explain(status);
         if let Some(error) = std::error::Error::source(status) {
             text = format!("{text}\n  {}", cause(error));
+            // In TLS 1.3 a missing certificate is refused after the handshake, and the reason is often lost on the way.
+            if self.is_tls() && self.cert.is_none() {
+                text += "\n  if the gateway asks callers for certificates, give one with --cert and --cert-key";
+            }
             if !self.is_tls() && self.spoken().await == Some(Spoken::Tls) {
                 text = format!("{} speaks TLS; say https:// instead of http://", self.url);
             }

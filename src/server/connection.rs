@@ -2,6 +2,7 @@
 //! deadlines end streams without a word (grpc/grpc-rust#2449).
 
 use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -67,11 +68,11 @@ impl Connections {
     }
 
     /// Serves a connection until the caller or the server ends it. The slot is free again then.
-    pub(super) fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    pub(super) fn serve(&self, stream: TcpStream, caller: SocketAddr, slot: OwnedSemaphorePermit) {
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
             if let Err(error) = shared.serve(stream).await {
-                tracing::debug!(%error, "a connection ended with an error");
+                tracing::debug!(%caller, %error, "a connection ended with an error");
             }
             drop(slot);
         });

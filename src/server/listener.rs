@@ -54,16 +54,16 @@ fn socket(address: SocketAddr) -> std::io::Result<Socket> {
 pub(super) async fn accept(
     listener: TcpListener,
     open: &OpenConnections,
-    serve: impl Fn(TcpStream, OwnedSemaphorePermit),
+    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) {
     let mut said = None;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, caller)) => {
                 prepare(&stream);
                 // Only now: a worker that holds a slot while it waits for connections takes it from the others.
                 let Some(slot) = slot(open, &mut said).await else { return };
-                serve(stream, slot);
+                serve(stream, caller, slot);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -165,11 +165,11 @@ impl Stop {
 impl Worker {
     fn run(self) -> Result<(), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Worker)?;
-        runtime.block_on(async {
+        let served = runtime.block_on(async {
             let Self { listener, connections, phases, open } = self;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
-                () = listener::accept(listener, &open, |stream, slot| connections.serve(stream, slot)) => {}
+                () = listener::accept(listener, &open, |stream, caller, slot| connections.serve(stream, caller, slot)) => {}
                 () = reached(phases.clone(), Phase::Closing) => {}
             }
             tokio::select! {
@@ -177,6 +177,9 @@ impl Worker {
                 () = reached(phases.clone(), Phase::Over) => {}
             }
             Ok(())
-        })
+        });
+        // What is left is dropped. A name that the system still looks up is not waited for.
+        runtime.shutdown_background();
+        served
     }
 }

@@ -26,7 +26,19 @@ impl Authority {
 
     /// A certificate for loopback, for either side of a connection.
     pub fn issue(&self) -> Issued {
-        let (params, key) = (CertificateParams::new(["127.0.0.1".to_owned()]).unwrap(), KeyPair::generate().unwrap());
+        self.sign(|_| {})
+    }
+
+    /// One that was valid long ago.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn issue_expired(&self) -> Issued {
+        self.sign(|params| params.not_after = rcgen::date_time_ymd(2001, 1, 1))
+    }
+
+    fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+        let (mut params, key) =
+            (CertificateParams::new(["127.0.0.1".to_owned()]).unwrap(), KeyPair::generate().unwrap());
+        change(&mut params);
         Issued { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 }

@@ -18,6 +18,9 @@ use crate::support::{Running, Upstream, config};
 /// Short, where the event is a time that has run out.
 const SOON: Duration = Duration::from_millis(50);
 
+/// `:method: GET` (RFC 7541, appendix A), which is no whole header block.
+const GET: [u8; 1] = [0x82];
+
 async fn with(flags: &[&str], change: impl FnOnce(&mut Config)) -> Running {
     let mut config = config(&Upstream::answering("").await, flags);
     change(&mut config);
@@ -106,15 +109,20 @@ async fn who_answers_pings_stays_and_who_is_amid_a_header_block_cannot() {
     let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, Duration::from_secs(5));
     let running = with(&[], short).await;
     let mut raw = Raw::open(running.address).await;
+    let mut ping = raw.next_of(PING).await.unwrap();
     for _ in 0..3 {
-        let ping = raw.next_of(PING).await.unwrap();
         raw.send(PING, ACK, 0, &ping.payload).await;
+        ping = raw.next_of(PING).await.unwrap();
     }
+    // Nothing may come between the parts, so an answer ends it at once.
+    raw.send(HEADERS, 0, 1, &GET).await;
+    raw.send(PING, ACK, 0, &ping.payload).await;
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    raw.rest().await;
     let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, SOON);
     let running = with(&[], short).await;
     let mut raw = Raw::open(running.address).await;
-    // Without END_HEADERS. `:method: GET` and no more.
-    raw.send(HEADERS, 0, 1, &[0x82]).await;
+    raw.send(HEADERS, 0, 1, &GET).await;
     raw.rest().await;
 }
 

@@ -77,8 +77,9 @@ async fn after_the_delay_who_watches_has_been_told_and_nobody_can_connect() {
 
 #[tokio::test]
 async fn idle_and_silent_connections_do_not_hold_up_the_end() {
-    let upstream = Upstream::answering("").await;
-    let running = start(&upstream, AT_ONCE);
+    let mut config = config(&Upstream::answering("").await, &[]);
+    (config.drain, config.limits.first_bytes) = (AT_ONCE, NEVER);
+    let running = Running::start(&config);
     let _silent = Raw::silent(running.address).await;
     let idle = running.connect().await;
     // Its connection is accepted by now, and the one before it.

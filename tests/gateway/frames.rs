@@ -12,11 +12,10 @@ pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
 pub const ACK: u8 = 1;
 
-/// A frame without its length.
+/// What a frame is and what is in it.
 #[derive(Debug)]
 pub struct Frame {
     pub kind: u8,
-    pub flags: u8,
     pub payload: Vec<u8>,
 }
 
@@ -55,7 +54,7 @@ impl Raw {
         self.0.read_exact(&mut head).await.ok()?;
         let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
-        Some(Frame { kind: head[3], flags: head[4], payload })
+        Some(Frame { kind: head[3], payload })
     }
 
     /// The next frame of a kind. Frames of other kinds are passed over, and nothing is answered.
