@@ -129,30 +129,4 @@ fn names(certificate: &CertificateDer<'_>) -> Arc<[String]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use rcgen::{CertificateParams, KeyPair, SanType};
-
-    use super::*;
-
-    #[test]
-    fn a_certificate_stands_for_its_names_of_every_kind() {
-        let mut params = CertificateParams::new(["billing.internal".to_owned(), "10.0.0.7".to_owned()]).unwrap();
-        params.subject_alt_names.extend([
-            SanType::URI("spiffe://example.org/billing".try_into().unwrap()),
-            SanType::Rfc822Name("billing@example.org".try_into().unwrap()),
-            SanType::IpAddress("2001:db8::7".parse().unwrap()),
-        ]);
-        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        let expected =
-            ["billing.internal", "10.0.0.7", "spiffe://example.org/billing", "billing@example.org", "2001:db8::7"];
-        assert_eq!(*names(certificate.der()), expected);
-    }
-
-    #[test]
-    fn a_certificate_without_names_stands_for_nobody() {
-        let certificate = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert_eq!(*names(certificate.der()), [""; 0]);
-        assert_eq!(*names(&CertificateDer::from(&b"no certificate"[..])), [""; 0]);
-    }
-}
+mod tests;
