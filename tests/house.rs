@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 21] = [
+const CRATES: [(&str, &[&str]); 26] = [
     // One way out, and one double of what is at its end.
     ("reqwest", &["upstream"]),
     ("axum", &["sandbox"]),
@@ -39,6 +39,13 @@ const CRATES: [(&str, &[&str]); 21] = [
     // To tell what upstream said when it closed a connection.
     ("h2", &["upstream"]),
     ("tower", &["grpc", "server", "upstream"]),
+    ("rustix", &["server"]),
+    // Certificates are read where files are, and shown where connections are.
+    ("rustls", &["config", "server"]),
+    ("tokio_rustls", &["server"]),
+    ("x509_parser", &["server"]),
+    // What can be replaced while calls run.
+    ("arc_swap", &["upstream", "gateway", "server"]),
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),
     ("tracing_subscriber", &["cli"]),

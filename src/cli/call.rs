@@ -8,9 +8,9 @@ use prost::Message as _;
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::client::{self, Endpoint};
+use super::endpoint::Endpoint;
 use super::print::Printer;
-use super::{Failure, block_on, output};
+use super::{Failure, block_on, client, output};
 use crate::config::Key;
 use crate::gemini::json;
 use crate::pb::gemini::{Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, Tool, part};
@@ -89,13 +89,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let message = message(&args)?;
     let key = args.key.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
     block_on(async {
-        let channel = client::connect(&args.endpoint.endpoint).await?;
+        let channel = args.endpoint.connect().await?;
         let mut request = client::with_key(message, key.as_ref());
         if let Some(seconds) = args.timeout {
             request.set_timeout(Duration::from_secs(seconds));
         }
         let mut printer = Printer::new(args.json, &args.save, "image");
-        let request_id = make(channel, request, args.unary, &mut printer).await?;
+        let request_id = make(&args.endpoint, channel, request, args.unary, &mut printer).await?;
         printer.end_line()?;
         output::note(format_args!("{}\n", printer.summary(&request_id)));
         Ok(())
@@ -104,19 +104,26 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 
 /// Makes a call and shows its answer; hands over the request id.
 pub(super) async fn make(
+    endpoint: &Endpoint,
     channel: Channel,
     request: Request<GenerateContentRequest>,
     unary: bool,
     printer: &mut Printer,
 ) -> Result<String, Failure> {
-    let failed = |status: &tonic::Status| Failure::Run(client::explain(status));
     let mut client = client::generative(channel);
     if unary {
-        let answer = patiently(client.generate_content(request)).await.map_err(|status| failed(&status))?;
-        printer.message(answer.get_ref())?;
-        return Ok(client::request_id(answer.metadata()));
+        return match patiently(client.generate_content(request)).await {
+            Ok(answer) => {
+                printer.message(answer.get_ref())?;
+                Ok(client::request_id(answer.metadata()))
+            }
+            Err(status) => Err(endpoint.failed(&status).await),
+        };
     }
-    let answer = patiently(client.stream_generate_content(request)).await.map_err(|status| failed(&status))?;
+    let answer = match patiently(client.stream_generate_content(request)).await {
+        Ok(answer) => answer,
+        Err(status) => return Err(endpoint.failed(&status).await),
+    };
     let request_id = client::request_id(answer.metadata());
     let mut stream = answer.into_inner();
     loop {
@@ -125,7 +132,7 @@ pub(super) async fn make(
             Ok(None) => return Ok(request_id),
             Err(status) => {
                 printer.end_line()?;
-                return Err(failed(&status));
+                return Err(endpoint.failed(&status).await);
             }
         }
     }

@@ -18,28 +18,6 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(super) const KEY_HELP: &str =
     "The key to call with. Better given by the variable or as a file: arguments are visible to others";
 
-/// Where `serve` listens unless it is told otherwise.
-pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
-
-/// Where the gateway is.
-#[derive(Debug, clap::Args)]
-pub(super) struct Endpoint {
-    /// The gateway's URL.
-    #[arg(long, env = "GEMINI_GRPC_ENDPOINT", default_value = DEFAULT_ENDPOINT, value_name = "URL")]
-    pub(super) endpoint: String,
-}
-
-/// A connection to a gateway.
-pub(super) async fn connect(endpoint: &str) -> Result<Channel, Failure> {
-    let parsed = tonic::transport::Endpoint::from_shared(endpoint.to_owned());
-    let parsed = parsed.ok().filter(|parsed| parsed.uri().scheme_str() == Some("http"));
-    let parsed = parsed
-        .ok_or_else(|| Failure::Usage(format!("--endpoint: {endpoint} is not a URL such as http://127.0.0.1:50051")))?;
-    parsed.connect().await.map_err(|_| {
-        Failure::Run(format!("nothing answers at {endpoint}; start a gateway with `gemini-grpc serve --sandbox`, or name another with --endpoint"))
-    })
-}
-
 pub(super) fn generative(channel: Channel) -> GenerativeServiceClient<Channel> {
     GenerativeServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
 }

@@ -2,11 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args as _, FromArgMatches as _};
 use tonic::Code;
 use tonic::transport::Channel;
 
+use super::endpoint::Endpoint;
 use super::print::{Printer, bold};
 use super::{Failure, block_on, call, client, output, sandbox, serve, table};
 use crate::config::{self, Key};
@@ -41,7 +43,7 @@ struct Demo {
     channel: Channel,
     key: Option<ApiKey>,
     dir: PathBuf,
-    endpoint: String,
+    endpoint: Endpoint,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -51,8 +53,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let address = start_gateway(args.live)?;
     block_on(async {
-        let endpoint = format!("http://{address}");
-        let channel = client::connect(&endpoint).await?;
+        let endpoint = Endpoint::plaintext(format!("http://{address}"));
+        let channel = endpoint.connect().await?;
         let demo = Demo { channel, key: key.filter(|_| args.live), dir: args.dir.clone(), endpoint };
         demo.text().await?;
         let first = demo.picture().await?;
@@ -74,7 +76,11 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     serve.serving.listen = (Ipv4Addr::LOCALHOST, 0).into();
     // The demo's calls bring no token; its gateway is there for them alone.
     (serve.callers.auth, serve.callers.callers) = (config::AuthMode::Forward, None);
+    // Nobody routes calls here who would have to notice the end first.
+    serve.drain.drain_delay = Duration::ZERO;
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    // The certificate of a real gateway is not made out to loopback.
+    config.tls = None;
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
     } else {
@@ -94,13 +100,13 @@ impl Demo {
     /// What comes next, and the command that does the same.
     fn heading(&self, title: &str, arguments: &str) -> Result<(), Failure> {
         output::line(format_args!("\n{}", bold(title)))?;
-        output::line(format_args!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint))
+        output::line(format_args!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint.url))
     }
 
     async fn make(&self, message: GenerateContentRequest, name: &'static str) -> Result<Printer, Failure> {
         let mut printer = Printer::new(false, &self.dir, name);
         let request = client::with_key(message, self.key.as_ref());
-        let request_id = call::make(self.channel.clone(), request, false, &mut printer).await?;
+        let request_id = call::make(&self.endpoint, self.channel.clone(), request, false, &mut printer).await?;
         printer.end_line()?;
         output::line(format_args!("   {}", printer.summary(&request_id)))?;
         Ok(printer)

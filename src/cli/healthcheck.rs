@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::{Endpoint, connect};
+use super::endpoint::Endpoint;
 use super::{Failure, block_on, output};
 use crate::pb::health::HealthCheckRequest;
 use crate::pb::health::health_check_response::ServingStatus;
@@ -29,18 +29,19 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let patience = Duration::from_secs(args.timeout);
     let status = block_on(async { tokio::time::timeout(patience, ask(args)).await })?
-        .map_err(|_| Failure::Run(format!("no answer from {} within {} s", args.endpoint.endpoint, args.timeout)))??;
+        .map_err(|_| Failure::Run(format!("no answer from {} within {} s", args.endpoint.url, args.timeout)))??;
     // The exit code is the answer; that nobody reads the word does not change it.
     let _ = output::line(status.as_str_name());
     match status {
         ServingStatus::Serving => Ok(()),
-        other => Err(Failure::Run(format!("{} is {}", args.endpoint.endpoint, other.as_str_name()))),
+        other => Err(Failure::Run(format!("{} is {}", args.endpoint.url, other.as_str_name()))),
     }
 }
 
 async fn ask(args: &Args) -> Result<ServingStatus, Failure> {
-    let mut client = HealthClient::new(connect(&args.endpoint.endpoint).await?);
-    let answer = client.check(HealthCheckRequest { service: args.service.clone() }).await;
-    let answer = answer.map_err(|status| Failure::Run(format!("{:?}: {}", status.code(), status.message())))?;
-    Ok(answer.into_inner().status())
+    let mut client = HealthClient::new(args.endpoint.connect().await?);
+    match client.check(HealthCheckRequest { service: args.service.clone() }).await {
+        Ok(answer) => Ok(answer.into_inner().status()),
+        Err(status) => Err(args.endpoint.failed(&status).await),
+    }
 }

@@ -3,12 +3,15 @@
 mod call;
 mod client;
 mod demo;
+mod endpoint;
 mod healthcheck;
 mod log;
 mod output;
 mod print;
+mod reload;
 mod sandbox;
 mod serve;
+mod signals;
 mod table;
 mod token;
 

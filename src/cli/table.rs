@@ -7,7 +7,14 @@ use super::{Cli, Failure, serve};
 
 const PREFIX: &str = "GEMINI_GRPC_";
 /// Variables of the other commands.
-const OTHERS: [&str; 3] = ["GEMINI_GRPC_SANDBOX_LISTEN", "GEMINI_GRPC_SANDBOX_PACE", "GEMINI_GRPC_ENDPOINT"];
+const OTHERS: [&str; 6] = [
+    "GEMINI_GRPC_SANDBOX_LISTEN",
+    "GEMINI_GRPC_SANDBOX_PACE",
+    "GEMINI_GRPC_ENDPOINT",
+    "GEMINI_GRPC_CA",
+    "GEMINI_GRPC_CERT",
+    "GEMINI_GRPC_CERT_KEY",
+];
 
 fn definition() -> Command {
     serve::Args::augment_args(Command::new("serve"))

@@ -87,15 +87,12 @@ impl Callers {
             AuthMode::Mtls => Auth::certificates,
             _ => Auth::tokens,
         };
-        read_callers(path, |text| of_callers(callers::Callers::from_toml(text, None)?))
+        read_callers(path, |text| of_callers(callers::Callers::from_toml(text)?))
     }
 
-    /// The same with the file as it is now (`Auth::reload`).
-    pub fn reload(&self, before: &Auth) -> Result<Auth, Error> {
-        match &self.callers {
-            Some(path) => read_callers(path, |text| before.reload(text)),
-            None => Ok(before.clone()),
-        }
+    /// The file that is read again.
+    pub(super) fn file(&self) -> (&'static str, Option<&PathBuf>) {
+        ("GEMINI_GRPC_CALLERS", self.callers.as_ref())
     }
 }
 

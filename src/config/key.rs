@@ -8,6 +8,8 @@ use super::Error;
 use super::value::read;
 use crate::gateway::{ApiKey, InvalidKey};
 
+const FILE: &str = "MOUNTSEA_API_KEY_FILE";
+
 /// The key that goes upstream when the caller brings none.
 #[derive(Args, Clone, Debug)]
 pub struct Key {
@@ -24,7 +26,7 @@ pub struct Key {
     pub api_key: Option<Result<ApiKey, InvalidKey>>,
 
     /// A file that holds that key.
-    #[arg(long, help_heading = "Key", env = "MOUNTSEA_API_KEY_FILE", value_name = "FILE")]
+    #[arg(long, help_heading = "Key", env = FILE, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 }
 
@@ -32,8 +34,12 @@ impl Key {
     /// The key itself, from wherever it was given.
     pub fn resolve(&self) -> Result<Option<ApiKey>, Error> {
         let Some(path) = &self.api_key_file else { return self.api_key.clone().transpose().map_err(Error::ApiKey) };
-        let text = read("MOUNTSEA_API_KEY_FILE", path)?;
+        let text = read(FILE, path)?;
         text.trim().parse().map(Some).map_err(|_| Error::Key { path: path.clone() })
+    }
+
+    pub(super) fn file(&self) -> (&'static str, Option<&PathBuf>) {
+        (FILE, self.api_key_file.as_ref())
     }
 }
 

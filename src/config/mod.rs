@@ -3,26 +3,37 @@
 //! The `clap` definition is the one source of flags, variables, defaults and help.
 
 mod callers;
+mod connections;
+mod drain;
 mod key;
 mod limits;
 mod log;
 mod models;
+mod pem;
+mod reload;
 mod serving;
+mod tls;
 mod upstream;
+mod upstream_tls;
 mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use self::callers::AuthError;
 pub use self::callers::{AuthMode, Callers};
+pub use self::connections::Connections;
+pub use self::drain::Drain;
 pub use self::key::Key;
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat};
 pub use self::models::Models;
+pub use self::reload::{Contents, Eye, Reload};
 pub use self::serving::Serving;
+pub use self::tls::Tls;
 pub use self::upstream::{Http, KeyHeader, Upstream};
+pub use self::upstream_tls::UpstreamTls;
 use crate::gateway::InvalidKey;
 use crate::gateway::callers::CallersError;
 use crate::{gateway, grpc, server};
@@ -34,7 +45,19 @@ pub struct Serve {
     pub serving: Serving,
 
     #[command(flatten)]
+    pub tls: Tls,
+
+    #[command(flatten)]
+    pub connections: Connections,
+
+    #[command(flatten)]
+    pub drain: Drain,
+
+    #[command(flatten)]
     pub upstream: Upstream,
+
+    #[command(flatten)]
+    pub upstream_tls: UpstreamTls,
 
     #[command(flatten)]
     pub key: Key,
@@ -47,6 +70,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub models: Models,
+
+    #[command(flatten)]
+    pub reload: Reload,
 
     #[command(flatten)]
     pub log: Log,
@@ -74,6 +100,11 @@ pub enum Error {
     Callers { path: PathBuf, problem: CallersError },
     #[error("GEMINI_GRPC_CALLERS: callers are looked up only when GEMINI_GRPC_AUTH is tokens or mtls; set it to one")]
     CallersUnused,
+    /// A certificate, a key or an authority.
+    #[error("{variable}: {path} {problem}")]
+    Pem { variable: &'static str, path: PathBuf, problem: String },
+    #[error("{variable}: means nothing without {missing}, which is not set")]
+    Alone { variable: &'static str, missing: &'static str },
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
     #[error("GEMINI_GRPC_LOG: {0}")]
@@ -87,13 +118,19 @@ impl Serve {
     pub fn resolve(&self) -> Result<server::Config, Error> {
         self.limits.check()?;
         let key = self.key.resolve()?;
-        // There is no flag yet that names the authorities of client certificates.
-        let surroundings =
-            callers::Surroundings { listen: self.serving.listen, has_key: key.is_some(), has_client_ca: false };
+        let tls = self.tls.resolve()?;
+        let surroundings = callers::Surroundings {
+            listen: self.serving.listen,
+            has_key: key.is_some(),
+            has_client_ca: self.tls.tls_client_ca.is_some(),
+        };
         let auth = self.callers.resolve(surroundings)?;
         Ok(server::Config {
             listen: self.serving.listen,
             workers: self.serving.workers(),
+            limits: self.connections.resolve(self.limits.max_duration)?,
+            drain: self.drain.resolve(),
+            tls,
             gateway: gateway::Config {
                 key,
                 auth,
@@ -102,7 +139,7 @@ impl Serve {
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },
-            upstream: self.upstream.resolve(self.limits.max_response_bytes)?,
+            upstream: self.upstream.resolve(self.limits.max_response_bytes, self.upstream_tls.resolve()?)?,
             max_calls: self.limits.max_calls,
             max_bytes_held: self.limits.max_bytes_held(),
             grpc: grpc::Config {
@@ -110,5 +147,12 @@ impl Serve {
                 reflection: self.serving.reflection,
             },
         })
+    }
+
+    /// The files that `resolve` reads, by their variables.
+    fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
+        let others = [self.key.file(), self.callers.file(), self.models.file()];
+        let all = self.tls.files().into_iter().chain(self.upstream_tls.files()).chain(others);
+        all.map(|(variable, path)| (variable, path.map(PathBuf::as_path))).collect()
     }
 }

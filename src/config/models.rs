@@ -8,11 +8,13 @@ use super::Error;
 use super::value::read;
 use crate::gemini::catalog::{Catalog, CatalogError};
 
+const CATALOG: &str = "GEMINI_GRPC_CATALOG";
+
 /// The flags of the catalogue.
 #[derive(Args, Clone, Debug)]
 pub struct Models {
     /// A TOML file with models to add to the catalogue, or to change in it (docs/models.md).
-    #[arg(long, help_heading = "Models", env = "GEMINI_GRPC_CATALOG", value_name = "FILE")]
+    #[arg(long, help_heading = "Models", env = CATALOG, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
 
     /// Ask for TEXT and IMAGE when a request to an image model names no response_modalities.
@@ -31,9 +33,13 @@ pub struct Models {
 impl Models {
     pub(super) fn resolve(&self) -> Result<Catalog, Error> {
         let Some(path) = &self.catalog else { return Ok(Catalog::default()) };
-        let text = read("GEMINI_GRPC_CATALOG", path)?;
+        let text = read(CATALOG, path)?;
         Catalog::from_toml(&text)
             .map_err(|error| Error::Catalog { path: path.clone(), problem: in_short(&error, &text) })
+    }
+
+    pub(super) fn file(&self) -> (&'static str, Option<&PathBuf>) {
+        (CATALOG, self.catalog.as_ref())
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 /// The flags of the front door.
 #[derive(Args, Clone, Debug)]
 pub struct Serving {
-    /// The address on which callers are served, in plaintext HTTP/2.
+    /// The address on which callers are served.
     #[arg(
         long,
         help_heading = "Serving",

@@ -92,7 +92,7 @@ pub enum Http {
 }
 
 impl Upstream {
-    pub(super) fn resolve(&self, max_response_bytes: usize) -> Result<upstream::Config, Error> {
+    pub(super) fn resolve(&self, max_response_bytes: usize, tls: upstream::Tls) -> Result<upstream::Config, Error> {
         Ok(upstream::Config {
             base: upstream::BaseUrl::parse(&self.upstream_url).ok_or(Error::UpstreamUrl)?,
             key_header: match self.upstream_auth {
@@ -104,6 +104,7 @@ impl Upstream {
             system_proxy: self.upstream_proxy,
             max_response_bytes,
             retries: self.retries,
+            tls,
         })
     }
 }

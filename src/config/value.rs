@@ -9,10 +9,21 @@ pub(super) fn read(variable: &'static str, path: &PathBuf) -> Result<String, Err
     std::fs::read_to_string(path).map_err(|source| Error::File { variable, path: path.clone(), source })
 }
 
+/// Some thirty years. A clock cannot be asked for a time that is further away than it counts.
+const MOST_SECONDS: f64 = 1e9;
+
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    match seconds_or_none(text) {
+        Ok(none) if none.is_zero() => Err("more than 0 seconds are expected".to_owned()),
+        other => other,
+    }
+}
+
+/// 0 is allowed as well.
+pub(super) fn seconds_or_none(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
-    if seconds <= 0.0 {
-        return Err("more than 0 seconds are expected".to_owned());
+    if !(0.0..=MOST_SECONDS).contains(&seconds) {
+        return Err(format!("seconds from 0 to {MOST_SECONDS} are expected"));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

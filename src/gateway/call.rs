@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::admission::Permit;
+use super::callers::Admitted;
 use super::record::Record;
 use super::watch::Watch;
-use super::callers::Admitted;
 use super::{ApiKey, Config, Error};
 use crate::memory::Held;
 
@@ -18,8 +18,8 @@ use crate::memory::Held;
 pub struct Arrival {
     /// The caller's own key, or what it sends in the place of one.
     pub key: Option<ApiKey>,
-    /// The names (SAN) of the caller's certificate.
-    pub names: Arc<[String]>,
+    /// The names (SAN) of the caller's certificate, if it has shown one.
+    pub names: Option<Arc<[String]>>,
     /// Goes upstream and into every error.
     pub request_id: Arc<str>,
     /// What the caller gives the call, from now on.

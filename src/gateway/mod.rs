@@ -80,7 +80,8 @@ impl Gateway {
             return Err(Error::Stopping);
         }
         let config = self.shared.config.load_full();
-        let admitted = config.auth.authenticate(arrival.key, &arrival.names, config.key.as_ref())?;
+        let admitted =
+            config.auth.authenticate(arrival.key, arrival.names.as_deref().unwrap_or_default(), config.key.as_ref())?;
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {
             return Err(deadline.exceeded());

@@ -3,9 +3,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::watch;
-use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
+use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::{Request, Response, Status};
 
 use super::{HEALTH, SERVICES};
@@ -16,20 +17,42 @@ use crate::pb::health::{HealthCheckRequest, HealthCheckResponse, HealthListReque
 /// The whole server, in the words of the protocol.
 const WHOLE: &str = "";
 
-/// Whether calls are welcome: one answer for every service, since they stand and fall together.
+/// Whether calls are welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Serving,
+    /// No more calls are welcome, but a while longer they are served. Who watches is not sent away yet: it would
+    /// come again at once, and again.
+    Leaving,
+    /// Who watches is sent away, or it would hold up the end.
+    Closed,
+}
+
+/// One answer for every service, since they stand and fall together.
 #[derive(Clone, Debug)]
-pub struct Health(Arc<watch::Sender<ServingStatus>>);
+pub struct Health(Arc<watch::Sender<State>>);
 
 impl Default for Health {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(ServingStatus::Serving)))
+        Self(Arc::new(watch::Sender::new(State::Serving)))
     }
 }
 
 impl Health {
     /// Says to all that ask, and to all that watch, that no more calls are welcome.
     pub fn stop(&self) {
-        self.0.send_replace(ServingStatus::NotServing);
+        self.0.send_if_modified(|state| {
+            let serving = *state == State::Serving;
+            if serving {
+                *state = State::Leaving;
+            }
+            serving
+        });
+    }
+
+    /// Ends the streams of all that watch, once they have been told.
+    pub fn close(&self) {
+        self.0.send_replace(State::Closed);
     }
 
     pub(super) fn service(&self) -> HealthServer<Self> {
@@ -37,7 +60,14 @@ impl Health {
     }
 
     fn now(&self) -> HealthCheckResponse {
-        HealthCheckResponse { status: (*self.0.borrow()).into() }
+        HealthCheckResponse { status: status(*self.0.borrow()).into() }
+    }
+}
+
+fn status(state: State) -> ServingStatus {
+    match state {
+        State::Serving => ServingStatus::Serving,
+        State::Leaving | State::Closed => ServingStatus::NotServing,
     }
 }
 
@@ -63,11 +93,32 @@ impl health_server::Health for Health {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let known = is_known(&request.get_ref().service);
-        // An unknown service is watched as well: it may become known, says the protocol.
-        let changes = WatchStream::new(self.0.subscribe()).filter(move |_| known).map(|status| status.into());
-        let unknown = (!known).then_some(i32::from(ServingStatus::ServiceUnknown));
-        let statuses = tokio_stream::iter(unknown).chain(changes);
-        Ok(Response::new(Box::pin(statuses.map(|status| Ok(HealthCheckResponse { status })))))
+        let (states, known) = (WatchStream::new(self.0.subscribe()), is_known(&request.get_ref().service));
+        Ok(Response::new(Box::pin(Watching { states, known, told: None, closed: false })))
+    }
+}
+
+/// What somebody who watches is told: each status that differs from the one before.
+struct Watching {
+    states: WatchStream<State>,
+    /// An unknown service is watched as well: it may become known, says the protocol.
+    known: bool,
+    told: Option<ServingStatus>,
+    closed: bool,
+}
+
+impl Stream for Watching {
+    type Item = Result<HealthCheckResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while !self.closed {
+            let Some(state) = ready!(Pin::new(&mut self.states).poll_next(cx)) else { break };
+            self.closed = state == State::Closed;
+            let status = if self.known { status(state) } else { ServingStatus::ServiceUnknown };
+            if self.told.replace(status) != Some(status) {
+                return Poll::Ready(Some(Ok(HealthCheckResponse { status: status.into() })));
+            }
+        }
+        Poll::Ready(None)
     }
 }

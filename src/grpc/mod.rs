@@ -3,6 +3,7 @@
 mod body;
 mod health;
 mod metadata;
+mod peer;
 mod request;
 mod status;
 mod task;
@@ -22,6 +23,7 @@ use tower::{Service, ServiceExt as _};
 use self::body::Reply;
 pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
+pub use self::peer::Peer;
 pub use self::task::Calls;
 use crate::gateway::{self, Gateway};
 use crate::pb;
@@ -126,7 +128,7 @@ impl Inner {
         let (head, body) = request.into_parts();
         let request_id = metadata::request_id(&head.headers);
         // Not a panic of the task: the connection would not know what to answer.
-        let reply = unless_it_panics(self.reply(&head.headers, body, method, &request_id)).await;
+        let reply = unless_it_panics(self.reply(&head, body, method, &request_id)).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
@@ -140,14 +142,15 @@ impl Inner {
 
     async fn reply(
         &self,
-        headers: &HeaderMap,
+        head: &http::request::Parts,
         body: Incoming,
         method: Method,
         request_id: &Arc<str>,
     ) -> Result<Reply, gateway::Error> {
+        let headers = &head.headers;
         let mut call = self.gateway.admit(gateway::Arrival {
             key: metadata::key(headers)?,
-            names: Arc::default(),
+            names: head.extensions.get::<Peer>().map(|peer| peer.0.clone()),
             request_id: request_id.clone(),
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,

@@ -3,13 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
+use tokio::time::Instant;
+
+use super::drain::OpenConnections;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often is said that the most connections are open.
+const SAID: Duration = Duration::from_secs(60);
+/// Finds callers that vanished before they spoke HTTP/2; after that pings do.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Listeners on one address, which the kernel spreads connections over. Port 0 finds a free port for all of them.
 pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
@@ -40,14 +49,21 @@ fn socket(address: SocketAddr) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-/// Hands over every connection that comes, for ever.
-pub(super) async fn accept(listener: TcpListener, serve: impl Fn(TcpStream)) {
+/// Hands over every connection that comes, for ever, with a slot of its own. Where none is left the next ones wait in
+/// the backlog of the kernel.
+pub(super) async fn accept(
+    listener: TcpListener,
+    open: &OpenConnections,
+    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
+    let mut said = None;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it small messages wait for the acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
-                serve(stream);
+            Ok((stream, caller)) => {
+                prepare(&stream);
+                // Only now: a worker that holds a slot while it waits for connections takes it from the others.
+                let Some(slot) = slot(open, &mut said).await else { return };
+                serve(stream, caller, slot);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -56,6 +72,26 @@ pub(super) async fn accept(listener: TcpListener, serve: impl Fn(TcpStream)) {
             }
         }
     }
+}
+
+fn prepare(stream: &TcpStream) {
+    // Without it small messages wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// Waits for a slot. None if there will never be one again.
+async fn slot(open: &OpenConnections, said: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
+    match open.slots.clone().try_acquire_owned() {
+        Err(TryAcquireError::NoPermits) => {}
+        taken => return taken.ok(),
+    }
+    if said.is_none_or(|last| last.elapsed() > SAID) {
+        *said = Some(Instant::now());
+        tracing::warn!(connections = open.most, "the most connections are open; new ones wait until one has ended");
+    }
+    open.slots.clone().acquire_owned().await.ok()
 }
 
 /// Whether only the connection at hand failed.

@@ -5,23 +5,31 @@
 //! workers (SO_REUSEPORT); nothing is shared on the path of a call but what never changes.
 
 mod connection;
+mod drain;
+mod limits;
 mod listener;
+mod preface;
+mod reload;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::connection::Connections;
+pub use self::drain::Drain;
+use self::drain::{Driver, OpenConnections, Phase, reached};
+pub use self::limits::Limits;
+pub use self::reload::Reload;
+use self::tls::Acceptor;
+pub use self::tls::{Tls, TlsError};
 use crate::gateway::{self, Admission, Gateway, Stopping};
 use crate::grpc::{self, Grpc, Health};
 use crate::memory::Memory;
 use crate::upstream::{self, Budget, Upstream};
-
-/// Calls that are open when the server stops may take so long to finish.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// The settings of the server and of the rooms behind it.
 #[derive(Clone, Debug)]
@@ -33,6 +41,10 @@ pub struct Config {
     pub max_calls: usize,
     /// The bytes that they may hold.
     pub max_bytes_held: usize,
+    pub limits: Limits,
+    pub drain: Drain,
+    /// None means plaintext.
+    pub tls: Option<Tls>,
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
@@ -56,46 +68,63 @@ pub enum Error {
 pub struct Server {
     address: SocketAddr,
     workers: Vec<Worker>,
-    health: Health,
-    stop: watch::Sender<bool>,
+    stop: Stop,
+    reload: Reload,
+    driver: Driver,
 }
 
 /// Stops a running server: no new calls, then an end.
 #[derive(Clone, Debug)]
 pub struct Stop {
     health: Health,
-    stop: watch::Sender<bool>,
+    /// When it began.
+    stopped: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct Worker {
     listener: std::net::TcpListener,
-    grpc: Grpc,
-    stopped: watch::Receiver<bool>,
+    connections: Connections,
+    phases: watch::Receiver<Phase>,
+    open: OpenConnections,
 }
 
 impl Server {
     /// Binds the address, for every worker. Port 0 finds a free one.
     pub fn bind(config: &Config) -> Result<Self, Error> {
         let health = Health::default();
-        let (stop, stopped) = watch::channel(false);
+        let (stopped_sender, stopped) = watch::channel(None);
+        let (phases, phases_receiver) = watch::channel(Phase::Open);
+        let open = OpenConnections::new(config.limits.connections());
         let shared = gateway::Shared {
             config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
             admission: Admission::new(config.max_calls),
             memory: Memory::new(config.max_bytes_held),
         };
         let budget = Budget::new();
+        let mut reload = Reload { acceptors: Vec::new(), gateway: shared.config.clone(), upstreams: Vec::new() };
+        let mut stopping = Vec::with_capacity(config.workers);
+
         let bind = |source| Error::Bind { address: config.listen, source };
         let listeners = listener::bind(config.listen, config.workers).map_err(bind)?;
         let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr).map_err(bind)?;
+        if let Some(tls) = &config.tls {
+            tls.warn_if_expired();
+        }
         let mut workers = Vec::with_capacity(config.workers);
         for listener in listeners {
-            let gateway =
-                Gateway::new(shared.clone(), Upstream::new(&config.upstream, budget.clone())?, Stopping::default());
+            let (upstream, stop) = (Upstream::new(&config.upstream, budget.clone())?, Stopping::default());
+            let tls = config.tls.as_ref().map(Acceptor::new);
+            reload.upstreams.push(upstream.clone());
+            reload.acceptors.extend(tls.clone());
+            stopping.push(stop.clone());
+            let gateway = Gateway::new(shared.clone(), upstream, stop);
             let grpc = Grpc::new(&config.grpc, gateway, &health)?;
-            workers.push(Worker { listener, grpc, stopped: stopped.clone() });
+            let connections = Connections::new(grpc, config.limits.clone(), tls, phases_receiver.clone());
+            workers.push(Worker { listener, connections, phases: phases_receiver.clone(), open: open.clone() });
         }
-        Ok(Self { address, workers, health, stop })
+        let driver = Driver { drain: config.drain, stopped, phases, health: health.clone(), stopping, open };
+        Ok(Self { address, workers, stop: Stop { health, stopped: stopped_sender }, reload, driver })
     }
 
     /// Where callers are served.
@@ -105,17 +134,24 @@ impl Server {
 
     /// The handle that stops it.
     pub fn stop_handle(&self) -> Stop {
-        Stop { health: self.health.clone(), stop: self.stop.clone() }
+        self.stop.clone()
+    }
+
+    /// The handle that gives it new keys, certificates and models.
+    pub fn reload_handle(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Serves until it is stopped and the open calls have ended. Blocks the thread.
     pub fn run(self) -> Result<(), Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Worker)?;
         let threads = (self.workers.into_iter().enumerate())
             .map(|(number, worker)| {
                 let name = format!("worker-{number}");
                 std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(Error::Worker)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        runtime.block_on(self.driver.run());
         for thread in threads {
             // A worker that panicked has said so; the others go on.
             thread.join().unwrap_or(Ok(()))?;
@@ -125,28 +161,36 @@ impl Server {
 }
 
 impl Stop {
-    /// Health says NOT_SERVING, connections are asked to go, and `run` returns once they have.
+    /// Health says NOT_SERVING, after a while connections are asked to go, and `run` returns once they have. A second
+    /// time changes nothing.
     pub fn stop(&self) {
         self.health.stop();
-        self.stop.send_replace(true);
+        self.stopped.send_if_modified(|begun| {
+            let first = begun.is_none();
+            begun.get_or_insert_with(Instant::now);
+            first
+        });
     }
 }
 
 impl Worker {
     fn run(self) -> Result<(), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Worker)?;
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(self.listener).map_err(Error::Worker)?;
-            let connections = Connections::new(self.grpc, self.stopped.clone());
-            let mut stopped = self.stopped;
+        let served = runtime.block_on(async {
+            let Self { listener, connections, phases, open } = self;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
-                () = listener::accept(listener, |stream| connections.serve(stream)) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => {}
+                () = listener::accept(listener, &open, |stream, caller, slot| connections.serve(stream, caller, slot)) => {}
+                () = reached(phases.clone(), Phase::Closing) => {}
             }
-            if tokio::time::timeout(DRAIN, connections.closed()).await.is_err() {
-                tracing::warn!(seconds = DRAIN.as_secs(), "calls were still open at the end of the drain time");
+            tokio::select! {
+                () = connections.closed() => {}
+                () = reached(phases.clone(), Phase::Over) => {}
             }
             Ok(())
-        })
+        });
+        // What is left is dropped. A name that the system still looks up is not waited for.
+        runtime.shutdown_background();
+        served
     }
 }

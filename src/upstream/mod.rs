@@ -2,6 +2,7 @@
 //! nothing of gRPC.
 
 mod answer;
+mod client;
 mod error;
 mod retry;
 mod url;
@@ -11,12 +12,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::time::Instant;
-use tower::util::MapRequestLayer;
 
 pub use self::answer::{Answer, EventStream};
+pub use self::client::{BuildError, Client, Tls};
 pub use self::error::Error;
 use self::error::Sent;
 pub use self::retry::Budget;
@@ -26,7 +28,6 @@ use crate::memory::Held;
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
 
 /// The settings of this room.
 #[derive(Clone, Debug)]
@@ -43,6 +44,7 @@ pub struct Config {
     pub max_response_bytes: usize,
     /// How often a call may be tried again.
     pub retries: u32,
+    pub tls: Tls,
 }
 
 /// The header that carries the key.
@@ -82,15 +84,11 @@ fn dialed<T>(connecting: T) -> T {
     connecting
 }
 
-/// A client that cannot be built, because the TLS library found no usable roots for example.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct BuildError(reqwest::Error);
-
 /// A client with connections of its own. It belongs to the runtime that first uses it.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: reqwest::Client,
+    /// May be replaced while calls run: they keep the one that they began with.
+    client: Arc<ArcSwap<Client>>,
     base: BaseUrl,
     key_header: KeyHeader,
     http2: bool,
@@ -103,31 +101,8 @@ pub struct Upstream {
 impl Upstream {
     /// A client that shares a retry budget with others.
     pub fn new(config: &Config, budget: Arc<Budget>) -> Result<Self, BuildError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(config.connect_timeout)
-            .connector_layer(MapRequestLayer::new(dialed))
-            .tcp_nodelay(true)
-            // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.
-            .retry(reqwest::retry::never())
-            // A redirect would carry the prompt, and maybe the key, somewhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false);
-        if !config.system_proxy {
-            builder = builder.no_proxy();
-        }
-        builder = match (config.http2, config.base.is_tls()) {
-            (false, _) => builder.http1_only(),
-            (true, false) => builder.http2_prior_knowledge(),
-            // TLS negotiates the version by ALPN.
-            (true, true) => builder,
-        };
-        builder = builder
-            .http2_initial_stream_window_size(4 << 20)
-            .http2_initial_connection_window_size(32 << 20)
-            .http2_max_frame_size(1 << 20);
         Ok(Self {
-            client: builder.build().map_err(BuildError)?,
+            client: Arc::new(ArcSwap::from_pointee(config.client()?)),
             base: config.base.clone(),
             key_header: config.key_header,
             http2: config.http2,
@@ -136,6 +111,11 @@ impl Upstream {
             retries: config.retries,
             budget,
         })
+    }
+
+    /// New requests go out with another client, on connections of its own.
+    pub fn replace(&self, client: Client) {
+        self.client.store(Arc::new(client));
     }
 
     /// Sends the request and awaits the head of the answer, more than once if that does no harm. Anything but 2xx is
@@ -170,8 +150,10 @@ impl Upstream {
         };
         let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
         key.set_sensitive(true);
+        // Not held while the answer is awaited: it may be replaced.
         let request = self
             .client
+            .load()
             .post(self.base.path(outgoing.model, outgoing.method))
             .header(name, key)
             .header(ACCEPT, HeaderValue::from_static(accept))

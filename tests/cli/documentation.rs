@@ -89,6 +89,7 @@ fn every_link_in_the_pages_leads_to_a_file() {
         ("docs/callers.md", "docs/"),
         ("docs/errors.md", "docs/"),
         ("docs/models.md", "docs/"),
+        ("docs/operations.md", "docs/"),
         ("docs/sandbox.md", "docs/"),
     ] {
         let text = page(from);

@@ -34,7 +34,20 @@ fn every_command_has_help_with_examples_that_it_understands() {
 #[test]
 fn the_many_flags_of_serve_stand_in_groups() {
     let help = run_with(["serve", "-h"]).out;
-    for group in ["Serving:", "Upstream:", "Key:", "Callers:", "Limits:", "Models:", "Logging:"] {
+    for group in [
+        "Serving:",
+        "TLS:",
+        "Connections:",
+        "Stopping:",
+        "Upstream:",
+        "Key:",
+        "Callers:",
+        "Limits:",
+        "Time limits:",
+        "Models:",
+        "Reload:",
+        "Logging:",
+    ] {
         assert!(help.contains(&format!("\n{group}\n")), "{group} is missing in {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+/// Certificates and the files that they are in.
+#[path = "../gateway/certificates.rs"]
+mod certificates;
 /// Runs the binary in a clean environment, and ends what it started.
 mod support;
 
@@ -15,9 +18,13 @@ mod documentation;
 mod help;
 /// Mistakes in flags, variables and files.
 mod mistakes;
+/// Files that are read again while `serve` runs.
+mod reload;
 /// `sandbox`.
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.
 mod serve;
+/// TLS between `serve` and the commands that call it.
+mod tls;
 /// `token`.
 mod token;

@@ -31,6 +31,15 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_MAX_RESPONSE_BYTES", "0", "must be at least 1024"),
         ("GEMINI_GRPC_MAX_REQUEST_BYTES", "64MiB", "invalid digit"),
         ("GEMINI_GRPC_CONNECT_TIMEOUT", "0", "more than 0 seconds are expected"),
+        ("GEMINI_GRPC_MAX_STREAMS", "0", "must be at least 1"),
+        ("GEMINI_GRPC_DRAIN_TIMEOUT", "0", "more than 0 seconds are expected"),
+        ("GEMINI_GRPC_DRAIN_DELAY", "-1", "seconds from 0 to 1000000000 are expected"),
+        ("GEMINI_GRPC_CONNECTION_AGE", "1e30", "seconds from 0 to 1000000000 are expected"),
+        ("GEMINI_GRPC_TLS_CERT", "/some/file", "means nothing without GEMINI_GRPC_TLS_KEY"),
+        ("GEMINI_GRPC_TLS_KEY", "/some/file", "means nothing without GEMINI_GRPC_TLS_CERT"),
+        ("GEMINI_GRPC_TLS_CLIENT_CA", "/some/file", "means nothing without GEMINI_GRPC_TLS_CERT"),
+        ("GEMINI_GRPC_UPSTREAM_CERT", "/some/file", "means nothing without GEMINI_GRPC_UPSTREAM_CERT_KEY"),
+        ("GEMINI_GRPC_UPSTREAM_CA", "/no/such/file", "cannot read /no/such/file"),
         ("GEMINI_GRPC_WORKERS", "-1", "invalid digit"),
         ("GEMINI_GRPC_UPSTREAM_AUTH", "basic", "it may be bearer or x-goog-api-key"),
         ("GEMINI_GRPC_UPSTREAM_HTTP", "3", "it may be 1 or 2"),
@@ -196,7 +205,8 @@ fn files_that_call_is_given_are_read_before_anything_is_sent() {
         (["--tools", &broken], "b.json: "),
         (["--tools", &wrong], "c.json: "),
         (["--endpoint", "127.0.0.1:50051"], "--endpoint: "),
-        (["--endpoint", "https://127.0.0.1:50051"], "--endpoint: "),
+        (["--endpoint", "ftp://127.0.0.1:50051"], "--endpoint: "),
+        (["--ca", &text], "--ca and --cert are for https://"),
     ] {
         let ended = run(gemini_grpc(["call", "hello"].into_iter().chain(arguments)));
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);

@@ -1,6 +1,9 @@
 //! `serve` and `healthcheck`: where it listens, signals, health.
 
-use crate::support::{Gateway, field, gemini_grpc, run, run_with};
+use std::fs::File;
+use std::process::Command;
+
+use crate::support::{Gateway, Running, field, gemini_grpc, run, run_with};
 
 #[test]
 fn a_gateway_over_a_sandbox_says_what_it_is_and_what_to_try() {
@@ -24,11 +27,26 @@ fn sigterm_and_sigint_end_a_gateway_with_0() {
 }
 
 #[test]
-fn sighup_leaves_a_service_running() {
-    let mut gateway = Gateway::start();
-    gateway.running.signal("HUP");
-    gateway.log.wait_for(|line| line.contains("SIGHUP").then_some(()));
-    assert_eq!(gateway.run(["healthcheck"]).code, Some(0));
+fn a_second_signal_ends_at_once_with_143() {
+    let mut gateway = Gateway::with(["--drain-delay", "3600"]);
+    gateway.running.signal("TERM");
+    gateway.log.wait_for(|line| line.contains("NOT_SERVING").then_some(()));
+    assert_eq!(gateway.run(["healthcheck"]).code, Some(1));
+    gateway.running.signal("TERM");
+    assert_eq!(gateway.running.code(), Some(143));
+}
+
+#[test]
+fn a_signal_while_it_starts_ends_it_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("key");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = gemini_grpc(["serve", "--listen", "127.0.0.1:0", "--api-key-file", pipe.to_str().unwrap()]);
+    let mut running = Running::start(&mut command);
+    // Opened once it reads, which it does not get to the end of.
+    let _writer = File::options().write(true).open(&pipe).unwrap();
+    running.signal("TERM");
+    assert_eq!((running.code(), running.err().rest().as_str()), (Some(0), ""));
 }
 
 #[test]

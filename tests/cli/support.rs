@@ -131,11 +131,19 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start() -> Self {
-        let arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"];
-        let mut running = Running::start(&mut gemini_grpc(arguments));
+        Self::with([])
+    }
+
+    /// One that does not wait before it stops.
+    pub fn with<'a>(flags: impl IntoIterator<Item = &'a str>) -> Self {
+        let fixed = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"];
+        let mut command = gemini_grpc(fixed);
+        command.env("GEMINI_GRPC_DRAIN_DELAY", "0").args(flags);
+        let mut running = Running::start(&mut command);
         let mut log = running.err();
-        let address = log.wait_for(|line| field(line, "address"));
-        Self { running, log, endpoint: format!("http://{address}") }
+        let (address, tls) = log.wait_for(|line| Some((field(line, "address")?, line.contains("\"tls\":true"))));
+        let endpoint = format!("http{}://{address}", if tls { "s" } else { "" });
+        Self { running, log, endpoint }
     }
 
     /// Runs a command that talks to this gateway.

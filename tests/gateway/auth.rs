@@ -22,8 +22,7 @@ const OTHER: &str = "gg_token-of-team-b";
 /// A gateway that knows two callers; the first has these limits.
 async fn gateway(upstream: &Upstream, limits: &str) -> Gateway {
     let [a, b] = [TOKEN, OTHER].map(|token| TokenHash::of(token).to_hex());
-    let text =
-        format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = ['{b}']\n");
+    let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = ['{b}']\n");
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let path = file.path().to_str().unwrap();
@@ -112,10 +111,7 @@ async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "models = ['gemini-3-*']").await;
     let status = generate(&gateway, TOKEN).await.unwrap_err();
-    assert_eq!(
-        (status.code(), Details::of(&status).reason().as_str()),
-        (Code::PermissionDenied, "MODEL_NOT_ALLOWED")
-    );
+    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::PermissionDenied, "MODEL_NOT_ALLOWED"));
     assert!(status.message().contains("the caller team-a may not use the model gemini-2.5-flash"));
     assert!(upstream.requests().is_empty());
     generate(&gateway, OTHER).await.unwrap();
@@ -123,7 +119,7 @@ async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_call_is_in_flight_until_its_stream_ends() {
-    let mut upstream = Upstream::falling_silent_after(sse(costing(1))).await;
+    let upstream = Upstream::falling_silent_after(sse(costing(1))).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1").await;
     let stream = open(&gateway).await.unwrap();
     let status = open(&gateway).await.unwrap_err();
@@ -131,7 +127,7 @@ async fn a_call_is_in_flight_until_its_stream_ends() {
     assert_eq!(upstream.requests().len(), 1);
 
     drop(stream);
-    upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
+    upstream.left_alone().await;
     open(&gateway).await.unwrap();
 }
 
@@ -178,12 +174,12 @@ async fn tokens_are_charged_and_what_is_overspent_is_waited_for() {
 
 #[tokio::test]
 async fn tokens_of_a_stream_are_charged_as_they_grow_also_if_it_is_cancelled() {
-    let mut upstream = Upstream::falling_silent_after(sse(costing(40) + &costing(60))).await;
+    let upstream = Upstream::falling_silent_after(sse(costing(40) + &costing(60))).await;
     let gateway = gateway(&upstream, "tokens_per_minute = 60").await;
     let mut stream = open(&gateway).await.unwrap();
     stream.message().await.unwrap().unwrap();
     drop(stream);
-    upstream.closed.wait_for(|closed| *closed == 1).await.unwrap();
+    upstream.left_alone().await;
     let (limit, _, retry_after) = quota(&open(&gateway).await.unwrap_err());
     assert_eq!(limit, "tokens_per_minute");
     // 60 and not 100: each event says the sum.

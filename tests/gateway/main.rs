@@ -3,15 +3,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
+/// Certificates and the files that they are in.
+mod certificates;
+/// HTTP/2 by hand.
+mod frames;
 /// A gateway, an upstream and a client, for the tests.
 mod support;
 
+/// Callers that are known, and their limits.
+mod auth;
 /// Calls that their callers give up.
 mod cancel;
 /// Answers that upstream packs.
 mod compression;
+/// What a connection may do, and for how long.
+mod connection;
 /// Calls that take too long.
 mod deadline;
+/// How a server stops.
+mod drain;
 /// Too many calls, too many bytes, too much silence.
 mod limits;
 /// What a call carries besides its message: keys, request ids.
@@ -20,12 +30,16 @@ mod metadata;
 mod misbehaviour;
 /// A bug in one call.
 mod panic;
+/// Keys and certificates that are replaced while it runs.
+mod reload;
 /// What is tried again.
 mod retry;
 /// Health and reflection.
 mod services;
 /// Streams, and how they end.
 mod stream;
+/// TLS on both sides.
+mod tls;
 /// Single answers, and what may stand in their place.
 mod unary;
 /// Requests that are refused before anything is sent.

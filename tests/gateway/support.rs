@@ -10,15 +10,15 @@ use gemini_grpc::config::Serve;
 use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
-use gemini_grpc::server::{Config, Server, Stop};
+use gemini_grpc::server::{Config, Reload, Server, Stop};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -83,6 +83,21 @@ impl Upstream {
     /// Answers with these bytes and then nothing, until the gateway closes the connection.
     pub async fn falling_silent_after(bytes: impl Into<Vec<u8>>) -> Self {
         Self::with([Answer::silence_after(bytes)]).await
+    }
+
+    /// Answers one request with these bytes, and with the rest once it is told to go on.
+    pub async fn pausing(bytes: Vec<u8>, rest: String) -> (Self, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/gemini", listener.local_addr().unwrap());
+        let (go_on, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            let _ = told.await;
+            stream.write_all(rest.as_bytes()).await.unwrap();
+        });
+        (Self { url, requests: watch::channel(Vec::new()).1, open: watch::channel(0).1 }, go_on)
     }
 
     /// Answers one request after the other; those that are left over like the last.
@@ -154,7 +169,7 @@ async fn serve(mut stream: TcpStream, seen: &watch::Sender<Vec<String>>, answers
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+pub async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
@@ -206,17 +221,41 @@ struct Flags {
 
 /// The settings of a gateway on a free port.
 pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
-    let fixed = ["test", "--listen", "127.0.0.1:0", "--upstream-url", &upstream.url];
+    let fixed = ["test", "--listen", "127.0.0.1:0", "--drain-delay", "0", "--upstream-url", &upstream.url];
     Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap()
 }
 
-/// A running gateway.
+/// A server that runs.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stop: Stop,
+    pub reload: Reload,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start(config: &Config) -> Self {
+        let server = Server::bind(config).unwrap();
+        let (address, stop, reload) = (server.address(), server.stop_handle(), server.reload_handle());
+        Self { address, stop, reload, thread: std::thread::spawn(move || server.run().unwrap()) }
+    }
+
+    /// A plaintext connection.
+    pub async fn connect(&self) -> Channel {
+        Endpoint::try_from(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    /// Waits for the end, after a stop.
+    pub async fn ended(self) {
+        tokio::task::spawn_blocking(|| self.thread.join().unwrap()).await.unwrap();
+    }
+}
+
+/// A running gateway, and a client of it.
 pub struct Gateway {
     pub client: Client,
     pub channel: Channel,
-    pub address: SocketAddr,
-    pub stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    pub running: Running,
 }
 
 impl Gateway {
@@ -226,23 +265,21 @@ impl Gateway {
     }
 
     pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
-        let server = Server::bind(&config(upstream, flags)).unwrap();
-        let (address, stop) = (server.address(), server.stop_handle());
-        let thread = Some(std::thread::spawn(move || server.run().unwrap()));
-        let channel = connect(address).await;
+        let running = Running::start(&config(upstream, flags));
+        let channel = running.connect().await;
         let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
-        Self { client, channel, address, stop, thread }
+        Self { client, channel, running }
     }
 
     /// A client that leaves deadlines to the gateway; tonic's own gives up at the same moment, in words of its own.
     pub fn patient_client(&self) -> GenerativeServiceClient<Patient> {
         let transport = patient();
-        GenerativeServiceClient::with_origin(transport, format!("http://{}", self.address).parse().unwrap())
+        GenerativeServiceClient::with_origin(transport, format!("http://{}", self.running.address).parse().unwrap())
     }
 
     /// A connection of its own.
     pub async fn new_channel(&self) -> Channel {
-        connect(self.address).await
+        self.running.connect().await
     }
 
     /// Sends a body as it is to a method of our service; how the call ended.
@@ -252,8 +289,10 @@ impl Gateway {
         metadata: impl IntoIterator<Item = (&str, &str)>,
         body: tonic::body::Body,
     ) -> Status {
-        let mut request =
-            http::Request::post(format!("http://{}/mountsea.gemini.v1.GenerativeService/{method}", self.address));
+        let mut request = http::Request::post(format!(
+            "http://{}/mountsea.gemini.v1.GenerativeService/{method}",
+            self.running.address
+        ));
         for (name, value) in metadata {
             request = request.header(name, value);
         }
@@ -292,15 +331,10 @@ fn patient() -> Patient {
     legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector)
 }
 
-async fn connect(address: SocketAddr) -> Channel {
-    Endpoint::try_from(format!("http://{address}")).unwrap().connect().await.unwrap()
-}
-
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.stop.stop();
-        // The client's connection is gone with the runtime, or goes on GOAWAY.
-        drop(self.thread.take());
+        // The client's connection is gone with the runtime, or goes on GOAWAY. Nobody waits for it.
+        self.running.stop.stop();
     }
 }
 

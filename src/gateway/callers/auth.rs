@@ -71,12 +71,15 @@ impl Auth {
         }
     }
 
-    /// The same with the file as it is now. What callers have used stays used; calls in flight stay in flight.
-    pub fn reload(&self, text: &str) -> Result<Self, CallersError> {
-        match self {
-            Self::Forward => Ok(Self::Forward),
-            Self::Tokens(before) => Self::tokens(Callers::from_toml(text, Some(before))?),
-            Self::Certificates(before) => Self::certificates(Callers::from_toml(text, Some(before))?),
+    /// The same, in the place of what was in force before: what callers have used stays used, and calls in flight stay
+    /// in flight.
+    pub fn continuing(&self, before: &Self) -> Self {
+        match (self, before) {
+            (Self::Tokens(now), Self::Tokens(before)) => Self::Tokens(Arc::new(now.continuing(before))),
+            (Self::Certificates(now), Self::Certificates(before)) => {
+                Self::Certificates(Arc::new(now.continuing(before)))
+            }
+            (now, _) => now.clone(),
         }
     }
 

@@ -24,7 +24,7 @@ use self::pattern::Pattern;
 use crate::gemini::model::ModelName;
 
 /// One that may call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// 1 to 64 of `a-z 0-9 . _ -`, so it fits into logs, errors and metrics.
     pub name: Arc<str>,
@@ -43,19 +43,28 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Reads an operator's file (docs/callers.md). A caller that was there before goes on with what it has used, so
-    /// that nobody has a fresh quota because the file was read again.
-    pub fn from_toml(text: &str, before: Option<&Self>) -> Result<Self, CallersError> {
+    /// Reads an operator's file (docs/callers.md).
+    pub fn from_toml(text: &str) -> Result<Self, CallersError> {
         let origin = Instant::now();
         let mut callers = Self::default();
         for (index, row) in file::parse(text)?.into_iter().enumerate() {
-            let known = before.and_then(|before| before.callers.iter().find(|caller| caller.name == row.name));
-            let meter = known.map_or_else(|| Arc::new(Meter::new(origin)), |known| known.meter.clone());
             callers.tokens.extend(row.tokens.into_iter().map(|hash| (hash, index as u64)));
             callers.sans.extend(row.sans.into_iter().map(|san| (san, index)));
+            let meter = Arc::new(Meter::new(origin));
             callers.callers.push(Arc::new(Caller { name: row.name, models: row.models, limits: row.limits, meter }));
         }
         Ok(callers)
+    }
+
+    /// These callers, of whom those that were there before go on with what they have used: nobody has a fresh quota
+    /// because the file was read again.
+    fn continuing(&self, before: &Self) -> Self {
+        let continuing = |caller: &Arc<Caller>| match before.callers.iter().find(|known| known.name == caller.name) {
+            Some(known) => Arc::new(Caller { meter: known.meter.clone(), ..Caller::clone(caller) }),
+            None => caller.clone(),
+        };
+        let callers = self.callers.iter().map(continuing).collect();
+        Self { callers, tokens: self.tokens.clone(), sans: self.sans.clone() }
     }
 
     /// The caller that has this token. It takes as long whichever it is, and if there is none.

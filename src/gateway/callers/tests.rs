@@ -17,7 +17,7 @@ fn file(rows: &[(&str, &str)]) -> String {
 }
 
 fn callers(rows: &[(&str, &str)]) -> Callers {
-    Callers::from_toml(&file(rows), None).unwrap()
+    Callers::from_toml(&file(rows)).unwrap()
 }
 
 /// A caller with these limits, and the time from which it has used nothing.
@@ -46,7 +46,7 @@ fn each_is_found_by_its_own_token() {
 #[test]
 fn either_token_of_two_is_good() {
     let [old, new] = ["old", "new"].map(|token| TokenHash::of(token).to_hex());
-    let callers = Callers::from_toml(&format!("[callers.a]\ntoken_sha256 = ['{old}', '{new}']"), None).unwrap();
+    let callers = Callers::from_toml(&format!("[callers.a]\ntoken_sha256 = ['{old}', '{new}']")).unwrap();
     assert!(callers.by_token("old").is_some() && callers.by_token("new").is_some());
 }
 
@@ -141,7 +141,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     let a = before.by_token("token of a").unwrap();
     let mut permit = a.admit(now).unwrap();
 
-    let after = Callers::from_toml(&file(&[("a", limits), ("c", limits)]), Some(&before)).unwrap();
+    let after = callers(&[("a", limits), ("c", limits)]).continuing(&before);
     let a = after.by_token("token of a").unwrap();
     assert_eq!(quota(a.admit(now)).0, Quota::CallsInFlight);
     assert!(after.by_token("token of b").is_none());
@@ -152,7 +152,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     assert_eq!(quota(a.admit(now)).0, Quota::TokensPerMinute);
 
     // A quarter of the calls is used, whatever the limit: 3 of 4 are left, and so 6 of 8.
-    let more = Callers::from_toml(&file(&[("a", "calls_per_minute = 8")]), Some(&after)).unwrap();
+    let more = callers(&[("a", "calls_per_minute = 8")]).continuing(&after);
     let a = more.by_token("token of a").unwrap();
     let taken = (0..9).filter(|_| a.admit(now).is_ok()).count();
     assert_eq!(taken, 6);
@@ -174,7 +174,7 @@ fn authenticate(
 fn whose_key_goes_upstream_depends_on_how_callers_are_known() {
     let row = |token: &str, san: &str| {
         let hash = TokenHash::of(token).to_hex();
-        Callers::from_toml(&format!("[callers.a]\ntoken_sha256 = '{hash}'\nsan = '{san}'"), None).unwrap()
+        Callers::from_toml(&format!("[callers.a]\ntoken_sha256 = '{hash}'\nsan = '{san}'")).unwrap()
     };
     let (own, known) = (("own".to_owned(), KeyOwner::Gateway), Some("a".to_owned()));
     let ours = Ok((known, own.0.clone(), own.1));
@@ -199,11 +199,12 @@ fn whose_key_goes_upstream_depends_on_how_callers_are_known() {
 fn every_caller_needs_what_it_is_known_by() {
     let hash = TokenHash::of("gg_1").to_hex();
     let text = format!("[callers.a]\ntoken_sha256 = '{hash}'\nsan = 'a'\n[callers.b]\nsan = 'b'");
-    let both = || Callers::from_toml(&text, None).unwrap();
+    let both = || Callers::from_toml(&text).unwrap();
     let error = Auth::tokens(both()).unwrap_err().to_string();
     assert_eq!(error, "callers.b: token_sha256 is missing, which every caller needs when GEMINI_GRPC_AUTH is tokens");
-    let certificates = Auth::certificates(both()).unwrap();
-    let error = certificates.reload(&format!("[callers.a]\ntoken_sha256 = '{hash}'")).unwrap_err().to_string();
+    assert!(Auth::certificates(both()).is_ok());
+    let token_only = Callers::from_toml(&format!("[callers.a]\ntoken_sha256 = '{hash}'")).unwrap();
+    let error = Auth::certificates(token_only).unwrap_err().to_string();
     assert_eq!(error, "callers.a: san is missing, which every caller needs when GEMINI_GRPC_AUTH is mtls");
 }
 
@@ -217,8 +218,10 @@ fn reloading_keeps_the_mode_and_what_was_used() {
         callers.by_token("token of a").unwrap().admit(Instant::now()).is_ok()
     };
     assert!(admit(&auth));
-    assert!(!admit(&auth.reload(&file(&[("a", "calls_per_minute = 1")])).unwrap()));
-    assert!(matches!(Auth::Forward.reload("").unwrap(), Auth::Forward));
+    let again = || Auth::tokens(callers(&[("a", "calls_per_minute = 1")])).unwrap();
+    assert!(!admit(&again().continuing(&auth)));
+    assert!(admit(&again().continuing(&Auth::Forward)));
+    assert!(matches!(Auth::Forward.continuing(&auth), Auth::Forward));
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn every_reason_is_documented_with_its_code() {
 fn the_file_in_the_documentation_can_be_used() {
     let page = include_str!("../../../docs/callers.md");
     let file = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let callers = Callers::from_toml(file, None).unwrap();
+    let callers = Callers::from_toml(file).unwrap();
     assert!(callers.without_token().is_none());
     assert!(callers.by_san(&["team-a.internal".to_owned()]).is_some());
 }

@@ -1,0 +1,149 @@
+//! Where a gateway is, and how a command connects to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::Status;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+
+use super::{Failure, client};
+
+/// Where `serve` listens unless it is told otherwise.
+pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
+
+/// What an HTTP/2 client says first: the preface and empty settings (RFC 9113, 3.4).
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Long enough for an answer to that.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the gateway is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Endpoint {
+    /// The gateway's URL; https:// if it speaks TLS.
+    #[arg(long = "endpoint", env = "GEMINI_GRPC_ENDPOINT", default_value = DEFAULT_ENDPOINT, value_name = "URL")]
+    pub(super) url: String,
+
+    /// A PEM file with the authorities to trust, instead of the system's.
+    #[arg(long, env = "GEMINI_GRPC_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// A PEM file with a certificate to show to the gateway.
+    #[arg(long, env = "GEMINI_GRPC_CERT", value_name = "FILE", requires = "cert_key")]
+    cert: Option<PathBuf>,
+
+    /// A PEM file with the key of that certificate.
+    #[arg(long, env = "GEMINI_GRPC_CERT_KEY", value_name = "FILE", requires = "cert")]
+    cert_key: Option<PathBuf>,
+}
+
+/// What a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Tls,
+    Plaintext,
+    Other,
+}
+
+impl Endpoint {
+    /// A plaintext one.
+    pub(super) fn plaintext(url: String) -> Self {
+        Self { url, ca: None, cert: None, cert_key: None }
+    }
+
+    /// A connection to the gateway.
+    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
+        let url = &self.url;
+        let usage = || Failure::Usage(format!("--endpoint: {url} is not a URL such as http://127.0.0.1:50051"));
+        let mut endpoint = tonic::transport::Endpoint::from_shared(url.clone()).map_err(|_| usage())?;
+        let tls = match endpoint.uri().scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(usage()),
+        };
+        if tls {
+            let failed = |error| Failure::Usage(format!("TLS cannot be set up: {}", cause(&error)));
+            endpoint = endpoint.tls_config(self.tls()?).map_err(failed)?;
+        } else if self.ca.is_some() || self.cert.is_some() {
+            return Err(Failure::Usage(format!("--ca and --cert are for https:// and --endpoint is {url}")));
+        }
+        match endpoint.connect().await {
+            Ok(channel) => Ok(channel),
+            Err(error) => Err(Failure::Run(self.unreachable(&error).await)),
+        }
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, Failure> {
+        let mut tls = match &self.ca {
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("--ca", path)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let (Some(cert), Some(key)) = (&self.cert, &self.cert_key) {
+            tls = tls.identity(Identity::from_pem(read("--cert", cert)?, read("--cert-key", key)?));
+        }
+        Ok(tls)
+    }
+
+    async fn unreachable(&self, error: &tonic::transport::Error) -> String {
+        let url = &self.url;
+        match self.spoken().await {
+            None => format!(
+                "nothing answers at {url}; start a gateway with `gemini-grpc serve --sandbox`, or name another with --endpoint"
+            ),
+            Some(Spoken::Plaintext) if self.is_tls() => format!("{url} speaks no TLS; say http:// instead of https://"),
+            Some(_) => format!("no connection with {url}: {}", cause(error)),
+        }
+    }
+
+    /// A failed call in readable lines. If the connection failed, what is wrong with it.
+    pub(super) async fn failed(&self, status: &Status) -> Failure {
+        let mut text = client::explain(status);
+        if let Some(error) = std::error::Error::source(status) {
+            text = format!("{text}\n  {}", cause(error));
+            // In TLS 1.3 a missing certificate is refused after the handshake, and the reason is often lost on the way.
+            if self.is_tls() && self.cert.is_none() {
+                text += "\n  if the gateway asks callers for certificates, give one with --cert and --cert-key";
+            }
+            if !self.is_tls() && self.spoken().await == Some(Spoken::Tls) {
+                text = format!("{} speaks TLS; say https:// instead of http://", self.url);
+            }
+        }
+        Failure::Run(text)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.url.starts_with("https:")
+    }
+
+    /// What is spoken there; none if nothing listens.
+    async fn spoken(&self) -> Option<Spoken> {
+        let uri: tonic::codegen::http::Uri = self.url.parse().ok()?;
+        let port = uri.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
+        let host = uri.host()?.trim_matches(['[', ']']);
+        let mut stream = tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await.ok()?.ok()?;
+        let mut answer = [0; 9];
+        let read = async {
+            stream.write_all(HELLO).await?;
+            stream.read_exact(&mut answer).await
+        };
+        // A TLS alert is 7 bytes, and the end.
+        let _ = tokio::time::timeout(PATIENCE, read).await;
+        Some(match answer {
+            // An alert (RFC 8446, 6) and the beginning of a version.
+            [0x15, 3, ..] => Spoken::Tls,
+            // A frame of settings.
+            [_, _, _, 4, ..] => Spoken::Plaintext,
+            _ => Spoken::Other,
+        })
+    }
+}
+
+fn read(flag: &str, path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::Usage(format!("{flag}: cannot read {}: {error}", path.display())))
+}
+
+/// The error at the bottom: those above say no more than that something failed.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,69 @@
+//! How many connections there may be, and how long each lives.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Error;
+use super::value::seconds_or_none;
+use crate::server;
+
+/// For the last message of a call that took as long as it may.
+const LAST_MESSAGE: Duration = Duration::from_secs(60);
+/// A handshake with a caller on the other side of the world takes one.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// Pings find callers that vanished without a word.
+const PING: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The flags of connections.
+#[derive(Args, Clone, Debug)]
+pub struct Connections {
+    /// Connections at once; further ones wait. 0 means half of the files that the process may open.
+    #[arg(
+        long,
+        help_heading = "Connections",
+        env = "GEMINI_GRPC_MAX_CONNECTIONS",
+        default_value_t = 0,
+        value_name = "NUMBER"
+    )]
+    pub max_connections: usize,
+
+    /// Calls at once on one connection.
+    #[arg(
+        long,
+        help_heading = "Connections",
+        env = "GEMINI_GRPC_MAX_STREAMS",
+        default_value_t = 1000,
+        value_name = "NUMBER"
+    )]
+    pub max_streams: u32,
+
+    /// The age at which a caller is asked to connect anew, in seconds, give or take a tenth; 0 means never.
+    #[arg(
+        long,
+        help_heading = "Connections",
+        env = "GEMINI_GRPC_CONNECTION_AGE",
+        default_value = "1800",
+        value_parser = seconds_or_none,
+        value_name = "SECONDS"
+    )]
+    pub connection_age: Duration,
+}
+
+impl Connections {
+    pub(super) fn resolve(&self, longest_call: Duration) -> Result<server::Limits, Error> {
+        if self.max_streams == 0 {
+            return Err(Error::TooSmall { variable: "GEMINI_GRPC_MAX_STREAMS", least: 1 });
+        }
+        Ok(server::Limits {
+            streams: self.max_streams,
+            connections: self.max_connections,
+            age: Some(self.connection_age).filter(|age| !age.is_zero()),
+            grace: longest_call + LAST_MESSAGE,
+            first_bytes: FIRST_BYTES,
+            ping: PING,
+            ping_timeout: PING_TIMEOUT,
+        })
+    }
+}

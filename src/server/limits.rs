@@ -1,0 +1,65 @@
+//! What connections may take, and how long they may live.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+/// The limits of connections.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Calls at once on one connection.
+    pub streams: u32,
+    /// Connections at once, of all workers; 0 means half of the files that the process may open.
+    pub connections: usize,
+    /// When a connection is asked to go, give or take a tenth; none means never.
+    pub age: Option<Duration>,
+    /// How long its calls may run on after that: as long as any call may take.
+    pub grace: Duration,
+    /// Within this time a connection has to have sent the first bytes of HTTP/2, after TLS if that is spoken.
+    pub first_bytes: Duration,
+    /// How often a connection is asked whether it is there. One that has sent a part of a header block and no more
+    /// cannot answer, since nothing may come between the parts (RFC 9113, 6.10), so this ends it as well.
+    pub ping: Duration,
+    /// How long the answer may take.
+    pub ping_timeout: Duration,
+}
+
+impl Limits {
+    pub(super) fn connections(&self) -> usize {
+        match self.connections {
+            // The other half is for connections to upstream: each call in flight has one of its own.
+            0 => rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                .current
+                .map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)),
+            given => given,
+        }
+    }
+
+    /// The age of one connection. Those that came at once, after a restart for example, shall not go at once (gRFC A9).
+    pub(super) fn jittered_age(&self) -> Option<Duration> {
+        // Nobody gains from guessing it, so the keys of hash maps are random enough.
+        let random = RandomState::new().hash_one(()) as u32;
+        Some(self.age?.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_differ_by_a_tenth_at_most() {
+        let limits = Limits {
+            streams: 1,
+            connections: 1,
+            age: Some(Duration::from_secs(100)),
+            grace: Duration::ZERO,
+            first_bytes: Duration::ZERO,
+            ping: Duration::ZERO,
+            ping_timeout: Duration::ZERO,
+        };
+        let ages: Vec<_> = (0..100).filter_map(|_| limits.jittered_age()).collect();
+        assert!(ages.iter().all(|age| (90.0..=110.0).contains(&age.as_secs_f64())), "{ages:?}");
+        assert!(ages.iter().any(|age| age != &ages[0]));
+        assert_eq!(Limits { age: None, ..limits }.jittered_age(), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! Puts new keys, certificates and models into a running server.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::tls::Acceptor;
+use super::{Config, Error};
+use crate::gateway;
+use crate::upstream::Upstream;
+
+/// What of a running server can be replaced. The rest of its settings needs a restart.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// One per worker.
+    pub(super) acceptors: Vec<Acceptor>,
+    pub(super) gateway: Arc<ArcSwap<gateway::Config>>,
+    /// One per worker.
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+impl Reload {
+    /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. After an
+    /// error everything is as it was.
+    pub fn apply(&self, config: &Config) -> Result<(), Error> {
+        let clients = self
+            .upstreams
+            .iter()
+            .map(|_| config.upstream.client())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Error::Upstream)?;
+        // From here on nothing fails.
+        if let Some(tls) = &config.tls {
+            tls.warn_if_expired();
+            self.acceptors.iter().for_each(|acceptor| acceptor.replace(tls));
+        }
+        for (upstream, client) in self.upstreams.iter().zip(clients) {
+            upstream.replace(client);
+        }
+        let auth = config.gateway.auth.continuing(&self.gateway.load().auth);
+        self.gateway.store(Arc::new(gateway::Config { auth, ..config.gateway.clone() }));
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! TLS between `serve` and the commands that call it.
+
+use crate::certificates::{Authority, Files, Issued};
+use crate::support::{Gateway, gemini_grpc, run, run_with};
+
+#[test]
+fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let Issued { cert, key } = authority.issue();
+    let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
+    let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key]);
+    let hint = format!("--endpoint {} ", gateway.endpoint);
+    assert!(hint.contains("https://"));
+    gateway.log.wait_for(|line| line.contains(&hint).then_some(()));
+    for command in [&["call", "hello", "--ca", &ca][..], &["healthcheck", "--ca", &ca]] {
+        let ended = gateway.run(command.iter().copied());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    }
+    // The system does not know this authority.
+    let ended = gateway.run(["healthcheck"]);
+    assert!(ended.code == Some(1) && ended.err.contains("invalid peer certificate"), "{}", ended.err);
+}
+
+#[test]
+fn a_caller_shows_a_certificate_where_one_is_asked_for() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let Issued { cert, key } = authority.issue();
+    let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
+    let gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ca]);
+    let ended = gateway.run(["call", "hello", "--ca", &ca, "--cert", &cert, "--cert-key", &key]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let ended = gateway.run(["call", "hello", "--ca", &ca]);
+    assert!(ended.code == Some(1) && ended.err.contains("give one with --cert and --cert-key"), "{}", ended.err);
+}
+
+#[test]
+fn who_takes_tls_for_plaintext_or_plaintext_for_tls_is_told() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let Issued { cert, key } = authority.issue();
+    let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
+    let (plaintext, tls) = (Gateway::start(), Gateway::with(["--tls-cert", &cert, "--tls-key", &key]));
+    for command in ["call", "healthcheck"] {
+        let ask = |url: &str| {
+            let mut command = gemini_grpc([command, "--endpoint", url]);
+            if url.starts_with("https") {
+                command.args(["--ca", &cert]);
+            }
+            if command.get_args().any(|argument| argument == "call") {
+                command.arg("hello");
+            }
+            run(command)
+        };
+        let url = plaintext.endpoint.replace("http:", "https:");
+        let ended = ask(&url);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+        assert_eq!(ended.err, format!("error: {url} speaks no TLS; say http:// instead of https://\n"));
+        let url = tls.endpoint.replace("https:", "http:");
+        let ended = ask(&url);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+        assert_eq!(ended.err, format!("error: {url} speaks TLS; say https:// instead of http://\n"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_before_anything_is_served() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let (one, other) = (authority.issue(), authority.issue());
+    let (cert, key) = (files.write("cert", &one.cert), files.write("key", &one.key));
+    let (another, text) = (files.write("another", &other.key), files.write("text", "no PEM"));
+    let broken = files.write("broken", &one.cert.replace('M', "!"));
+    for (flags, variable, file, problem) in [
+        (["--tls-cert", "/no/such/file", "--tls-key", &key], "TLS_CERT", "cannot read /no/such/file", ""),
+        (["--tls-cert", &text, "--tls-key", &key], "TLS_CERT", &text, "holds no certificate in PEM"),
+        (["--tls-cert", &broken, "--tls-key", &key], "TLS_CERT", &broken, "holds broken PEM"),
+        (["--tls-cert", &cert, "--tls-key", &text], "TLS_KEY", &text, "holds no private key in PEM"),
+        (["--tls-cert", &cert, "--tls-key", &another], "TLS_KEY", &another, "does not fit the certificate in"),
+        (["--upstream-cert", &cert, "--upstream-cert-key", &another], "UPSTREAM_CERT_KEY", &another, "does not fit"),
+    ] {
+        let ended = run_with(["serve", "--sandbox"].into_iter().chain(flags));
+        let says = format!("error: GEMINI_GRPC_{variable}: {file} {problem}");
+        assert!(ended.code == Some(2) && ended.err.contains(says.trim_end()), "{says}\n{}", ended.err);
+        assert_eq!(ended.err.trim_end().lines().count(), 1, "{}", ended.err);
+    }
+    let pair = ["--tls-cert", &cert, "--tls-key", &key];
+    for authorities in ["--tls-client-ca", "--upstream-ca"] {
+        let ended = run_with(["serve", "--sandbox", authorities, &text].into_iter().chain(pair));
+        assert!(ended.code == Some(2) && ended.err.contains("_CA: "), "{}", ended.err);
+        assert!(ended.err.contains(&format!("{text} holds no certificate in PEM")), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_served_with_a_warning() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let Issued { cert, key } = authority.issue_expired();
+    let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
+    let arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let mut running =
+        crate::support::Running::start(gemini_grpc(arguments).args(["--tls-cert", &cert, "--tls-key", &key]));
+    let mut log = running.err();
+    log.wait_for(|line| (line.contains("WARN") && line.contains("GEMINI_GRPC_TLS_CERT")).then_some(()));
+    log.wait_for(|line| line.contains("\"serving\"").then_some(()));
+}

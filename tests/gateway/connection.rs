@@ -1,0 +1,142 @@
+//! What a connection may do, and for how long.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use gemini_grpc::pb::health::HealthCheckRequest;
+use gemini_grpc::pb::health::health_client::HealthClient;
+use gemini_grpc::server::Config;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::frames::{ACK, GOAWAY, HEADERS, PING, PREFACE, Raw, SETTINGS};
+use crate::support::{Running, Upstream, config};
+
+/// Short, where the event is a time that has run out.
+const SOON: Duration = Duration::from_millis(50);
+
+/// `:method: GET` (RFC 7541, appendix A), which is no whole header block.
+const GET: [u8; 1] = [0x82];
+
+async fn with(flags: &[&str], change: impl FnOnce(&mut Config)) -> Running {
+    let mut config = config(&Upstream::answering("").await, flags);
+    change(&mut config);
+    Running::start(&config)
+}
+
+async fn check(channel: &Channel) {
+    HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_settings_say_how_many_streams_and_how_long_headers_may_be() {
+    let running = with(&["--max-streams", "7"], |_| {}).await;
+    let frame = Raw::open(running.address).await.next_of(SETTINGS).await.unwrap();
+    let pairs = frame.payload.chunks(6).map(|setting| {
+        let (name, value) = setting.split_at(2);
+        (u16::from_be_bytes(name.try_into().unwrap()), u32::from_be_bytes(value.try_into().unwrap()))
+    });
+    let settings: HashMap<u16, u32> = pairs.collect();
+    // MAX_CONCURRENT_STREAMS and MAX_HEADER_LIST_SIZE (RFC 9113, 6.5.2).
+    assert_eq!((settings.get(&3), settings.get(&6)), (Some(&7), Some(&16384)));
+}
+
+#[tokio::test]
+async fn an_old_connection_is_asked_to_go_in_two_steps() {
+    let running = with(&["--connection-age", "0.05"], |_| {}).await;
+    let mut raw = Raw::open(running.address).await;
+    let last = |payload: &[u8]| u32::from_be_bytes(payload[..4].try_into().unwrap());
+    let first = raw.next_of(GOAWAY).await.unwrap();
+    // Every call that is underway is welcome; after the answer to the ping it is known which ones are.
+    assert_eq!((last(&first.payload), &first.payload[4..8]), ((1 << 31) - 1, &[0; 4][..]));
+    let ping = raw.next_of(PING).await.unwrap();
+    raw.send(PING, ACK, 0, &ping.payload).await;
+    assert_eq!(last(&raw.next_of(GOAWAY).await.unwrap().payload), 0);
+    assert!(raw.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_caller_whose_connections_grow_old_sees_no_failed_call() {
+    let running = with(&["--connection-age", "0.05"], |_| {}).await;
+    let (address, connections) = (running.address, Arc::new(AtomicUsize::new(0)));
+    let counted = connections.clone();
+    let connector = tower::service_fn(move |_: http::Uri| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move { TcpStream::connect(address).await.map(TokioIo::new) }
+    });
+    let endpoint = Endpoint::from_static("http://gateway");
+    let channel = endpoint.connect_with_connector(connector).await.unwrap();
+    while connections.load(Ordering::Relaxed) < 4 {
+        check(&channel).await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_connection_that_does_not_go_is_cut_after_the_longest_call() {
+    let running = with(&["--connection-age", "0.05"], |config| config.limits.grace = SOON).await;
+    let mut raw = Raw::open(running.address).await;
+    // It never answers the ping.
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    raw.rest().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_begin_with_http2_in_time_is_closed() {
+    let running = with(&[], |config| config.limits.first_bytes = SOON).await;
+    for said in [&b""[..], b"P", &PREFACE[..23]] {
+        let mut raw = Raw::silent(running.address).await;
+        raw.say(said).await;
+        assert_eq!(raw.rest().await, b"", "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http2_is_closed_without_waiting() {
+    let running = with(&[], |config| config.limits.first_bytes = Duration::MAX).await;
+    for said in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01", b"\0\0\0\0", b"PRI * HTTP/1.0"] {
+        let mut raw = Raw::silent(running.address).await;
+        raw.say(said).await;
+        assert_eq!(raw.rest().await, b"", "{said:?}");
+    }
+    check(&running.connect().await).await;
+}
+
+#[tokio::test]
+async fn who_answers_pings_stays_and_who_is_amid_a_header_block_cannot() {
+    let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, Duration::from_secs(5));
+    let running = with(&[], short).await;
+    let mut raw = Raw::open(running.address).await;
+    let mut ping = raw.next_of(PING).await.unwrap();
+    for _ in 0..3 {
+        raw.send(PING, ACK, 0, &ping.payload).await;
+        ping = raw.next_of(PING).await.unwrap();
+    }
+    // Nothing may come between the parts, so an answer ends it at once.
+    raw.send(HEADERS, 0, 1, &GET).await;
+    raw.send(PING, ACK, 0, &ping.payload).await;
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    raw.rest().await;
+    let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, SOON);
+    let running = with(&[], short).await;
+    let mut raw = Raw::open(running.address).await;
+    raw.send(HEADERS, 0, 1, &GET).await;
+    raw.rest().await;
+}
+
+#[tokio::test]
+async fn a_connection_too_many_waits_until_another_has_ended() {
+    let running = with(&["--max-connections", "1", "--workers", "2"], |_| {}).await;
+    let first = running.connect().await;
+    check(&first).await;
+    let mut second = Raw::open(running.address).await;
+    for _ in 0..20 {
+        check(&first).await;
+    }
+    let nothing = second.0.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    assert!(second.next_of(SETTINGS).await.is_some());
+}

@@ -1,0 +1,135 @@
+//! How a server stops.
+
+use std::time::Duration;
+
+use gemini_grpc::pb::health::health_check_response::ServingStatus::{NotServing, Serving};
+use gemini_grpc::pb::health::health_client::HealthClient;
+use gemini_grpc::pb::health::{HealthCheckRequest, HealthCheckResponse};
+use gemini_grpc::server::Drain;
+use tokio::net::TcpStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use crate::frames::{GOAWAY, Raw};
+use crate::support::{Client, Details, Running, STOP, Upstream, config, event, json, prompt, sse, text};
+
+/// Longer than a test may take.
+const NEVER: Duration = Duration::from_secs(3600);
+const AT_ONCE: Drain = Drain { delay: Duration::ZERO, timeout: NEVER };
+
+fn start(upstream: &Upstream, drain: Drain) -> Running {
+    let mut config = config(upstream, &["--api-key", "own-key"]);
+    config.drain = drain;
+    Running::start(&config)
+}
+
+async fn watch(channel: &Channel) -> Streaming<HealthCheckResponse> {
+    HealthClient::new(channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_open_stream_runs_on_to_its_end() {
+    let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
+    let running = start(&upstream, AT_ONCE);
+    let channel = running.connect().await;
+    let mut stream = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    assert_eq!(text(&stream.message().await.unwrap().unwrap()), "one");
+    let mut watch = watch(&channel).await;
+    running.stop.stop();
+    // Who watches is told, and does not hold up the end.
+    while watch.message().await.unwrap().is_some() {}
+    go_on.send(()).unwrap();
+    assert_eq!(text(&stream.message().await.unwrap().unwrap()), "two");
+    assert!(stream.message().await.unwrap().is_none());
+    running.ended().await;
+}
+
+#[tokio::test]
+async fn during_the_delay_health_says_not_serving_and_calls_are_served_on_new_connections_too() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = start(&upstream, Drain { delay: NEVER, timeout: NEVER });
+    let mut watch = watch(&running.connect().await).await;
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), Serving);
+    running.stop.stop();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), NotServing);
+    // Many, so that one that was quicker than the end of it is not all.
+    for _ in 0..20 {
+        let channel = running.connect().await;
+        let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+        assert_eq!(answer.into_inner().status(), NotServing);
+        Client::new(channel).generate_content(prompt("hi")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn after_the_delay_who_watches_has_been_told_and_nobody_can_connect() {
+    let upstream = Upstream::answering("").await;
+    let running = start(&upstream, AT_ONCE);
+    let mut raw = Raw::open(running.address).await;
+    let mut watch = watch(&running.connect().await).await;
+    running.stop.stop();
+    let mut last = Serving;
+    while let Some(status) = watch.message().await.unwrap() {
+        last = status.status();
+    }
+    assert_eq!(last, NotServing);
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    // The listeners go at the same moment.
+    while TcpStream::connect(running.address).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn idle_and_silent_connections_do_not_hold_up_the_end() {
+    let mut config = config(&Upstream::answering("").await, &[]);
+    (config.drain, config.limits.first_bytes) = (AT_ONCE, NEVER);
+    let running = Running::start(&config);
+    let _silent = Raw::silent(running.address).await;
+    let idle = running.connect().await;
+    // Its connection is accepted by now, and the one before it.
+    HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    running.stop.stop();
+    running.ended().await;
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_ends_with_the_limit_named_and_upstream_is_let_go() {
+    for answer in [sse(event("one", false)), Vec::new()] {
+        let upstream = Upstream::falling_silent_after(answer).await;
+        let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
+        let mut client = Client::new(running.connect().await);
+        let call = tokio::spawn(async move {
+            let mut stream = client.stream_generate_content(prompt("hi")).await?.into_inner();
+            while stream.message().await?.is_some() {}
+            Ok::<_, Status>(())
+        });
+        upstream.asked(1).await;
+        running.stop.stop();
+        let status = call.await.unwrap().unwrap_err();
+        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "STOPPING"));
+        assert!(status.message().contains("GEMINI_GRPC_DRAIN_TIMEOUT"), "{}", status.message());
+        upstream.left_alone().await;
+        running.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn what_never_answers_is_cut_at_the_end_of_the_drain_time() {
+    let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
+    let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
+    // It does not answer the ping between the two GOAWAYs.
+    let mut raw = Raw::open(running.address).await;
+    let mut stream = Client::new(running.connect().await).stream_generate_content(prompt("hi")).await.unwrap();
+    assert_eq!(text(&stream.get_mut().message().await.unwrap().unwrap()), "one");
+    running.stop.stop();
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    running.ended().await;
+    assert!(stream.get_mut().message().await.is_err());
+    raw.rest().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_stopped_before_it_ran_ends_at_once() {
+    let server = gemini_grpc::server::Server::bind(&config(&Upstream::answering("").await, &[])).unwrap();
+    server.stop_handle().stop();
+    tokio::task::spawn_blocking(|| server.run().unwrap()).await.unwrap();
+}

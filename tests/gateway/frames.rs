@@ -1,0 +1,77 @@
+//! HTTP/2 by hand (RFC 9113), for what no client does.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const HEADERS: u8 = 1;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const ACK: u8 = 1;
+
+/// What a frame is and what is in it.
+#[derive(Debug)]
+pub struct Frame {
+    pub kind: u8,
+    pub payload: Vec<u8>,
+}
+
+/// A connection on which every byte is ours.
+pub struct Raw(pub TcpStream);
+
+impl Raw {
+    /// A connection on which nothing was said yet.
+    pub async fn silent(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// A connection that was opened as HTTP/2.
+    pub async fn open(address: SocketAddr) -> Self {
+        let mut raw = Self::silent(address).await;
+        raw.say(PREFACE).await;
+        raw.send(SETTINGS, 0, 0, &[]).await;
+        raw
+    }
+
+    pub async fn say(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.say(&frame).await;
+    }
+
+    /// The next frame; none if the server has closed the connection.
+    pub async fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.0.read_exact(&mut payload).await.ok()?;
+        Some(Frame { kind: head[3], payload })
+    }
+
+    /// The next frame of a kind. Frames of other kinds are passed over, and nothing is answered.
+    pub async fn next_of(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == kind {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Everything that the server says until it closes the connection.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // What was not read when it was closed is answered with a reset.
+        let _ = self.0.read_to_end(&mut rest).await;
+        rest
+    }
+}

@@ -1,0 +1,155 @@
+//! TLS on both sides.
+
+use std::sync::Arc;
+
+use gemini_grpc::server::Config;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Status};
+
+use crate::certificates::{Authority, Files, Issued};
+use crate::frames::{PREFACE, Raw};
+use crate::support::{Client, Details, Gateway, Running, STOP, Upstream, config, json, prompt, read_request};
+
+/// The settings of a gateway that shows a certificate of this authority.
+fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags: &[&str]) -> Config {
+    let issued = authority.issue();
+    let (cert, key) = (files.write("cert.pem", &issued.cert), files.write("key.pem", &issued.key));
+    let fixed = ["--api-key", "own-key", "--tls-cert", &cert, "--tls-key", &key];
+    config(upstream, &[&fixed[..], flags].concat())
+}
+
+/// A connection that trusts an authority, and shows a certificate if it has one.
+async fn connect(running: &Running, trusted: &Authority, shown: Option<Issued>) -> Result<Channel, String> {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&trusted.pem));
+    if let Some(Issued { cert, key }) = shown {
+        tls = tls.identity(Identity::from_pem(cert, key));
+    }
+    let endpoint = Endpoint::try_from(format!("https://{}", running.address)).unwrap().tls_config(tls).unwrap();
+    endpoint.connect().await.map_err(|error| format!("{error:?}"))
+}
+
+async fn call(channel: Channel) -> Result<(), Status> {
+    Client::new(channel).generate_content(prompt("hi")).await.map(drop)
+}
+
+fn roots(authority: &Authority) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    roots
+}
+
+#[tokio::test]
+async fn a_call_over_tls_is_answered_to_who_trusts_the_certificate() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&speaking_tls(&upstream, &files, &authority, &[]));
+    call(connect(&running, &authority, None).await.unwrap()).await.unwrap();
+    let error = connect(&running, &Authority::new(), None).await.unwrap_err();
+    assert!(error.contains("UnknownIssuer") || error.contains("BadSignature"), "{error}");
+}
+
+#[tokio::test]
+async fn where_callers_need_a_certificate_only_one_of_that_authority_will_do() {
+    let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let client_ca = files.write("client-ca.pem", &callers.pem);
+    let running = Running::start(&speaking_tls(&upstream, &files, &authority, &["--tls-client-ca", &client_ca]));
+    call(connect(&running, &authority, Some(callers.issue())).await.unwrap()).await.unwrap();
+    for shown in [None, Some(authority.issue())] {
+        // In TLS 1.3 the caller learns of it when the connection is already there for him.
+        if let Ok(channel) = connect(&running, &authority, shown).await {
+            call(channel).await.unwrap_err();
+        }
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_is_known_by_a_name_of_its_certificate() {
+    let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let client_ca = files.write("client-ca.pem", &callers.pem);
+    for (san, reason) in [("127.0.0.1", Some("CERTIFICATE_UNKNOWN")), ("localhost", None)] {
+        let file = files.write("callers.toml", &format!("[callers.billing]\nsan = '{san}'"));
+        let flags = ["--auth", "mtls", "--callers", &file, "--tls-client-ca", &client_ca];
+        let running = Running::start(&speaking_tls(&upstream, &files, &authority, &flags));
+        let called = call(connect(&running, &authority, Some(callers.issue())).await.unwrap()).await;
+        assert_eq!(called.err().map(|status| Details::of(&status).reason()).as_deref(), reason);
+    }
+    assert!(upstream.requests()[0].contains("authorization: Bearer own-key"));
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn plaintext_on_the_port_of_tls_is_closed() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
+    let mut raw = Raw::silent(running.address).await;
+    raw.say(PREFACE).await;
+    let rest = raw.rest().await;
+    // An alert, if anything.
+    assert!(rest.is_empty() || rest.starts_with(&[0x15, 3]), "{rest:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_ask_for_h2_is_not_served() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
+    for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
+        let mut client = ClientConfig::builder().with_root_certificates(roots(&authority)).with_no_client_auth();
+        client.alpn_protocols = protocols;
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        if let Ok(mut stream) = TlsConnector::from(Arc::new(client)).connect(name, stream).await {
+            let mut answer = Vec::new();
+            let _ = stream.write_all(PREFACE).await;
+            let _ = stream.read_to_end(&mut answer).await;
+            assert_eq!(answer, b"");
+        }
+    }
+}
+
+/// An upstream on TLS that wants a certificate of the same authority. The URL, and the end of one exchange.
+async fn upstream_on_tls(authority: &Authority) -> String {
+    let Issued { cert, key } = authority.issue();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots(authority))).build().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let server = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(server)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("https://{}/gemini", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            if read_request(&mut stream).await.is_some() {
+                stream.write_all(&json("200 OK", STOP)).await.unwrap();
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn upstream_may_have_an_authority_of_its_own_and_want_a_certificate() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let mut upstream = Upstream::answering("").await;
+    upstream.url = upstream_on_tls(&authority).await;
+    let Issued { cert, key } = authority.issue();
+    let (ca, cert, key) =
+        (files.write("ca.pem", &authority.pem), files.write("c.pem", &cert), files.write("k.pem", &key));
+    let whole = ["--upstream-ca", &ca, "--upstream-cert", &cert, "--upstream-cert-key", &key];
+    for (flags, answered) in [(&whole[..], true), (&whole[..2], false), (&whole[2..], false)] {
+        let gateway = Gateway::with(&upstream, &[&["--api-key", "own-key"], flags].concat()).await;
+        let answer = gateway.generate(prompt("hi")).await;
+        assert_eq!(answer.is_ok(), answered, "{flags:?}: {answer:?}");
+        assert!(answer.is_ok() || answer.unwrap_err().code() == Code::Unavailable, "{flags:?}");
+    }
+}
