@@ -22,8 +22,7 @@ const OTHER: &str = "gg_token-of-team-b";
 /// A gateway that knows two callers; the first has these limits.
 async fn gateway(upstream: &Upstream, limits: &str) -> Gateway {
     let [a, b] = [TOKEN, OTHER].map(|token| TokenHash::of(token).to_hex());
-    let text =
-        format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = ['{b}']\n");
+    let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = ['{b}']\n");
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let path = file.path().to_str().unwrap();
@@ -112,10 +111,7 @@ async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "models = ['gemini-3-*']").await;
     let status = generate(&gateway, TOKEN).await.unwrap_err();
-    assert_eq!(
-        (status.code(), Details::of(&status).reason().as_str()),
-        (Code::PermissionDenied, "MODEL_NOT_ALLOWED")
-    );
+    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::PermissionDenied, "MODEL_NOT_ALLOWED"));
     assert!(status.message().contains("the caller team-a may not use the model gemini-2.5-flash"));
     assert!(upstream.requests().is_empty());
     generate(&gateway, OTHER).await.unwrap();
