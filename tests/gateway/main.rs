@@ -22,6 +22,8 @@ mod connection;
 mod deadline;
 /// How a server stops.
 mod drain;
+/// The bytes around a message.
+mod framing;
 /// Too many calls, too many bytes, too much silence.
 mod limits;
 /// What a call carries besides its message: keys, request ids.

@@ -1,0 +1,66 @@
+//! The bytes around a message, as no client sends them.
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+
+/// A body in these pieces.
+fn body(pieces: Vec<Vec<u8>>) -> tonic::body::Body {
+    let frames = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
+    tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)))
+}
+
+/// A message with its prefix.
+fn framed(flag: u8) -> Vec<u8> {
+    let message = prompt("hi").encode_to_vec();
+    [&[flag][..], &(message.len() as u32).to_be_bytes(), &message].concat()
+}
+
+async fn end(pieces: Vec<Vec<u8>>, metadata: &[(&str, &str)]) -> (Status, usize) {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let status = gateway.raw("GenerateContent", metadata.iter().copied(), body(pieces)).await;
+    (status, upstream.requests().len())
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_any_pieces() {
+    let whole = framed(0);
+    for size in [1, 3, 5, 6, 7, whole.len()] {
+        let pieces = whole.chunks(size).map(<[u8]>::to_vec).collect();
+        let (status, asked) = end(pieces, &[]).await;
+        assert_eq!((status.code(), asked), (Code::Ok, 1), "pieces of {size}: {}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_one_whole_message_reaches_no_upstream() {
+    let whole = framed(0);
+    for (pieces, code, reason) in [
+        (vec![], Code::InvalidArgument, "REQUEST_MALFORMED"),
+        (vec![whole[..3].to_vec()], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![whole[..5].to_vec()], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![whole[..9].to_vec()], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![[&whole[..], &whole[..]].concat()], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![framed(2)], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![vec![9]], Code::Internal, "REQUEST_NOT_GRPC"),
+        // Packed, it says, and nothing says how.
+        (vec![framed(1)], Code::Internal, "REQUEST_NOT_GRPC"),
+        (vec![vec![0, 0xff, 0xff, 0xff, 0xff]], Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
+    ] {
+        let shown = format!("{pieces:?}");
+        let (status, asked) = end(pieces, &[]).await;
+        assert_eq!((status.code(), asked), (code, 0), "{shown}: {}", status.message());
+        assert_eq!(Details::of(&status).reason(), reason, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_packed_and_is_not_reaches_no_upstream() {
+    let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "gzip")]).await;
+    assert_eq!((status.code(), asked), (Code::Internal, 0), "{}", status.message());
+}
