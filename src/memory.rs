@@ -82,6 +82,15 @@ impl Held {
         Ok(())
     }
 
+    /// A hold on so many bytes beside this one; none if they are too few to count.
+    pub fn beside(&self, bytes: usize) -> Option<Self> {
+        (bytes >= GRAIN).then(|| {
+            let mut held = self.memory.hold();
+            held.set(bytes);
+            held
+        })
+    }
+
     /// Moves what is held to another owner.
     pub fn take(&mut self) -> Self {
         let nothing = self.memory.hold();

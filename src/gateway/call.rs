@@ -70,14 +70,20 @@ impl Call {
 #[derive(Debug)]
 pub struct Message {
     bytes: Vec<u8>,
-    /// Given back when the bytes are gone.
-    _held: Held,
+    /// Given back when the bytes are gone. None if they are too few to count.
+    _held: Option<Held>,
 }
 
 impl Message {
-    pub(super) fn new(bytes: Vec<u8>, mut held: Held) -> Self {
+    /// A message of a call that holds something else at the same time.
+    pub(super) fn beside(held: &Held, bytes: Vec<u8>) -> Self {
+        Self { _held: held.beside(bytes.len()), bytes }
+    }
+
+    /// The message that is all that a call holds.
+    pub(super) fn only(mut held: Held, bytes: Vec<u8>) -> Self {
         held.set(bytes.len());
-        Self { bytes, _held: held }
+        Self { bytes, _held: Some(held) }
     }
 
     /// The bytes, without a copy. They are held for as long as they are somewhere.

@@ -125,7 +125,7 @@ impl Gateway {
         let answer = translate(&json, key).map_err(theirs)?;
         drop(json);
         record.saw(&answer.view);
-        Ok(Message::new(answer.message, held))
+        Ok(Message::only(held, answer.message))
     }
 
     /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as

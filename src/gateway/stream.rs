@@ -26,6 +26,7 @@ pub struct Answers {
     finished: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "all of its life but the beginning it is the large one")]
 enum Source {
     Sending(Sending),
     Events(EventStream),
@@ -83,7 +84,7 @@ impl Answers {
         };
         self.finished |= answer.view.is_finished();
         call.record.saw(&answer.view);
-        Some(Ok(Message::new(answer.message, call.held.take())))
+        Some(Ok(Message::beside(&call.held, answer.message)))
     }
 
     /// Lets go of upstream, which closes the connection to it, and of the call.
@@ -109,7 +110,7 @@ impl Stream for Answers {
                 let Some(call) = &mut this.call else { return Poll::Ready(None) };
                 match ready!(call.watch.poll(cx)) {
                     // No field is set in an empty message, and every client can read it.
-                    Alarm::Beat => return Poll::Ready(Some(Ok(Message::new(Vec::new(), call.held.take())))),
+                    Alarm::Beat => return Poll::Ready(Some(Ok(Message::beside(&call.held, Vec::new())))),
                     Alarm::Over(error) => Some(Err(error)),
                 }
             }

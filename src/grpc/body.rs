@@ -86,7 +86,8 @@ impl Reply {
                 }
                 Source::Many(answers) => answers,
                 #[cfg(test)]
-                Source::Panicking => std::panic::panic_any("the prompt"),
+                #[expect(clippy::panic, reason = "that is what it is for")]
+                Source::Panicking => panic!("the prompt"),
             };
             match Pin::new(&mut **answers).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.put(message),
