@@ -32,10 +32,9 @@ pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
 }
 
 /// Replaces what could be a key after each `marker`, in upper or lower case. The marker belongs to the
-/// key unless `keep`; then there may be spaces between them.
+/// key unless `keep`; then there may be blanks between them.
 fn mask_after(text: &str, marker: &str, keep: bool) -> String {
-    // The same length in bytes, so places in one are places in the other.
-    let folded = text.to_ascii_lowercase();
+    let folded = fold(text);
     let marker = marker.to_ascii_lowercase();
     let mut masked = String::with_capacity(text.len());
     let mut done = 0;
@@ -43,7 +42,7 @@ fn mask_after(text: &str, marker: &str, keep: bool) -> String {
         let start = done + found;
         let mut value = start + marker.len();
         if keep {
-            value += text[value..].bytes().take_while(|byte| *byte == b' ').count();
+            value += folded[value..].bytes().take_while(|byte| *byte == b' ').count();
         }
         let length = text[value..].bytes().take_while(|byte| is_of_a_key(*byte)).count();
         masked.push_str(&text[done..if keep || length == 0 { value } else { start }]);
@@ -54,6 +53,20 @@ fn mask_after(text: &str, marker: &str, keep: bool) -> String {
     }
     masked.push_str(&text[done..]);
     masked
+}
+
+/// The text in lower case, its blanks as spaces: a control character is shown as one. The same length in bytes, so places
+/// in one are places in the other.
+fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_whitespace() || letter.is_control() {
+            folded.extend(std::iter::repeat_n(' ', letter.len_utf8()));
+        } else {
+            folded.push(letter.to_ascii_lowercase());
+        }
+    }
+    folded
 }
 
 /// The alphabet of base64, of JWT, and of percent encoding.

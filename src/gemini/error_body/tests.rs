@@ -67,6 +67,7 @@ fn keys_and_what_looks_like_one_are_masked() {
         ("{\\\"key=abc\\\"}", "{\\\"key=***\\\"}"),
         ("é key=abc é", "é key=*** é"),
         ("Bearer ", "Bearer "),
+        ("Bearer\tabc, bearer\r\n\u{85}\u{a0}abc", "Bearer\t***, bearer\r\n\u{85}\u{a0}***"),
     ] {
         assert_eq!(redact(text, &["mine", "", "mine-and-more"]), masked);
     }

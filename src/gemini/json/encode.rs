@@ -54,10 +54,7 @@ impl<'t, 'w> Encoder<'t, 'w> {
         self.scan(message, parts, except)?;
         // A Value is not a level of JSON: its list or object is.
         let level = usize::from(message.form != Form::Value);
-        self.depth += level;
-        if self.depth > MAX_DEPTH {
-            return Err(Problem::TooDeep.into());
-        }
+        self.descend(level)?;
         match message.form {
             Form::Object => self.object(message, start)?,
             Form::Struct => self.map(&message.fields[0], start, self.found.len())?,
@@ -68,6 +65,11 @@ impl<'t, 'w> Encoder<'t, 'w> {
         self.depth -= level;
         self.found.truncate(start);
         Ok(())
+    }
+
+    fn descend(&mut self, levels: usize) -> Result<(), Error> {
+        self.depth += levels;
+        if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
     /// Finds the values of a message and puts them in the order of their fields.
@@ -157,19 +159,22 @@ impl<'t, 'w> Encoder<'t, 'w> {
         }
         let before = self.out.len();
         self.out.extend_from_slice(field.key.as_bytes());
+        let level = usize::from(matches!(field.shape, Shape::Repeated | Shape::Map));
+        self.descend(level)?;
+        let mut empty = false;
         match (field.shape, field.kind) {
-            (Shape::Repeated, _) => {
-                if !self.list(field, from, to)? {
-                    // Packed, and empty.
-                    self.out.truncate(before);
-                    return Ok(());
-                }
-            }
+            (Shape::Repeated, _) => empty = !self.list(field, from, to)?,
             (Shape::Map, _) => self.map(field, from, to)?,
             (_, Kind::Message(_)) => self.merged(field.kind, from, to)?,
             _ => self.scalar(field.kind, value)?,
         }
-        self.out.push(b',');
+        self.depth -= level;
+        if empty {
+            // Packed, and without a number in it.
+            self.out.truncate(before);
+        } else {
+            self.out.push(b',');
+        }
         Ok(())
     }
 

@@ -172,6 +172,28 @@ fn nesting_stops_at_the_same_depth_in_both_directions() {
 }
 
 #[test]
+fn a_list_is_a_level_of_its_own_in_both_directions() {
+    // In the request: the request itself, the configuration, the schema, and two for each list.
+    let json = |n: usize| {
+        let schema = format!("{}{{}}{}", r#"{"anyOf":["#.repeat(n), "]}".repeat(n));
+        format!(r#"{{"generationConfig":{{"responseSchema":{schema}}}}}"#)
+    };
+    assert_eq!(emitted(&json(48)), json(48));
+    assert!(refused(&json(49)).ends_with("nests deeper than 100 levels"));
+    let wire = |n: usize| {
+        (0..n).fold(Vec::new(), |inner, _| {
+            let mut outer = Vec::new();
+            wire::put_tag(&mut outer, 18, wire::WireType::Len);
+            wire::put_varint(&mut outer, inner.len() as u64);
+            [outer, inner].concat()
+        })
+    };
+    let written = to_json("mountsea.gemini.v1.Schema", &wire(49)).unwrap();
+    assert_eq!(to_wire("mountsea.gemini.v1.Schema", &written).unwrap(), wire(49));
+    assert_eq!(to_json("mountsea.gemini.v1.Schema", &wire(50)).unwrap_err().problem(), Problem::TooDeep);
+}
+
+#[test]
 fn what_protobuf_merges_is_merged() {
     let one = to_wire(REQUEST, br#"{"generationConfig":{"topK":1,"stopSequences":["a"]},"model":"m"}"#).unwrap();
     let two =
