@@ -29,12 +29,12 @@ pub struct Connections {
     )]
     pub max_connections: usize,
 
-    /// Calls at once on one connection.
+    /// Calls at once on one connection. Fewer than all that are taken, so that one caller cannot have them all.
     #[arg(
         long,
         help_heading = "Connections",
         env = "GEMINI_GRPC_MAX_STREAMS",
-        default_value_t = 1000,
+        default_value_t = 250,
         value_name = "NUMBER"
     )]
     pub max_streams: u32,
