@@ -143,14 +143,45 @@ impl Limits {
     }
 }
 
-/// The memory limit that this process runs under: control groups of version 2, else of version 1.
+/// The memory limit that this process runs under, in control groups of either version. In a container its own group
+/// is what is mounted as the root; outside, its path is to be followed.
 fn memory_limit() -> Option<usize> {
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-    // In a container its own group is the root of what is mounted.
-    let files = [format!("/sys/fs/cgroup{path}/memory.max"), "/sys/fs/cgroup/memory.max".to_owned()];
-    let older = "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned();
-    let limits = files.into_iter().chain([older]).filter_map(|file| std::fs::read_to_string(file).ok());
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let files = groups.lines().flat_map(limit_files);
+    let limits = files.filter_map(|file| std::fs::read_to_string(file).ok());
     // "max" is no limit, and version 1 writes a number near 2^63.
     limits.filter_map(|text| text.trim().parse().ok()).filter(|limit| *limit < 1 << 50).min()
+}
+
+/// Where the memory limit of a group may stand, by its line in /proc/self/cgroup.
+fn limit_files(line: &str) -> Vec<String> {
+    let (folder, path, name) = match line.splitn(3, ':').collect::<Vec<_>>()[..] {
+        ["0", "", path] => ("/sys/fs/cgroup", path, "memory.max"),
+        [_, controllers, path] if controllers.split(',').any(|name| name == "memory") => {
+            ("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+        }
+        _ => return Vec::new(),
+    };
+    vec![format!("{folder}{}/{name}", path.trim_end_matches('/')), format!("{folder}/{name}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_limit_stands_in_the_files_of_either_version() {
+        for (line, files) in [
+            ("0::/pods/a", vec!["/sys/fs/cgroup/pods/a/memory.max", "/sys/fs/cgroup/memory.max"]),
+            ("0::/", vec!["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.max"]),
+            (
+                "5:memory:/a",
+                vec!["/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"],
+            ),
+            ("4:cpu,cpuacct:/a", vec![]),
+            ("nonsense", vec![]),
+        ] {
+            assert_eq!(limit_files(line), files, "{line}");
+        }
+    }
 }

@@ -160,7 +160,7 @@ impl Error {
             Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping => Retry::After(SOON),
             Self::TimedOut { .. } | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
             Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
-            Self::Upstream(Up::Connect(_) | Up::NotTaken) => Retry::After(SOON),
+            Self::Upstream(Up::Connect(_) | Up::ConnectTimeout { .. } | Up::NotTaken) => Retry::After(SOON),
             Self::Upstream(Up::Refused(body)) => match (body.retry_after, body.status) {
                 _ if body.daily_quota => Retry::Never,
                 (Some(delay), _) => Retry::After(delay),

@@ -20,6 +20,23 @@ async fn a_host_that_does_not_exist_is_unavailable() {
 }
 
 #[tokio::test]
+async fn connecting_that_takes_too_long_is_told_as_that_limit() {
+    // A listener that accepts nothing, whose backlog is full: the kernel drops what else comes.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _full = std::net::TcpStream::connect(address).unwrap();
+    let mut upstream = Upstream::answering("").await;
+    upstream.url = format!("http://{address}");
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--connect-timeout", "0.2"]).await;
+    let status = gateway.generate(prompt("hi")).await.unwrap_err();
+    let info = Details::of(&status).info();
+    assert_eq!((status.code(), info.reason.as_str()), (Code::DeadlineExceeded, "TIMED_OUT"), "{}", status.message());
+    assert_eq!(info.metadata["limit"], "connect");
+}
+
+#[tokio::test]
 async fn an_error_that_never_ends_is_read_for_a_while_and_no_more() {
     let head = "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\n\r\nno such model";
     let upstream = Upstream::with([Answer::dripping(head, ".", Duration::from_millis(100))]).await;
