@@ -1,5 +1,6 @@
 //! A call that was let in, from its head to its last byte.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +51,8 @@ impl Call {
     }
 
     /// Lets the face read the request within the limits of the call.
-    pub async fn upload<T>(&mut self, reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let read = self.watch.over(reading).await;
+    pub async fn upload<T>(&mut self, reading: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
+        let read = self.watch.over(reading).await.and_then(|read| read);
         read.inspect_err(|error| self.record.end(Some(error)))
     }
 

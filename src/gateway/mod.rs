@@ -14,6 +14,7 @@ mod stream;
 mod translate;
 mod watch;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, Limits};
 use crate::gemini::catalog::Catalog;
 use crate::memory::Memory;
-use crate::upstream::{Method, Outgoing, Upstream};
+use crate::upstream::{Answer, Method, Outgoing, Upstream};
 
 /// The settings of this room that a running gateway can be given anew.
 #[derive(Clone, Debug)]
@@ -114,11 +115,11 @@ impl Gateway {
         let method = Method::GenerateContent;
         let outgoing = Outgoing { model: &model, method, key: key.expose(), request_id: &request_id, json, deadline };
         let theirs = |error| Error::upstream(error, *owner);
-        let sending = async { self.upstream.send(&outgoing, held).await?.whole() };
-        let mut whole = watch.over(async { sending.await.map_err(theirs) }).await?;
+        let answer = watch.over(pin!(self.upstream.send(&outgoing, held))).await?;
         // The request is not needed again, and the answer may take long.
         drop(outgoing);
-        while watch.over(async { whole.more().await.map_err(theirs) }).await? {
+        let mut whole = answer.and_then(Answer::whole).map_err(theirs)?;
+        while watch.over(pin!(whole.more())).await?.map_err(theirs)? {
             watch.heard();
         }
         let (json, held) = whole.into_json().map_err(theirs)?;

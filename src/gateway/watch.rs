@@ -181,12 +181,12 @@ impl Watch {
         }
     }
 
-    /// Lets work go on until it is done or the call has to end.
-    pub(super) async fn over<T>(&mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let mut work = std::pin::pin!(work);
+    /// Lets work go on until it is done or the call has to end. It is pinned by who has it: a future that is handed
+    /// over is copied, and kept twice.
+    pub(super) async fn over<F: Future>(&mut self, mut work: Pin<&mut F>) -> Result<F::Output, Error> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(done);
+                return Poll::Ready(Ok(done));
             }
             loop {
                 if let Alarm::Over(error) = ready!(self.poll(cx)) {

@@ -128,7 +128,7 @@ impl Inner {
         let (head, body) = request.into_parts();
         let request_id = metadata::request_id(&head.headers);
         // Not a panic of the task: the connection would not know what to answer.
-        let reply = unless_it_panics(self.reply(&head, body, method, &request_id)).await;
+        let reply = unless_it_panics(pin!(self.reply(&head, body, method, &request_id))).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
@@ -158,9 +158,9 @@ impl Inner {
         })?;
         task::set_deadline(call.deadline());
         let limit = self.max_request_bytes;
-        let upload = call.upload(request::begin(headers, body, limit)).await?;
+        let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
         call.make_room(upload.announced())?;
-        let message = call.upload(upload.message(limit)).await?;
+        let message = call.upload(pin!(upload.message(limit))).await?;
         call.make_room(message.len())?;
         match method {
             Method::Generate => self.gateway.generate(call, message).await.map(Reply::one),
@@ -170,8 +170,7 @@ impl Inner {
 }
 
 /// Lets a future run; `None` if it panics.
-async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+async fn unless_it_panics<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),
         // It is not polled again.

@@ -1,10 +1,11 @@
 //! The task of a call: it ends at the deadline, whatever the call waits for.
 
 use std::cell::Cell;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio::time::{Instant, sleep_until};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 tokio::task_local! {
     /// When the call of this task has to be over; not known before its head was read.
@@ -30,24 +31,36 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        tokio::spawn(DEADLINE.scope(Cell::new(None), until_deadline(call)));
+        // The timer is set to the right time once that is known.
+        let call = UntilDeadline { call, timer: sleep_until(Instant::now()), known: false };
+        tokio::spawn(DEADLINE.scope(Cell::new(None), call));
     }
 }
 
-async fn until_deadline(call: impl Future<Output = ()>) {
-    // Set to the right time once that is known.
-    let (mut call, mut timer, mut known) = (pin!(call), pin!(sleep_until(Instant::now())), false);
-    std::future::poll_fn(|cx| {
+pin_project! {
+    struct UntilDeadline<F> {
+        #[pin]
+        call: F,
+        #[pin]
+        timer: Sleep,
+        known: bool,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UntilDeadline<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
         // First, so that it can end in its own words.
-        if call.as_mut().poll(cx).is_ready() {
+        if this.call.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let Some(deadline) = DEADLINE.with(Cell::get) else { return Poll::Pending };
-        if !known {
-            timer.as_mut().reset(deadline);
-            known = true;
+        if !*this.known {
+            this.timer.as_mut().reset(deadline);
+            *this.known = true;
         }
-        timer.as_mut().poll(cx)
-    })
-    .await;
+        this.timer.poll(cx)
+    }
 }
