@@ -34,7 +34,7 @@ pub struct Connections {
         long,
         help_heading = "Connections",
         env = "GEMINI_GRPC_MAX_STREAMS",
-        default_value_t = 250,
+        default_value_t = 100,
         value_name = "NUMBER"
     )]
     pub max_streams: u32,

@@ -27,6 +27,11 @@ impl Admission {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// Whether there is a place now. Nothing is taken: a caller who does not send what it has begun keeps no other out.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.calls() < self.cap { Ok(()) } else { Err(Error::TooManyCalls { cap: self.cap }) }
+    }
+
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Error> {
         let permit = Permit(self.clone());
         if self.calls.fetch_add(1, Ordering::Relaxed) < self.cap {

@@ -31,7 +31,7 @@ pub struct Arrival {
     pub previous_attempts: u32,
 }
 
-/// A call with the right to be in flight. Dropped, it gives everything back, and upstream is let go.
+/// A call that was let in. Dropped, it gives everything back, and upstream is let go.
 #[derive(Debug)]
 pub struct Call {
     pub(super) config: Arc<Config>,
@@ -40,8 +40,8 @@ pub struct Call {
     pub(super) watch: Watch,
     pub(super) held: Held,
     pub(super) record: Record,
-    /// Given back when the call is dropped.
-    pub(super) _permit: Permit,
+    /// The right to be in flight, from the moment the request is there.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Call {

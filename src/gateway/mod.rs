@@ -34,6 +34,7 @@ use self::translate::{prepare, translate};
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, Limits};
 use crate::gemini::catalog::Catalog;
+use crate::gemini::model::ModelName;
 use crate::memory::Memory;
 use crate::upstream::{Answer, Method, Outgoing, Upstream};
 
@@ -87,7 +88,7 @@ impl Gateway {
         if deadline.at <= begun {
             return Err(deadline.exceeded());
         }
-        let permit = self.shared.admission.admit()?;
+        self.shared.admission.check()?;
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.shared.memory.hold(),
@@ -95,7 +96,7 @@ impl Gateway {
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
             admitted,
-            _permit: permit,
+            permit: None,
         })
     }
 
@@ -106,8 +107,14 @@ impl Gateway {
         answer
     }
 
+    /// From here on the call is in flight.
+    fn begin(&self, call: &mut Call, request: Bytes) -> Result<(ModelName, Bytes), Error> {
+        call.permit = Some(self.shared.admission.admit()?);
+        prepare(call, request)
+    }
+
     async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
-        let (model, json) = prepare(call, request)?;
+        let (model, json) = self.begin(call, request)?;
         call.watch.uploaded(None);
         let Call { watch, held, record, admitted: Admitted { key, owner, .. }, .. } = call;
         let request_id = record.request_id.clone();
@@ -132,7 +139,7 @@ impl Gateway {
     /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
     /// a whole; with heartbeats at most for the time of one.
     pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
-        let (model, json) = prepare(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
+        let (model, json) = self.begin(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
         let heartbeat = call.heartbeat;
         call.watch.uploaded(heartbeat);
         let (upstream, key, owner) = (self.upstream.clone(), call.admitted.key.clone(), call.admitted.owner);

@@ -22,8 +22,7 @@ async fn while_the_request_is_sent() {
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
     let sending = gateway.raw("GenerateContent", [], unfinished());
     let _ = tokio::time::timeout(Duration::from_millis(200), sending).await.unwrap_err();
-    // The right to be in flight is there again as soon as the gateway has seen it.
-    while gateway.generate(prompt("hi")).await.is_err() {}
+    gateway.generate(prompt("hi")).await.unwrap();
     assert_eq!(upstream.requests().len(), 1);
 }
 

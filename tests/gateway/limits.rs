@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use gemini_grpc::pb::gemini::{Blob, GenerateContentRequest, Part, part};
 use gemini_grpc::pb::rpc;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse};
@@ -42,6 +46,19 @@ async fn a_call_is_in_flight_until_its_stream_ends() {
     drop(streams);
     upstream.left_alone().await;
     gateway.generate(prompt("hi")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_sent_to_its_end_keeps_no_other_out() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
+    let body = tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())));
+    let sending = gateway.raw("GenerateContent", [], body);
+    tokio::select! {
+        status = sending => panic!("{status}"),
+        answered = gateway.generate(prompt("hi")) => drop(answered.unwrap()),
+    }
 }
 
 #[tokio::test]
