@@ -39,7 +39,7 @@ impl BaseUrl {
     }
 
     /// The URL of a method. A model name holds nothing that could change the path.
-    pub(super) fn path(&self, model: &ModelName, method: Method) -> Url {
+    pub fn path(&self, model: &ModelName, method: Method) -> Url {
         let (models, name) = match method {
             Method::GenerateContent => (&self.models, "generateContent"),
             Method::StreamGenerateContent => (&self.models_streamed, "streamGenerateContent"),

@@ -1,0 +1,85 @@
+//! The body of a stream, in pieces.
+//!
+//! The first line of an input says how it is read: `sse` or `sniff`, the most bytes of an event, and the sizes of the
+//! pieces, over and over. The rest is the body.
+#![no_main]
+
+use bytes::Bytes;
+use gemini_grpc::gemini::events::{Error, Events, Framing};
+use libfuzzer_sys::fuzz_target;
+
+const LIMIT: usize = 1 << 16;
+
+/// The events of a body, and how it ended.
+type Reading = (Vec<Bytes>, Result<(), Error>);
+
+fuzz_target!(|input: &[u8]| {
+    let (line, body) = input.split_at(input.iter().position(|&byte| byte == b'\n').unwrap_or(input.len()));
+    let body = Bytes::copy_from_slice(body.get(1..).unwrap_or_default());
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let framing = if words.next() == Some("sse") { Framing::Sse } else { Framing::Sniff };
+    let limit = words.next().and_then(|word| word.parse().ok()).unwrap_or(LIMIT).min(LIMIT);
+    let sizes: Vec<usize> = words.map(|word| word.parse().unwrap_or(1).clamp(1, LIMIT)).collect();
+    let reader = Reader { framing, limit };
+
+    let whole = reader.read([body.clone()]);
+    every_event_is_within_the_limit_and_says_something(&whole.0, limit);
+    for sizes in [&sizes[..], &[1]] {
+        assert_eq!(reader.read(cut(&body, sizes)), whole, "the pieces make a difference");
+    }
+    let cut_short = body.len() - sizes.first().unwrap_or(&1).min(&body.len());
+    let (events, _) = reader.read([body.slice(..cut_short)]);
+    assert!(whole.0.starts_with(&events), "what was never sent was heard");
+});
+
+#[derive(Clone, Copy)]
+struct Reader {
+    framing: Framing,
+    limit: usize,
+}
+
+impl Reader {
+    fn read(self, pieces: impl IntoIterator<Item = Bytes>) -> Reading {
+        let mut events = Events::new(self.framing, self.limit);
+        let mut seen = Vec::new();
+        for piece in pieces {
+            events.push(piece);
+            while let Some(event) = events.next() {
+                match event {
+                    Ok(event) => seen.push(event),
+                    Err(error) => {
+                        nothing_comes_after_an_error(events);
+                        return (seen, Err(error));
+                    }
+                }
+            }
+        }
+        (seen, events.finish())
+    }
+}
+
+fn nothing_comes_after_an_error(mut events: Events) {
+    events.push(Bytes::from_static(b"data: {}\n\n{}"));
+    assert!(events.next().is_none());
+    assert_eq!(events.finish(), Err(Error::Truncated));
+}
+
+fn every_event_is_within_the_limit_and_says_something(events: &[Bytes], limit: usize) {
+    for event in events {
+        let text = event.trim_ascii();
+        assert!(event.len() <= limit && !text.is_empty() && text != b"[DONE]", "{event:?}");
+    }
+}
+
+fn cut(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
+    let mut rest = body.clone();
+    let mut pieces = Vec::new();
+    for &size in sizes.iter().cycle().take_while(|_| !sizes.is_empty()) {
+        if rest.is_empty() {
+            break;
+        }
+        pieces.push(rest.split_to(size.min(rest.len())));
+    }
+    if sizes.is_empty() { vec![rest] } else { pieces }
+}

@@ -1,0 +1,107 @@
+//! What a caller sends, as wire bytes.
+#![no_main]
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use gemini_grpc::gemini::catalog::Catalog;
+use gemini_grpc::gemini::json::{self, Problem, to_json, to_wire};
+use gemini_grpc::gemini::validate::{Options, validate};
+use gemini_grpc::gemini::view::RequestView;
+use gemini_grpc::pb;
+use libfuzzer_sys::fuzz_target;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::Type;
+use serde_json::Value;
+
+const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
+/// An error has to fit into headers; a violation is a path and a sentence.
+const MOST_OF_A_VIOLATION: usize = 1 << 10;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
+
+/// The names of all members that are enums, in both spellings.
+static ENUMS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let set = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+    let mut messages: Vec<_> = set.file.into_iter().flat_map(|file| file.message_type).collect();
+    let mut names = BTreeSet::new();
+    while let Some(message) = messages.pop() {
+        messages.extend(message.nested_type);
+        for field in message.field.into_iter().filter(|field| field.r#type() == Type::Enum) {
+            names.extend([field.name, field.json_name].into_iter().flatten());
+        }
+    }
+    names
+});
+
+fuzz_target!(|wire: &[u8]| {
+    every_rule_is_told_in_a_few_words(wire);
+    match json::request(&[wire]) {
+        Ok(request) => {
+            what_is_written_is_json(&request.json);
+            json_becomes_the_same_request(wire, &request.json);
+            prost_reads_the_same_request(wire, &request.json);
+            a_second_part_is_read_as_what_follows(wire);
+        }
+        Err(error) => what_prost_reads_is_refused_for_a_reason(wire, error.problem()),
+    }
+});
+
+fn every_rule_is_told_in_a_few_words(wire: &[u8]) {
+    let Ok(view) = RequestView::decode(Bytes::copy_from_slice(wire)) else { return };
+    for image_default_modalities in [false, true] {
+        let Err(violations) = validate(&view, &CATALOG, Options { image_default_modalities }) else { continue };
+        assert!(violations.iter().len() > 0);
+        for violation in violations.iter() {
+            assert!(violation.field.len() + violation.description.len() < MOST_OF_A_VIOLATION, "{violation:?}");
+        }
+    }
+}
+
+fn what_is_written_is_json(json: &[u8]) {
+    let text = str::from_utf8(json).unwrap();
+    // Not a Value: serde_json takes some of the largest doubles for infinite.
+    serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap();
+}
+
+fn json_becomes_the_same_request(wire: &[u8], json: &[u8]) {
+    let again = to_wire(REQUEST, json).and_then(|wire| to_json(REQUEST, &wire));
+    if again.as_ref().is_ok_and(|again| again == json) {
+        return;
+    }
+    // A caller may have an enum among the additional fields, whose name may be new; it is not asked whether it is.
+    let names_an_enum = ENUMS.iter().any(|name| memchr::memmem::find(wire, name.as_bytes()).is_some());
+    let shown = String::from_utf8_lossy(json);
+    assert!(names_an_enum, "{shown}\nbecame {:?}", again.as_deref().map(String::from_utf8_lossy));
+    if let Ok(again) = again {
+        let stable = to_json(REQUEST, &to_wire(REQUEST, &again).unwrap()).unwrap();
+        assert_eq!(again, stable, "{shown}");
+    }
+}
+
+/// So the gateway adds what a caller left out.
+fn a_second_part_is_read_as_what_follows(wire: &[u8]) {
+    const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
+    let read = |parts: &[&[u8]]| json::request(parts).map(|request| request.json);
+    assert_eq!(read(&[wire, TEXT_AND_IMAGE]), read(&[&[wire, TEXT_AND_IMAGE].concat()]));
+}
+
+/// prost writes in order and in one place what stood in any order and in several.
+fn prost_reads_the_same_request(wire: &[u8], json: &[u8]) {
+    let Ok(message) = pb::gemini::GenerateContentRequest::decode(wire) else { return };
+    let settled = json::request(&[&message.encode_to_vec()]).unwrap();
+    // To prost, minus zero in a field without presence is absent.
+    if memchr::memmem::find(json, b"-0.0").is_some() {
+        return;
+    }
+    let value = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
+    assert_eq!(value(json), value(&settled.json));
+}
+
+fn what_prost_reads_is_refused_for_a_reason(wire: &[u8], problem: Problem) {
+    use Problem::{Collision, Duration, NotFinite, Timestamp, TooDeep};
+    let of_json = matches!(problem, Collision(_) | Duration | NotFinite | Timestamp | TooDeep);
+    assert!(of_json || pb::gemini::GenerateContentRequest::decode(wire).is_err(), "{problem:?}");
+}
