@@ -8,6 +8,11 @@ use tonic::{Code, Status};
 
 use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
 
+/// The tags of message fields, as they stand on the wire: the number, and 2 for a length that follows.
+const GENERATION_CONFIG: u8 = 4 << 3 | 2;
+const RESPONSE_SCHEMA: u8 = 14 << 3 | 2;
+const ITEMS: u8 = 6 << 3 | 2;
+
 /// A body in these pieces.
 fn body(pieces: Vec<Vec<u8>>) -> tonic::body::Body {
     let frames = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
@@ -63,4 +68,29 @@ async fn what_is_not_one_whole_message_reaches_no_upstream() {
 async fn what_is_said_to_be_packed_and_is_not_reaches_no_upstream() {
     let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "gzip")]).await;
     assert_eq!((status.code(), asked), (Code::Internal, 0), "{}", status.message());
+}
+
+#[tokio::test]
+async fn an_unknown_compression_is_told_which_ones_are_known() {
+    let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "zstd")]).await;
+    assert_eq!((status.code(), asked), (Code::Unimplemented, 0), "{}", status.message());
+    assert_eq!(Details::of(&status).reason(), "ENCODING_UNKNOWN");
+    assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip");
+}
+
+#[tokio::test]
+async fn ten_thousand_levels_are_too_many() {
+    // generation_config.response_schema.items.items...
+    let mut message = Vec::new();
+    for tag in std::iter::repeat_n(ITEMS, 10_000).chain([RESPONSE_SCHEMA, GENERATION_CONFIG]) {
+        let mut outer = vec![tag];
+        prost::encoding::encode_varint(message.len() as u64, &mut outer);
+        outer.append(&mut message);
+        message = outer;
+    }
+    message.splice(0..0, prompt("hi").encode_to_vec());
+    let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+    let (status, asked) = end(vec![framed], &[]).await;
+    assert_eq!((status.code(), asked), (Code::InvalidArgument, 0), "{}", status.message());
+    assert!(status.message().len() <= 1024, "{}", status.message());
 }
