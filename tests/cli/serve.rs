@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Command;
 
-use crate::support::{Gateway, Running, field, gemini_grpc, run, run_with};
+use crate::support::{Gateway, Running, field, gemini_grpc, run, run_with, without_settings};
 
 #[test]
 fn a_gateway_over_a_sandbox_says_what_it_is_and_what_to_try() {
@@ -90,7 +90,7 @@ fn the_endpoint_may_come_from_its_variable() {
 #[test]
 fn a_gateway_without_a_descriptor_left_recovers_when_there_is_one() {
     // The connections that it accepts and those of its sandbox take all of them.
-    let mut command = std::process::Command::new("sh");
+    let mut command = without_settings("sh");
     command.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gemini-grpc"), "serve", "--sandbox"]);
     command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--max-connections", "1000", "--log-format", "json"]);
     let mut running = Running::start(&mut command);

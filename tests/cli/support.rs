@@ -10,12 +10,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary, with none of its variables set, and out of the reach of a backtrace setting that changes its output.
 pub fn gemini_grpc<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gemini-grpc"));
+    let mut command = without_settings(env!("CARGO_BIN_EXE_gemini-grpc"));
+    command.args(arguments);
+    command
+}
+
+/// A program whose environment holds nothing of ours.
+pub fn without_settings(program: &str) -> Command {
+    let mut command = Command::new(program);
     let ours = |name: &str| name.starts_with("GEMINI_GRPC_") || name.starts_with("MOUNTSEA_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
         command.env_remove(name);
     }
-    command.env_remove("RUST_BACKTRACE").args(arguments).stdin(Stdio::null());
+    command.env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command
 }
 
