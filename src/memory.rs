@@ -21,7 +21,7 @@ pub struct Memory {
     cap: usize,
     used: AtomicUsize,
     freed: Arc<Notify>,
-    over: Arc<Semaphore>,
+    overdraft: Arc<Semaphore>,
 }
 
 /// There is no room now.
@@ -33,28 +33,27 @@ pub struct Full {
 /// What one call holds, given back when it is dropped.
 pub struct Held {
     memory: Arc<Memory>,
-    bytes: usize,
-    /// How many of them the cap knows of.
+    /// The bytes that the cap knows of.
     counted: usize,
     /// The right to go over the cap.
-    over: Option<OwnedSemaphorePermit>,
+    overdraft: Option<OwnedSemaphorePermit>,
     waiting: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Memory {
     /// At most `cap` bytes.
     pub fn new(cap: usize) -> Arc<Self> {
-        let (freed, over) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
-        Arc::new(Self { cap, used: AtomicUsize::new(0), freed, over })
+        let (freed, overdraft) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
+        Arc::new(Self { cap, used: AtomicUsize::new(0), freed, overdraft })
     }
 
     /// Nothing yet.
     pub fn hold(self: &Arc<Self>) -> Held {
-        Held { memory: self.clone(), bytes: 0, counted: 0, over: None, waiting: None }
+        Held { memory: self.clone(), counted: 0, overdraft: None, waiting: None }
     }
 
     /// The bytes held now, in steps of [`GRAIN`] a call.
-    pub fn used(&self) -> usize {
+    fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 }
@@ -62,7 +61,6 @@ impl Memory {
 impl Held {
     /// Holds `bytes` in all, whatever the cap says: they are there already.
     pub fn set(&mut self, bytes: usize) {
-        self.bytes = bytes;
         if bytes.abs_diff(self.counted) >= GRAIN || (bytes == 0 && self.counted > 0) {
             self.count(bytes);
         }
@@ -99,9 +97,9 @@ impl Held {
 
     /// Ready when more may be held. A call that holds next to nothing never waits.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.counted > 0 && self.over.is_none() && self.memory.used() >= self.memory.cap {
-            if let Ok(right) = self.memory.over.clone().try_acquire_owned() {
-                self.over = Some(right);
+        while self.counted > 0 && self.overdraft.is_none() && self.memory.used() >= self.memory.cap {
+            if let Ok(right) = self.memory.overdraft.clone().try_acquire_owned() {
+                self.overdraft = Some(right);
                 break;
             }
             match &mut self.waiting {
@@ -128,9 +126,9 @@ impl Held {
             return;
         }
         let used = self.memory.used.fetch_sub(before - bytes, Ordering::Relaxed);
-        let had_over = bytes == 0 && self.over.take().is_some();
+        let had_overdraft = bytes == 0 && self.overdraft.take().is_some();
         // Nobody waits unless the cap was reached.
-        if had_over || used >= self.memory.cap {
+        if had_overdraft || used >= self.memory.cap {
             self.memory.freed.notify_waiters();
         }
     }
@@ -144,7 +142,7 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("Held").field("counted", &self.counted).finish_non_exhaustive()
     }
 }
 

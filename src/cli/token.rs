@@ -3,7 +3,8 @@
 use std::io::Read as _;
 
 use super::{Failure, output};
-use crate::gateway::callers::{TokenHash, is_name};
+use crate::gateway::ApiKey;
+use crate::gateway::callers::{NAME_RULE, TokenHash, is_name};
 
 /// Tools that look for secrets in code find it by this.
 const PREFIX: &str = "gg_";
@@ -30,7 +31,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.hash {
-        return output::line(TokenHash::of(&given()?).to_hex());
+        return output::line(TokenHash::of(given()?.expose()).to_hex());
     }
     let table = args.name.as_deref().map(table).transpose()?.unwrap_or_default();
     let token = random()?;
@@ -41,8 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// The head of a caller's table in the file.
 fn table(name: &str) -> Result<String, Failure> {
     if !is_name(name) {
-        let problem = "the name of a caller is 1 to 64 of a-z, 0-9, '.', '_' and '-'";
-        return Err(Failure::Usage(format!("--name: {problem}")));
+        return Err(Failure::Usage(format!("--name: {NAME_RULE}")));
     }
     // In TOML a bare dot would make a table in a table.
     Ok(if name.contains('.') { format!("[callers.\"{name}\"]\n") } else { format!("[callers.{name}]\n") })
@@ -54,16 +54,15 @@ fn random() -> Result<String, Failure> {
     Ok(format!("{PREFIX}{}", base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)))
 }
 
-/// The token on standard input. The gateway takes no other from a caller.
-fn given() -> Result<String, Failure> {
+/// The token on standard input. Callers send it in the place of a key, so it has to be like one.
+fn given() -> Result<ApiKey, Failure> {
     let mut text = String::new();
     // More than the longest, so that a wrong file does not become a long wait.
     let read = std::io::stdin().take(8 << 10).read_to_string(&mut text);
     read.map_err(|error| Failure::Usage(format!("--hash: standard input cannot be read: {error}")))?;
-    let token = text.trim();
-    if !(LEAST..=4096).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
+    let token = text.trim().parse().ok().filter(|token: &ApiKey| token.expose().len() >= LEAST);
+    token.ok_or_else(|| {
         let problem = format!("a token of {LEAST} to 4096 visible ASCII characters is expected on standard input");
-        return Err(Failure::Usage(format!("--hash: {problem}; `gemini-grpc token` makes one")));
-    }
-    Ok(token.to_owned())
+        Failure::Usage(format!("--hash: {problem}; `gemini-grpc token` makes one"))
+    })
 }

@@ -103,19 +103,14 @@ pub struct Limits {
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), Error> {
-        for (variable, bytes) in [
-            ("GEMINI_GRPC_MAX_REQUEST_BYTES", self.max_request_bytes),
-            ("GEMINI_GRPC_MAX_RESPONSE_BYTES", self.max_response_bytes),
+        for (variable, number, least) in [
+            ("GEMINI_GRPC_MAX_REQUEST_BYTES", self.max_request_bytes, 1024),
+            ("GEMINI_GRPC_MAX_RESPONSE_BYTES", self.max_response_bytes, 1024),
+            ("GEMINI_GRPC_MAX_CALLS", self.max_calls, 1),
+            ("GEMINI_GRPC_MAX_BYTES_HELD", self.max_bytes_held(), 1),
         ] {
-            if bytes < 1024 {
-                return Err(Error::TooSmall { variable, least: 1024 });
-            }
-        }
-        for (variable, number) in
-            [("GEMINI_GRPC_MAX_CALLS", self.max_calls), ("GEMINI_GRPC_MAX_BYTES_HELD", self.max_bytes_held())]
-        {
-            if number == 0 {
-                return Err(Error::TooSmall { variable, least: 1 });
+            if number < least {
+                return Err(Error::TooSmall { variable, least });
             }
         }
         Ok(())
@@ -129,8 +124,8 @@ impl Limits {
         }
     }
 
-    pub(super) fn times(&self) -> gateway::Limits {
-        gateway::Limits {
+    pub(super) fn times(&self) -> gateway::TimeLimits {
+        gateway::TimeLimits {
             ceiling: self.max_duration,
             upload: self.upload_timeout,
             first_byte: self.first_byte_timeout,

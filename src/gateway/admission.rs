@@ -22,14 +22,9 @@ impl Admission {
         Arc::new(Self { cap, calls: AtomicUsize::new(0) })
     }
 
-    /// The calls in flight.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
-    }
-
     /// Whether there is a place now. Nothing is taken: a caller who does not send what it has begun keeps no other out.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.calls() < self.cap { Ok(()) } else { Err(Error::TooManyCalls { cap: self.cap }) }
+        if self.calls.load(Ordering::Relaxed) < self.cap { Ok(()) } else { Err(Error::TooManyCalls { cap: self.cap }) }
     }
 
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Error> {

@@ -1,5 +1,6 @@
 //! A call that was let in, from its head to its last byte.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,28 +48,23 @@ pub struct Call {
 impl Call {
     /// When it has to be over.
     pub fn deadline(&self) -> Instant {
-        self.watch.deadline().at
+        self.watch.deadline()
     }
 
     /// Lets the face read the request within the limits of the call.
     pub async fn upload<T>(&mut self, reading: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
-        let read = self.watch.over(reading).await.and_then(|read| read);
+        let read = self.watch.within_limits(reading).await.and_then(|read| read);
         read.inspect_err(|error| self.record.end(Some(error)))
     }
 
     /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
     pub fn make_room(&mut self, message: usize) -> Result<(), Error> {
-        let error = match self.held.try_set(message.saturating_mul(7) / 3) {
-            Ok(()) => return Ok(()),
-            Err(full) => Error::NoMemory { cap: full.cap },
-        };
-        self.record.end(Some(&error));
-        Err(error)
+        let made = self.held.try_set(message.saturating_mul(7) / 3);
+        made.map_err(|full| Error::NoMemory { cap: full.cap }).inspect_err(|error| self.record.end(Some(error)))
     }
 }
 
 /// One message of an answer: the wire bytes of a `GenerateContentResponse`, and the hold on them.
-#[derive(Debug)]
 pub struct Message {
     bytes: Vec<u8>,
     /// Given back when the bytes are gone. None if they are too few to count.
@@ -93,8 +89,27 @@ impl Message {
     }
 }
 
+/// Without the bytes: they are somebody's answer.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 impl AsRef<[u8]> for Message {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+
+    #[test]
+    fn debug_output_says_nothing_of_a_message() {
+        let message = Message::only(Memory::new(1).hold(), b"a secret".to_vec());
+        assert_eq!(format!("{message:?}"), "Message { bytes: 8, .. }");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gateway::callers::{AuthError, Exceeded};
-use crate::gateway::{KeyOwner, Limit};
+use crate::gateway::{KeyOwner, Limit, TimedOut};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
@@ -43,8 +43,8 @@ pub enum Error {
     Upstream(upstream::Error),
     #[error("{header} cannot be used: {expected}")]
     Metadata { header: &'static str, expected: &'static str },
-    #[error("the call took longer than {} s, which is the limit of the {}", .after.as_secs_f64(), .limit.as_str())]
-    TimedOut { limit: Limit, after: Duration },
+    #[error("{0}")]
+    TimedOut(TimedOut),
     #[error("{cap} calls are in flight, and no more are taken at once (GEMINI_GRPC_MAX_CALLS)")]
     TooManyCalls { cap: usize },
     #[error("calls in flight hold all of the {cap} bytes that they may hold (GEMINI_GRPC_MAX_BYTES_HELD)")]
@@ -86,6 +86,7 @@ impl Error {
             upstream::Error::Refused(body) if owner == KeyOwner::Gateway && body.is_key_refused() => {
                 Self::OwnKeyRefused(body)
             }
+            upstream::Error::ConnectTimeout { after } => Self::TimedOut(TimedOut { limit: Limit::Connect, after }),
             error => Self::Upstream(error),
         }
     }
@@ -103,13 +104,13 @@ impl Error {
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
             Self::OwnKeyRefused(_) | Self::Framing(_) | Self::Panicked => Code::Internal,
-            Self::TimedOut { .. } => Code::DeadlineExceeded,
+            Self::TimedOut(_) => Code::DeadlineExceeded,
             Self::Stopping | Self::Stopped => Code::Unavailable,
             Self::Upstream(error) => match error {
                 Up::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
                 Up::Refused(body) => body.code,
-                Up::Connect(_) | Up::Tls | Up::NotTaken | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
                 Up::ConnectTimeout { .. } => Code::DeadlineExceeded,
+                Up::Connect(_) | Up::Tls | Up::NotTaken | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
                 Up::TooLarge { .. } => Code::ResourceExhausted,
                 Up::Empty { .. } | Up::NotJson { .. } | Up::Unreadable(_) | Up::Header => Code::Internal,
             },
@@ -130,7 +131,7 @@ impl Error {
             Self::Caller(error) => error.reason(),
             Self::InvalidKey { .. } => "API_KEY_MALFORMED",
             Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
-            Self::TimedOut { .. } => "TIMED_OUT",
+            Self::TimedOut(_) => "TIMED_OUT",
             Self::TooManyCalls { .. } => "TOO_MANY_CALLS",
             Self::NoMemory { .. } => "TOO_MANY_BYTES",
             Self::Stopping | Self::Stopped => "STOPPING",
@@ -143,8 +144,8 @@ impl Error {
     pub fn source(&self) -> Source {
         use upstream::Error as Up;
         match self {
-            Self::TimedOut { limit: Limit::FirstByte | Limit::Idle, .. } => Source::Upstream,
-            Self::TimedOut { limit: Limit::Ceiling, .. } => Source::Gateway,
+            Self::TimedOut(TimedOut { limit: Limit::Connect | Limit::FirstByte | Limit::Idle, .. }) => Source::Upstream,
+            Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => Source::Gateway,
             Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Stopped => Source::Gateway,
             Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header) => Source::Gateway,
             Self::Upstream(Up::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
@@ -155,22 +156,32 @@ impl Error {
 
     /// Whether to try again, and when. UNAVAILABLE alone makes Google's clients try five times.
     pub fn retry(&self) -> Retry {
-        use upstream::Error as Up;
         match self {
             Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping => Retry::After(SOON),
-            Self::TimedOut { .. } | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
+            Self::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Retry::After(SOON),
+            Self::TimedOut(_) | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
             Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
-            Self::Upstream(Up::Connect(_) | Up::ConnectTimeout { .. } | Up::NotTaken) => Retry::After(SOON),
-            Self::Upstream(Up::Refused(body)) => match (body.retry_after, body.status) {
-                _ if body.daily_quota => Retry::Never,
-                (Some(delay), _) => Retry::After(delay),
-                (None, 429 | 503) => Retry::After(SOON),
-                // Whoever answers so may have taken the call.
-                (None, 402 | 500..) => Retry::Never,
-                (None, _) => Retry::Unsaid,
+            Self::Upstream(error) => match error {
+                upstream::Error::Refused(body) if error.is_not_taken() => {
+                    Retry::After(body.retry_after.unwrap_or(SOON))
+                }
+                _ if error.is_not_taken() => Retry::After(SOON),
+                // It is the request that upstream does not like, and not for being out of credit or quota.
+                upstream::Error::Refused(body) if (400..500).contains(&body.status) && !body.is_used_up() => {
+                    body.retry_after.map_or(Retry::Unsaid, Retry::After)
+                }
+                // Whoever fails otherwise may have taken the call, and a second one is billed again.
+                _ => Retry::Never,
             },
-            Self::Upstream(_) => Retry::Never,
             _ => Retry::Unsaid,
+        }
+    }
+
+    /// The time limit that ran out.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TimedOut(timed_out) => Some(timed_out.limit),
+            _ => None,
         }
     }
 
@@ -178,15 +189,6 @@ impl Error {
     pub fn quota(&self) -> Option<&Exceeded> {
         match self {
             Self::Caller(AuthError::Exceeded(exceeded)) => Some(exceeded),
-            _ => None,
-        }
-    }
-
-    /// The time limit that ran out.
-    pub fn limit(&self) -> Option<Limit> {
-        match self {
-            Self::TimedOut { limit, .. } => Some(*limit),
-            Self::Upstream(upstream::Error::ConnectTimeout { .. }) => Some(Limit::Connect),
             _ => None,
         }
     }
@@ -248,7 +250,7 @@ mod tests {
             Error::Caller(AuthError::Exceeded(exceeded())),
             Error::InvalidKey { header: "x-goog-api-key" },
             Error::Metadata { header: "grpc-timeout", expected: "" },
-            Error::TimedOut { limit: Limit::Idle, after: Duration::ZERO },
+            Error::TimedOut(TimedOut { limit: Limit::Idle, after: Duration::ZERO }),
             Error::TooManyCalls { cap: 1 },
             Error::NoMemory { cap: 1 },
             Error::Stopping,

@@ -32,7 +32,7 @@ pub use self::stopping::Stopping;
 pub use self::stream::Answers;
 use self::translate::{prepare, translate};
 use self::watch::Watch;
-pub use self::watch::{Deadline, Limit, Limits};
+pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
 use crate::gemini::model::ModelName;
 use crate::memory::Memory;
@@ -48,7 +48,7 @@ pub struct Config {
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
-    pub limits: Limits,
+    pub limits: TimeLimits,
     /// How often a caller hears something while upstream is silent, unless it asks for another time. `None`: never.
     pub heartbeat: Option<Duration>,
 }
@@ -86,7 +86,7 @@ impl Gateway {
             config.auth.authenticate(arrival.key, arrival.names.as_deref().unwrap_or_default(), config.key.as_ref())?;
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {
-            return Err(deadline.exceeded());
+            return Err(Error::TimedOut(deadline.limit));
         }
         self.shared.admission.check()?;
         Ok(Call {
@@ -117,16 +117,15 @@ impl Gateway {
         let (model, json) = self.begin(call, request)?;
         call.watch.uploaded(None);
         let Call { watch, held, record, admitted: Admitted { key, owner, .. }, .. } = call;
-        let request_id = record.request_id.clone();
-        let deadline = watch.deadline().at;
-        let method = Method::GenerateContent;
-        let outgoing = Outgoing { model: &model, method, key: key.expose(), request_id: &request_id, json, deadline };
+        let (method, key_text, request_id) = (Method::GenerateContent, key.expose(), &*record.request_id);
+        let deadline = watch.deadline();
+        let outgoing = Outgoing { model: &model, method, key: key_text, request_id, json, deadline };
         let theirs = |error| Error::upstream(error, *owner);
-        let answer = watch.over(pin!(self.upstream.send(&outgoing, held))).await?;
+        let answer = watch.within_limits(pin!(self.upstream.send(&outgoing, held))).await?;
         // The request is not needed again, and the answer may take long.
         drop(outgoing);
         let mut whole = answer.and_then(Answer::whole).map_err(theirs)?;
-        while watch.over(pin!(whole.more())).await?.map_err(theirs)? {
+        while watch.within_limits(pin!(whole.more())).await?.map_err(theirs)? {
             watch.heard();
         }
         let (json, held) = whole.into_json().map_err(theirs)?;
@@ -140,18 +139,15 @@ impl Gateway {
     /// a whole; with heartbeats at most for the time of one.
     pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
         let (model, json) = self.begin(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
-        let heartbeat = call.heartbeat;
-        call.watch.uploaded(heartbeat);
-        let (upstream, key, owner) = (self.upstream.clone(), call.admitted.key.clone(), call.admitted.owner);
+        call.watch.uploaded(call.heartbeat);
+        let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
         let (request_id, deadline) = (call.record.request_id.clone(), call.deadline());
         let mut held = call.held.take();
-        let events = async move {
-            let method = Method::StreamGenerateContent;
-            let key = key.expose();
+        let sending = async move {
+            let (method, key) = (Method::StreamGenerateContent, key.expose());
             let outgoing = Outgoing { model: &model, method, key, request_id: &request_id, json, deadline };
-            let answer = upstream.send(&outgoing, &mut held).await;
-            Ok::<_, Error>(answer.map_err(|error| Error::upstream(error, owner))?.events())
+            upstream.send(&outgoing, &mut held).await.map(Answer::events)
         };
-        Answers::begin(Box::pin(events), call).await
+        Answers::begin(Box::pin(sending), call).await
     }
 }

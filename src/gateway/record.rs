@@ -1,7 +1,6 @@
 //! What there is to say about a call once it is over, however it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -14,25 +13,25 @@ use crate::gemini::view::{ResponseView, UsageView};
 pub(super) struct Record {
     pub(super) request_id: Arc<str>,
     /// How often the caller has tried before (`grpc-previous-rpc-attempts`, gRFC A6).
-    pub(super) previous_attempts: u32,
-    pub(super) begun: Instant,
-    /// The caller's, if it has limits. What the call used is charged to it.
-    pub(super) permit: Option<CallerPermit>,
+    previous_attempts: u32,
+    begun: Instant,
+    /// What the call used is charged to its caller, if that is known.
+    pub(super) caller: Option<CallerPermit>,
     usage: UsageView,
     outcome: Option<&'static str>,
 }
 
 impl Record {
     pub(super) fn new(request_id: Arc<str>, previous_attempts: u32, begun: Instant) -> Self {
-        Self { request_id, previous_attempts, begun, permit: None, usage: UsageView::default(), outcome: None }
+        Self { request_id, previous_attempts, begun, caller: None, usage: UsageView::default(), outcome: None }
     }
 
     /// A piece of the answer. Each report of usage replaces the last.
     pub(super) fn saw(&mut self, answer: &ResponseView) {
         if let Some(usage) = answer.usage_metadata {
             self.usage = usage;
-            if let (Some(permit), Ok(total)) = (&mut self.permit, u64::try_from(usage.total_token_count)) {
-                permit.spend_tokens(total, std::time::Instant::now());
+            if let (Some(caller), Ok(total)) = (&mut self.caller, u64::try_from(usage.total_token_count)) {
+                caller.spend_tokens(total, std::time::Instant::now());
             }
         }
     }
@@ -41,10 +40,6 @@ impl Record {
     pub(super) fn end(&mut self, error: Option<&Error>) {
         self.outcome = Some(error.map_or("OK", |error| error.code().as_str()));
     }
-
-    fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
-    }
 }
 
 impl Drop for Record {
@@ -52,7 +47,7 @@ impl Drop for Record {
         tracing::debug!(
             request_id = &*self.request_id,
             outcome = self.outcome.unwrap_or("CANCELLED"),
-            elapsed = ?self.elapsed(),
+            elapsed = ?self.begun.elapsed(),
             previous_attempts = self.previous_attempts,
             prompt_tokens = self.usage.prompt_token_count,
             total_tokens = self.usage.total_token_count,

@@ -23,7 +23,7 @@ pub(super) fn prepare(call: &mut Call, request: Bytes) -> Result<(ModelName, Byt
     let options = Options { image_default_modalities: call.config.image_default_modalities };
     let valid = validate(&view, &call.config.catalog, options)?;
     // Last of what needs no work: who is refused for a mistake has used nothing.
-    call.record.permit = call.admitted.admit(&valid.name, std::time::Instant::now())?;
+    call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
     let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
     if unknown_fields > 0 {
@@ -46,7 +46,6 @@ fn malformed(request: &[u8]) -> Error {
 }
 
 /// One message of an answer.
-#[derive(Debug)]
 pub(super) struct Translated {
     pub(super) message: Vec<u8>,
     /// What the gateway watches of it.

@@ -24,7 +24,6 @@ const BATCH: usize = 32 << 10;
 /// After a turn that brought nothing, so many batches are sent at once.
 const AT_ONCE: u8 = 15;
 
-#[derive(Debug)]
 pub(super) struct Reply {
     source: Source,
     /// Messages that are ready to be sent.
@@ -36,10 +35,10 @@ pub(super) struct Reply {
     /// A large message whose prefix has been sent.
     large: Option<Bytes>,
     trailers: Option<HeaderMap>,
-    request_id: Option<Arc<str>>,
+    /// Goes into an error at the end of a stream.
+    request_id: Arc<str>,
 }
 
-#[derive(Debug)]
 enum Source {
     One(Option<Message>),
     Many(Box<Answers>),
@@ -50,21 +49,16 @@ enum Source {
 }
 
 impl Reply {
-    pub(super) fn one(message: Message) -> Self {
-        Self::new(Source::One(Some(message)))
+    pub(super) fn one(message: Message, request_id: Arc<str>) -> Self {
+        Self::new(Source::One(Some(message)), request_id)
     }
 
-    pub(super) fn many(answers: Answers) -> Self {
-        Self::new(Source::Many(Box::new(answers)))
+    pub(super) fn many(answers: Answers, request_id: Arc<str>) -> Self {
+        Self::new(Source::Many(Box::new(answers)), request_id)
     }
 
-    fn new(source: Source) -> Self {
-        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, request_id: None }
-    }
-
-    /// The id that goes into an error at the end of a stream.
-    pub(super) fn with_request_id(self, request_id: Arc<str>) -> Self {
-        Self { request_id: Some(request_id), ..self }
+    fn new(source: Source, request_id: Arc<str>) -> Self {
+        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, request_id }
     }
 
     /// Gathers what is ready; pending if there is nothing to send yet.
@@ -128,7 +122,7 @@ impl Reply {
 
     fn end(&mut self, error: Option<Error>) {
         let status = match error {
-            Some(error) => status::status(&error, self.request_id.as_deref().unwrap_or_default()),
+            Some(error) => status::status(&error, &self.request_id),
             None => tonic::Status::ok(""),
         };
         let mut trailers = HeaderMap::new();
@@ -177,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = Reply::new(Source::Panicking).with_request_id("an-id".into());
+        let reply = Reply::new(Source::Panicking, "an-id".into());
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

@@ -1,12 +1,12 @@
 //! The gRPC face: requests in, answers out, under our own name and under Google's two.
 
 mod body;
+mod executor;
 mod health;
 mod metadata;
 mod peer;
 mod request;
 mod status;
-mod task;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,10 +21,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use self::body::Reply;
+pub use self::executor::CallExecutor;
 pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
-pub use self::task::Calls;
 use crate::gateway::{self, Gateway};
 use crate::pb;
 
@@ -131,7 +131,7 @@ impl Inner {
         let reply = unless_it_panics(pin!(self.reply(&head, body, method, &request_id))).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
-                let mut response = Response::new(Body::new(reply.with_request_id(request_id.clone())));
+                let mut response = Response::new(Body::new(reply));
                 response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
                 put_request_id(response.headers_mut(), &request_id);
                 response
@@ -156,15 +156,19 @@ impl Inner {
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
         })?;
-        task::set_deadline(call.deadline());
+        executor::set_deadline(call.deadline());
         let limit = self.max_request_bytes;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
         call.make_room(upload.announced())?;
         let message = call.upload(pin!(upload.message(limit))).await?;
         call.make_room(message.len())?;
         match method {
-            Method::Generate => self.gateway.generate(call, message).await.map(Reply::one),
-            Method::Stream => self.gateway.stream(call, message).await.map(Reply::many),
+            Method::Generate => {
+                self.gateway.generate(call, message).await.map(|answer| Reply::one(answer, request_id.clone()))
+            }
+            Method::Stream => {
+                self.gateway.stream(call, message).await.map(|answers| Reply::many(answers, request_id.clone()))
+            }
         }
     }
 }

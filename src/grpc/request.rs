@@ -1,12 +1,13 @@
 //! Reads the one message of a request, as the bytes that came.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tonic::codec::{CompressionEncoding, DecodeBuf, Decoder, Streaming};
 use tonic::{Code, Status};
 
@@ -16,7 +17,6 @@ use crate::gateway::Error;
 const PREFIX: usize = 5;
 
 /// A request whose length is known, and of which little more was read.
-#[derive(Debug)]
 pub(super) struct Upload {
     begun: Bytes,
     body: Incoming,

@@ -21,7 +21,7 @@ use super::drain::{Phase, reached};
 use super::limits::Limits;
 use super::preface::{self, Prefaced};
 use super::tls::Acceptor;
-use crate::grpc::{Calls, Grpc, Peer};
+use crate::grpc::{CallExecutor, Grpc, Peer};
 
 /// A frame carries 1 MiB, so that a picture takes few of them.
 const FRAME: u32 = 1 << 20;
@@ -130,8 +130,8 @@ impl Shared {
         reached(self.phases.clone(), phase).await;
     }
 
-    fn builder(&self) -> http2::Builder<Calls> {
-        let mut builder = http2::Builder::new(Calls);
+    fn builder(&self) -> http2::Builder<CallExecutor> {
+        let mut builder = http2::Builder::new(CallExecutor);
         builder
             .timer(TokioTimer::new())
             .max_frame_size(FRAME)

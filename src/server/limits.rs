@@ -1,6 +1,5 @@
 //! What connections may take, and how long they may live.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 /// The limits of connections.
@@ -36,9 +35,7 @@ impl Limits {
 
     /// The age of one connection. Those that came at once, after a restart for example, shall not go at once (gRFC A9).
     pub(super) fn jittered_age(&self) -> Option<Duration> {
-        // Nobody gains from guessing it, so the keys of hash maps are random enough.
-        let random = RandomState::new().hash_one(()) as u32;
-        Some(self.age?.mul_f64(0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX)))
+        Some(self.age?.mul_f64(0.9 + 0.2 * fastrand::f64()))
     }
 }
 

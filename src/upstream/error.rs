@@ -69,6 +69,16 @@ impl Error {
         }
     }
 
+    /// Whether upstream cannot have taken the request, or says that it did not: only then may it go out again, since
+    /// generation is billed. A quota per day is final all the same.
+    pub fn is_not_taken(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout { .. } | Self::NotTaken => true,
+            Self::Refused(body) => matches!(body.status, 429 | 503) && !body.daily_quota,
+            _ => false,
+        }
+    }
+
     /// A request that got no answer. reqwest's own text is left out: it names the URL.
     pub(super) fn from_send(error: reqwest::Error, sent: Sent) -> Self {
         if !error.is_connect() {
@@ -97,9 +107,8 @@ pub(super) struct Sent {
 /// HTTP/2 says so: a stream above the last of a GOAWAY, or refused, was not processed (RFC 9113, 6.8 and 8.7). In
 /// HTTP/1.1 a server closes an idle connection as it likes, and a request may cross that on the way (RFC 9112, 9.3.1).
 fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
-    let causes = || std::iter::successors(error.source(), |cause| (**cause).source());
     if sent.http2 {
-        return !causes().filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
+        return !causes(error).filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
             let away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
             error.is_remote() && (away || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
         });
@@ -107,20 +116,18 @@ fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
     let closed = |error: &(dyn std::error::Error + 'static)| {
         error.is::<std::io::Error>() || error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
     };
-    !(sent.reused && causes().any(closed))
+    !(sent.reused && causes(error).any(closed))
 }
 
 /// Whether rustls is among the causes: reqwest has no question for it.
 fn mentions_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|e| e.kind() == std::io::ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    let mut io = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.any(|error| error.kind() == std::io::ErrorKind::InvalidData)
+}
+
+/// What lies below an error, from the top down.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (**cause).source())
 }
 
 impl From<events::Error> for Error {

@@ -8,6 +8,7 @@ mod retry;
 mod url;
 
 use std::cell::Cell;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,6 @@ pub enum Method {
 }
 
 /// One request to upstream.
-#[derive(Debug)]
 pub struct Outgoing<'a> {
     pub model: &'a ModelName,
     pub method: Method,
@@ -71,6 +71,16 @@ pub struct Outgoing<'a> {
     pub json: Bytes,
     /// No further try begins after it.
     pub deadline: Instant,
+}
+
+/// Without the key and the prompt.
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("bytes", &self.json.len())
+            .finish_non_exhaustive()
+    }
 }
 
 tokio::task_local! {
@@ -84,11 +94,15 @@ fn dialed<T>(connecting: T) -> T {
     connecting
 }
 
-/// A client with connections of its own. It belongs to the runtime that first uses it.
+/// A client with connections of its own. It belongs to the runtime that first uses it. Each call gets a handle, so it
+/// is a cheap one.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct Upstream(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     /// May be replaced while calls run: they keep the one that they began with.
-    client: Arc<ArcSwap<Client>>,
+    client: ArcSwap<Client>,
     base: BaseUrl,
     key_header: KeyHeader,
     http2: bool,
@@ -101,8 +115,8 @@ pub struct Upstream {
 impl Upstream {
     /// A client that shares a retry budget with others.
     pub fn new(config: &Config, budget: Arc<Budget>) -> Result<Self, BuildError> {
-        Ok(Self {
-            client: Arc::new(ArcSwap::from_pointee(config.client()?)),
+        Ok(Self(Arc::new(Inner {
+            client: ArcSwap::from_pointee(config.client()?),
             base: config.base.clone(),
             key_header: config.key_header,
             http2: config.http2,
@@ -110,27 +124,28 @@ impl Upstream {
             max_response_bytes: config.max_response_bytes,
             retries: config.retries,
             budget,
-        })
+        })))
     }
 
     /// New requests go out with another client, on connections of its own.
     pub fn replace(&self, client: Client) {
-        self.client.store(Arc::new(client));
+        self.0.client.store(Arc::new(client));
     }
 
     /// Sends the request and awaits the head of the answer, more than once if that does no harm. Anything but 2xx is
     /// an error, with what upstream said about it.
     pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Held) -> Result<Answer, Error> {
-        self.budget.call();
+        let inner = &*self.0;
+        inner.budget.call();
         let mut tries = 1;
         loop {
-            let error = match self.attempt(outgoing).await {
-                Ok(response) => return Ok(Answer::new(response, self.max_response_bytes, held.take())),
+            let error = match inner.attempt(outgoing).await {
+                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take())),
                 Err(error) => error,
             };
-            let again = (tries <= self.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
+            let again = (tries <= inner.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
-            if !self.budget.retry() {
+            if !inner.budget.retry() {
                 tracing::debug!(request_id = outgoing.request_id, "not tried again: the retry budget is spent");
                 return Err(error);
             }
@@ -140,7 +155,9 @@ impl Upstream {
             tries += 1;
         }
     }
+}
 
+impl Inner {
     async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<http::Response<reqwest::Body>, Error> {
         let stream = outgoing.method == Method::StreamGenerateContent;
         let accept = if stream { "text/event-stream" } else { "application/json" };
@@ -173,5 +190,24 @@ impl Upstream {
             true => Ok(response),
             false => Err(answer::refusal(response, outgoing.key).await),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_says_nothing_of_key_and_prompt() {
+        let outgoing = Outgoing {
+            model: &ModelName::parse("gemini-2.5-flash").unwrap(),
+            method: Method::GenerateContent,
+            key: "a-key",
+            request_id: "an-id",
+            json: Bytes::from_static(b"a prompt"),
+            deadline: Instant::now(),
+        };
+        assert_eq!(format!("{outgoing:?}"), "Outgoing { method: GenerateContent, bytes: 8, .. }");
     }
 }

@@ -1,6 +1,5 @@
-//! Which failures are worth a second try, how long to wait, and when to stop trying.
-//!
-//! Generation is billed, so a call goes out again only when upstream cannot have taken it, or said that it did not.
+//! How long to wait before a call goes out again, and when to stop trying. Which failures allow it at all,
+//! [`Error::is_not_taken`] says.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,16 +25,16 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Upstream's own delay goes before the backoff, which has full jitter: callers that failed together must not come
 /// back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
 pub(super) fn delay(error: &Error, tries: u32, jitter: f64) -> Option<Duration> {
+    if !error.is_not_taken() {
+        return None;
+    }
     let backoff = FIRST_BACKOFF.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
-    match error {
-        Error::Connect(_) | Error::ConnectTimeout { .. } => Some(backoff.mul_f64(jitter)),
+    let asked = if let Error::Refused(body) = error { body.retry_after } else { None };
+    match (error, asked) {
         // A new connection is made at once.
-        Error::NotTaken => Some(Duration::ZERO),
-        Error::Refused(body) if matches!(body.status, 429 | 503) && !body.daily_quota => match body.retry_after {
-            Some(delay) => (delay <= LONGEST_WAIT).then_some(delay),
-            None => Some(backoff.mul_f64(jitter)),
-        },
-        _ => None,
+        (Error::NotTaken, _) => Some(Duration::ZERO),
+        (_, Some(asked)) => (asked <= LONGEST_WAIT).then_some(asked),
+        (_, None) => Some(backoff.mul_f64(jitter)),
     }
 }
 

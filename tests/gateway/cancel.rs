@@ -2,19 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::Frame;
-use http_body_util::StreamBody;
-use tokio_stream::StreamExt as _;
-use tonic::Status;
-
-use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse};
-
-/// A body that begins a message and goes on when it is told to.
-fn unfinished() -> tonic::body::Body {
-    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
-    tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())))
-}
+use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
 #[tokio::test]
 async fn while_the_request_is_sent() {

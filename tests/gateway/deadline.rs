@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerateContentResponse};
-use http_body::Frame;
-use http_body_util::StreamBody;
-use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
 /// What the other limits are, so that one that comes too late is seen: the ceiling is told instead.
 const PATIENT: [&str; 6] = ["--api-key", "own", "--upload-timeout", "20", "--max-duration", "20"];
@@ -152,9 +148,6 @@ async fn a_caller_who_takes_nothing_does_not_keep_upstream_past_the_deadline() {
 async fn a_request_that_does_not_come_in_time_ends_at_the_upload_limit() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upload-timeout", "0.3"]).await;
-    // A message of ten bytes, of which one comes.
-    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
-    let body = tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())));
-    timed_out(&gateway.raw("GenerateContent", [], body).await, "upload");
+    timed_out(&gateway.raw("GenerateContent", [], unfinished()).await, "upload");
     assert_eq!(upstream.requests().len(), 0);
 }

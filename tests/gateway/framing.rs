@@ -1,23 +1,14 @@
 //! The bytes around a message, as no client sends them.
 
-use bytes::Bytes;
-use http_body::Frame;
-use http_body_util::StreamBody;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+use crate::support::{Details, Gateway, STOP, Upstream, body, json, prompt};
 
 /// The tags of message fields, as they stand on the wire: the number, and 2 for a length that follows.
 const GENERATION_CONFIG: u8 = 4 << 3 | 2;
 const RESPONSE_SCHEMA: u8 = 14 << 3 | 2;
 const ITEMS: u8 = 6 << 3 | 2;
-
-/// A body in these pieces.
-fn body(pieces: Vec<Vec<u8>>) -> tonic::body::Body {
-    let frames = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
-    tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)))
-}
 
 /// A message with its prefix.
 fn framed(flag: u8) -> Vec<u8> {

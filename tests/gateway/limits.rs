@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use gemini_grpc::pb::gemini::{Blob, GenerateContentRequest, Part, part};
 use gemini_grpc::pb::rpc;
-use http_body::Frame;
-use http_body_util::StreamBody;
-use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
 const MIB: usize = 1 << 20;
 
@@ -52,9 +48,7 @@ async fn a_call_is_in_flight_until_its_stream_ends() {
 async fn a_request_that_is_not_sent_to_its_end_keeps_no_other_out() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
-    let begun = tokio_stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10])))]);
-    let body = tonic::body::Body::new(StreamBody::new(begun.chain(tokio_stream::pending())));
-    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], body));
+    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished()));
     // Nothing says when its beginning has arrived; if that is later, the test tries less and passes all the same.
     tokio::time::timeout(Duration::from_millis(200), sending.as_mut()).await.unwrap_err();
     gateway.generate(prompt("hi")).await.unwrap();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tonic::Code;
 
+use crate::frames::{DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PREFACE, RST_STREAM, Raw, SETTINGS, frame};
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, http, json, prompt, text};
 
 #[tokio::test]
@@ -90,25 +91,6 @@ async fn an_early_hint_is_not_the_answer() {
     assert_eq!(text(&Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap()), "ok");
 }
 
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// Waits for the head of a request; the number of its stream.
-async fn read_head(stream: &mut TcpStream) -> Option<u32> {
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        tokio::io::copy(&mut (&mut *stream).take(length.into()), &mut tokio::io::sink()).await.ok()?;
-        if head[3] == 1 {
-            return Some(u32::from_be_bytes([head[5], head[6], head[7], head[8]]));
-        }
-    }
-}
-
 /// An upstream that speaks HTTP/2, says this of the first call it gets, and answers all others.
 async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,18 +99,19 @@ async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<Atomic
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let count = count.clone();
+        while let Ok((stream, _)) = listener.accept().await {
+            let (count, mut raw) = (count.clone(), Raw(stream));
             tokio::spawn(async move {
-                stream.read_exact(&mut [0; 24]).await.unwrap();
-                stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-                while let Some(number) = read_head(&mut stream).await {
-                    let answer = match count.fetch_add(1, Ordering::Relaxed) {
-                        0 => refusal(number),
-                        // `:status: 200` is entry 8 of HPACK's table.
-                        _ => [frame(1, 4, number, &[0x88]), frame(0, 1, number, STOP.as_bytes())].concat(),
-                    };
-                    stream.write_all(&answer).await.unwrap();
+                raw.0.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+                raw.send(SETTINGS, 0, 0, &[]).await;
+                while let Some(Frame { stream, .. }) = raw.next_of(HEADERS).await {
+                    if count.fetch_add(1, Ordering::Relaxed) == 0 {
+                        raw.say(&refusal(stream)).await;
+                        continue;
+                    }
+                    // `:status: 200` is entry 8 of HPACK's table.
+                    raw.send(HEADERS, END_HEADERS, stream, &[0x88]).await;
+                    raw.send(DATA, END_STREAM, stream, STOP.as_bytes()).await;
                 }
             });
         }
@@ -140,7 +123,7 @@ async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<Atomic
 async fn a_call_that_http2_says_was_not_processed_goes_out_again() {
     // GOAWAY with no stream processed, and REFUSED_STREAM.
     let refusals: [fn(u32) -> Vec<u8>; 2] =
-        [|_| frame(7, 0, 0, &[0; 8]), |number| frame(3, 0, number, &7_u32.to_be_bytes())];
+        [|_| frame(GOAWAY, 0, 0, &[0; 8]), |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())];
     for refusal in refusals {
         let (upstream, calls) = turning_away_once(refusal).await;
         let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
@@ -152,8 +135,10 @@ async fn a_call_that_http2_says_was_not_processed_goes_out_again() {
 #[tokio::test]
 async fn a_call_that_http2_may_have_processed_does_not() {
     // GOAWAY with an error, and a stream that is reset for another reason.
-    let refusals: [fn(u32) -> Vec<u8>; 2] =
-        [|_| frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]), |number| frame(3, 0, number, &2_u32.to_be_bytes())];
+    let refusals: [fn(u32) -> Vec<u8>; 2] = [
+        |_| frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]),
+        |stream| frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes()),
+    ];
     for refusal in refusals {
         let (upstream, calls) = turning_away_once(refusal).await;
         let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;

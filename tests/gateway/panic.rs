@@ -1,15 +1,13 @@
 //! A bug in one call. None is known, so the log is made to have one: it panics at a line of one call.
 
-use bytes::Bytes;
 use gemini_grpc::pb::rpc;
-use http_body_util::Full;
 use prost::Message as _;
 use tonic::Code;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+use crate::support::{Details, Gateway, STOP, Upstream, body, json, prompt};
 
 const DOOMED: &str = "a-call-that-panics";
 
@@ -65,8 +63,7 @@ async fn a_panic_ends_its_own_call_and_nothing_else() {
     let message = [prompt("hi").encode_to_vec(), vec![0xf0, 0xe1, 0x09, 1]].concat();
     let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
     for method in ["GenerateContent", "StreamGenerateContent"] {
-        let body = tonic::body::Body::new(Full::new(Bytes::from(framed.clone())));
-        let status = gateway.raw(method, [("x-request-id", DOOMED)], body).await;
+        let status = gateway.raw(method, [("x-request-id", DOOMED)], body([framed.clone()])).await;
         assert_eq!(status.code(), Code::Internal, "{}", status.message());
         assert!(!status.message().contains("secret"));
         let details = Details::of(&status);

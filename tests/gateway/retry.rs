@@ -68,6 +68,12 @@ async fn what_may_be_billed_goes_out_once_and_callers_are_told_not_to_repeat_it(
         (json("500 Internal Server Error", "{}"), Code::Internal),
         (json("502 Bad Gateway", "{}"), Code::Unavailable),
         (json("504 Gateway Timeout", "{}"), Code::DeadlineExceeded),
+        // Whoever says when to come back may have taken the call all the same.
+        (
+            b"HTTP/1.1 502 Bad Gateway\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
+            Code::Unavailable,
+        ),
+        (json("200 OK", r#"{"error":{"status":"UNAVAILABLE","message":"busy"}}"#), Code::Unavailable),
         (json("429 Too Many Requests", daily), Code::ResourceExhausted),
         // The connection is closed without an answer, and it was a new one.
         (Vec::new(), Code::Unavailable),

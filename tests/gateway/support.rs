@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Parser;
 use gemini_grpc::config::Serve;
 use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
 use gemini_grpc::server::{Config, Reload, Server, Stop};
-use http_body_util::BodyExt as _;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -19,6 +21,7 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio_stream::StreamExt as _;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -349,6 +352,18 @@ pub fn text(message: &GenerateContentResponse) -> String {
     parts
         .filter_map(|part| if let Some(part::Data::Text(text)) = &part.data { Some(text.as_str()) } else { None })
         .collect()
+}
+
+/// A body in these pieces.
+pub fn body(pieces: impl IntoIterator<Item = Vec<u8>>) -> tonic::body::Body {
+    let frames: Vec<_> = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece)))).collect();
+    tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)))
+}
+
+/// A message of ten bytes, of which one comes.
+pub fn unfinished() -> tonic::body::Body {
+    let begun = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10]));
+    tonic::body::Body::new(StreamBody::new(tokio_stream::iter([Ok::<_, Status>(begun)]).chain(tokio_stream::pending())))
 }
 
 /// The details of an error, by type.

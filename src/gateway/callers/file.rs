@@ -45,6 +45,9 @@ pub(super) struct Row {
     pub(super) limits: Limits,
 }
 
+/// The rule of [`is_name`] in words.
+pub const NAME_RULE: &str = "the name of a caller is 1 to 64 of a-z, 0-9, '.', '_' and '-'";
+
 /// Whether a caller may have this name: it goes into logs, errors and metrics.
 pub fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
@@ -67,7 +70,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Row>, CallersError> {
         for (name, value) in callers {
             let name_at = |problem: &str| at(name.span(), problem);
             if !is_name(name.get_ref()) {
-                return Err(name_at("the name of a caller is 1 to 64 of a-z, 0-9, '.', '_' and '-'"));
+                return Err(name_at(NAME_RULE));
             }
             let name: Arc<str> = name.get_ref().as_ref().into();
             let table = value.get_ref().as_table();

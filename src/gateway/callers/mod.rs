@@ -16,7 +16,7 @@ use std::time::Instant;
 use subtle::ConditionallySelectable as _;
 
 pub use self::auth::{Admitted, Auth, AuthError};
-pub use self::file::{CallersError, is_name};
+pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
 pub use self::limits::{CallerPermit, Exceeded, Quota};
 use self::limits::{Limits, Meter};

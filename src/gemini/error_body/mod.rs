@@ -103,6 +103,11 @@ impl ErrorBody {
         }
     }
 
+    /// There is nothing left to spend: of the credit, or of a quota per day.
+    pub fn is_used_up(&self) -> bool {
+        self.daily_quota || self.status == 402
+    }
+
     /// Upstream does not accept the key that the call was made with.
     pub fn is_key_refused(&self) -> bool {
         self.code == Code::Unauthenticated || self.status == 401

@@ -24,9 +24,9 @@ pub(super) fn set_deadline(deadline: Instant) {
 /// long as the caller takes none, and a call that is not asked cannot end. So its task is dropped at the deadline, and
 /// with it the connection to upstream.
 #[derive(Clone, Copy, Debug)]
-pub struct Calls;
+pub struct CallExecutor;
 
-impl<F> hyper::rt::Executor<F> for Calls
+impl<F> hyper::rt::Executor<F> for CallExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {

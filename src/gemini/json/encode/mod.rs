@@ -4,6 +4,8 @@
 //! Protobuf allows what JSON does not: a field may be split over several places (the last scalar
 //! wins, messages merge, lists join), and a later member of a oneof replaces an earlier one.
 
+mod map;
+
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::table::{Field, Form, Kind, Message, Shape, Table};
@@ -27,15 +29,6 @@ pub(super) struct Encoder<'t, 'w> {
 struct Found<'w> {
     field: usize,
     value: Raw<'w>,
-}
-
-/// One entry of a map.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry<'w> {
-    key: &'w [u8],
-    value: Option<Raw<'w>>,
-    /// The entry itself, if its value stands in several places.
-    split: Option<&'w [u8]>,
 }
 
 impl<'t, 'w> Encoder<'t, 'w> {
@@ -183,11 +176,16 @@ impl<'t, 'w> Encoder<'t, 'w> {
         if to - from == 1 {
             return self.scalar(kind, self.found[from].value);
         }
-        let parts = self.found[from..to].iter().map(|found| len(found.value)).collect::<Result<Vec<_>, _>>()?;
+        let parts = self.parts(from, to)?;
         match kind {
             Kind::Message(index) => self.message(self.table.message(index), &parts, None),
             _ => Err(Problem::WireType.into()),
         }
+    }
+
+    /// The places of a message.
+    fn parts(&self, from: usize, to: usize) -> Result<Vec<&'w [u8]>, Error> {
+        self.found[from..to].iter().map(|found| len(found.value)).collect()
     }
 
     /// Writes a list; says whether it has elements.
@@ -220,75 +218,6 @@ impl<'t, 'w> Encoder<'t, 'w> {
         Ok(())
     }
 
-    /// Writes a map in the order of the wire; of entries with the same key, the last.
-    fn map(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
-        let entries = self.entries(from, to)?;
-        self.out.push(b'{');
-        for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.is_some()) {
-            self.entry(field.kind, entry.unwrap_or_default()).map_err(|e| e.at_index(index))?;
-        }
-        self.close(b'}');
-        Ok(())
-    }
-
-    fn entry(&mut self, kind: Kind, entry: Entry<'w>) -> Result<(), Error> {
-        put_string(&mut self.out, entry.key)?;
-        self.out.push(b':');
-        match (entry.value, entry.split, kind) {
-            (Some(_), Some(bytes), Kind::Message(index)) => {
-                self.message(self.table.message(index), &value_parts(bytes)?, None)?;
-            }
-            (Some(value), ..) => self.scalar(kind, value)?,
-            (None, ..) => self.absent(kind)?,
-        }
-        self.out.push(b',');
-        Ok(())
-    }
-
-    /// The entries of a map; one whose key comes again later is `None`.
-    fn entries(&self, from: usize, to: usize) -> Result<Vec<Option<Entry<'w>>>, Error> {
-        let mut entries = Vec::with_capacity(to - from);
-        for found in &self.found[from..to] {
-            let mut entry = Entry::default();
-            let bytes = len(found.value)?;
-            let mut reader = Reader::new(bytes);
-            while !reader.is_empty() {
-                match reader.field()? {
-                    (1, Raw::Len(key)) => entry.key = key,
-                    (1, _) => return Err(Problem::WireType.into()),
-                    (2, value) => {
-                        entry.split = entry.value.map(|_| bytes);
-                        entry.value = Some(value);
-                    }
-                    _ => {}
-                }
-            }
-            entries.push(Some(entry));
-        }
-        if entries.len() > 1 {
-            let key = |i: &usize| entries[*i].unwrap_or_default().key;
-            let mut order: Vec<usize> = (0..entries.len()).collect();
-            order.sort_by_key(key);
-            let superseded: Vec<usize> = order.windows(2).filter(|w| key(&w[0]) == key(&w[1])).map(|w| w[0]).collect();
-            for index in superseded {
-                entries[index] = None;
-            }
-        }
-        Ok(entries)
-    }
-
-    /// The value of a map entry that has none: the default of its kind.
-    fn absent(&mut self, kind: Kind) -> Result<(), Error> {
-        match kind {
-            Kind::Message(index) => self.message(self.table.message(index), &[], None),
-            Kind::String | Kind::Bytes => {
-                self.out.extend_from_slice(b"\"\"");
-                Ok(())
-            }
-            _ => self.scalar(kind, Raw::Varint(0)),
-        }
-    }
-
     /// A `google.protobuf.Value`: its one member, or null.
     fn value(&mut self, message: &'t Message, start: usize) -> Result<(), Error> {
         let end = self.found.len();
@@ -316,32 +245,6 @@ impl<'t, 'w> Encoder<'t, 'w> {
             Form::Duration => put_duration(&mut self.out, seconds, nanos),
             _ => put_timestamp(&mut self.out, seconds, nanos),
         }
-    }
-
-    /// The members that the schema does not know, beside those that it does.
-    fn additional(&mut self, message: &'t Message, start: usize, from: usize, to: usize) -> Result<(), Error> {
-        let Kind::Message(index) = message.fields[self.found[from].field].kind else {
-            return Err(Problem::WireType.into());
-        };
-        let (known, wrapper) = (start..from, self.table.message(index));
-        let parts = self.found[from..to].iter().map(|found| len(found.value)).collect::<Result<Vec<_>, _>>()?;
-        let top = self.found.len();
-        self.scan(wrapper, &parts, None)?;
-        let entries = self.entries(top, self.found.len())?;
-        for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.is_some()) {
-            let entry = entry.unwrap_or_default();
-            // An enum may have a value that is newer than the schema; any other known member is set as itself.
-            if let Some(field) = message.member(entry.key) {
-                let given = self.found[known.clone()].iter().any(|found| found.field == field);
-                let field = &message.fields[field];
-                if given || !matches!(field.kind, Kind::Enum(_)) {
-                    return Err(Problem::Collision(field.name).into());
-                }
-            }
-            self.entry(wrapper.fields[0].kind, entry).map_err(|e| e.at_index(index))?;
-        }
-        self.found.truncate(top);
-        Ok(())
     }
 
     /// Writes one value: a scalar, or a message that stands in one place.
@@ -406,18 +309,6 @@ fn len(value: Raw<'_>) -> Result<&[u8], Error> {
         Raw::Len(bytes) => Ok(bytes),
         _ => Err(Problem::WireType.into()),
     }
-}
-
-/// The places of a map entry's value, if that is a message.
-fn value_parts(entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
-    let mut parts = Vec::new();
-    let mut reader = Reader::new(entry);
-    while !reader.is_empty() {
-        if let (2, value) = reader.field()? {
-            parts.push(len(value)?);
-        }
-    }
-    Ok(parts)
 }
 
 fn packable(kind: Kind) -> bool {
