@@ -11,4 +11,5 @@ pub mod memory;
 pub mod pb;
 pub mod sandbox;
 pub mod server;
+pub mod telemetry;
 pub mod upstream;

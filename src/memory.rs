@@ -53,7 +53,13 @@ impl Memory {
     }
 
     /// The bytes held now, in steps of [`GRAIN`] a call.
-    fn used(&self) -> usize {
+    /// What they may hold.
+    pub fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// What calls hold, in bytes.
+    pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 }

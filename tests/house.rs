@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 10] = [
-    ("cli", &["config", "server", "grpc", "gateway", "upstream", "memory", "gemini", "sandbox", "pb"]),
-    ("config", &["server", "grpc", "gateway", "upstream", "gemini"]),
-    ("server", &["grpc", "gateway", "upstream", "memory"]),
-    ("grpc", &["gateway", "pb"]),
-    ("gateway", &["upstream", "memory", "gemini"]),
-    ("upstream", &["memory", "gemini"]),
+const ROOMS: [(&str, &[&str]); 11] = [
+    ("cli", &["config", "server", "grpc", "gateway", "upstream", "telemetry", "memory", "gemini", "sandbox", "pb"]),
+    ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
+    ("server", &["grpc", "gateway", "upstream", "telemetry", "memory"]),
+    ("grpc", &["gateway", "telemetry", "pb"]),
+    ("gateway", &["upstream", "telemetry", "memory", "gemini"]),
+    ("upstream", &["telemetry", "memory", "gemini"]),
+    ("telemetry", &["gemini", "pb"]),
     ("memory", &[]),
     ("gemini", &["pb"]),
     ("sandbox", &[]),
@@ -23,16 +24,16 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 26] = [
-    // One way out, and one double of what is at its end.
-    ("reqwest", &["upstream"]),
+const CRATES: [(&str, &[&str]); 35] = [
+    // One way out, and one double of what is at its end. A collector is another end.
+    ("reqwest", &["upstream", "telemetry"]),
     ("axum", &["sandbox"]),
     // gRPC is a face: the gateway behind it does not know who asks.
     ("tonic", &["pb", "grpc", "cli"]),
     ("tonic_reflection", &["grpc"]),
     ("tonic_types", &["pb"]),
-    ("prost", &["pb", "gemini", "gateway", "grpc", "cli"]),
-    ("prost_types", &["gemini", "grpc"]),
+    ("prost", &["pb", "gemini", "gateway", "grpc", "telemetry", "cli"]),
+    ("prost_types", &["gemini", "grpc", "telemetry"]),
     ("hyper", &["grpc", "server", "upstream"]),
     ("hyper_util", &["server"]),
     ("socket2", &["server"]),
@@ -45,9 +46,19 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("tokio_rustls", &["server"]),
     ("x509_parser", &["server"]),
     // What can be replaced while calls run.
-    ("arc_swap", &["upstream", "gateway", "server"]),
+    ("arc_swap", &["upstream", "gateway", "server", "telemetry"]),
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),
+    // Who tells of calls, and the one log that all lines go to.
+    ("opentelemetry", &["telemetry", "cli"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_prometheus", &["telemetry"]),
+    ("opentelemetry_stdout", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
+    ("opentelemetry_appender_tracing", &["cli"]),
+    ("tracing_opentelemetry", &["cli"]),
+    ("tracing_appender", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     // The catalogue, and the callers.
     ("toml", &["gemini", "gateway"]),
@@ -56,20 +67,28 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("subtle", &["gateway"]),
     ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
-    ("tokio", &["memory", "upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
+    ("tokio", &["memory", "upstream", "gateway", "grpc", "server", "telemetry", "sandbox", "cli"]),
     ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
-    ("tracing", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
+    ("tracing", &["grpc", "server", "telemetry", "sandbox", "cli"]),
 ];
 
 /// Words that only some rooms may use, and why.
 const WORDS: [(&str, &[&str], &str); 9] = [
     ("std::env", &["config", "cli"], "the environment is read by the configuration and the command line"),
     ("std::process", &["cli"], "only a command ends the process"),
-    ("std::net", &["config", "server", "sandbox", "cli"], "only listeners know sockets"),
+    (
+        "std::net",
+        &["config", "server", "grpc", "telemetry", "sandbox", "cli"],
+        "only listeners and who tells of them know sockets",
+    ),
     ("std::fs", &["config", "cli"], "only what a flag names is read or written"),
-    ("std::thread", &["config", "server", "sandbox", "cli"], "a call starts no thread"),
+    ("std::thread", &["config", "server", "telemetry", "sandbox", "cli"], "a call starts no thread"),
     ("SystemTime::now", &["upstream", "gateway"], "a room that is pure is told the time"),
-    ("Instant::now", &["upstream", "gateway", "grpc", "server", "cli"], "a room that is pure has no clock"),
+    (
+        "Instant::now",
+        &["upstream", "gateway", "grpc", "server", "telemetry", "cli"],
+        "a room that is pure has no clock",
+    ),
     // A status that is made elsewhere would have no reason and no request id.
     ("Status::with_details", &["grpc"], "errors are values until the gRPC face makes a status of them"),
     ("Status::new", &["grpc"], "errors are values until the gRPC face makes a status of them"),

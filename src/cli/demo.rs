@@ -15,6 +15,7 @@ use crate::config::{self, Key};
 use crate::gateway::ApiKey;
 use crate::pb::gemini::{Blob, GenerateContentRequest, GenerationConfig, ImageConfig};
 use crate::server::Server;
+use crate::telemetry::Telemetry;
 
 const TEXT_MODEL: &str = "gemini-2.5-flash";
 const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
@@ -89,7 +90,7 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
         output::line(format_args!("Sandbox at {url} (no model is asked)"))?;
         serve::use_sandbox(&mut config, &url);
     }
-    let server = Server::bind(&config).map_err(|error| Failure::Run(error.to_string()))?;
+    let server = Server::bind(&config, &Telemetry::default(), None).map_err(|error| Failure::Run(error.to_string()))?;
     let address = server.address();
     output::line(format_args!("Gateway at {address}, gRPC in plaintext"))?;
     std::thread::spawn(move || server.run());

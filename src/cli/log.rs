@@ -1,40 +1,86 @@
-//! Sets up logging, to standard error.
+//! Sets up logging: to standard error, and to wherever telemetry is exported.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use super::Failure;
 use crate::config::{Log, LogFormat};
+use crate::telemetry::{Pipelines, names};
 
-pub(super) fn start(log: &Log) -> Result<(), Failure> {
-    let usage = |what: String| Failure::Usage(format!("GEMINI_GRPC_LOG: {what}; try info, or warn,gemini_grpc=debug"));
+/// So many lines wait for whoever reads the log; further ones are dropped, and counted.
+const WAITING: usize = 10_000;
+
+/// A log that is written for as long as this is kept.
+pub(super) struct Logging {
+    pub(super) levels: Levels,
+    pub(super) dropped: ErrorCounter,
+    _guard: WorkerGuard,
+}
+
+/// Which lines are written. It can be changed while they are.
+#[derive(Clone)]
+pub(super) struct Levels(reload::Handle<EnvFilter, Registry>);
+
+impl Levels {
+    /// Lines are written by another filter from now on.
+    pub(super) fn replace(&self, filter: EnvFilter) {
+        // Fails when the log is gone, as at the end.
+        let _ = self.0.reload(filter);
+    }
+}
+
+/// The filter that is configured; in its file, if there is one.
+pub(super) fn filter(log: &Log) -> Result<EnvFilter, crate::config::Error> {
+    let (variable, text) = log.filter()?;
+    let fault = |problem| crate::config::Error::Log { variable, problem };
     // A word alone is taken for the name of a module, so a misspelt level would silence all.
     let is_level = |word: &&str| word.contains('=') || word.trim().parse::<LevelFilter>().is_ok();
-    if let Some(word) = log.filter.split(',').find(|word| !is_level(word)) {
-        return Err(usage(format!("{word:?} is no level")));
+    if let Some(word) = text.split(',').find(|word| !is_level(word)) {
+        return Err(fault(format!("{word:?} is no level")));
     }
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| usage(error.to_string()))?;
-    let terminal = std::io::stderr().is_terminal();
+    EnvFilter::try_new(&text).map_err(|error| fault(error.to_string()))
+}
+
+pub(super) fn start(log: &Log, pipelines: &Pipelines) -> Result<Logging, Failure> {
+    let filter = filter(log).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let terminal = stderr().is_terminal();
     let human = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // Else a log that nobody reads any more would end the process with a panic.
-        .log_internal_errors(false);
-    // A subscriber that is set already, as in a test, is as good.
-    let _ = match human {
-        true => builder.with_ansi(terminal).with_target(false).try_init(),
-        false => builder.json().try_init(),
+    // Written by a thread of its own: a log that nobody reads would stop the calls.
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(stderr());
+    let dropped = writer.error_counter();
+    let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
+    let lines = match human {
+        true => lines.with_ansi(terminal).with_target(false).boxed(),
+        false => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
+    let spans = pipelines.traces().map(|traces| {
+        let tracer = opentelemetry::trace::TracerProvider::tracer(traces, names::SCOPE);
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        let layer = layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_target(false);
+        layer.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("gemini_grpc")))
+    });
+    let exported = pipelines.logs().map(|logs| {
+        // Exporting has lines of its own, which would be exported in turn.
+        let is_ours = |target: &str| target.starts_with("gemini_grpc") && !target.starts_with(names::EXPORT_TARGET);
+        OpenTelemetryTracingBridge::new(logs).with_filter(filter_fn(move |metadata| is_ours(metadata.target())))
+    });
+    // A subscriber that is set already, as in a test, is as good.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).with(spans).with(exported).try_init();
     std::panic::set_hook(Box::new(report_panic));
-    Ok(())
+    Ok(Logging { levels: Levels(handle), dropped, _guard: guard })
 }
 
 /// Where it was, and nothing of what it says: that may be a part of somebody's prompt.

@@ -37,6 +37,7 @@ Examples:
   gemini-grpc call 'Why is the sky blue?'             ask it";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Run the gateway.
     Serve(serve::Args),

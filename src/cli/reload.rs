@@ -2,9 +2,11 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use super::log::{self, Levels};
 use super::{Failure, serve};
 use crate::config::{Contents, Eye, Serve};
 use crate::server::Reload;
+use crate::telemetry::{Telemetry, names};
 
 /// Knows what was in the files when they were last read.
 pub(super) struct Reloader {
@@ -25,21 +27,12 @@ impl Reloader {
     }
 
     /// Watches the files on a thread of its own, for as long as the process lives.
-    pub(super) fn start(
-        mut self,
-        reload: Reload,
-        sandbox_url: Option<String>,
-        hangups: Receiver<()>,
-    ) -> Result<(), Failure> {
+    pub(super) fn start(mut self, into: Into, hangups: Receiver<()>) -> Result<(), Failure> {
         let run = move || {
             while let Some(asked) = self.wait(&hangups) {
-                self.look(asked, |serve| {
-                    let mut config = serve.resolve().map_err(|error| error.to_string())?;
-                    if let Some(url) = &sandbox_url {
-                        serve::use_sandbox(&mut config, url);
-                    }
-                    reload.apply(&config).map_err(|error| error.to_string())
-                });
+                if let Some(outcome) = self.look(asked, |serve| into.apply(serve)) {
+                    into.telemetry.count(names::RELOADS, Some(outcome));
+                }
             }
         };
         let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(run);
@@ -59,13 +52,15 @@ impl Reloader {
         }
     }
 
-    /// Applies what has changed. Broken files are tried, and spoken of, once; those of somebody who asks, each time.
-    fn look(&mut self, asked: bool, apply: impl FnOnce(&Serve) -> Result<(), String>) {
+    /// Applies what has changed, and says what came of it. Broken files are tried, and spoken of, once; those of
+    /// somebody who asks, each time.
+    fn look(&mut self, asked: bool, apply: impl FnOnce(&Serve) -> Result<(), String>) -> Option<&'static str> {
         let now = self.eye.look(&self.serve);
         if now == self.tried && !asked {
-            return;
+            return None;
         }
         let changed = now.changed_since(&self.applied).join(", ");
+        let span = tracing::info_span!("reload", changed, outcome = tracing::field::Empty).entered();
         self.tried = now.clone();
         match apply(&self.serve) {
             Ok(()) => {
@@ -74,6 +69,33 @@ impl Reloader {
             }
             Err(error) => tracing::error!(error, "the files were read again and cannot be used; the old ones stay"),
         }
+        let outcome = if self.applied == self.tried { "applied" } else { "refused" };
+        span.record("outcome", outcome);
+        Some(outcome)
+    }
+}
+
+/// What the files are put into.
+pub(super) struct Into {
+    pub(super) server: Reload,
+    /// The levels of the log.
+    pub(super) levels: Levels,
+    /// The URL of the sandbox, if answers come from there.
+    pub(super) sandbox: Option<String>,
+    /// Reloads are counted.
+    pub(super) telemetry: Telemetry,
+}
+
+impl Into {
+    fn apply(&self, serve: &Serve) -> Result<(), String> {
+        let mut config = serve.resolve().map_err(|error| error.to_string())?;
+        let filter = log::filter(&serve.log).map_err(|error| error.to_string())?;
+        if let Some(url) = &self.sandbox {
+            serve::use_sandbox(&mut config, url);
+        }
+        self.server.apply(&config).map_err(|error| error.to_string())?;
+        self.levels.replace(filter);
+        Ok(())
     }
 }
 
@@ -107,7 +129,7 @@ mod tests {
         let tries = Cell::new(0);
         let mut look = |asked, outcome: Result<(), String>| {
             let before = tries.get();
-            reloader.look(asked, |_| {
+            let _ = reloader.look(asked, |_| {
                 tries.set(before + 1);
                 outcome
             });
@@ -137,7 +159,7 @@ mod tests {
         std::os::unix::fs::symlink("2", path("next")).unwrap();
         fs::rename(path("next"), path("current")).unwrap();
         let read = Cell::new(None);
-        reloader.look(false, |serve| {
+        let _ = reloader.look(false, |serve| {
             read.set(serve.resolve().unwrap().gateway.key);
             Ok(())
         });

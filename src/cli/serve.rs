@@ -1,15 +1,22 @@
 //! `gemini-grpc serve`: run the gateway until a signal.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::endpoint::DEFAULT_ENDPOINT;
+use super::reload::Into;
 use super::{Failure, log, reload, sandbox, signals, table};
 use crate::config;
-use crate::server::{Config, Server};
+use crate::server::{Config, Scrape, Server};
+use crate::telemetry::{self, Pipelines, names};
 use crate::upstream::BaseUrl;
 
 /// The sandbox takes any key. This one is no word that an answer could hold, since the key is struck out of errors.
 const SANDBOX_KEY: &str = "no-key-is-needed-here";
+
+/// What is left to export at the end is worth so much time.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -42,7 +49,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     table::check_environment()?;
     let reloader = reload::Reloader::new(&args.serve);
     let mut config = args.serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
-    log::start(&args.serve.log)?;
+    let mut telemetry = args.serve.telemetry.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    let pipelines = Pipelines::start(&telemetry).map_err(|error| Failure::Usage(error.to_string()))?;
+    let logging = log::start(&args.serve.log, &pipelines)?;
     let mut sandbox_url = None;
     if args.sandbox {
         let url =
@@ -51,8 +60,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         use_sandbox(&mut config, &url);
         sandbox_url = Some(url);
     }
-    let server = Server::bind(&config).map_err(|error| Failure::Run(error.to_string()))?;
-    reloader.start(server.reload_handle(), sandbox_url, signals.hangups)?;
+    (telemetry.settings.upstream_address, telemetry.settings.upstream_port) = config.upstream.base.authority();
+    let told = pipelines.telemetry(telemetry.settings.clone());
+    let dropped = logging.dropped.clone();
+    told.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);
+    let scrape = pipelines.scrape().map(|scrape| Arc::new(scrape) as Scrape);
+    let server = Server::bind(&config, &told, scrape).map_err(|error| Failure::Run(error.to_string()))?;
+    let levels = logging.levels.clone();
+    let into = Into { server: server.reload_handle(), levels, sandbox: sandbox_url, telemetry: told };
+    reloader.start(into, signals.hangups)?;
     // From here on the first signal stops the server instead of ending the process.
     let _ = signals.stop.set(server.stop_handle());
     tracing::info!(
@@ -67,9 +83,27 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let endpoint = endpoint_flag(server.address(), config.tls.is_some());
         tracing::info!("try: gemini-grpc call {endpoint}'Why is the sky blue?'");
     }
-    server.run().map_err(|error| Failure::Run(error.to_string()))?;
+    say_what_is_told(&telemetry, server.admin_address());
+    let served = server.run().map_err(|error| Failure::Run(error.to_string()));
     tracing::info!("stopped");
-    Ok(())
+    pipelines.shutdown(LAST_EXPORT);
+    served
+}
+
+/// So that nobody has to guess where spans and metrics are, and nobody is surprised by prompts among them.
+fn say_what_is_told(told: &telemetry::Config, admin: Option<SocketAddr>) {
+    if let Some(address) = admin {
+        tracing::info!(%address, metrics = told.metrics.prometheus, "operators are answered");
+    }
+    let [traces, metrics, logs] = [&told.traces, &told.metrics, &told.logs].map(|to| to.to_string());
+    if [&traces, &metrics, &logs].iter().any(|to| *to != "none") {
+        tracing::info!(traces, metrics, logs, "telemetry is exported");
+    }
+    if told.settings.capture.is_some() {
+        tracing::warn!(
+            "prompts and answers are exported with telemetry: OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so"
+        );
+    }
 }
 
 /// Points a gateway at a sandbox, which takes any key.

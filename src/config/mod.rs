@@ -12,6 +12,7 @@ mod models;
 mod pem;
 mod reload;
 mod serving;
+mod telemetry;
 mod tls;
 mod upstream;
 mod upstream_tls;
@@ -31,6 +32,7 @@ pub use self::log::{Log, LogFormat};
 pub use self::models::Models;
 pub use self::reload::{Contents, Eye, Reload};
 pub use self::serving::Serving;
+pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
 pub use self::upstream::{Http, KeyHeader, Upstream};
 pub use self::upstream_tls::UpstreamTls;
@@ -76,6 +78,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub log: Log,
+
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 }
 
 /// A mistake in the configuration: one sentence that names the variable.
@@ -107,8 +112,10 @@ pub enum Error {
     Alone { variable: &'static str, missing: &'static str },
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
-    #[error("GEMINI_GRPC_LOG: {0}")]
-    Log(String),
+    #[error("{variable}: {problem}; try info, or warn,gemini_grpc=debug")]
+    Log { variable: &'static str, problem: String },
+    #[error("{variable}: {expected}")]
+    Telemetry { variable: &'static str, expected: &'static str },
     #[error("the HTTP client cannot be built: {0}")]
     Client(crate::upstream::BuildError),
 }
@@ -131,6 +138,7 @@ impl Serve {
             limits: self.connections.resolve(self.limits.max_duration)?,
             drain: self.drain.resolve(),
             tls,
+            admin: self.telemetry.admin_listen,
             gateway: gateway::Config {
                 key,
                 auth,
@@ -151,7 +159,7 @@ impl Serve {
 
     /// The files that `resolve` reads, by their variables.
     fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
-        let others = [self.key.file(), self.callers.file(), self.models.file()];
+        let others = [self.key.file(), self.callers.file(), self.models.file(), self.log.file()];
         let all = self.tls.files().into_iter().chain(self.upstream_tls.files()).chain(others);
         all.map(|(variable, path)| (variable, path.map(PathBuf::as_path))).collect()
     }

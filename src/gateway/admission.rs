@@ -22,6 +22,16 @@ impl Admission {
         Arc::new(Self { cap, calls: AtomicUsize::new(0) })
     }
 
+    /// How many there are.
+    pub fn in_flight(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub fn cap(&self) -> usize {
+        self.cap
+    }
+
     /// Whether there is a place now. Nothing is taken: a caller who does not send what it has begun keeps no other out.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.calls.load(Ordering::Relaxed) < self.cap { Ok(()) } else { Err(Error::TooManyCalls { cap: self.cap }) }

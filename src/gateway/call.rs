@@ -14,6 +14,7 @@ use super::record::Record;
 use super::watch::Watch;
 use super::{ApiKey, Config, Error};
 use crate::memory::Held;
+use crate::telemetry::Rpc;
 
 /// What a face knows of a call before its message.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Arrival {
     pub key: Option<ApiKey>,
     /// The names (SAN) of the caller's certificate, if it has shown one.
     pub names: Option<Arc<[String]>>,
-    /// Goes upstream and into every error.
-    pub request_id: Arc<str>,
+    /// Knows the id that goes upstream and into every error.
+    pub rpc: Rpc,
     /// What the caller gives the call, from now on.
     pub timeout: Option<Duration>,
     /// How often the caller wants to hear something while upstream is silent; `None` for what is configured.
@@ -53,14 +54,13 @@ impl Call {
 
     /// Lets the face read the request within the limits of the call.
     pub async fn upload<T>(&mut self, reading: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
-        let read = self.watch.within_limits(reading).await.and_then(|read| read);
-        read.inspect_err(|error| self.record.end(Some(error)))
+        self.watch.within_limits(reading).await.and_then(|read| read)
     }
 
     /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
     pub fn make_room(&mut self, message: usize) -> Result<(), Error> {
         let made = self.held.try_set(message.saturating_mul(7) / 3);
-        made.map_err(|full| Error::NoMemory { cap: full.cap }).inspect_err(|error| self.record.end(Some(error)))
+        made.map_err(|full| Error::NoMemory { cap: full.cap })
     }
 }
 

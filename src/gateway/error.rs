@@ -1,5 +1,6 @@
 //! Why a call failed: what kind, what exactly, whose fault, and when to try again.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::gateway::callers::{AuthError, Exceeded};
@@ -79,6 +80,17 @@ pub enum Source {
     Gateway,
 }
 
+impl Source {
+    /// Its name in errors and in the access log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 impl Error {
     /// An error of upstream, in the light of whose key was sent.
     pub(super) fn upstream(error: upstream::Error, owner: KeyOwner) -> Self {
@@ -137,6 +149,17 @@ impl Error {
             Self::Stopping | Self::Stopped => "STOPPING",
             Self::Panicked => "INTERNAL",
             Self::Upstream(error) => error.reason(),
+        }
+    }
+
+    /// What kind of error, of few: the `error.type` of what was asked of upstream.
+    pub fn kind(&self) -> Cow<'static, str> {
+        match self {
+            Self::Upstream(error) => error.kind(),
+            Self::OwnKeyRefused(body) => body.status.to_string().into(),
+            Self::TimedOut(_) => "timeout".into(),
+            Self::Stopped => "stopped".into(),
+            _ => "_OTHER".into(),
         }
     }
 

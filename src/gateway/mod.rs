@@ -84,6 +84,7 @@ impl Gateway {
         let config = self.shared.config.load_full();
         let admitted =
             config.auth.authenticate(arrival.key, arrival.names.as_deref().unwrap_or_default(), config.key.as_ref())?;
+        arrival.rpc.admitted(admitted.caller.as_ref().map(|caller| &caller.name), arrival.previous_attempts);
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {
             return Err(Error::TimedOut(deadline.limit));
@@ -92,7 +93,7 @@ impl Gateway {
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.shared.memory.hold(),
-            record: Record::new(arrival.request_id, arrival.previous_attempts, begun),
+            record: Record::new(arrival.rpc),
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
             admitted,
@@ -108,18 +109,18 @@ impl Gateway {
     }
 
     /// From here on the call is in flight.
-    fn begin(&self, call: &mut Call, request: Bytes) -> Result<(ModelName, Bytes), Error> {
+    fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
         call.permit = Some(self.shared.admission.admit()?);
-        prepare(call, request)
+        prepare(call, request, method)
     }
 
     async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
-        let (model, json) = self.begin(call, request)?;
+        let method = Method::GenerateContent;
+        let (model, json) = self.begin(call, request, method)?;
         call.watch.uploaded(None);
         let Call { watch, held, record, admitted: Admitted { key, owner, .. }, .. } = call;
-        let (method, key_text, request_id) = (Method::GenerateContent, key.expose(), &*record.request_id);
-        let deadline = watch.deadline();
-        let outgoing = Outgoing { model: &model, method, key: key_text, request_id, json, deadline };
+        let (deadline, parent) = (watch.deadline(), record.parent());
+        let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
         let theirs = |error| Error::upstream(error, *owner);
         let answer = watch.within_limits(pin!(self.upstream.send(&outgoing, held))).await?;
         // The request is not needed again, and the answer may take long.
@@ -131,21 +132,21 @@ impl Gateway {
         let (json, held) = whole.into_json().map_err(theirs)?;
         let answer = translate(&json, key).map_err(theirs)?;
         drop(json);
-        record.saw(&answer.view);
+        record.saw(&answer.message, &answer.view, &answer.unknown_members);
         Ok(Message::only(held, answer.message))
     }
 
     /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
     /// a whole; with heartbeats at most for the time of one.
     pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
-        let (model, json) = self.begin(&mut call, request).inspect_err(|error| call.record.end(Some(error)))?;
+        let method = Method::StreamGenerateContent;
+        let (model, json) = self.begin(&mut call, request, method)?;
         call.watch.uploaded(call.heartbeat);
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
-        let (request_id, deadline) = (call.record.request_id.clone(), call.deadline());
+        let (parent, deadline) = (call.record.parent(), call.deadline());
         let mut held = call.held.take();
         let sending = async move {
-            let (method, key) = (Method::StreamGenerateContent, key.expose());
-            let outgoing = Outgoing { model: &model, method, key, request_id: &request_id, json, deadline };
+            let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
             upstream.send(&outgoing, &mut held).await.map(Answer::events)
         };
         Answers::begin(Box::pin(sending), call).await

@@ -27,11 +27,13 @@ pub struct Answers {
 /// An answer that has not ended.
 #[derive(Debug)]
 struct Open {
-    call: Call,
+    /// Before the call, which outlives its requests.
     source: Source,
+    call: Call,
     finished: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
 enum Source {
     Sending(Sending),
     Events(EventStream),
@@ -40,7 +42,7 @@ enum Source {
 impl Answers {
     /// Awaits the first message, which may be a heartbeat.
     pub(super) async fn begin(sending: Sending, call: Call) -> Result<Self, Error> {
-        let open = Open { call, source: Source::Sending(sending), finished: false };
+        let open = Open { source: Source::Sending(sending), call, finished: false };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;
         Ok(answers)
@@ -87,7 +89,7 @@ impl Open {
         call.watch.heard();
         let answer = translate(&json, &call.admitted.key)?;
         self.finished |= answer.view.is_finished();
-        call.record.saw(&answer.view);
+        call.record.saw(&answer.message, &answer.view, &answer.unknown_members);
         Ok(Some(Message::beside(&call.held, answer.message)))
     }
 }

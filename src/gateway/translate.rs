@@ -11,14 +11,15 @@ use crate::gemini::json;
 use crate::gemini::model::ModelName;
 use crate::gemini::validate::{Options, validate};
 use crate::gemini::view::{RequestView, ResponseView};
-use crate::upstream;
+use crate::telemetry::Asked;
+use crate::upstream::{self, Method};
 
 /// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
 /// request: a message field that comes twice is merged.
 const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 
 /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
-pub(super) fn prepare(call: &mut Call, request: Bytes) -> Result<(ModelName, Bytes), Error> {
+pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
     let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
     let options = Options { image_default_modalities: call.config.image_default_modalities };
     let valid = validate(&view, &call.config.catalog, options)?;
@@ -27,13 +28,12 @@ pub(super) fn prepare(call: &mut Call, request: Bytes) -> Result<(ModelName, Byt
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
     let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
     if unknown_fields > 0 {
-        tracing::debug!(
-            request_id = &*call.record.request_id,
-            unknown_fields,
-            "the request has fields that are not in the contract; JSON cannot carry them"
-        );
+        call.record.rpc.unknown_fields(unknown_fields);
     }
     call.held.set(json.len());
+    let stream = method == Method::StreamGenerateContent;
+    let (model, config) = (valid.name.shared(), view.generation_config.as_ref());
+    call.record.begin(&Asked { model, stream, request: &request, config });
     Ok((valid.name, json.into()))
 }
 
@@ -50,6 +50,8 @@ pub(super) struct Translated {
     pub(super) message: Vec<u8>,
     /// What the gateway watches of it.
     pub(super) view: ResponseView,
+    /// Members that the contract does not have.
+    pub(super) unknown_members: Vec<String>,
 }
 
 /// Turns the JSON of an answer into a message, unless it is an error in disguise.
@@ -60,7 +62,8 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let message = json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
+    let json::Response { message, unknown_members } =
+        json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
     let view = ResponseView::decode(&message[..]).unwrap_or_default();
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates.is_empty()
@@ -69,5 +72,5 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
     {
         return Err(error);
     }
-    Ok(Translated { message, view })
+    Ok(Translated { message, view, unknown_members })
 }

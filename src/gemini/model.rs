@@ -41,6 +41,11 @@ impl ModelName {
         }
     }
 
+    /// The name, shared.
+    pub fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

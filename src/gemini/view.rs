@@ -3,6 +3,7 @@
 //! The numbers are those of `proto/mountsea/gemini/v1`; a test holds them against the descriptors.
 
 use bytes::Bytes;
+use prost::Message as _;
 
 /// A `GenerateContentRequest` as the rules see it.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,11 +46,30 @@ pub struct GenerationConfigView {
     pub temperature: Option<f32>,
     #[prost(float, optional, tag = "6")]
     pub top_p: Option<f32>,
-    /// `GenerationConfig.Modality` by number: TEXT is 1, IMAGE 2.
+    #[prost(int32, optional, tag = "7")]
+    pub top_k: Option<i32>,
+    #[prost(int32, optional, tag = "8")]
+    pub seed: Option<i32>,
+    #[prost(string, tag = "13")]
+    pub response_mime_type: String,
+    #[prost(float, optional, tag = "15")]
+    pub presence_penalty: Option<f32>,
+    #[prost(float, optional, tag = "16")]
+    pub frequency_penalty: Option<f32>,
+    /// `GenerationConfig.Modality` by number: TEXT is 1, IMAGE 2, AUDIO 3.
     #[prost(int32, repeated, tag = "20")]
     pub response_modalities: Vec<i32>,
+    #[prost(message, optional, tag = "22")]
+    pub thinking_config: Option<ThinkingConfigView>,
     #[prost(message, optional, tag = "27")]
     pub image_config: Option<ImageConfigView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ThinkingConfigView {
+    /// `ThinkingConfig.ThinkingLevel` by number.
+    #[prost(int32, optional, tag = "10001")]
+    pub thinking_level: Option<i32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -99,6 +119,87 @@ pub struct UsageView {
     pub candidates_token_count: i32,
     #[prost(int32, tag = "3")]
     pub total_token_count: i32,
+    #[prost(int32, tag = "4")]
+    pub cached_content_token_count: i32,
+    #[prost(int32, tag = "8")]
+    pub tool_use_prompt_token_count: i32,
+    #[prost(int32, tag = "10")]
+    pub thoughts_token_count: i32,
+}
+
+/// What an answer says of itself beside its content. It is the same in each event, so one of them is read for it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct AboutView {
+    #[prost(message, optional, tag = "3")]
+    pub usage: Option<UsageDetailsView>,
+    #[prost(string, tag = "4")]
+    pub model_version: String,
+    #[prost(string, tag = "5")]
+    pub response_id: String,
+}
+
+/// Tokens by modality.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UsageDetailsView {
+    #[prost(message, repeated, tag = "5")]
+    pub prompt: Vec<ModalityView>,
+    #[prost(message, repeated, tag = "6")]
+    pub cached: Vec<ModalityView>,
+    #[prost(message, repeated, tag = "7")]
+    pub candidates: Vec<ModalityView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ModalityView {
+    /// `Modality` by number: TEXT is 1, IMAGE 2, AUDIO 4.
+    #[prost(int32, tag = "1")]
+    pub modality: i32,
+    #[prost(int32, tag = "2")]
+    pub token_count: i32,
+}
+
+/// The pictures of an answer.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ImagesView {
+    #[prost(message, repeated, tag = "1")]
+    candidates: Vec<CandidateContentView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CandidateContentView {
+    #[prost(message, optional, tag = "1")]
+    content: Option<MediaContentView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MediaContentView {
+    #[prost(message, repeated, tag = "1")]
+    parts: Vec<MediaPartView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MediaPartView {
+    #[prost(message, optional, tag = "3")]
+    inline_data: Option<MediaTypeView>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MediaTypeView {
+    #[prost(string, tag = "1")]
+    mime_type: String,
+}
+
+/// How many pictures there are in the wire bytes of an answer.
+pub fn images(answer: &[u8]) -> u64 {
+    const IMAGE: &str = "image/";
+    // An answer of text is not read a second time.
+    if memchr::memmem::find(answer, IMAGE.as_bytes()).is_none() {
+        return 0;
+    }
+    let view = ImagesView::decode(answer).unwrap_or_default();
+    let parts = view.candidates.iter().filter_map(|candidate| candidate.content.as_ref()).flat_map(|c| &c.parts);
+    let types = parts.filter_map(|part| part.inline_data.as_ref());
+    types.filter(|media| media.mime_type.starts_with(IMAGE)).count() as u64
 }
 
 /// The names in `additional_fields`: that of a member whose enum value the contract does not have, too.

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -16,6 +15,7 @@ use tokio_stream::Stream as _;
 
 use super::status;
 use crate::gateway::{Answers, Error, Message};
+use crate::telemetry::{End, Rpc};
 
 /// From this size a message is handed on as it is; below, it is copied behind its prefix.
 const LARGE: usize = 64 << 10;
@@ -34,9 +34,10 @@ pub(super) struct Reply {
     at_once: u8,
     /// A large message whose prefix has been sent.
     large: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-    /// Goes into an error at the end of a stream.
-    request_id: Arc<str>,
+    /// What comes last, and how the call has ended once it is gone.
+    trailers: Option<(HeaderMap, End)>,
+    /// Dropped after the source, whose call it is.
+    rpc: Rpc,
 }
 
 enum Source {
@@ -49,16 +50,16 @@ enum Source {
 }
 
 impl Reply {
-    pub(super) fn one(message: Message, request_id: Arc<str>) -> Self {
-        Self::new(Source::One(Some(message)), request_id)
+    pub(super) fn one(message: Message, rpc: Rpc) -> Self {
+        Self::new(Source::One(Some(message)), rpc)
     }
 
-    pub(super) fn many(answers: Answers, request_id: Arc<str>) -> Self {
-        Self::new(Source::Many(Box::new(answers)), request_id)
+    pub(super) fn many(answers: Answers, rpc: Rpc) -> Self {
+        Self::new(Source::Many(Box::new(answers)), rpc)
     }
 
-    fn new(source: Source, request_id: Arc<str>) -> Self {
-        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, request_id }
+    fn new(source: Source, rpc: Rpc) -> Self {
+        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, rpc }
     }
 
     /// Gathers what is ready; pending if there is nothing to send yet.
@@ -121,14 +122,14 @@ impl Reply {
     }
 
     fn end(&mut self, error: Option<Error>) {
-        let status = match error {
-            Some(error) => status::status(&error, &self.request_id),
-            None => tonic::Status::ok(""),
+        let (status, end) = match error {
+            Some(error) => (status::status(&error, self.rpc.request_id()), status::end(&error)),
+            None => (tonic::Status::ok(""), End::OK),
         };
         let mut trailers = HeaderMap::new();
         // Fails only for a message that HTTP cannot carry; `status` makes none.
         let _ = status.add_header(&mut trailers);
-        self.trailers = Some(trailers);
+        self.trailers = Some((trailers, end));
         self.source = Source::Done;
     }
 }
@@ -154,7 +155,9 @@ impl http_body::Body for Reply {
             let batch = std::mem::take(&mut this.batch);
             return Poll::Ready(Some(Ok(Frame::data(batch.freeze()))));
         }
-        Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        let Some((trailers, end)) = this.trailers.take() else { return Poll::Ready(None) };
+        this.rpc.end(end);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -171,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = Reply::new(Source::Panicking, "an-id".into());
+        let reply = Reply::new(Source::Panicking, Rpc::unheard());
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

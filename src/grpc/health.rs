@@ -55,6 +55,16 @@ impl Health {
         self.0.send_replace(State::Closed);
     }
 
+    /// Whether calls are welcome.
+    pub fn is_serving(&self) -> bool {
+        *self.0.borrow() == State::Serving
+    }
+
+    /// 0 serving; 1 leaving, and serving; 2 closing.
+    pub fn phase(&self) -> u64 {
+        *self.0.borrow() as u64
+    }
+
     pub(super) fn service(&self) -> HealthServer<Self> {
         HealthServer::new(self.clone())
     }

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
 use crate::gateway::{self, Gateway};
 use crate::pb;
+use crate::telemetry::{self, Arrived, Rpc, Telemetry};
 
 /// The names under which the same methods are served. The first is the one to generate clients for.
 pub const SERVICES: [&str; 3] = [
@@ -41,6 +42,8 @@ const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 
 /// A name that is repeated in an error is cut here, in characters.
 const MAX_NAME: usize = 64;
+/// And a path, where it is told of.
+const MAX_PATH: usize = 128;
 
 /// The settings of this room.
 #[derive(Clone, Debug)]
@@ -51,11 +54,21 @@ pub struct Config {
     pub reflection: bool,
 }
 
-/// The two methods that are offered.
+/// The methods that are offered, under each name of the service: the one for a whole answer, the one for a stream.
+const METHODS: [&str; 6] = [
+    "mountsea.gemini.v1.GenerativeService/GenerateContent",
+    "mountsea.gemini.v1.GenerativeService/StreamGenerateContent",
+    "google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+    "google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
+    "google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
+    "google.ai.generativelanguage.v1.GenerativeService/StreamGenerateContent",
+];
+
+/// A method of [`METHODS`].
 #[derive(Clone, Copy)]
-enum Method {
-    Generate,
-    Stream,
+struct Method {
+    index: usize,
+    stream: bool,
 }
 
 type Side = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -66,6 +79,7 @@ pub struct Grpc(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
+    telemetry: Telemetry,
     max_request_bytes: usize,
     health: Side,
     /// v1 and v1alpha.
@@ -82,7 +96,12 @@ impl std::fmt::Debug for Grpc {
 pub type ReflectionError = tonic_reflection::server::Error;
 
 impl Grpc {
-    pub fn new(config: &Config, gateway: Gateway, health: &Health) -> Result<Self, ReflectionError> {
+    pub fn new(
+        config: &Config,
+        gateway: Gateway,
+        health: &Health,
+        telemetry: Telemetry,
+    ) -> Result<Self, ReflectionError> {
         let builder = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -93,29 +112,31 @@ impl Grpc {
             false => None,
         };
         let (max_request_bytes, health) = (config.max_request_bytes, side(health.service()));
-        Ok(Self(Arc::new(Inner { gateway, max_request_bytes, health, reflection })))
+        Ok(Self(Arc::new(Inner { gateway, telemetry, max_request_bytes, health, reflection })))
+    }
+
+    /// Answers one call.
+    pub async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        self.0.answer(request, &peer).await
     }
 }
 
 impl Inner {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let (service, method) =
-            request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
-        if SERVICES.contains(&service) {
-            return match method {
-                "GenerateContent" => self.call(request, Method::Generate).await,
-                "StreamGenerateContent" => self.call(request, Method::Stream).await,
-                _ => {
-                    let method = method.chars().take(MAX_NAME).collect();
-                    refuse(&gateway::Error::NotOffered { method }, &metadata::request_id(request.headers()))
-                }
-            };
+    async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let path = request.uri().path().strip_prefix('/').unwrap_or_default();
+        if let Some(index) = METHODS.iter().position(|method| *method == path) {
+            return self.call(request, Method { index, stream: index % 2 == 1 }, peer).await;
         }
+        let (service, method) = path.split_once('/').unwrap_or_default();
         let side = match (service, &self.reflection) {
             (HEALTH, _) => &self.health,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
-            _ => return refuse(&gateway::Error::NoService, &metadata::request_id(request.headers())),
+            _ if SERVICES.contains(&service) => {
+                let method = method.chars().take(MAX_NAME).collect();
+                return refuse(&gateway::Error::NotOffered { method }, &self.unknown(&request, peer));
+            }
+            _ => return refuse(&gateway::Error::NoService, &self.unknown(&request, peer)),
         };
         match side.clone().oneshot(request).await {
             Ok(response) => response,
@@ -123,52 +144,70 @@ impl Inner {
         }
     }
 
+    /// A call of a method that there is not.
+    fn unknown(&self, request: &Request<Incoming>, peer: &Peer) -> Rpc {
+        let original: String = request.uri().path().chars().take(MAX_PATH).collect();
+        self.telemetry.rpc(&Arrived {
+            method: telemetry::Method::Unknown,
+            headers: request.headers(),
+            authority: request.uri().authority(),
+            peer: peer.address,
+            original: Some(&original),
+            request_id: &metadata::request_id(request.headers()),
+        })
+    }
+
     /// What both methods share: the caller's metadata, the message, and how failures go back.
-    async fn call(&self, request: Request<Incoming>, method: Method) -> Response<Body> {
+    async fn call(&self, request: Request<Incoming>, method: Method, peer: &Peer) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let request_id = metadata::request_id(&head.headers);
+        let Method { index, stream } = method;
+        let rpc = self.telemetry.rpc(&Arrived {
+            method: telemetry::Method::Known { index, name: METHODS[index], stream },
+            headers: &head.headers,
+            authority: head.uri.authority(),
+            peer: peer.address,
+            original: None,
+            request_id: &metadata::request_id(&head.headers),
+        });
         // Not a panic of the task: the connection would not know what to answer.
-        let reply = unless_it_panics(pin!(self.reply(&head, body, method, &request_id))).await;
+        let reply = unless_it_panics(pin!(self.reply(&head.headers, body, method, peer, &rpc))).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply));
                 response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-                put_request_id(response.headers_mut(), &request_id);
+                put_request_id(response.headers_mut(), rpc.request_id());
                 response
             }
-            Err(error) => refuse(&error, &request_id),
+            Err(error) => refuse(&error, &rpc),
         }
     }
 
     async fn reply(
         &self,
-        head: &http::request::Parts,
+        headers: &HeaderMap,
         body: Incoming,
         method: Method,
-        request_id: &Arc<str>,
+        peer: &Peer,
+        rpc: &Rpc,
     ) -> Result<Reply, gateway::Error> {
-        let headers = &head.headers;
         let mut call = self.gateway.admit(gateway::Arrival {
             key: metadata::key(headers)?,
-            names: head.extensions.get::<Peer>().map(|peer| peer.0.clone()),
-            request_id: request_id.clone(),
+            names: peer.names.clone(),
+            rpc: rpc.clone(),
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
         })?;
         executor::set_deadline(call.deadline());
+        rpc.deadline(call.deadline().into_std());
         let limit = self.max_request_bytes;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
         call.make_room(upload.announced())?;
         let message = call.upload(pin!(upload.message(limit))).await?;
         call.make_room(message.len())?;
-        match method {
-            Method::Generate => {
-                self.gateway.generate(call, message).await.map(|answer| Reply::one(answer, request_id.clone()))
-            }
-            Method::Stream => {
-                self.gateway.stream(call, message).await.map(|answers| Reply::many(answers, request_id.clone()))
-            }
+        match method.stream {
+            false => self.gateway.generate(call, message).await.map(|answer| Reply::one(answer, rpc.clone())),
+            true => self.gateway.stream(call, message).await.map(|answers| Reply::many(answers, rpc.clone())),
         }
     }
 }
@@ -183,21 +222,6 @@ async fn unless_it_panics<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Opt
     .await
 }
 
-impl Service<Request<Incoming>> for Grpc {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let inner = self.0.clone();
-        Box::pin(async move { Ok(inner.answer(request).await) })
-    }
-}
-
 fn side<S>(service: S) -> Side
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -206,13 +230,15 @@ where
     BoxCloneSyncService::new(service)
 }
 
-fn refuse(error: &gateway::Error, request_id: &Arc<str>) -> Response<Body> {
+fn refuse(error: &gateway::Error, rpc: &Rpc) -> Response<Body> {
+    let request_id = rpc.request_id();
     let mut response = status::status(error, request_id).into_http();
     let headers = response.headers_mut();
     put_request_id(headers, request_id);
     if matches!(error, gateway::Error::Encoding) {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
     }
+    rpc.end(status::end(error));
     response
 }
 

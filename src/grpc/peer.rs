@@ -1,8 +1,12 @@
-//! Who the caller is, by its certificate.
+//! Who is at the other end of a connection.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The DNS names and URIs in the caller's verified certificate. It stands among
-/// the extensions of a request if callers have to show a certificate.
+/// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer(pub Arc<[String]>);
+pub struct Peer {
+    pub address: SocketAddr,
+    /// The DNS names and URIs in its verified certificate, if it has to show one.
+    pub names: Option<Arc<[String]>>,
+}

@@ -8,8 +8,9 @@ use prost_types::Any;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-use crate::gateway::{Error, Retry, Source};
+use crate::gateway::{Error, Retry};
 use crate::pb::rpc;
+use crate::telemetry::End;
 
 const DOMAIN: &str = "gemini-grpc";
 const ERROR_INFO: &str = "google.rpc.ErrorInfo";
@@ -45,6 +46,12 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     details.append(&mut own);
     let encoded = rpc::Status { code: code as i32, message: message.clone(), details }.encode_to_vec();
     Status::with_details_and_metadata(code, message, encoded.into(), pushback(error))
+}
+
+/// The same in short, for what is told of the call.
+pub(super) fn end(error: &Error) -> End {
+    let (reason, source) = (error.reason().to_owned().into(), error.source().as_str());
+    End { code: error.code(), reason: Some(reason), source: Some(source) }
 }
 
 /// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).
@@ -104,12 +111,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
 }
 
 fn error_info(error: &Error) -> rpc::ErrorInfo {
-    let source = match error.source() {
-        Source::Caller => "caller",
-        Source::Upstream => "upstream",
-        Source::Gateway => "gateway",
-    };
-    let mut metadata = HashMap::from([("source".to_owned(), source.to_owned())]);
+    let mut metadata = HashMap::from([("source".to_owned(), error.source().as_str().to_owned())]);
     if let Some(limit) = error.limit() {
         metadata.insert("limit".to_owned(), limit.as_str().to_owned());
     }

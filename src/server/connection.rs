@@ -1,6 +1,7 @@
 //! HTTP/2 connections of callers. Ours instead of tonic's transport, whose connection age and
 //! deadlines end streams without a word (grpc/grpc-rust#2449).
 
+use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
-use tower::Service as _;
 
 use super::drain::{Phase, reached};
 use super::limits::Limits;
@@ -59,7 +59,7 @@ struct Shared {
 /// A connection that speaks HTTP/2.
 enum Opened {
     Plain(Prefaced<TcpStream>),
-    Tls(Box<Prefaced<TlsStream<TcpStream>>>, Option<Peer>),
+    Tls(Box<Prefaced<TlsStream<TcpStream>>>, Option<Arc<[String]>>),
 }
 
 impl Connections {
@@ -71,7 +71,7 @@ impl Connections {
     pub(super) fn serve(&self, stream: TcpStream, caller: SocketAddr, slot: OwnedSemaphorePermit) {
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = shared.serve(stream).await {
+            if let Err(error) = shared.serve(stream, caller).await {
                 tracing::debug!(%caller, %error, "a connection ended with an error");
             }
             drop(slot);
@@ -86,30 +86,29 @@ impl Connections {
 }
 
 impl Shared {
-    async fn serve(&self, stream: TcpStream) -> Result<()> {
+    async fn serve(&self, stream: TcpStream, caller: SocketAddr) -> Result<()> {
         let opened = tokio::select! {
             opened = timeout(self.limits.first_bytes, self.open(stream)) => opened,
             // It has no call yet.
             () = self.reached(Phase::Closing) => return Ok(()),
         };
         match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "it sent nothing of HTTP/2 in time"))?? {
-            Opened::Plain(stream) => self.http2(stream, None).await,
-            Opened::Tls(stream, peer) => self.http2(stream, peer).await,
+            Opened::Plain(stream) => self.http2(stream, Peer { address: caller, names: None }).await,
+            Opened::Tls(stream, names) => self.http2(stream, Peer { address: caller, names }).await,
         }
     }
 
     async fn open(&self, stream: TcpStream) -> Result<Opened> {
         let Some(tls) = &self.tls else { return Ok(Opened::Plain(preface::read(stream).await?)) };
-        let (stream, peer) = tls.accept(stream).await?;
-        Ok(Opened::Tls(Box::new(preface::read(stream).await?), peer))
+        let (stream, names) = tls.accept(stream).await?;
+        Ok(Opened::Tls(Box::new(preface::read(stream).await?), names))
     }
 
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Option<Peer>) -> Result<()> {
-        let service = service_fn(|mut request: http::Request<hyper::body::Incoming>| {
-            if let Some(peer) = &peer {
-                request.extensions_mut().insert(peer.clone());
-            }
-            self.grpc.clone().call(request)
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Peer) -> Result<()> {
+        let service = service_fn(|request| {
+            // In a box, since hyper moves it about.
+            let answer = Box::pin(self.grpc.clone().answer(request, peer.clone()));
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
         let age = self.limits.jittered_age();

@@ -115,7 +115,7 @@ impl OpenConnections {
         Self { slots: std::sync::Arc::new(Semaphore::new(most)), most }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.most.saturating_sub(self.slots.available_permits())
     }
 }

@@ -4,10 +4,12 @@
 //! chunk, than one runtime that moves work between threads. The kernel spreads connections over the
 //! workers (SO_REUSEPORT); nothing is shared on the path of a call but what never changes.
 
+mod admin;
 mod connection;
 mod drain;
 mod limits;
 mod listener;
+mod observe;
 mod preface;
 mod reload;
 mod tls;
@@ -19,6 +21,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::admin::Admin;
+pub use self::admin::Scrape;
 use self::connection::Connections;
 pub use self::drain::Drain;
 use self::drain::{Driver, OpenConnections, Phase, reached};
@@ -29,6 +33,7 @@ pub use self::tls::{Tls, TlsError};
 use crate::gateway::{self, Admission, Gateway, Stopping};
 use crate::grpc::{self, Grpc, Health};
 use crate::memory::Memory;
+use crate::telemetry::Telemetry;
 use crate::upstream::{self, Budget, Upstream};
 
 /// The settings of the server and of the rooms behind it.
@@ -45,6 +50,8 @@ pub struct Config {
     pub drain: Drain,
     /// None means plaintext.
     pub tls: Option<Tls>,
+    /// Where operators are answered, if anywhere.
+    pub admin: Option<SocketAddr>,
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
@@ -71,6 +78,8 @@ pub struct Server {
     stop: Stop,
     reload: Reload,
     driver: Driver,
+    admin: Option<Admin>,
+    telemetry: Telemetry,
 }
 
 /// Stops a running server: no new calls, then an end.
@@ -91,7 +100,8 @@ struct Worker {
 
 impl Server {
     /// Binds the address, for every worker. Port 0 finds a free one.
-    pub fn bind(config: &Config) -> Result<Self, Error> {
+    /// Operators find metrics at the admin address if there is something that reads them.
+    pub fn bind(config: &Config, telemetry: &Telemetry, scrape: Option<Scrape>) -> Result<Self, Error> {
         let health = Health::default();
         let (stopped_sender, stopped) = watch::channel(None);
         let (phases, phases_receiver) = watch::channel(Phase::Open);
@@ -119,17 +129,36 @@ impl Server {
             reload.acceptors.extend(tls.clone());
             stopping.push(stop.clone());
             let gateway = Gateway::new(shared.clone(), upstream, stop);
-            let grpc = Grpc::new(&config.grpc, gateway, &health)?;
+            let grpc = Grpc::new(&config.grpc, gateway, &health, telemetry.clone())?;
             let connections = Connections::new(grpc, config.limits.clone(), tls, phases_receiver.clone());
             workers.push(Worker { listener, connections, phases: phases_receiver.clone(), open: open.clone() });
         }
+        observe::observe(telemetry, &shared, &budget, &open, &health);
+        let admin = config.admin.map(|address| {
+            let bound = Admin::bind(address, health.clone(), scrape);
+            bound.map_err(|source| Error::Bind { address, source })
+        });
+        let admin = admin.transpose()?;
         let driver = Driver { drain: config.drain, stopped, phases, health: health.clone(), stopping, open };
-        Ok(Self { address, workers, stop: Stop { health, stopped: stopped_sender }, reload, driver })
+        Ok(Self {
+            address,
+            workers,
+            stop: Stop { health, stopped: stopped_sender },
+            reload,
+            driver,
+            admin,
+            telemetry: telemetry.clone(),
+        })
     }
 
     /// Where callers are served.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where operators are answered.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|admin| admin.address().ok())
     }
 
     /// The handle that stops it.
@@ -144,14 +173,21 @@ impl Server {
 
     /// Serves until it is stopped and the open calls have ended. Blocks the thread.
     pub fn run(self) -> Result<(), Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Worker)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Worker)?;
         let threads = (self.workers.into_iter().enumerate())
             .map(|(number, worker)| {
                 let name = format!("worker-{number}");
-                std::thread::Builder::new().name(name).spawn(move || worker.run()).map_err(Error::Worker)
+                let telemetry = self.telemetry.clone();
+                let run = move || worker.run(number, &telemetry);
+                std::thread::Builder::new().name(name).spawn(run).map_err(Error::Worker)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        runtime.block_on(self.driver.run());
+        runtime.block_on(async {
+            if let Some(admin) = self.admin {
+                tokio::spawn(admin.run());
+            }
+            self.driver.run().await;
+        });
         for thread in threads {
             // A worker that panicked has said so; the others go on.
             thread.join().unwrap_or(Ok(()))?;
@@ -174,8 +210,9 @@ impl Stop {
 }
 
 impl Worker {
-    fn run(self) -> Result<(), Error> {
+    fn run(self, number: usize, telemetry: &Telemetry) -> Result<(), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Worker)?;
+        observe::observe_worker(telemetry, number, &runtime);
         let served = runtime.block_on(async {
             let Self { listener, connections, phases, open } = self;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;

@@ -16,8 +16,6 @@ use tokio_rustls::server::TlsStream;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use crate::grpc::Peer;
-
 /// gRPC is HTTP/2, and says so in the handshake.
 const H2: &[u8] = b"h2";
 /// Handshakes at once, per worker. Each costs a signature; what waits here waits for less than its own time limit.
@@ -94,7 +92,7 @@ impl Acceptor {
     }
 
     /// Shakes hands; with the stream comes who the caller is, if it had to say so.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Option<Peer>)> {
+    pub(super) async fn accept(&self, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Option<Arc<[String]>>)> {
         let _slot = self.handshakes.acquire().await.map_err(Error::other)?;
         let stream = TlsAcceptor::from(self.current.load_full()).accept(stream).await?;
         let (_, session) = stream.get_ref();
@@ -102,8 +100,8 @@ impl Acceptor {
         if session.alpn_protocol() != Some(H2) {
             return Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)"));
         }
-        let peer = session.peer_certificates().and_then(<[_]>::first).map(|certificate| Peer(names(certificate)));
-        Ok((stream, peer))
+        let names = session.peer_certificates().and_then(<[_]>::first).map(names);
+        Ok((stream, names))
     }
 }
 

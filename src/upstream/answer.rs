@@ -15,6 +15,7 @@ use super::Error;
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Held;
+use crate::telemetry::Attempt;
 
 /// A body of unknown length starts with so much room.
 const FIRST_ROOM: usize = 16 << 10;
@@ -28,34 +29,48 @@ pub struct Answer {
     body: reqwest::Body,
     limit: usize,
     held: Held,
+    attempt: Attempt,
 }
 
 impl Answer {
-    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Held) -> Self {
+    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Held, attempt: Attempt) -> Self {
         let (head, body) = response.into_parts();
         // The request is on its way; what is held from now on is the answer.
         held.set(0);
-        Self { head, body, limit, held }
+        Self { head, body, limit, held, attempt }
     }
 
     /// The body, to be read whole: the JSON of one answer.
     pub fn whole(self) -> Result<Whole, Error> {
-        let Self { head, body, limit, held } = self;
+        let Self { head, body, limit, held, attempt } = self;
         let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if announced.is_some_and(|n| n > limit) {
-            return Err(Error::TooLarge { limit });
+            return Err(ended(attempt, Error::TooLarge { limit }));
         }
         let status = head.status.as_u16();
-        Ok(Whole { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held })
+        Ok(Whole { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held, attempt })
     }
 
     /// The events of a stream.
     pub fn events(self) -> EventStream {
-        let Self { head, body, limit, held } = self;
+        let Self { head, body, limit, held, attempt } = self;
         let events =
             Events::new(Framing::from_content_type(header(&head.headers, CONTENT_TYPE).unwrap_or_default()), limit);
-        EventStream { status: head.status.as_u16(), body: Some(body), events, seen: false, held }
+        EventStream {
+            status: head.status.as_u16(),
+            body: Some(body),
+            events,
+            seen: false,
+            held,
+            attempt: Some(attempt),
+        }
     }
+}
+
+/// The request has failed so.
+fn ended(mut attempt: Attempt, error: Error) -> Error {
+    attempt.end(Some(error.kind()));
+    error
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -103,11 +118,22 @@ pub struct Whole {
     first: Bytes,
     rest: BytesMut,
     held: Held,
+    attempt: Attempt,
 }
 
 impl Whole {
     /// Reads one piece more, once there is room for it; false at the end.
     pub async fn more(&mut self) -> Result<bool, Error> {
+        let more = self.piece().await;
+        match &more {
+            Ok(true) => {}
+            Ok(false) => self.attempt.end(None),
+            Err(error) => self.attempt.end(Some(error.kind())),
+        }
+        more
+    }
+
+    async fn piece(&mut self) -> Result<bool, Error> {
         std::future::poll_fn(|cx| self.held.poll_room(cx)).await;
         let Some(piece) = next(&mut self.body).await? else { return Ok(false) };
         let length = self.first.len() + self.rest.len() + piece.len();
@@ -154,43 +180,56 @@ pub struct EventStream {
     events: Events,
     seen: bool,
     held: Held,
+    /// Over when the body is.
+    attempt: Option<Attempt>,
 }
 
-impl Stream for EventStream {
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
+impl EventStream {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            if let Some(event) = this.events.next() {
-                this.seen = true;
+            if let Some(event) = self.events.next() {
+                self.seen = true;
                 if event.is_err() {
-                    this.body = None;
+                    self.body = None;
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
-            this.held.set(this.events.held());
-            let Some(body) = &mut this.body else { return Poll::Ready(None) };
-            ready!(this.held.poll_room(cx));
+            self.held.set(self.events.held());
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            ready!(self.held.poll_room(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        this.events.push(data);
+                        self.events.push(data);
                     }
                 }
                 Some(Err(_)) => {
-                    this.body = None;
+                    self.body = None;
                     return Poll::Ready(Some(Err(Error::Cut)));
                 }
                 None => {
-                    this.body = None;
-                    return Poll::Ready(match this.events.finish() {
-                        Ok(()) if !this.seen => Some(Err(Error::Empty { status: this.status })),
+                    self.body = None;
+                    return Poll::Ready(match self.events.finish() {
+                        Ok(()) if !self.seen => Some(Err(Error::Empty { status: self.status })),
                         Ok(()) => None,
                         Err(error) => Some(Err(error.into())),
                     });
                 }
             }
         }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.poll_event(cx));
+        if !matches!(next, Some(Ok(_)))
+            && let Some(mut attempt) = self.attempt.take()
+        {
+            attempt.end(next.as_ref().and_then(|ended| ended.as_ref().err()).map(Error::kind));
+        }
+        Poll::Ready(next)
     }
 }

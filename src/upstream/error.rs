@@ -1,5 +1,6 @@
 //! What can go wrong on the way out.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -66,6 +67,20 @@ impl Error {
             Self::Empty { .. } => "UPSTREAM_ANSWER_EMPTY",
             Self::NotJson { .. } | Self::Unreadable(_) => "UPSTREAM_ANSWER_UNREADABLE",
             Self::Header => "INTERNAL",
+        }
+    }
+
+    /// What kind of error, of few: the `error.type` of spans and metrics.
+    pub fn kind(&self) -> Cow<'static, str> {
+        match self {
+            Self::Refused(body) => body.status.to_string().into(),
+            Self::Connect(_) => "connect".into(),
+            Self::ConnectTimeout { .. } => "timeout".into(),
+            Self::Tls => "tls".into(),
+            Self::NotTaken | Self::NoAnswer | Self::Cut => "connection_closed".into(),
+            Self::Unfinished | Self::TooLarge { .. } | Self::Empty { .. } => "invalid_response".into(),
+            Self::NotJson { .. } | Self::Unreadable(_) => "invalid_response".into(),
+            Self::Header => "_OTHER".into(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 pub use self::answer::{Answer, EventStream};
@@ -26,6 +26,7 @@ pub use self::retry::Budget;
 pub use self::url::BaseUrl;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
+use crate::telemetry::{Attempt, Parent};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,10 +68,11 @@ pub struct Outgoing<'a> {
     pub model: &'a ModelName,
     pub method: Method,
     pub key: &'a str,
-    pub request_id: &'a str,
     pub json: Bytes,
     /// No further try begins after it.
     pub deadline: Instant,
+    /// What its requests belong to.
+    pub parent: Parent,
 }
 
 /// Without the key and the prompt.
@@ -139,18 +141,20 @@ impl Upstream {
         inner.budget.call();
         let mut tries = 1;
         loop {
-            let error = match inner.attempt(outgoing).await {
-                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take())),
+            let mut attempt = Attempt::begin(&outgoing.parent, tries - 1);
+            let error = match inner.attempt(outgoing, &mut attempt).await {
+                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
                 Err(error) => error,
             };
+            attempt.end(Some(error.kind()));
+            drop(attempt);
             let again = (tries <= inner.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
             if !inner.budget.retry() {
-                tracing::debug!(request_id = outgoing.request_id, "not tried again: the retry budget is spent");
+                outgoing.parent.denied();
                 return Err(error);
             }
-            let (request_id, reason) = (outgoing.request_id, error.reason());
-            tracing::debug!(request_id, reason, tries, ?wait, "trying upstream again");
+            outgoing.parent.retried(&error.kind());
             tokio::time::sleep(wait).await;
             tries += 1;
         }
@@ -158,7 +162,11 @@ impl Upstream {
 }
 
 impl Inner {
-    async fn attempt(&self, outgoing: &Outgoing<'_>) -> Result<http::Response<reqwest::Body>, Error> {
+    async fn attempt(
+        &self,
+        outgoing: &Outgoing<'_>,
+        attempt: &mut Attempt,
+    ) -> Result<http::Response<reqwest::Body>, Error> {
         let stream = outgoing.method == Method::StreamGenerateContent;
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
@@ -167,25 +175,32 @@ impl Inner {
         };
         let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
         key.set_sensitive(true);
+        let request_id = HeaderValue::try_from(&**outgoing.parent.request_id()).map_err(|_| Error::Header)?;
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(name, key);
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(X_REQUEST_ID, request_id);
+        attempt.inject(&mut headers);
+        let url = self.base.path(outgoing.model, outgoing.method);
+        attempt.to(&url);
         // Not held while the answer is awaited: it may be replaced.
-        let request = self
-            .client
-            .load()
-            .post(self.base.path(outgoing.model, outgoing.method))
-            .header(name, key)
-            .header(ACCEPT, HeaderValue::from_static(accept))
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(X_REQUEST_ID, outgoing.request_id)
-            .body(outgoing.json.clone());
+        let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
         let mut sending = pin!(DIALED.scope(Cell::new(false), request.send()));
-        let response: http::Response<_> = match sending.as_mut().await {
+        let sent = sending.as_mut().await;
+        let dialed = sending.as_mut().take_value().is_some_and(|dialed| dialed.get());
+        if dialed {
+            outgoing.parent.dialed();
+        }
+        let response: http::Response<_> = match sent {
             Ok(response) => response.into(),
             Err(error) => {
-                let reused = sending.as_mut().take_value().is_some_and(|dialed| !dialed.get());
+                let reused = !dialed;
                 let (http2, connect_timeout) = (self.http2, self.connect_timeout);
                 return Err(Error::from_send(error, Sent { reused, http2, connect_timeout }));
             }
         };
+        attempt.answered(response.status().as_u16(), response.version());
         match response.status().is_success() {
             true => Ok(response),
             false => Err(answer::refusal(response, outgoing.key).await),
@@ -204,9 +219,9 @@ mod tests {
             model: &ModelName::parse("gemini-2.5-flash").unwrap(),
             method: Method::GenerateContent,
             key: "a-key",
-            request_id: "an-id",
             json: Bytes::from_static(b"a prompt"),
             deadline: Instant::now(),
+            parent: Parent::of(&crate::telemetry::Rpc::unheard()),
         };
         assert_eq!(format!("{outgoing:?}"), "Outgoing { method: GenerateContent, bytes: 8, .. }");
     }

@@ -64,9 +64,19 @@ impl Budget {
     /// Whether a call may be made once more.
     pub(super) fn retry(&self) -> bool {
         self.roll();
-        let most = self.calls.load(Ordering::Relaxed) / CALLS_PER_RETRY + FLOOR;
+        let most = self.most();
         let within = |retries: u64| (retries < most).then_some(retries + 1);
         self.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
+    }
+
+    /// How many calls may be made once more in this window.
+    pub fn left(&self) -> u64 {
+        self.roll();
+        self.most().saturating_sub(self.retries.load(Ordering::Relaxed))
+    }
+
+    fn most(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed) / CALLS_PER_RETRY + FLOOR
     }
 
     /// Begins a new window when the old one is over. A call that is counted meanwhile may fall into either.

@@ -34,6 +34,11 @@ impl BaseUrl {
         Some(Self { base: url, models, models_streamed })
     }
 
+    /// The host, and the port.
+    pub fn authority(&self) -> (String, u16) {
+        (self.base.host_str().unwrap_or_default().to_owned(), self.base.port_or_known_default().unwrap_or_default())
+    }
+
     pub(super) fn is_tls(&self) -> bool {
         self.base.scheme() == "https"
     }

@@ -24,6 +24,8 @@ mod reload;
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.
 mod serve;
+/// What is told of calls.
+mod telemetry;
 /// TLS between `serve` and the commands that call it.
 mod tls;
 /// `token`.

@@ -18,7 +18,7 @@ pub fn gemini_grpc<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command 
 /// A program whose environment holds nothing of ours.
 pub fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
-    let ours = |name: &str| name.starts_with("GEMINI_GRPC_") || name.starts_with("MOUNTSEA_");
+    let ours = |name: &str| ["GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
         command.env_remove(name);
     }
@@ -168,5 +168,5 @@ impl Gateway {
 /// A field of a log line.
 pub fn field(line: &str, name: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    Some(line["fields"].get(name)?.as_str()?.to_owned())
+    Some(line.get(name)?.as_str()?.to_owned())
 }

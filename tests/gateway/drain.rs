@@ -129,7 +129,9 @@ async fn what_never_answers_is_cut_at_the_end_of_the_drain_time() {
 
 #[tokio::test]
 async fn a_server_that_was_stopped_before_it_ran_ends_at_once() {
-    let server = gemini_grpc::server::Server::bind(&config(&Upstream::answering("").await, &[])).unwrap();
+    let server =
+        gemini_grpc::server::Server::bind(&config(&Upstream::answering("").await, &[]), &Default::default(), None)
+            .unwrap();
     server.stop_handle().stop();
     tokio::task::spawn_blocking(|| server.run().unwrap()).await.unwrap();
 }

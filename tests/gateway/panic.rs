@@ -1,74 +1,60 @@
-//! A bug in one call. None is known, so the log is made to have one: it panics at a line of one call.
+//! A bug in one call. None is known, so what is told of calls is made to have one: it panics at a span of one call.
 
+use std::time::Duration;
+
+use gemini_grpc::pb::gemini::GenerateContentRequest;
 use gemini_grpc::pb::rpc;
+use gemini_grpc::telemetry::{Settings, Telemetry};
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 use prost::Message as _;
 use tonic::Code;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::support::{Details, Gateway, STOP, Upstream, body, json, prompt};
 
-const DOOMED: &str = "a-call-that-panics";
+/// A model that nothing else asks.
+const DOOMED: &str = "a-model-that-panics";
 
-/// Panics when a call of that id reports fields that it does not know.
+/// Panics when that model is about to be asked.
+#[derive(Debug)]
 struct Panicking;
 
-/// Looks for the two.
-#[derive(Default)]
-struct Found {
-    doomed: bool,
-    unknown: bool,
-}
-
-impl Visit for Found {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.doomed |= field.name() == "request_id" && value == DOOMED;
+impl SpanProcessor for Panicking {
+    fn on_start(&self, span: &mut Span, _: &Context) {
+        let name = span.exported_data().unwrap().name;
+        assert!(!name.ends_with(DOOMED), "the prompt was: a secret");
     }
 
-    fn record_u64(&mut self, field: &Field, _: u64) {
-        self.unknown |= field.name() == "unknown_fields";
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
     }
 
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl Subscriber for Panicking {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("gemini_grpc::gateway")
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut found = Found::default();
-        event.record(&mut found);
-        assert!(!(found.doomed && found.unknown), "the prompt was: a secret");
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
+    fn set_resource(&mut self, _: &Resource) {}
 }
 
 #[tokio::test]
 async fn a_panic_ends_its_own_call_and_nothing_else() {
-    tracing::subscriber::set_global_default(Panicking).unwrap();
+    let spans = SdkTracerProvider::builder().with_span_processor(Panicking).build();
+    let telemetry = Telemetry::new(Settings::default(), Some(&spans), None, None);
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
-    // Field 19998 with the number 1, which no contract has.
-    let message = [prompt("hi").encode_to_vec(), vec![0xf0, 0xe1, 0x09, 1]].concat();
+    let gateway = Gateway::told(&upstream, &["--api-key", "own", "--max-calls", "1"], &telemetry).await;
+    let message = GenerateContentRequest { model: DOOMED.to_owned(), ..prompt("hi") }.encode_to_vec();
     let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
     for method in ["GenerateContent", "StreamGenerateContent"] {
-        let status = gateway.raw(method, [("x-request-id", DOOMED)], body([framed.clone()])).await;
+        let status = gateway.raw(method, [("x-request-id", "an-id")], body([framed.clone()])).await;
         assert_eq!(status.code(), Code::Internal, "{}", status.message());
         assert!(!status.message().contains("secret"));
         let details = Details::of(&status);
         assert_eq!(details.reason(), "INTERNAL");
-        assert_eq!(details.find::<rpc::RequestInfo>("RequestInfo").unwrap().request_id, DOOMED);
+        assert_eq!(details.find::<rpc::RequestInfo>("RequestInfo").unwrap().request_id, "an-id");
     }
     assert_eq!(upstream.requests().len(), 0);
     // On the same connection as before, with the one permit that there is.

@@ -4,6 +4,7 @@ use gemini_grpc::pb::health::health_check_response::ServingStatus;
 use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::health::{HealthCheckRequest, HealthListRequest};
 use gemini_grpc::server::Server;
+use gemini_grpc::telemetry::Telemetry;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -89,13 +90,13 @@ async fn reflection_can_be_closed() {
 #[tokio::test]
 async fn a_second_server_cannot_take_connections_from_the_first() {
     let mut config = config(&Upstream::answering("").await, &["--workers", "2"]);
-    let first = Server::bind(&config).unwrap();
+    let first = Server::bind(&config, &Telemetry::default(), None).unwrap();
     config.listen = first.address();
-    let error = Server::bind(&config).unwrap_err();
+    let error = Server::bind(&config, &Telemetry::default(), None).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("cannot listen on {}: Address already in use (os error 98)", first.address())
     );
     drop(first);
-    Server::bind(&config).unwrap();
+    Server::bind(&config, &Telemetry::default(), None).unwrap();
 }

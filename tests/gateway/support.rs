@@ -12,6 +12,7 @@ use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentResponse, Part, part};
 use gemini_grpc::pb::rpc;
 use gemini_grpc::server::{Config, Reload, Server, Stop};
+use gemini_grpc::telemetry::Telemetry;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::client::legacy;
@@ -238,7 +239,12 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: &Config) -> Self {
-        let server = Server::bind(config).unwrap();
+        Self::told(config, &Telemetry::default())
+    }
+
+    /// One that tells of its calls.
+    pub fn told(config: &Config, telemetry: &Telemetry) -> Self {
+        let server = Server::bind(config, telemetry, None).unwrap();
         let (address, stop, reload) = (server.address(), server.stop_handle(), server.reload_handle());
         Self { address, stop, reload, thread: std::thread::spawn(move || server.run().unwrap()) }
     }
@@ -268,7 +274,12 @@ impl Gateway {
     }
 
     pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
-        let running = Running::start(&config(upstream, flags));
+        Self::told(upstream, flags, &Telemetry::default()).await
+    }
+
+    /// One that tells of its calls.
+    pub async fn told(upstream: &Upstream, flags: &[&str], telemetry: &Telemetry) -> Self {
+        let running = Running::told(&config(upstream, flags), telemetry);
         let channel = running.connect().await;
         let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
         Self { client, channel, running }

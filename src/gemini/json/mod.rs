@@ -61,10 +61,22 @@ pub fn request(parts: &[&[u8]]) -> Result<Request, Error> {
     Ok(Request { unknown_fields: encoder.unknown, json: encoder.out })
 }
 
+/// An answer as callers of gRPC take it.
+#[derive(Debug)]
+pub struct Response {
+    /// The wire bytes of a `GenerateContentResponse`.
+    pub message: Vec<u8>,
+    /// The names of some members that the schema does not know, as they came; all of them are kept in
+    /// `additional_fields`.
+    pub unknown_members: Vec<String>,
+}
+
 /// Reads the JSON of an answer, or of one event of a stream, into a `GenerateContentResponse`.
-pub fn response(json: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn response(json: &[u8]) -> Result<Response, Error> {
     // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
-    Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3)).whole(known(*RESPONSE)?)
+    let mut decoder = Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3));
+    decoder.whole(known(*RESPONSE)?)?;
+    Ok(Response { unknown_members: std::mem::take(&mut decoder.reported), message: decoder.into_wire() })
 }
 
 /// Writes any message that the service knows, by its full name, as JSON.
@@ -76,7 +88,9 @@ pub fn to_json(name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Reads the JSON of any message that the service knows, by its full name.
 pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
-    Decoder::new(&TABLE, json, Vec::new()).whole(known(TABLE.find(name))?)
+    let mut decoder = Decoder::new(&TABLE, json, Vec::new());
+    decoder.whole(known(TABLE.find(name))?)?;
+    Ok(decoder.into_wire())
 }
 
 fn known(message: Option<&Message>) -> Result<&Message, Error> {

@@ -49,7 +49,7 @@ async fn a_caller_who_has_to_show_a_certificate_is_known_by_its_names() {
     let client = TlsConnector::from(Arc::new(client));
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    for (authorities, peer) in [(Some(roots), Some(Peer(Arc::new(["billing.internal".to_owned()])))), (None, None)] {
+    for (authorities, peer) in [(Some(roots), Some(Arc::from(["billing.internal".to_owned()]))), (None, None)] {
         let acceptor = Acceptor::new(&Tls::new(identity.clone(), authorities).unwrap());
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();

@@ -11,7 +11,7 @@ const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 fuzz_target!(|json: &[u8]| {
-    let Ok(wire) = json::response(json) else { return };
+    let Ok(json::Response { message: wire, .. }) = json::response(json) else { return };
     what_is_read_is_json(json);
     // `[1,1,1]` grows the most: two bytes become a tag, a length, a tag and a double.
     assert!(wire.len() <= 8 * json.len() + 64, "{} bytes became {}", json.len(), wire.len());

@@ -23,8 +23,15 @@ pub(super) struct Decoder<'t, 'j> {
     frames: Frames,
     /// Members of the open messages that the schema does not know, as a stack.
     unknown: Vec<Unknown<'j>>,
+    /// The names of some of them.
+    pub(super) reported: Vec<String>,
     depth: usize,
 }
+
+/// So many are reported of one text.
+const MOST_REPORTED: usize = 16;
+/// A longer name is not, in bytes: one that would be of use is a word.
+const LONGEST_REPORTED: usize = 64;
 
 #[derive(Debug)]
 struct Unknown<'j> {
@@ -41,14 +48,19 @@ enum Seen<'j> {
 
 impl<'t, 'j> Decoder<'t, 'j> {
     pub(super) fn new(table: &'t Table, json: &'j [u8], out: Vec<u8>) -> Self {
-        Self { table, json: Scanner::new(json), frames: Frames::new(out), unknown: Vec::new(), depth: 0 }
+        let (unknown, reported) = (Vec::new(), Vec::new());
+        Self { table, json: Scanner::new(json), frames: Frames::new(out), unknown, reported, depth: 0 }
     }
 
     /// Reads the whole text as that message.
-    pub(super) fn whole(mut self, message: &'t Message) -> Result<Vec<u8>, Error> {
+    pub(super) fn whole(&mut self, message: &'t Message) -> Result<(), Error> {
         self.message(message)?;
-        self.json.end()?;
-        Ok(self.frames.out)
+        self.json.end()
+    }
+
+    /// What was written.
+    pub(super) fn into_wire(self) -> Vec<u8> {
+        self.frames.out
     }
 
     fn message(&mut self, message: &'t Message) -> Result<(), Error> {
@@ -92,9 +104,21 @@ impl<'t, 'j> Decoder<'t, 'j> {
             more = self.json.more(b'}')?;
         }
         if self.unknown.len() > mark {
+            self.report(mark)?;
             self.additional(message, mark).map_err(|e| e.in_field("additional_fields"))?;
         }
         self.depth -= 1;
+        Ok(())
+    }
+
+    /// Notes the names of the unknown members of a message.
+    fn report(&mut self, mark: usize) -> Result<(), Error> {
+        let room = MOST_REPORTED.saturating_sub(self.reported.len());
+        for unknown in
+            self.unknown[mark..].iter().filter(|unknown| unknown.name.raw.len() <= LONGEST_REPORTED).take(room)
+        {
+            self.reported.push(unknown.name.text()?.into_owned());
+        }
         Ok(())
     }
 

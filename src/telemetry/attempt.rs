@@ -1,0 +1,95 @@
+//! One request to upstream: the HTTP CLIENT span and its duration, to the last byte of the answer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Instant;
+
+use http::header::HeaderMap;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, SpanContext, Status};
+use opentelemetry_sdk::trace::Span;
+
+use super::names::{self, attribute};
+use super::operation::Parent;
+use super::rpc::Rpc;
+
+/// A request on its way. Dropped without a word of its end it was given up.
+pub struct Attempt {
+    rpc: Rpc,
+    span: Option<Box<Span>>,
+    context: SpanContext,
+    begun: Instant,
+    status: Option<u16>,
+    /// None: it was given up. Some(None): all is well.
+    end: Option<Option<Cow<'static, str>>>,
+}
+
+impl Attempt {
+    /// A request is about to go out. `resend` counts the ones before it.
+    pub fn begin(parent: &Parent, resend: u32) -> Self {
+        let telemetry = &parent.rpc.0.telemetry;
+        let mut span = telemetry.child(|| names::HTTP_REQUEST, &parent.context, 9);
+        if let Some(span) = &mut span {
+            let settings = &telemetry.0.settings;
+            span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST"));
+            span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, settings.upstream_address.clone()));
+            span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(settings.upstream_port)));
+            if resend > 0 {
+                span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(resend)));
+            }
+        }
+        parent.rpc.known().attempts += 1;
+        let context = span.as_ref().map_or_else(|| parent.context.clone(), |span| span.span_context().clone());
+        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, end: None }
+    }
+
+    /// Where it goes; the URL holds no key.
+    pub fn to(&mut self, url: impl fmt::Display) {
+        if let Some(span) = &mut self.span {
+            span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
+        }
+    }
+
+    /// Tells upstream of it.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        let call = &self.rpc.0;
+        call.telemetry.0.settings.propagation.inject(&self.context, call.baggage.as_ref(), headers);
+    }
+
+    /// The head of the answer has come.
+    pub fn answered(&mut self, status: u16, version: http::Version) {
+        self.status = Some(status);
+        self.rpc.known().upstream_status = Some(status);
+        if let Some(span) = &mut self.span {
+            span.set_attribute(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status)));
+            let version = if version == http::Version::HTTP_2 { "2" } else { "1.1" };
+            span.set_attribute(KeyValue::new(attribute::NETWORK_PROTOCOL_VERSION, version));
+        }
+    }
+
+    /// It is over: well, or with an `error.type`. The first word counts.
+    pub fn end(&mut self, error: Option<Cow<'static, str>>) {
+        self.end.get_or_insert(error);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let end = self.end.take().unwrap_or(Some("cancelled".into()));
+        if let Some(metrics) = &self.rpc.0.telemetry.0.metrics {
+            metrics.http(self.status, end.as_deref(), self.begun.elapsed().as_secs_f64());
+        }
+        let Some(span) = &mut self.span else { return };
+        if let Some(error) = end {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("status", &self.status).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,216 @@
+//! Every name that is told to OpenTelemetry, and nothing else.
+//!
+//! They follow the semantic conventions of version 1.45.0 for RPC and HTTP (stable), and for GenAI those of
+//! `semantic-conventions-genai` (development, schema `gen-ai-dev/1.42.0-dev`) with the metric names of 1.41, which are
+//! the ones that released tools read. What starts with `gemini_grpc` is our own.
+
+/// The version of the stable conventions.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+/// The scope of spans and instruments.
+pub const SCOPE: &str = "gemini-grpc";
+/// The target of log lines about exporting.
+pub const EXPORT_TARGET: &str = "gemini_grpc::telemetry::export";
+/// The value of a label for all that are not known, or not yet.
+pub const OTHER: &str = "_other";
+/// The caller, where callers are not known.
+pub const UNKNOWN: &str = "_unknown";
+/// The one operation that there is.
+pub const GENERATE_CONTENT: &str = "generate_content";
+/// The name of the span of a method that there is not.
+pub const UNKNOWN_RPC: &str = "grpc";
+/// The method that there is not.
+pub const UNKNOWN_METHOD: &str = "_OTHER";
+/// The name of the span of a request to upstream.
+pub const HTTP_REQUEST: &str = "POST";
+
+/// Names of attributes of spans and of labels of metrics.
+pub mod attribute {
+    pub const ERROR_TYPE: &str = "error.type";
+    pub const SERVER_ADDRESS: &str = "server.address";
+    pub const SERVER_PORT: &str = "server.port";
+    pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+    pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+
+    pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+    pub const RPC_METHOD: &str = "rpc.method";
+    pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+    pub const RPC_STATUS_CODE: &str = "rpc.status_code";
+
+    pub const OPERATION_NAME: &str = "gen_ai.operation.name";
+    pub const PROVIDER_NAME: &str = "gen_ai.provider.name";
+    pub const OUTPUT_TYPE: &str = "gen_ai.output.type";
+    pub const REQUEST_MODEL: &str = "gen_ai.request.model";
+    pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
+    pub const REQUEST_TEMPERATURE: &str = "gen_ai.request.temperature";
+    pub const REQUEST_TOP_P: &str = "gen_ai.request.top_p";
+    pub const REQUEST_TOP_K: &str = "gen_ai.request.top_k";
+    pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+    pub const REQUEST_SEED: &str = "gen_ai.request.seed";
+    pub const REQUEST_CHOICE_COUNT: &str = "gen_ai.request.choice.count";
+    pub const REQUEST_STOP_SEQUENCES: &str = "gen_ai.request.stop_sequences";
+    pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
+    pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
+    pub const REQUEST_REASONING_LEVEL: &str = "gen_ai.request.reasoning.level";
+    pub const RESPONSE_ID: &str = "gen_ai.response.id";
+    pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub const RESPONSE_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    pub const RESPONSE_TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+    pub const USAGE_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    pub const USAGE_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+    pub const USAGE_REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+    pub const USAGE_CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+    pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+    pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+    pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+    pub const TOKEN_TYPE: &str = "gen_ai.token.type";
+
+    pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+    pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+    pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+    pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+    pub const URL_FULL: &str = "url.full";
+
+    /// The id that stands in every error and log line of the call.
+    pub const REQUEST_ID: &str = "gemini_grpc.request_id";
+    /// `ErrorInfo.reason` (docs/errors.md).
+    pub const REASON: &str = "gemini_grpc.reason";
+    /// The name of the caller in the file of callers.
+    pub const CALLER: &str = "gemini_grpc.caller";
+    /// Why upstream blocked the prompt.
+    pub const BLOCK_REASON: &str = "gemini_grpc.block_reason";
+    /// How many pictures came.
+    pub const IMAGES: &str = "gemini_grpc.images";
+    /// How many messages a stream had.
+    pub const CHUNKS: &str = "gemini_grpc.chunks";
+}
+
+/// Names of events.
+pub mod event {
+    /// A call with what was asked and answered; only if that is asked for.
+    pub const INFERENCE_DETAILS: &str = "gen_ai.client.inference.operation.details";
+}
+
+/// What an instrument counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As UCUM writes it.
+    pub unit: &'static str,
+    pub meaning: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident, $name:literal, $unit:literal, [$($label:literal),*], $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $constant: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                unit: $unit,
+                meaning: $meaning,
+                labels: &[$($label),*],
+            };
+        )*
+        /// All of them.
+        pub const METRICS: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    RPC_DURATION: Histogram, "rpc.server.call.duration", "s",
+        ["rpc.system.name", "rpc.method", "rpc.status_code", "error.type"],
+        "calls from their head to their status, as they ended";
+    OPERATION_DURATION: Histogram, "gen_ai.client.operation.duration", "s",
+        ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port", "error.type"],
+        "what was asked of upstream, from the first request to the end of the answer, further tries included";
+    TIME_TO_FIRST_CHUNK: Histogram, "gen_ai.client.operation.time_to_first_chunk", "s",
+        ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port"],
+        "streams from the request to the first event";
+    TIME_PER_CHUNK: Histogram, "gen_ai.client.operation.time_per_output_chunk", "s",
+        ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port"],
+        "streams from one event to the next";
+    TOKEN_USAGE: Histogram, "gen_ai.client.token.usage", "{token}",
+        ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port", "gen_ai.token.type"],
+        "tokens of a call: input with what was cached, output with what was thought";
+    HTTP_DURATION: Histogram, "http.client.request.duration", "s",
+        ["http.request.method", "server.address", "server.port", "http.response.status_code", "error.type"],
+        "requests to upstream, each try for itself, to the end of the answer";
+
+    CALLS_IN_FLIGHT: Gauge, "gemini_grpc.calls.in_flight", "{call}", [],
+        "calls in flight, from the last byte of the request to the end of the answer";
+    CALLS_LIMIT: Gauge, "gemini_grpc.calls.limit", "{call}", [],
+        "how many may be in flight (GEMINI_GRPC_MAX_CALLS)";
+    STREAMS_OPEN: Gauge, "gemini_grpc.streams.open", "{call}", [],
+        "calls of StreamGenerateContent that have not ended, from their head";
+    CONNECTIONS_OPEN: Gauge, "gemini_grpc.connections.open", "{connection}", [],
+        "connections of callers";
+    MEMORY_HELD: Gauge, "gemini_grpc.memory.held", "By", [],
+        "bytes of requests and answers that calls hold";
+    MEMORY_LIMIT: Gauge, "gemini_grpc.memory.limit", "By", [],
+        "how many they may hold (GEMINI_GRPC_MAX_BYTES_HELD)";
+    CALLS_REFUSED: Counter, "gemini_grpc.calls.refused", "{call}", ["reason"],
+        "calls that the gateway refused before upstream was asked, by reason (docs/errors.md)";
+    CALLS_CANCELLED: Counter, "gemini_grpc.calls.cancelled", "{call}", ["phase"],
+        "calls that their caller gave up: in upload, awaiting the answer, answering, or sending what was left of it";
+    RETRIES: Counter, "gemini_grpc.upstream.retries", "{request}", ["error.type"],
+        "requests that were sent to upstream once more, by what had failed";
+    RETRIES_DENIED: Counter, "gemini_grpc.upstream.retries.denied", "{request}", [],
+        "requests that were not sent once more because the retry budget was spent";
+    RETRY_BUDGET: Gauge, "gemini_grpc.upstream.retry_budget", "{request}", [],
+        "further tries that the budget has left in this window of 10 s";
+    UPSTREAM_CONNECTIONS: Counter, "gemini_grpc.upstream.connections", "{connection}", [],
+        "connections that were made to upstream, or tried";
+    UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],
+        "members of answers that the contract does not have; they were passed on in additional_fields";
+    USAGE_CALLS: Counter, "gemini_grpc.usage.calls", "{call}", ["caller", "model", "code"],
+        "calls by who made them, of which model, and how they ended";
+    USAGE_TOKENS: Counter, "gemini_grpc.usage.tokens", "{token}", ["caller", "model", "kind"],
+        "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice";
+    USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],
+        "pictures that upstream made";
+    RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],
+        "readings of changed files: applied or refused";
+    DRAIN_PHASE: Gauge, "gemini_grpc.drain.phase", "{phase}", [],
+        "0 serving; 1 leaving, and serving; 2 closing";
+    WORKER_TASKS: Gauge, "gemini_grpc.worker.tasks", "{task}", ["worker"],
+        "tasks of a worker that have not ended";
+    LOG_LINES_DROPPED: Counter, "gemini_grpc.log.lines_dropped", "{line}", [],
+        "log lines that nobody read in time";
+}
+
+/// Bounds of durations in seconds: those that the conventions advise, then those of calls that take minutes.
+pub const RPC_BOUNDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0,
+    600.0,
+];
+/// The same for GenAI.
+pub const GEN_AI_BOUNDS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];
+/// Bounds of tokens.
+pub const TOKEN_BOUNDS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
