@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GEMINI_GRPC_BIN", ROOT / "target/release/gemini-grpc")
 # Settings of whoever runs the tests must not reach what is tested.
 ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_"))
+    name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"))
 }
 
 
@@ -62,13 +62,19 @@ def url_in(line):
     return next((word for word in line.split() if word.startswith("http://")), None)
 
 
-def address_in(line):
+def address_in(line, says="serving"):
     """The address in the log line of a gateway that serves, in either form of the log."""
     try:
-        return json.loads(line)["fields"].get("address")
+        written = json.loads(line)
+        return written["address"] if written["message"] == says else None
     except (ValueError, KeyError):
-        words = line.split() if "serving" in line else []
+        words = line.split() if says in line else []
         return next((word.removeprefix("address=") for word in words if word.startswith("address=")), None)
+
+
+def admin_in(line):
+    """The address for operators."""
+    return address_in(line, "operators are answered")
 
 
 def start(find, *arguments, env=None):
@@ -85,6 +91,7 @@ def start_sandbox():
     return start(url_in, "sandbox", "--listen", "127.0.0.1:0", "--pace", "1")
 
 
-def start_gateway(*arguments, env=None):
+def start_gateway(*arguments, env=None, retries=0):
     """A gateway that says at once what the sandbox says: further tries would only take their time."""
-    return start(address_in, "serve", "--listen", "127.0.0.1:0", "--retries", "0", *arguments, env=env)
+    listen = ["--listen", "127.0.0.1:0", "--retries", str(retries)]
+    return start(address_in, "serve", *listen, *arguments, env=env)

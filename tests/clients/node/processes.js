@@ -54,7 +54,7 @@ export async function startSandbox() {
 /** A gateway over a sandbox: its `address`, and `stop`. */
 export async function startGateway(url) {
   const args = ['serve', '--listen', '127.0.0.1:0', '--upstream-url', url, '--log-format', 'json'];
-  const addressIn = (line) => line.startsWith('{') && JSON.parse(line).fields?.address;
+  const addressIn = (line) => line.startsWith('{') && JSON.parse(line).address;
   const { found, stop } = await start(args, addressIn, { MOUNTSEA_API_KEY: 'a-key' });
   return { address: found, stop };
 }

@@ -1,0 +1,160 @@
+"""Exporting: what is in it, what is not, and what happens when the collector goes away."""
+
+import json
+import secrets
+import threading
+
+import pytest
+from google.api_core import exceptions
+
+from google_client import SyncClient, request
+from processes import start_gateway
+from telemetry import Collector, free_port, wait_until
+from test_secrets import OWN_KEY, PROMPT, assert_no_mark_in, make_calls
+
+CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+FAILS, AGAIN = "telemetry cannot be exported", "telemetry is exported again"
+
+
+@pytest.fixture
+def collector(tmp_path):
+    collector = Collector(tmp_path).start()
+    yield collector
+    collector.stop()
+
+
+def serve(sandbox, *flags, **env):
+    flags = ["--upstream-url", sandbox, "--drain-delay", "0", "--log-format", "json", *flags]
+    return start_gateway(*flags, env={"MOUNTSEA_API_KEY": OWN_KEY, **env})
+
+
+def call(address, trace_id=None):
+    client = SyncClient(address)
+    metadata = [("traceparent", f"00-{trace_id}-{secrets.token_hex(8)}-01")] if trace_id else []
+    client.generate(request(PROMPT), metadata=metadata)
+    client.close()
+
+
+def lines(process):
+    return [json.loads(line) for line in process.output if line.startswith("{")]
+
+
+def saying(process, words):
+    return [line for line in lines(process) if words in line["message"]]
+
+
+def test_no_mark_is_in_what_the_collector_wrote(collector, sandbox):
+    process, address = serve(sandbox, "--log", "trace", **collector.environment(OTEL_LOGS_EXPORTER="otlp"))
+    make_calls(address)
+    assert process.stop() == 0
+    written = collector.everything()
+    assert len(collector.spans()) > 500 and len(collector.metrics()) > 15 and len(collector.logs()) > 100
+    assert_no_mark_in(written, "what the collector wrote")
+
+
+def test_prompts_are_exported_if_that_is_asked_for_and_said_at_the_start(collector, sandbox):
+    trace_id = secrets.token_hex(16)
+    env = collector.environment(**{"OTEL_LOGS_EXPORTER": "otlp", CAPTURE: "SPAN_AND_EVENT"})
+    process, address = serve(sandbox, **env)
+    call(address, trace_id)
+    assert process.stop() == 0
+    operation = next(span for span in collector.tree(trace_id, 3) if span.name.startswith("generate_content"))
+    (asked,) = json.loads(operation.attributes["gen_ai.input.messages"])
+    assert asked == {"role": "user", "parts": [{"type": "text", "content": PROMPT}]}
+    (answered,) = json.loads(operation.attributes["gen_ai.output.messages"])
+    assert PROMPT in answered["parts"][0]["content"] and answered["finish_reason"] == "stop"
+    (event,) = [log for log in collector.logs() if log.get("eventName") == "gen_ai.client.inference.operation.details"]
+    assert event["traceId"] == trace_id and event["spanId"] == operation.span_id
+    assert event["attributes"]["gen_ai.input.messages"] == operation.attributes["gen_ai.input.messages"]
+    (warning,) = [line for line in saying(process, "prompts and answers are exported") if line["level"] == "WARN"]
+    assert CAPTURE in warning["message"]
+    assert PROMPT not in "".join(process.output)
+
+
+def test_the_access_log_is_exported_under_the_call_s_trace(collector, sandbox):
+    trace_id = secrets.token_hex(16)
+    process, address = serve(sandbox, **collector.environment(OTEL_LOGS_EXPORTER="otlp"))
+    call(address, trace_id)
+    assert process.stop() == 0
+    (line,) = wait_until(lambda: [log for log in collector.logs() if log["body"] == "call"], "the line")
+    assert line["traceId"] == line["attributes"]["trace_id"] == trace_id
+    assert line["attributes"]["code"] == "OK" and line["attributes"]["output_tokens"] > 0
+    (written,) = [line for line in lines(process) if line["message"] == "call"]
+    assert written["trace_id"] == trace_id and written["level"] == "INFO"
+
+
+def test_a_collector_that_is_killed_and_comes_back_costs_no_call(collector, sandbox):
+    process, address = serve(sandbox, **collector.environment())
+    failed, done = [], threading.Event()
+
+    def load():
+        client = SyncClient(address)
+        while not done.is_set():
+            try:
+                client.generate(request("why?"))
+            except exceptions.GoogleAPICallError as error:
+                failed.append(error)
+        client.close()
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(collector.spans, "spans")
+    collector.kill()
+    process.wait_for(lambda line: FAILS in line)
+    collector.start()
+    process.wait_for(lambda line: AGAIN in line)
+    done.set()
+    for thread in threads:
+        thread.join()
+    trace_id = secrets.token_hex(16)
+    call(address, trace_id)
+    collector.tree(trace_id, 3)
+    assert process.stop() == 0
+    assert failed == []
+    assert len(saying(process, FAILS)) == len(saying(process, AGAIN)) == 1
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_collector_that_was_never_there_is_spoken_of_once(sandbox, protocol):
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    soon = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
+    process, address = serve(sandbox, **env, **soon)
+    call(address)
+    process.wait_for(lambda line: FAILS in line)
+    for _ in range(3):
+        call(address)
+    assert process.stop() == 0
+    assert len(saying(process, FAILS)) == 1
+
+
+def test_without_an_endpoint_nothing_is_exported_and_nothing_said(sandbox):
+    process, address = serve(sandbox)
+    call(address)
+    assert process.stop() == 0
+    assert not saying(process, "telemetry")
+
+
+def test_the_console_shows_spans(sandbox):
+    process, address = serve(sandbox, OTEL_TRACES_EXPORTER="console")
+    call(address)
+    assert process.stop() == 0
+    assert "generate_content gemini-2.5-flash" in "".join(process.output)
+
+
+def test_levels_are_read_again_and_broken_ones_change_nothing(tmp_path, sandbox):
+    levels = tmp_path / "levels"
+    levels.write_text("info,gemini_grpc::access=off")
+    flags = ["--log-filter-file", str(levels), "--reload-interval", "0.1"]
+    process, address = serve(sandbox, *flags)
+    call(address)
+    levels.write_text("info,gemini_grpc::access=loud")
+    process.wait_for(lambda line: "cannot be used" in line and "GEMINI_GRPC_LOG_FILTER_FILE" in line)
+    call(address)
+    levels.write_text("info")
+    process.wait_for(lambda line: "read again" in line and "ERROR" not in line)
+    assert not [line for line in lines(process) if line["message"] == "call"]
+    call(address)
+    assert process.stop() == 0
+    assert [line["target"] for line in lines(process) if line["message"] == "call"] == ["gemini_grpc::access"]

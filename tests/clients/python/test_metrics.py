@@ -1,0 +1,147 @@
+"""Metrics as a real collector and a real Prometheus have them, and the usage that they add up to."""
+
+import contextlib
+import hashlib
+import re
+import urllib.error
+import urllib.request
+
+import pytest
+from google.api_core import exceptions
+
+from google_client import IMAGE_MODEL, SyncClient, request
+from processes import ROOT, admin_in, start_gateway
+from telemetry import Collector, Prometheus, wait_until
+
+TOKEN = "a-token-of-thirty-two-characters"
+CALLERS = """
+[callers.team-a]
+token_sha256 = "{hash}"
+"""
+
+
+def documented():
+    """The metrics of docs/telemetry.md: name, kind and unit."""
+    text = (ROOT / "docs/telemetry.md").read_text()
+    return {
+        name: (kind, unit, labels)
+        for name, kind, unit, labels in re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| `(.+?)` \| (.*?) \|", text, re.M)
+    }
+
+
+@contextlib.contextmanager
+def gateway(sandbox, *flags, env=None, retries=0):
+    """A gateway's address, and its address for operators if it has one."""
+    if "--api-key-file" not in flags:
+        env = {"MOUNTSEA_API_KEY": "a-key", **(env or {})}
+    process, address = start_gateway("--upstream-url", sandbox, "--drain-delay", "0", *flags, env=env, retries=retries)
+    try:
+        yield address, process.wait_for(admin_in) if "--admin-listen" in flags else None
+    finally:
+        assert process.stop() == 0
+
+
+def read(address, path):
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def make_calls(address, metadata=()):
+    """A call of each kind that there is a metric for."""
+    client = SyncClient(address)
+    call = {"metadata": list(metadata)}
+    client.generate(request("why?"), **call)
+    list(client.stream(request("why?"), **call))
+    client.generate(request("a cat", model=IMAGE_MODEL), **call)
+    client.generate(request("why?", model="sandbox-unknown-fields"), **call)
+    for model, wrong in [("sandbox-503", {}), ("sandbox-400", {}), ("gemini", {"generation_config": {"temperature": 9}})]:
+        with pytest.raises(exceptions.GoogleAPICallError):
+            client.generate(request("why?", model=model, **wrong), **call)
+    chunks = client.google.stream_generate_content(request("why?", model="sandbox-hang-stream"), retry=None, **call)
+    assert next(chunks)
+    chunks.cancel()
+    client.close()
+
+
+@pytest.fixture
+def collector(tmp_path):
+    collector = Collector(tmp_path).start()
+    yield collector
+    collector.stop()
+
+
+def test_every_documented_metric_reaches_the_collector(tmp_path, sandbox, collector):
+    reload = ["--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key")]
+    (tmp_path / "key").write_text("a-key")
+    with gateway(sandbox, *reload, env=collector.environment(), retries=5) as (address, _):
+        make_calls(address)
+        (tmp_path / "key").write_text("another-key")
+        wanted = documented()
+        found = wait_until(lambda: (m := collector.metrics()) and wanted.keys() <= m.keys() and m, "all metrics")
+        assert found.keys() == wanted.keys()
+        for name, (kind, unit, labels) in wanted.items():
+            assert found[name]["unit"] == unit, name
+            known = set(re.findall("`(.+?)`", labels))
+            for point in found[name]["points"]:
+                assert point["attributes"].keys() <= known, (name, point["attributes"])
+
+
+def test_prometheus_scrapes_what_callers_did(tmp_path, sandbox):
+    with gateway(sandbox, "--admin-listen", "127.0.0.1:0") as (address, admin):
+        make_calls(address)
+        prometheus = Prometheus(tmp_path, admin)
+
+        def value(promql):
+            return wait_until(lambda: prometheus.query(promql), promql)[0]["value"][1]
+
+        served = "rpc_server_call_duration_seconds_count"
+        assert value(f'sum({served}{{rpc_status_code="OK"}})') == "4"
+        assert value(f'{served}{{rpc_status_code="UNAVAILABLE",error_type="UNAVAILABLE"}}') == "1"
+        assert value('gemini_grpc_calls_refused_total{reason="REQUEST_INVALID"}') == "1"
+        assert value('gemini_grpc_calls_cancelled_total{phase="answering"}') == "1"
+        assert value(f'gemini_grpc_usage_images_total{{model="{IMAGE_MODEL}",caller="_unknown"}}') == "1"
+        assert value('gemini_grpc_unknown_members_total{member="sandboxNews"}') == "1"
+        assert int(value("sum(gemini_grpc_usage_tokens_total)")) > 0
+        assert value("gemini_grpc_calls_in_flight") == "0"
+        assert value("gemini_grpc_calls_limit") == "1000"
+        assert value("gemini_grpc_streams_open") == "0"
+        assert value('target_info{service_name="gemini-grpc"}') == "1"
+        prometheus.stop()
+
+
+def test_a_model_that_upstream_does_not_know_gets_no_series_of_its_own(sandbox):
+    with gateway(sandbox, "--admin-listen", "127.0.0.1:0") as (address, admin):
+        client = SyncClient(address)
+        for number in range(20):
+            with pytest.raises(exceptions.GoogleAPICallError):
+                client.generate(request("why?", model=f"nobody-{number}"))
+        client.close()
+        text = read(admin, "/metrics")
+        assert "nobody-" not in text
+        assert re.search(r'gemini_grpc_usage_calls_total\{.*model="_other".*\} 20\n', text)
+
+
+def test_a_team_s_usage_can_be_added_up(tmp_path, sandbox):
+    callers = tmp_path / "callers.toml"
+    callers.write_text(CALLERS.format(hash=hashlib.sha256(TOKEN.encode()).hexdigest()))
+    flags = ["--admin-listen", "127.0.0.1:0", "--auth", "tokens", "--callers", str(callers)]
+    with gateway(sandbox, *flags) as (address, admin):
+        client = SyncClient(address)
+        metadata = [("x-goog-api-key", TOKEN)]
+        answer = client.generate(request("why?"), metadata=metadata)
+        *_, last = client.stream(request("why?"), metadata=metadata)
+        client.close()
+        text = read(admin, "/metrics")
+        counted = re.findall(r'gemini_grpc_usage_tokens_total\{caller="team-a",kind="(\w+)",model="(.+?)"\} (\d+)', text)
+        total = answer.usage_metadata.total_token_count + last.usage_metadata.total_token_count
+        assert sum(int(tokens) for _, _, tokens in counted) == total > 0
+        assert re.search(r'usage_calls_total\{caller="team-a",code="OK",model="gemini-2.5-flash"\} 2\n', text)
+
+
+def test_operators_are_told_whether_it_lives_and_what_there_is(sandbox):
+    with gateway(sandbox, "--admin-listen", "127.0.0.1:0", "--otel-metrics-exporter", "none") as (_, admin):
+        assert read(admin, "/livez") == "lives\n" and read(admin, "/readyz") == "serving\n"
+        for path, says in [("/metrics", "OTEL_METRICS_EXPORTER"), ("/", "there are /metrics, /livez and /readyz")]:
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                read(admin, path)
+            assert caught.value.code == 404 and says in caught.value.read().decode()
