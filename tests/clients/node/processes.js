@@ -11,7 +11,7 @@ const PATIENCE = 30_000;
 
 // Settings of whoever runs the tests must not reach what is tested.
 const ENVIRONMENT = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(GEMINI_GRPC|MOUNTSEA)_/.test(name)),
+  Object.entries(process.env).filter(([name]) => !/^(GEMINI_GRPC|MOUNTSEA|OTEL)_/.test(name)),
 );
 
 /** Starts a command and waits for the first thing that `find` finds in a line; `stop` ends it. */

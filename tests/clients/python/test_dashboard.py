@@ -1,104 +1,75 @@
-"""The dashboard and the alert rules: they can be read, and name only metrics that there are."""
+"""The dashboard and the alerts of the chart: what they ask for is there, and can be understood."""
 
-import json
 import re
-import subprocess
-import urllib.request
 
 import pytest
 
-from google_client import SyncClient, request
-from processes import ROOT, admin_in, start_gateway
-from telemetry import PROMTOOL
+import dashboard
+from processes import ROOT
+from telemetry import PROMTOOL, wait_until
+from test_metrics import documented, gateway, make_calls, read
 
-DASHBOARD = ROOT / "helm/gemini-grpc/dashboards/gemini-grpc.json"
-RULES = ROOT / "helm/gemini-grpc/rules/gemini-grpc.yaml"
-VARIABLES = {"$__rate_interval": "5m"}
-# What stands in a query and is no metric.
-WORDS = re.compile(r'"[^"]*"|\bby *\([^)]*\)|\[[^\]]*\]|\{[^}]*\}')
-
-
-def promtool(*arguments):
-    return subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True)
-
-
-def panels():
-    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
-
-
-def dashboard_queries():
-    for panel in panels():
-        for target in panel["targets"]:
-            query = target["expr"]
-            for name, value in VARIABLES.items():
-                query = query.replace(name, value)
-            yield re.sub(r"\$\w+", ".*", query)
-
-
-def rule_queries():
-    text = RULES.read_text()
-    yield from re.findall(r"expr: (?!\|)(.+)", text)
-    yield from re.findall(r"expr: \|\n((?: {10,}.*\n)+)", text)
-
-
-def names_in(query):
-    return {name for name in re.findall(r"[a-z][a-z_]+_[a-z_]+", WORDS.sub(" ", query)) if name != "histogram_quantile"}
-
-
-@pytest.fixture(scope="module")
-def exported(sandbox):
-    """The names that Prometheus finds after a call or two."""
-    env = {"MOUNTSEA_API_KEY": "a-key"}
-    flags = ["--admin-listen", "127.0.0.1:0", "--drain-delay", "0"]
-    process, address = start_gateway("--upstream-url", sandbox, *flags, env=env, retries=3)
-    admin = process.wait_for(admin_in)
-    client = SyncClient(address)
-    list(client.stream(request("why?")))
-    client.generate(request("why?", model="sandbox-unknown-fields"))
-    for _ in range(3):
-        # Tried again until the budget is spent.
-        with pytest.raises(Exception, match="503"):
-            client.generate(request("why?", model="sandbox-503"))
-    client.close()
-    with urllib.request.urlopen(f"http://{admin}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    process.stop()
-    return set(re.findall(r"^([a-z_]+)[{ ]", text, re.M))
-
-
-def test_the_rules_can_be_read_and_each_alert_is_quiet_and_loud_when_it_should_be():
-    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    tested = promtool("test", "rules", ROOT / "tests/telemetry/rules.test.yaml")
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-    alerts = set(re.findall(r"alert: (\w+)", RULES.read_text()))
-    told = re.findall(r"name: (\w+) (quiet|loud)", (ROOT / "tests/telemetry/rules.test.yaml").read_text())
-    assert set(told) == {(alert, how) for alert in alerts for how in ("quiet", "loud")}
-
-
-def test_every_alert_has_its_lines_in_the_operations_page():
-    page = (ROOT / "docs/operations.md").read_text()
-    for alert, runbook in re.findall(r"alert: (\w+)\n(?:.*\n)*?.*runbook: (\S+)", RULES.read_text()):
-        assert f"### {alert}\n" in page
-        assert runbook == f"docs/operations.md#{alert.lower()}"
+QUERIES = {**dashboard.of_dashboard(), **dashboard.of_alerts()}
 
 
 def test_every_query_can_be_parsed(tmp_path):
-    queries = list(dashboard_queries())
-    assert len(queries) > 30
-    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
-    path = tmp_path / "queries.yaml"
-    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
-    checked = promtool("check", "rules", path)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    dashboard.check(QUERIES, tmp_path, PROMTOOL)
 
 
-def test_every_query_names_metrics_that_are_exported(exported):
-    for query in [*dashboard_queries(), *rule_queries()]:
-        names = names_in(query)
-        assert names and names <= exported, (names - exported, query)
+def test_a_query_that_cannot_be_parsed_is_told(tmp_path):
+    with pytest.raises(AssertionError, match="query_0: here"):
+        dashboard.check({"here": "sum(up"}, tmp_path, PROMTOOL)
 
 
-def test_every_panel_says_what_it_shows():
-    for panel in panels():
-        assert panel["title"] and panel["description"].endswith(".") and panel["fieldConfig"]["defaults"]["unit"]
+def test_metrics_and_labels_are_found_in_queries():
+    expr = 'sum by (le, a) (rate(one_bucket{b="x{y}", c!~"1"}[5m])) / on (d) two offset 1h and three > 5e3 or vector(0)'
+    assert list(dashboard.matchers(expr)) == [("one_bucket", {"b", "c"}), ("two", set()), ("three", set())]
+    assert dashboard.groupings(expr) == {"le", "a", "d"}
+    labels = {"one_bucket": {"a", "b"}, "two": {"d"}, "three": set()}
+    assert dashboard.unknown_labels({"here": expr}, labels) == ["here: one_bucket c"]
+    assert dashboard.unknown_metrics({"here": expr}, {"one_bucket", "two"}) == ["here: three"]
+
+
+def test_every_metric_that_is_asked_for_is_exported(tmp_path, sandbox):
+    (tmp_path / "key").write_text("a-key")
+    flags = ["--admin-listen", "127.0.0.1:0", "--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key")]
+    with gateway(sandbox, *flags, retries=5) as (address, admin):
+        make_calls(address)
+        (tmp_path / "key").write_text("another-key")
+        wait_until(lambda: "gemini_grpc_reloads_total" in read(admin, "/metrics"), "the reload")
+        names = dashboard.exported(read(admin, "/metrics"))
+    assert dashboard.unknown_metrics(QUERIES, names) == []
+
+
+def test_every_label_that_is_asked_for_is_documented():
+    metrics = [(name, kind, unit, re.findall("`(.+?)`", labels)) for name, (kind, unit, labels) in documented().items()]
+    assert dashboard.unknown_labels(QUERIES, dashboard.labels_of(metrics)) == []
+
+
+def test_every_panel_says_what_it_shows_and_has_its_own_place():
+    ids, taken = set(), set()
+    for panel in dashboard.load()["panels"]:
+        assert panel["title"] and panel["id"] not in ids, panel
+        ids.add(panel["id"])
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken and all(x < 24 for x, _ in cells), panel["title"]
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+            assert panel["description"].endswith("."), panel["title"]
+
+
+def test_alerts_fire_when_they_should_and_not_otherwise():
+    dashboard.run(PROMTOOL, "check", "rules", "--lint=all", "--lint-fatal", dashboard.RULES)
+    dashboard.run(PROMTOOL, "test", "rules", dashboard.RULE_TESTS)
+
+
+def test_every_alert_is_tested_and_has_a_severity_and_a_runbook():
+    runbook = re.findall(r"^### (GeminiGrpc\w+)$", (ROOT / "docs/operations.md").read_text(), re.M)
+    tested = set(re.findall(r'alertname="(\w+)"', dashboard.RULE_TESTS.read_text()))
+    alerts = dashboard.alerts()
+    assert list(alerts) == runbook and tested == set(alerts)
+    for name, text in alerts.items():
+        assert re.search(r"severity: (info|warning|critical)$", text, re.M), name
+        assert f"\n          runbook: docs/operations.md#{name.lower()}\n" in text, name
