@@ -240,3 +240,21 @@ impl PromptFeedbackView {
 fn names(additional: Option<&AdditionalView>, spellings: [&str; 2]) -> bool {
     additional.is_some_and(|members| members.entries.iter().any(|entry| spellings.contains(&entry.key.as_str())))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::gemini::json;
+
+    #[test]
+    fn pictures_are_counted_and_words_about_them_are_not() {
+        let count = |parts: &str| {
+            let answer = format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#);
+            images(&json::response(answer.as_bytes()).unwrap().message)
+        };
+        let picture = r#"{"inlineData":{"mimeType":"image/png","data":"AAAA"}}"#;
+        assert_eq!(count(r#"{"text":"image/png"},{"inlineData":{"mimeType":"audio/wav","data":"AAAA"}}"#), 0);
+        assert_eq!(count(&format!("{picture},{{\"text\":\"x\"}},{picture}")), 2);
+    }
+}

@@ -47,7 +47,6 @@ pub mod attribute {
     pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
     pub const REQUEST_SEED: &str = "gen_ai.request.seed";
     pub const REQUEST_CHOICE_COUNT: &str = "gen_ai.request.choice.count";
-    pub const REQUEST_STOP_SEQUENCES: &str = "gen_ai.request.stop_sequences";
     pub const REQUEST_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
     pub const REQUEST_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
     pub const REQUEST_REASONING_LEVEL: &str = "gen_ai.request.reasoning.level";
@@ -174,7 +173,7 @@ metrics! {
     UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],
         "members of answers that the contract does not have; they were passed on in additional_fields";
     USAGE_CALLS: Counter, "gemini_grpc.usage.calls", "{call}", ["caller", "model", "code"],
-        "calls by who made them, of which model, and how they ended";
+        "calls that upstream was asked for, by who made them, of which model, and how they ended";
     USAGE_TOKENS: Counter, "gemini_grpc.usage.tokens", "{token}", ["caller", "model", "kind"],
         "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice";
     USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],

@@ -89,9 +89,9 @@ def end(process):
     raise RuntimeError(f"process {inner.pid} does not end")
 
 
-def start_gateway(*flags, port=0, env=None, before=None):
+def start_gateway(*flags, port=0, env=None, before=None, log=LOG):
     """A gateway, which the caller of this has to end. `before` are words of a command that becomes the gateway."""
-    arguments = ["serve", "--listen", f"127.0.0.1:{port}", *LOG, *map(str, flags)]
+    arguments = ["serve", "--listen", f"127.0.0.1:{port}", *log, *map(str, flags)]
     if not before:
         return Gateway(*start(address_in, *arguments, env=env))
     process = Process(*before[1:], str(BINARY), *arguments, env=env, program=before[0])

@@ -269,3 +269,12 @@ fn members_are_read_in_any_order_whatever_came_before() {
     let own_name = r#"{"tools":[{"urlContext":{"additionalFields":1}}]}"#;
     assert_eq!([emitted(own_name), emitted(own_name)], [own_name, own_name]);
 }
+
+#[test]
+fn members_that_the_schema_does_not_know_are_reported_by_name() {
+    let json = br#"{"news":1,"candidates":[{"content":{"parts":[{"text":"x","later":true}]},"finishReason":"TIRED"}]}"#;
+    let names = response(json).unwrap().unknown_members;
+    assert_eq!(names, ["later", "finishReason", "news"]);
+    let many: Vec<_> = (0..100).map(|number| format!("\"m{number}\":0")).collect();
+    assert_eq!(response(format!("{{{}}}", many.join(",")).as_bytes()).unwrap().unknown_members.len(), 16);
+}

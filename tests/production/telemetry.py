@@ -1,0 +1,101 @@
+"""What telemetry costs: gateways with and without it, side by side under the same load.
+
+Four gateways stand over one sandbox: one without telemetry (OTEL_SDK_DISABLED=true), one that exports every call to a real
+Collector, one that samples no trace but has all metrics, and one without the access log. In each round each of them gets
+the same calls, or the same streams, for the same time, in turns and back again. What counts is the CPU that each has used,
+as a ratio to the first in the same round; the median of the rounds is judged. The Collector's own CPU is not counted.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import statistics
+import time
+
+import tools
+
+# How much more CPU than without telemetry, at most.
+ALLOWED = {("calls", "every call"): 1.10, ("calls", "no trace"): 1.05, ("streams", "every call"): 1.03}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--rounds", type=int, default=10, help="rounds of each load")
+    add("--seconds", type=float, default=4, help="how long each gateway is loaded in a round")
+    add("--rate", type=float, default=2000, help="calls a second")
+    add("--streams", type=int, default=200, help="streams at once, each with 50 events a second")
+    return parser.parse_args()
+
+
+def cpu(pid):
+    """The seconds that all threads of a process have run."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def load(server, seconds, **what):
+    """Seconds of CPU that a gateway uses while a load client calls."""
+    import clients
+
+    flags = ["--seconds", 600, "--words", 4000]
+    with clients.calling(f"http://{server.address}", *flags, languages=["tonic"], **what):
+        # Connections are made and streams are open by then.
+        time.sleep(1)
+        before = cpu(server.pid)
+        time.sleep(seconds)
+        return cpu(server.pid) - before
+
+
+def main(args):
+    from running import end_well, gateway, sandbox
+    from telemetry import COLLECTOR, Collector
+    from verdict import Verdict, table
+
+    if not COLLECTOR.exists():
+        raise SystemExit(f"error: there is no {COLLECTOR}; the step 'build telemetry tools' of .ci/run makes it")
+    end_well()
+    verdict, folder = Verdict(), tools.scratch("telemetry")
+    loads = {"calls": {"rate": args.rate, "streams": 0}, "streams": {"rate": 0, "streams": args.streams}}
+    with contextlib.ExitStack() as stack:
+        collector = Collector(folder).start()
+        stack.callback(collector.stop)
+        upstream = stack.enter_context(sandbox(pace=20))
+        # As in production, not as soon as in a test.
+        exporting = {n: v for n, v in collector.environment().items() if "SCHEDULE" not in n and "INTERVAL" not in n}
+        settings = {
+            "none": {"OTEL_SDK_DISABLED": "true"},
+            "every call": exporting,
+            "no trace": {**exporting, "OTEL_TRACES_SAMPLER": "always_off"},
+            "none, no access log": {"OTEL_SDK_DISABLED": "true", "GEMINI_GRPC_LOG": "info,gemini_grpc::access=off"},
+        }
+        servers = {}
+        for name, env in settings.items():
+            env = {"MOUNTSEA_API_KEY": "a-key", **env}
+            servers[name] = stack.enter_context(gateway("--upstream-url", upstream, env=env, log=()))
+        rows = [("load", "telemetry", "CPU", "ratio, median", "of the rounds")]
+        for kind, what in loads.items():
+            used = {name: [] for name in servers}
+            for round in range(args.rounds):
+                tools.say(f"  {kind}, round {round + 1} of {args.rounds}")
+                for name in list(servers) if round % 2 == 0 else reversed(servers):
+                    used[name].append(load(servers[name], args.seconds, **what))
+            for name, values in used.items():
+                ratios = [value / base for value, base in zip(values, used["none"], strict=True)]
+                ratio = statistics.median(ratios)
+                # The sandbox has the pace of the events, so they are as many for each.
+                units = args.seconds * (args.rate if kind == "calls" else args.streams * 50)
+                each = f"{statistics.median(values) / units * 1e6:.1f} us"
+                rows.append((kind, name, each, f"{ratio:.3f}", f"{min(ratios):.2f} to {max(ratios):.2f}"))
+                if allowed := ALLOWED.get((kind, name)):
+                    verdict.check(f"{kind}, {name}: at most {allowed:.2f} times the CPU", ratio <= allowed, f"{ratio:.3f}")
+        exported = len(collector.spans())
+    table(*rows)
+    verdict.check("spans did arrive", exported > 1000, exported)
+    return verdict.end()
+
+
+if __name__ == "__main__":
+    parsed = arguments()
+    tools.enter()
+    raise SystemExit(main(parsed))
