@@ -60,7 +60,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         use_sandbox(&mut config, &url);
         sandbox_url = Some(url);
     }
-    (telemetry.settings.upstream_address, telemetry.settings.upstream_port) = config.upstream.base.authority();
+    let (host, port) = config.upstream.base.authority();
+    (telemetry.settings.upstream_address, telemetry.settings.upstream_port) = (host.into(), port);
     let told = pipelines.telemetry(telemetry.settings.clone());
     let dropped = logging.dropped.clone();
     told.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);

@@ -148,7 +148,7 @@ impl Telemetry {
     fn resolve_in(&self, environment: Environment<'_>) -> Result<Config, Error> {
         let settings = Settings {
             propagation: self.propagation()?,
-            provider: self.provider_name.clone().into(),
+            provider: self.provider_name.as_str().into(),
             capture: self.capture()?,
             ..Settings::default()
         };

@@ -28,7 +28,7 @@ use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, StringValue};
+use opentelemetry::Context;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
@@ -61,9 +61,9 @@ struct Inner {
 pub struct Settings {
     pub propagation: Propagation,
     /// `gen_ai.provider.name`.
-    pub provider: StringValue,
+    pub provider: Arc<str>,
     /// The host of upstream.
-    pub upstream_address: String,
+    pub upstream_address: Arc<str>,
     pub upstream_port: u16,
     /// What is kept of contents: nothing, unless it is asked for.
     pub capture: Option<Capture>,
@@ -74,7 +74,7 @@ impl Default for Settings {
         Self {
             propagation: Propagation::default(),
             provider: "gcp.gemini".into(),
-            upstream_address: String::new(),
+            upstream_address: "".into(),
             upstream_port: 0,
             capture: None,
         }
