@@ -24,6 +24,7 @@ def arguments():
     add("--rounds", type=int, default=10, help="rounds of each load")
     add("--seconds", type=float, default=4, help="how long each gateway is loaded in a round")
     add("--rate", type=float, default=2000, help="calls a second")
+    add("--only", choices=["calls", "streams"], help="one of the two loads")
     add("--streams", type=int, default=200, help="streams at once, each with 50 events a second")
     return parser.parse_args()
 
@@ -38,7 +39,7 @@ def load(server, seconds, **what):
     """Seconds of CPU that a gateway uses while a load client calls."""
     import clients
 
-    flags = ["--seconds", 600, "--words", 4000]
+    flags = ["--seconds", 600, "--words", 300]
     with clients.calling(f"http://{server.address}", *flags, languages=["tonic"], **what):
         # Connections are made and streams are open by then.
         time.sleep(1)
@@ -74,7 +75,7 @@ def main(args):
             env = {"MOUNTSEA_API_KEY": "a-key", **env}
             servers[name] = stack.enter_context(gateway("--upstream-url", upstream, env=env, log=()))
         rows = [("load", "telemetry", "CPU", "ratio, median", "of the rounds")]
-        for kind, what in loads.items():
+        for kind, what in loads.items() if not args.only else [(args.only, loads[args.only])]:
             used = {name: [] for name in servers}
             for round in range(args.rounds):
                 tools.say(f"  {kind}, round {round + 1} of {args.rounds}")
