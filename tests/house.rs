@@ -28,8 +28,8 @@ const CRATES: [(&str, &[&str]); 35] = [
     // One way out, and one double of what is at its end. A collector is another end.
     ("reqwest", &["upstream", "telemetry"]),
     ("axum", &["sandbox"]),
-    // gRPC is a face: the gateway behind it does not know who asks.
-    ("tonic", &["pb", "grpc", "cli"]),
+    // gRPC is a face: the gateway behind it does not know who asks. Collectors speak it too.
+    ("tonic", &["pb", "grpc", "telemetry", "cli"]),
     ("tonic_reflection", &["grpc"]),
     ("tonic_types", &["pb"]),
     ("prost", &["pb", "gemini", "gateway", "grpc", "telemetry", "cli"]),

@@ -40,6 +40,9 @@ impl Levels {
 pub(super) fn filter(log: &Log) -> Result<EnvFilter, crate::config::Error> {
     let (variable, text) = log.filter()?;
     let fault = |problem| crate::config::Error::Log { variable, problem };
+    if text.is_empty() && log.log_filter_file.is_some() {
+        return Err(fault("the file is empty".to_owned()));
+    }
     // A word alone is taken for the name of a module, so a misspelt level would silence all.
     let is_level = |word: &&str| word.contains('=') || word.trim().parse::<LevelFilter>().is_ok();
     if let Some(word) = text.split(',').find(|word| !is_level(word)) {

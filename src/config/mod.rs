@@ -9,6 +9,8 @@ mod key;
 mod limits;
 mod log;
 mod models;
+mod otel;
+mod otlp;
 mod pem;
 mod reload;
 mod serving;
@@ -114,8 +116,8 @@ pub enum Error {
     TooSmall { variable: &'static str, least: usize },
     #[error("{variable}: {problem}; try info, or warn,gemini_grpc=debug")]
     Log { variable: &'static str, problem: String },
-    #[error("{variable}: {expected}")]
-    Telemetry { variable: &'static str, expected: &'static str },
+    #[error("{variable}: {problem}")]
+    Telemetry { variable: &'static str, problem: String },
     #[error("the HTTP client cannot be built: {0}")]
     Client(crate::upstream::BuildError),
 }

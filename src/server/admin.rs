@@ -19,6 +19,8 @@ use crate::grpc::Health;
 const CONNECTIONS: usize = 16;
 /// A request has to be there by then, and a connection without one ends.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So long for one request and its answer: who does not read would keep a place that a probe waits for.
+const LIFE: Duration = Duration::from_secs(20);
 
 /// What reads all metrics, if they are to be had here.
 pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
@@ -63,9 +65,10 @@ impl Admin {
             tokio::spawn(async move {
                 let answer = |request| std::future::ready(answer(&request, &health, scrape.as_deref()));
                 let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+                builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
                 // How it ends is the asker's affair.
-                let _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let _ = tokio::time::timeout(LIFE, builder.serve_connection(TokioIo::new(stream), service_fn(answer)))
+                    .await;
                 drop(slot);
             });
         }

@@ -13,6 +13,7 @@ mod export;
 mod metrics;
 pub mod names;
 mod operation;
+mod otlp;
 mod pipeline;
 mod propagation;
 mod rpc;
@@ -24,20 +25,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use opentelemetry::Context;
 use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
-use opentelemetry::Context;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
 pub use self::attempt::Attempt;
 pub use self::content::Capture;
-pub use self::export::{Otlp, Tls};
 use self::metrics::Metrics;
 pub use self::operation::{Asked, Operation, Parent};
+pub use self::otlp::{Otlp, Protocol, Tls};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;
 pub use self::rpc::{Arrived, End, Method, Phase, Rpc};

@@ -1,11 +1,12 @@
 //! Where spans, metrics and logs go: providers, exporters, and their end.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -13,7 +14,8 @@ use prometheus::{Registry, TextEncoder};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::export::{self, Otlp, Watch, Watched};
+use super::export::{Watch, Watched};
+use super::otlp::Otlp;
 use super::{Settings, Telemetry};
 
 /// Usage is counted by caller and model, and must not end in a series for all the others.
@@ -25,7 +27,6 @@ pub struct Config {
     pub traces: Exporters,
     pub metrics: Exporters,
     pub logs: Exporters,
-    pub tls: export::Tls,
     pub settings: Settings,
 }
 
@@ -42,10 +43,9 @@ pub struct Exporters {
 /// Their names, as the variable has them.
 impl fmt::Display for Exporters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let otlp = self.otlp.map(|otlp| if otlp == Otlp::Grpc { "otlp (grpc)" } else { "otlp (http/protobuf)" });
         let others = [(self.prometheus, "prometheus"), (self.console, "console")];
-        let others = others.iter().filter_map(|(is_there, name)| is_there.then_some(*name));
-        let names: Vec<_> = otlp.into_iter().chain(others).collect();
+        let others = others.iter().filter(|(is_there, _)| *is_there).map(|(_, name)| (*name).to_owned());
+        let names: Vec<_> = self.otlp.iter().map(Otlp::to_string).chain(others).collect();
         f.write_str(if names.is_empty() { "none".to_owned() } else { names.join(", ") }.as_str())
     }
 }
@@ -72,6 +72,7 @@ pub struct Pipelines {
     metrics: Option<SdkMeterProvider>,
     logs: Option<SdkLoggerProvider>,
     registry: Option<Registry>,
+    watch: Arc<Watch>,
     /// Its connections live as long as this.
     runtime: Option<Runtime>,
 }
@@ -90,17 +91,17 @@ impl Pipelines {
         if !signals.iter().any(|exporters| exporters.any()) {
             return Ok(Self::default());
         }
-        let runtime = signals.iter().any(|exporters| exporters.otlp.is_some()).then(Runtime::start).transpose()?;
-        let handle = runtime.as_ref().map(|runtime| &runtime.handle);
-        let (watch, tls, resource) = (Arc::new(Watch::default()), &config.tls, resource());
+        let runtime = Runtime::start()?;
+        let (handle, resource) = (&runtime.handle, resource());
         let exporter = |signal| move |problem: String| Error::Exporter { signal, problem };
         let mut started = Self::default();
+        let watch = started.watch.clone();
 
         if config.traces.any() {
             let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
             if let Some(otlp) = &config.traces.otlp {
-                let spans = otlp.spans(tls, handle).map_err(exporter("spans"))?;
-                builder = builder.with_batch_exporter(Watched::new(spans, "spans", &watch));
+                let spans = otlp.spans(handle).map_err(exporter("spans"))?;
+                builder = builder.with_batch_exporter(Watched::new(spans, "spans", otlp.shown(), &watch));
             }
             if config.traces.console {
                 builder = builder.with_batch_exporter(opentelemetry_stdout::SpanExporter::default());
@@ -110,9 +111,10 @@ impl Pipelines {
         if config.metrics.any() {
             let mut builder = SdkMeterProvider::builder().with_resource(resource.clone()).with_view(usage_has_room);
             if let Some(otlp) = &config.metrics.otlp {
-                let metrics = otlp.metrics(tls, handle).map_err(exporter("metrics"))?;
-                builder =
-                    builder.with_reader(PeriodicReader::builder(Watched::new(metrics, "metrics", &watch)).build());
+                let metrics = otlp.metrics(handle).map_err(exporter("metrics"))?;
+                builder = builder.with_reader(
+                    PeriodicReader::builder(Watched::new(metrics, "metrics", otlp.shown(), &watch)).build(),
+                );
             }
             if config.metrics.console {
                 builder = builder.with_periodic_exporter(opentelemetry_stdout::MetricExporter::default());
@@ -129,15 +131,15 @@ impl Pipelines {
         if config.logs.any() {
             let mut builder = SdkLoggerProvider::builder().with_resource(resource);
             if let Some(otlp) = &config.logs.otlp {
-                let logs = otlp.logs(tls, handle).map_err(exporter("logs"))?;
-                builder = builder.with_batch_exporter(Watched::new(logs, "logs", &watch));
+                let logs = otlp.logs(handle).map_err(exporter("logs"))?;
+                builder = builder.with_batch_exporter(Watched::new(logs, "logs", otlp.shown(), &watch));
             }
             if config.logs.console {
                 builder = builder.with_batch_exporter(opentelemetry_stdout::LogExporter::default());
             }
             started.logs = Some(builder.build());
         }
-        started.runtime = runtime;
+        started.runtime = Some(runtime);
         Ok(started)
     }
 
@@ -163,16 +165,46 @@ impl Pipelines {
         Some(move || TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default())
     }
 
-    /// Exports what is left, within a time. Blocks the thread.
+    /// Exports what is left, within a time, and says so if something could not be exported. Blocks the thread.
     pub fn shutdown(self, within: Duration) {
+        let Self { traces, metrics, logs, watch, runtime, .. } = self;
+        let closings: [(&str, Option<Closing>); 3] = [
+            ("spans", traces.map(|traces| Box::new(move || traces.shutdown_with_timeout(within)) as Closing)),
+            // The SDK has a limit of its own for these, whatever it is told.
+            ("metrics", metrics.map(|metrics| Box::new(move || metrics.shutdown_with_timeout(within)) as Closing)),
+            ("logs", logs.map(|logs| Box::new(move || logs.shutdown_with_timeout(within)) as Closing)),
+        ];
+        let (done, closed) = mpsc::channel();
+        let mut left = Vec::new();
+        for (signal, closing) in closings.into_iter().filter_map(|(signal, closing)| Some((signal, closing?))) {
+            left.push(signal);
+            let done = done.clone();
+            // At the same time, or a collector that says nothing would use up the time of all for the first.
+            let close = move || {
+                let _ = closing();
+                done.send(signal)
+            };
+            // A signal that gets no thread stays among those that are left.
+            let _ = std::thread::Builder::new().name("last-export".to_owned()).spawn(close);
+        }
+        drop(done);
         let end = Instant::now() + within;
-        let left = || end.saturating_duration_since(Instant::now());
-        // What cannot be exported has been said already.
-        let _ = self.traces.as_ref().map(|traces| traces.shutdown_with_timeout(left()));
-        let _ = self.logs.as_ref().map(|logs| logs.shutdown_with_timeout(left()));
-        let _ = self.metrics.as_ref().map(|metrics| metrics.shutdown_with_timeout(left()));
+        while let Ok(signal) = closed.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            left.retain(|other| *other != signal);
+        }
+        // The SDK keeps to itself how the last batch went.
+        left.extend(watch.failing());
+        left.sort_unstable();
+        left.dedup();
+        if !left.is_empty() {
+            tracing::warn!(signals = left.join(", "), "the last of telemetry could not be exported");
+        }
+        drop(runtime);
     }
 }
+
+/// The end of one provider.
+type Closing = Box<dyn FnOnce() -> OTelSdkResult + Send>;
 
 impl fmt::Debug for Pipelines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,3 +250,6 @@ fn usage_has_room(instrument: &Instrument) -> Option<Stream> {
     let is_usage = instrument.name().starts_with("gemini_grpc.usage.");
     is_usage.then(|| Stream::builder().with_cardinality_limit(USAGE_SERIES).build().ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests;

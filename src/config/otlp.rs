@@ -1,0 +1,137 @@
+//! Where the collector of a signal is, and how it is reached: a signal's own variable goes before that of all three.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Error;
+use super::otel::{Environment, fault, number, word};
+use super::pem::{Pem, identity, together};
+use crate::telemetry::{Otlp, Protocol, Tls};
+
+/// As OpenTelemetry says, for an attempt to send.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The variables of one signal, and its path in OTLP over HTTP.
+pub(super) struct Signal {
+    pub(super) exporter: &'static str,
+    pub(super) endpoint: &'static str,
+    protocol: &'static str,
+    timeout: &'static str,
+    insecure: &'static str,
+    certificate: &'static str,
+    client_certificate: &'static str,
+    client_key: &'static str,
+    path: &'static str,
+}
+
+macro_rules! signal {
+    ($exporter:literal, $name:literal, $path:literal) => {
+        Signal {
+            exporter: $exporter,
+            endpoint: concat!("OTEL_EXPORTER_OTLP_", $name, "ENDPOINT"),
+            protocol: concat!("OTEL_EXPORTER_OTLP_", $name, "PROTOCOL"),
+            timeout: concat!("OTEL_EXPORTER_OTLP_", $name, "TIMEOUT"),
+            insecure: concat!("OTEL_EXPORTER_OTLP_", $name, "INSECURE"),
+            certificate: concat!("OTEL_EXPORTER_OTLP_", $name, "CERTIFICATE"),
+            client_certificate: concat!("OTEL_EXPORTER_OTLP_", $name, "CLIENT_CERTIFICATE"),
+            client_key: concat!("OTEL_EXPORTER_OTLP_", $name, "CLIENT_KEY"),
+            path: $path,
+        }
+    };
+}
+
+pub(super) const TRACES: Signal = signal!("OTEL_TRACES_EXPORTER", "TRACES_", "/v1/traces");
+pub(super) const METRICS: Signal = signal!("OTEL_METRICS_EXPORTER", "METRICS_", "/v1/metrics");
+pub(super) const LOGS: Signal = signal!("OTEL_LOGS_EXPORTER", "LOGS_", "/v1/logs");
+/// What holds for all of them.
+pub(super) const ALL: Signal = signal!("", "", "");
+
+/// The files that flags name for all signals.
+pub(super) struct Files {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) client_certificate: Option<PathBuf>,
+    pub(super) client_key: Option<PathBuf>,
+}
+
+impl Signal {
+    /// Whether somebody says where its collector is.
+    pub(super) fn has_endpoint(&self, environment: &Environment<'_>) -> bool {
+        environment.get(self.endpoint).or_else(|| environment.get(ALL.endpoint)).is_some()
+    }
+
+    pub(super) fn resolve(&self, environment: &Environment<'_>, files: &Files) -> Result<Otlp, Error> {
+        let own_or_all = |own: &'static str, all: &'static str| {
+            environment.get(own).map(|value| (own, value)).or_else(|| environment.get(all).map(|value| (all, value)))
+        };
+        let protocol = match own_or_all(self.protocol, ALL.protocol) {
+            Some((variable, value)) => protocol(variable, &value)?,
+            None => Protocol::Http,
+        };
+        let timeout = match own_or_all(self.timeout, ALL.timeout) {
+            Some((variable, value)) => Duration::from_millis(number(variable, &value, 1)?),
+            None => TIMEOUT,
+        };
+        let url = match protocol {
+            Protocol::Grpc => self.grpc_url(own_or_all(self.endpoint, ALL.endpoint), environment)?,
+            Protocol::Http => self.http_url(environment)?,
+        };
+        Ok(Otlp { protocol, url, timeout, tls: self.tls(environment, files)? })
+    }
+
+    /// Without a scheme TLS is spoken, unless somebody says otherwise.
+    fn grpc_url(&self, given: Option<(&'static str, String)>, environment: &Environment<'_>) -> Result<String, Error> {
+        let Some((variable, endpoint)) = given else { return Ok("http://localhost:4317".to_owned()) };
+        if endpoint.contains("://") {
+            return url(variable, endpoint);
+        }
+        let insecure = match environment.get(self.insecure) {
+            Some(_) => environment.is_on(self.insecure),
+            None => environment.is_on(ALL.insecure),
+        };
+        url(variable, format!("http{}://{endpoint}", if insecure { "" } else { "s" }))
+    }
+
+    /// A signal's own endpoint is the whole URL; to that of all signals the path is added.
+    fn http_url(&self, environment: &Environment<'_>) -> Result<String, Error> {
+        if let Some(endpoint) = environment.get(self.endpoint) {
+            return url(self.endpoint, endpoint);
+        }
+        let base = environment.get(ALL.endpoint).unwrap_or_else(|| "http://localhost:4318".to_owned());
+        Ok(format!("{}{}", url(ALL.endpoint, base)?.trim_end_matches('/'), self.path))
+    }
+
+    fn tls(&self, environment: &Environment<'_>, files: &Files) -> Result<Tls, Error> {
+        let own = |own: &'static str, all: &'static str, flag: &Option<PathBuf>| match environment.get(own) {
+            Some(path) => (own, Some(path.into())),
+            None => (all, flag.clone()),
+        };
+        let (variable, path) = own(self.certificate, ALL.certificate, &files.certificate);
+        let ca = path.as_deref().map(|path| Pem::read(variable, path)).transpose()?;
+        ca.as_ref().map(Pem::authorities).transpose()?;
+        let certificate = own(self.client_certificate, ALL.client_certificate, &files.client_certificate);
+        let key = own(self.client_key, ALL.client_key, &files.client_key);
+        let pair = together((certificate.0, &certificate.1), (key.0, &key.1))?;
+        pair.as_ref().map(|(certificate, key)| identity(certificate, key)).transpose()?;
+        Ok(Tls {
+            authorities: ca.map(|pem| pem.bytes),
+            identity: pair.map(|(certificate, key)| (certificate.bytes, key.bytes)),
+        })
+    }
+}
+
+fn protocol(variable: &'static str, value: &str) -> Result<Protocol, Error> {
+    match word(variable, value, &["grpc", "http/protobuf"])? {
+        "grpc" => Ok(Protocol::Grpc),
+        _ => Ok(Protocol::Http),
+    }
+}
+
+/// Without it in the error: somebody may have put a password into it.
+fn url(variable: &'static str, url: String) -> Result<String, Error> {
+    let parsed = url.parse::<http::Uri>().ok();
+    let is_http = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    match parsed.as_ref().is_some_and(is_http) {
+        true => Ok(url),
+        false => Err(fault(variable, "an http or https URL is expected, such as http://localhost:4318")),
+    }
+}

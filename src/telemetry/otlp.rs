@@ -1,0 +1,174 @@
+//! Exporters for OTLP.
+//!
+//! Transports are made here and not by the SDK, which sets no limit on connecting, trusts no authority over gRPC, and reads
+//! no variable about certificates.
+
+use std::fmt;
+use std::time::Duration;
+
+use opentelemetry_otlp::{
+    LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+};
+use tokio::runtime::Handle;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+/// The problem, as a part of a sentence.
+type Result<T> = std::result::Result<T, String>;
+
+/// How a collector is reached. Headers and compression are left to the SDK, which reads their variables.
+#[derive(Clone)]
+pub struct Otlp {
+    pub protocol: Protocol,
+    /// With a scheme; for HTTP with the path of the signal.
+    pub url: String,
+    /// For one attempt to send a batch, and for all attempts together.
+    pub timeout: Duration,
+    pub tls: Tls,
+}
+
+/// How OTLP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    /// Protobuf over HTTP.
+    Http,
+}
+
+/// TLS towards a collector, in PEM that has been looked at.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Authorities to trust instead of the system's: there may be none in a container.
+    pub authorities: Option<Vec<u8>>,
+    /// A certificate to show, and its key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Builds an exporter over the transport that its protocol takes. The builders have no trait in common.
+macro_rules! build {
+    ($exporter:ident, $otlp:ident, $runtime:ident) => {{
+        let builder = $exporter::builder();
+        let built = match $otlp.protocol {
+            Protocol::Grpc => {
+                let channel = $otlp.channel($runtime)?;
+                builder.with_tonic().with_timeout($otlp.timeout).with_channel(channel).build()
+            }
+            Protocol::Http => {
+                let builder = builder.with_http().with_endpoint(&$otlp.url).with_timeout($otlp.timeout);
+                builder.with_http_client($otlp.client()?).build()
+            }
+        };
+        built.map_err(|error| error.to_string())
+    }};
+}
+
+impl Otlp {
+    /// The URL without what may be a secret: user, query, fragment.
+    pub fn shown(&self) -> String {
+        let bare = self.url.split(['?', '#']).next().unwrap_or_default();
+        let (scheme, rest) = bare.split_once("://").unwrap_or(("", bare));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        format!("{scheme}://{host}{path}")
+    }
+
+    pub(super) fn spans(&self, runtime: &Handle) -> Result<SpanExporter> {
+        build!(SpanExporter, self, runtime)
+    }
+
+    pub(super) fn metrics(&self, runtime: &Handle) -> Result<MetricExporter> {
+        build!(MetricExporter, self, runtime)
+    }
+
+    pub(super) fn logs(&self, runtime: &Handle) -> Result<LogExporter> {
+        build!(LogExporter, self, runtime)
+    }
+
+    /// A channel that connects when it is first used, and anew whenever it has to. It belongs to the runtime.
+    fn channel(&self, runtime: &Handle) -> Result<Channel> {
+        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(cause)?;
+        let endpoint = endpoint.connect_timeout(self.timeout).timeout(self.timeout);
+        // Where none is needed the system's authorities, of which there may be none, are not asked for.
+        let endpoint = match endpoint.uri().scheme_str() {
+            Some("https") => endpoint.tls_config(self.tls.grpc()).map_err(cause)?,
+            _ => endpoint,
+        };
+        let _entered = runtime.enter();
+        Ok(endpoint.connect_lazy())
+    }
+
+    /// It blocks, on the threads that the SDK sends from.
+    fn client(&self) -> Result<reqwest::blocking::Client> {
+        let builder = reqwest::blocking::Client::builder().timeout(self.timeout);
+        // Headers may hold a key that is meant for this collector alone.
+        let mut builder = builder.redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = &self.tls.authorities {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(cause)?);
+        }
+        if let Some((certificate, key)) = &self.tls.identity {
+            let both = [&certificate[..], b"\n", key].concat();
+            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(cause)?);
+        }
+        builder.build().map_err(cause)
+    }
+}
+
+impl Tls {
+    fn grpc(&self) -> ClientTlsConfig {
+        let config = match &self.authorities {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        match &self.identity {
+            Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+            None => config,
+        }
+    }
+}
+
+/// The error at the bottom: those above say no more than that something failed.
+fn cause(error: impl std::error::Error + 'static) -> String {
+    let error: &(dyn std::error::Error + 'static) = &error;
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Protocol and place, as far as that is no secret.
+impl fmt::Display for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = if self.protocol == Protocol::Grpc { "grpc" } else { "http/protobuf" };
+        write!(f, "otlp ({protocol}, {})", self.shown())
+    }
+}
+
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} {:?} {:?}", self.timeout, self.tls)
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "authorities={} identity={}", self.authorities.is_some(), self.identity.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_shown_without_what_may_be_a_secret() {
+        for (url, shown) in [
+            ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
+            ("https://user:secret@collector:4317", "https://collector:4317"),
+            ("https://user:se@cret@collector/a@b?key=secret#x", "https://collector/a@b"),
+            ("http://[::1]:4317", "http://[::1]:4317"),
+        ] {
+            let tls = Tls { authorities: None, identity: Some((b"secret".to_vec(), b"secret".to_vec())) };
+            let (url, timeout) = (url.to_owned(), Duration::from_secs(1));
+            let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls };
+            assert_eq!(otlp.to_string(), format!("otlp (grpc, {shown})"));
+            assert!(!format!("{otlp:?}").contains("cret"), "{otlp:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A collector that says yes to everything, in OTLP over gRPC or HTTP, and keeps it.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+use crate::telemetry::Protocol;
+
+type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+/// A certificate and its key.
+type Pair = (Vec<u8>, Vec<u8>);
+
+pub(super) struct Collector {
+    pub(super) url: String,
+    received: Received,
+    /// Ends it when it is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Collector {
+    /// With TLS it asks for a certificate of the same authority.
+    pub(super) fn start(protocol: Protocol, tls: Option<(&[u8], &Pair)>) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http{}://{}", if tls.is_some() { "s" } else { "" }, listener.local_addr().unwrap());
+        let acceptor = tls.map(|(ca, pair)| acceptor(ca, pair, protocol));
+        let (received, (stop, stopped)) = (Received::default(), oneshot::channel());
+        let kept = received.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.spawn(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    let (kept, acceptor) = (kept.clone(), acceptor.clone());
+                    tokio::spawn(async move {
+                        match acceptor {
+                            Some(acceptor) => serve(acceptor.accept(stream).await.unwrap(), protocol, kept).await,
+                            None => serve(stream, protocol, kept).await,
+                        }
+                    });
+                }
+            });
+            let _ = runtime.block_on(stopped);
+        });
+        Self { url, received, _stop: stop }
+    }
+
+    /// The path and the body of each request.
+    pub(super) fn received(self) -> Vec<(String, Vec<u8>)> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, protocol: Protocol, kept: Received) {
+    let answer = service_fn(move |request: http::Request<Incoming>| {
+        let kept = kept.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            kept.lock().unwrap().push((path, body.to_vec()));
+            Ok::<_, Infallible>(yes(protocol))
+        }
+    });
+    let stream = TokioIo::new(stream);
+    let _ = match protocol {
+        Protocol::Grpc => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await,
+        Protocol::Http => http1::Builder::new().serve_connection(stream, answer).await,
+    };
+}
+
+/// An empty answer, in which nothing was refused.
+fn yes(protocol: Protocol) -> http::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
+    if protocol == Protocol::Http {
+        return http::Response::new(Full::default().boxed());
+    }
+    let trailers = http::HeaderMap::from_iter([(
+        http::HeaderName::from_static("grpc-status"),
+        http::HeaderValue::from_static("0"),
+    )]);
+    let frames = [Frame::data(Bytes::from_static(&[0; 5])), Frame::trailers(trailers)].map(Ok);
+    let mut answer = http::Response::new(http_body_util::StreamBody::new(tokio_stream::iter(frames)).boxed());
+    answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    answer
+}
+
+fn acceptor(ca: &[u8], (certificate, key): &Pair, protocol: Protocol) -> TlsAcceptor {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
+    if protocol == Protocol::Grpc {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    TlsAcceptor::from(Arc::new(config))
+}

@@ -1,0 +1,172 @@
+//! Pipelines against a collector in this process.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+/// A collector that keeps what it is sent.
+#[cfg(test)]
+mod collector;
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::KeyValue;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _};
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use self::collector::Collector;
+use super::*;
+use crate::telemetry::{Protocol, Tls};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(url: &str, protocol: Protocol, tls: &Tls) -> Config {
+    let otlp = |path: &str| {
+        let url = format!("{url}{}", if protocol == Protocol::Http { path } else { "" });
+        Exporters { otlp: Some(Otlp { protocol, url, timeout: PATIENCE, tls: tls.clone() }), ..Exporters::default() }
+    };
+    Config { traces: otlp("/v1/traces"), metrics: otlp("/v1/metrics"), logs: otlp("/v1/logs"), ..Config::default() }
+}
+
+/// Tells something of each kind.
+fn tell(pipelines: &Pipelines) {
+    drop(pipelines.traces.as_ref().unwrap().tracer("test").start("a-span"));
+    let meter = pipelines.metrics.as_ref().unwrap().meter("test");
+    meter.u64_counter("a.counter").build().add(1, &[KeyValue::new("a.label", "a-value")]);
+    let logger = pipelines.logs.as_ref().unwrap().logger("test");
+    let mut record = logger.create_log_record();
+    record.set_body(AnyValue::from("a-line"));
+    logger.emit(record);
+}
+
+/// What `collector` was sent, when everything has been told to it.
+fn sent(collector: Collector, protocol: Protocol, tls: &Tls) -> Vec<(String, Vec<u8>)> {
+    let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
+    tell(&pipelines);
+    pipelines.shutdown(PATIENCE);
+    collector.received()
+}
+
+fn contains(body: &[u8], text: &str) -> bool {
+    body.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+fn assert_all_came(received: &[(String, Vec<u8>)], protocol: Protocol) {
+    for (signal, service, text) in [
+        ("traces", "trace.v1.TraceService", "a-span"),
+        ("metrics", "metrics.v1.MetricsService", "a.counter"),
+        ("logs", "logs.v1.LogsService", "a-line"),
+    ] {
+        let path = match protocol {
+            Protocol::Grpc => format!("/opentelemetry.proto.collector.{service}/Export"),
+            Protocol::Http => format!("/v1/{signal}"),
+        };
+        let came = received.iter().find(|(at, _)| *at == path);
+        let (_, body) = came.unwrap_or_else(|| panic!("nothing came at {path}, but {received:?}"));
+        assert!(contains(body, text) && contains(body, "gemini-grpc"), "{path}");
+        assert!(contains(body, "service.instance.id") && contains(body, env!("CARGO_PKG_VERSION")), "{path}");
+    }
+}
+
+#[test]
+fn every_signal_reaches_a_collector_over_either_protocol() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let received = sent(Collector::start(protocol, None), protocol, &Tls::default());
+        assert_all_came(&received, protocol);
+    }
+}
+
+#[test]
+fn a_collector_with_a_certificate_of_an_authority_of_our_own_is_trusted_and_shown_ours() {
+    let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&key).unwrap().pem().into_bytes();
+    let issuer = Issuer::new(params, key);
+    let issue = || {
+        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+        let (params, key) = (CertificateParams::new(names).unwrap(), KeyPair::generate().unwrap());
+        (params.signed_by(&key, &issuer).unwrap().pem().into_bytes(), key.serialize_pem().into_bytes())
+    };
+    let (theirs, ours) = (issue(), issue());
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let collector = || Collector::start(protocol, Some((&ca, &theirs)));
+        let tls = Tls { authorities: Some(ca.clone()), identity: Some(ours.clone()) };
+        assert_all_came(&sent(collector(), protocol, &tls), protocol);
+    }
+}
+
+#[test]
+fn without_exporters_nothing_is_started() {
+    let pipelines = Pipelines::start(&Config::default()).unwrap();
+    assert!(pipelines.traces.is_none() && pipelines.metrics.is_none() && pipelines.logs.is_none());
+    assert!(pipelines.registry.is_none() && pipelines.runtime.is_none());
+    pipelines.shutdown(Duration::ZERO);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
+    // The kernel accepts, and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let pipelines = Pipelines::start(&config(&url, protocol, &Tls::default())).unwrap();
+        tell(&pipelines);
+        let begun = Instant::now();
+        pipelines.shutdown(Duration::from_millis(50));
+        // The SDK alone would wait 5 seconds for metrics, whatever it is told.
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    }
+}
+
+/// An exporter whose results are given.
+#[derive(Debug)]
+struct Scripted(Mutex<Vec<OTelSdkResult>>);
+
+impl SpanExporter for Scripted {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().remove(0)
+    }
+}
+
+/// Where the log of a test goes.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn that_exporting_begins_to_fail_is_said_once_and_so_is_that_it_works_again() {
+    let failed = || Err(OTelSdkError::InternalFailure("no route".to_owned()));
+    let results = vec![Ok(()), failed(), failed(), failed(), Ok(()), Ok(()), failed()];
+    let count = results.len();
+    let watch = Arc::new(Watch::default());
+    let exporter = Watched::new(Scripted(Mutex::new(results)), "spans", "http://collector".to_owned(), &watch);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for _ in 0..count {
+        let _ = exporter.export(Vec::new()).await;
+    }
+    assert_eq!(watch.failing().collect::<Vec<_>>(), ["spans"]);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let levels: Vec<&str> = log.lines().map(|line| if line.contains("WARN") { "warn" } else { "info" }).collect();
+    assert_eq!(levels, ["warn", "info", "warn"], "{log}");
+    let first = log.lines().next().unwrap();
+    for part in ["\"signal\":\"spans\"", "\"endpoint\":\"http://collector\"", "\"error\":\"no route\""] {
+        assert!(first.contains(part), "{first}");
+    }
+}
