@@ -34,8 +34,7 @@ impl Record {
     /// A piece of the answer. Each report of usage replaces the last.
     pub(super) fn saw(&mut self, message: &[u8], view: &ResponseView, unknown_members: &[String]) {
         if let Some(operation) = &mut self.operation {
-            operation.chunk(message, view);
-            operation.unknown_members(unknown_members);
+            operation.chunk(message, view, unknown_members);
         }
         if let (Some(caller), Some(usage)) = (&mut self.caller, view.usage_metadata)
             && let Ok(total) = u64::try_from(usage.total_token_count)

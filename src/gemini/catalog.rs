@@ -4,9 +4,6 @@ use serde::Deserialize;
 
 use super::model::ModelName;
 
-/// The label of models that are not in the catalogue, where names must be few (metrics).
-pub const OTHER: &str = "_other";
-
 const RATIOS: [&str; 10] = ["1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16", "21:9"];
 const WIDE_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
 const SIZES: [&str; 3] = ["1K", "2K", "4K"];

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use http::header::HeaderMap;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{Span as _, SpanContext, Status};
+use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry_sdk::trace::Span;
 
+use super::ending::{self, Ending};
 use super::names::{self, attribute};
 use super::operation::Parent;
 use super::rpc::Rpc;
@@ -20,34 +21,24 @@ pub struct Attempt {
     context: SpanContext,
     begun: Instant,
     status: Option<u16>,
-    /// None: it was given up. Some(None): all is well.
-    end: Option<Option<Cow<'static, str>>>,
+    ending: Ending,
 }
 
 impl Attempt {
-    /// A request is about to go out. `resend` counts the ones before it.
-    pub fn begin(parent: &Parent, resend: u32) -> Self {
+    /// A request is about to go out to a URL, which holds no key. `resend` counts the ones before it.
+    pub fn begin(parent: &Parent, resend: u32, url: &impl fmt::Display) -> Self {
         let telemetry = &parent.rpc.0.telemetry;
         let mut span = telemetry.child(|| names::HTTP_REQUEST, &parent.context, 9);
         if let Some(span) = &mut span {
-            let settings = &telemetry.0.settings;
-            span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST"));
-            span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, settings.upstream_address.clone()));
-            span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(settings.upstream_port)));
+            span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST));
+            span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
             if resend > 0 {
                 span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(resend)));
             }
         }
         parent.rpc.known().attempts += 1;
         let context = span.as_ref().map_or_else(|| parent.context.clone(), |span| span.span_context().clone());
-        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, end: None }
-    }
-
-    /// Where it goes; the URL holds no key.
-    pub fn to(&mut self, url: impl fmt::Display) {
-        if let Some(span) = &mut self.span {
-            span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
-        }
+        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, ending: Ending::default() }
     }
 
     /// Tells upstream of it.
@@ -69,22 +60,19 @@ impl Attempt {
 
     /// It is over: well, or with an `error.type`. The first word counts.
     pub fn end(&mut self, error: Option<Cow<'static, str>>) {
-        self.end.get_or_insert(error);
+        self.ending.set(error);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let end = self.end.take().unwrap_or(Some("cancelled".into()));
+        let error = self.ending.take();
         if let Some(metrics) = &self.rpc.0.telemetry.0.metrics {
-            metrics.http(self.status, end.as_deref(), self.begun.elapsed().as_secs_f64());
+            metrics.http(self.status, error.as_deref(), self.begun.elapsed().as_secs_f64());
         }
-        let Some(span) = &mut self.span else { return };
-        if let Some(error) = end {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
-            span.set_status(Status::error(""));
+        if let Some(span) = &mut self.span {
+            ending::end(span, error);
         }
-        span.end();
     }
 }
 

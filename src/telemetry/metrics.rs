@@ -99,7 +99,7 @@ impl Metrics {
                 address.clone(),
                 port.clone(),
             ],
-            http_labels: [KeyValue::new(attribute::HTTP_REQUEST_METHOD, "POST"), address, port],
+            http_labels: [KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST), address, port],
             models: Series::up_to(MODELS),
             other: OnceLock::new(),
             usage: Usage::new(&meter),

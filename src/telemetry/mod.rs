@@ -9,6 +9,7 @@
 mod access;
 mod attempt;
 mod content;
+mod ending;
 mod export;
 mod metrics;
 pub mod names;
@@ -25,11 +26,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::Context;
 use opentelemetry::logs::LoggerProvider as _;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
@@ -37,6 +38,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 pub use self::attempt::Attempt;
 pub use self::content::Capture;
 use self::metrics::Metrics;
+use self::names::attribute;
 pub use self::operation::{Asked, Operation, Parent};
 pub use self::otlp::{Otlp, Protocol, Tls};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
@@ -139,8 +141,10 @@ impl Telemetry {
     ) -> Option<Box<Span>> {
         let tracer = self.0.tracer.as_ref().filter(|_| parent.is_sampled())?;
         // Room for all that is told, so that it does not move.
-        let attributes = Vec::with_capacity(attributes);
-        let builder = SpanBuilder::from_name(name()).with_kind(SpanKind::Client).with_attributes(attributes);
+        let mut told = Vec::with_capacity(attributes);
+        told.push(KeyValue::new(attribute::SERVER_ADDRESS, self.0.settings.upstream_address.clone()));
+        told.push(KeyValue::new(attribute::SERVER_PORT, i64::from(self.0.settings.upstream_port)));
+        let builder = SpanBuilder::from_name(name()).with_kind(SpanKind::Client).with_attributes(told);
         recorded(tracer.build_with_context(builder, &Context::new().with_remote_span_context(parent.clone())))
     }
 }

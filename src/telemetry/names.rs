@@ -20,7 +20,7 @@ pub const GENERATE_CONTENT: &str = "generate_content";
 pub const UNKNOWN_RPC: &str = "grpc";
 /// The method that there is not.
 pub const UNKNOWN_METHOD: &str = "_OTHER";
-/// The name of the span of a request to upstream.
+/// The name of the span of a request to upstream, which is its method.
 pub const HTTP_REQUEST: &str = "POST";
 
 /// Names of attributes of spans and of labels of metrics.
@@ -58,6 +58,16 @@ pub mod attribute {
     pub const USAGE_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
     pub const USAGE_REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
     pub const USAGE_CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+    /// Of text, image, audio.
+    pub const INPUT_BY_MODALITY: [&str; 3] =
+        ["gen_ai.usage.text.input_tokens", "gen_ai.usage.image.input_tokens", "gen_ai.usage.audio.input_tokens"];
+    pub const OUTPUT_BY_MODALITY: [&str; 3] =
+        ["gen_ai.usage.text.output_tokens", "gen_ai.usage.image.output_tokens", "gen_ai.usage.audio.output_tokens"];
+    pub const CACHED_BY_MODALITY: [&str; 3] = [
+        "gen_ai.usage.text.cache_read.input_tokens",
+        "gen_ai.usage.image.cache_read.input_tokens",
+        "gen_ai.usage.audio.cache_read.input_tokens",
+    ];
     pub const SYSTEM_INSTRUCTIONS: &str = "gen_ai.system_instructions";
     pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
     pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Span as _, SpanContext, Status};
+use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
 use prost::Message as _;
 
 use super::content::Contents;
+use super::ending::{self, Ending};
 use super::metrics::ModelSeries;
 use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
@@ -89,8 +90,7 @@ pub struct Operation {
     finished: bool,
     /// Only if somebody wants to see it.
     contents: Option<Box<Contents>>,
-    /// None: it was given up. Some(None): all is well.
-    end: Option<Option<Cow<'static, str>>>,
+    ending: Ending,
 }
 
 impl Operation {
@@ -99,12 +99,9 @@ impl Operation {
         let telemetry = &rpc.0.telemetry;
         let mut span = telemetry.child(|| format!("{} {}", names::GENERATE_CONTENT, asked.model), &rpc.0.context, 24);
         if let Some(span) = &mut span {
-            let settings = &telemetry.0.settings;
             span.set_attribute(KeyValue::new(attribute::OPERATION_NAME, names::GENERATE_CONTENT));
-            span.set_attribute(KeyValue::new(attribute::PROVIDER_NAME, settings.provider.clone()));
+            span.set_attribute(KeyValue::new(attribute::PROVIDER_NAME, telemetry.0.settings.provider.clone()));
             span.set_attribute(KeyValue::new(attribute::REQUEST_MODEL, asked.model.clone()));
-            span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, settings.upstream_address.clone()));
-            span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(settings.upstream_port)));
             if asked.stream {
                 span.set_attribute(KeyValue::new(attribute::REQUEST_STREAM, true));
             }
@@ -135,7 +132,7 @@ impl Operation {
             block_reason: 0,
             finished: false,
             contents: capture.map(|capture| Box::new(Contents::of(capture, asked.request))),
-            end: None,
+            ending: Ending::default(),
         }
     }
 
@@ -144,10 +141,13 @@ impl Operation {
         Parent { rpc: self.rpc.clone(), context: self.context.clone() }
     }
 
-    /// A message of the answer, and what was read of it.
-    pub fn chunk(&mut self, message: &[u8], view: &ResponseView) {
+    /// A message of the answer, what was read of it, and the members that the contract does not have.
+    pub fn chunk(&mut self, message: &[u8], view: &ResponseView, unknown_members: &[String]) {
         self.chunks += 1;
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
+        if let Some(metrics) = metrics {
+            unknown_members.iter().for_each(|name| metrics.unknown_member(name));
+        }
         if self.first_chunk.is_none() {
             let now = Instant::now();
             let after = now - self.begun;
@@ -184,33 +184,26 @@ impl Operation {
         }
     }
 
-    /// Members that the contract does not have.
-    pub fn unknown_members(&self, names: &[String]) {
-        if let Some(metrics) = &self.rpc.0.telemetry.0.metrics {
-            names.iter().for_each(|name| metrics.unknown_member(name));
-        }
-    }
-
     /// It is over: well, or with an `error.type`.
     pub fn end(&mut self, error: Option<Cow<'static, str>>) {
-        self.end.get_or_insert(error);
+        self.ending.set(error);
     }
 
-    fn tell(&mut self, error: Option<&str>, tokens: &Tokens) {
+    fn tell(&mut self, error: Option<Cow<'static, str>>, asked: &AskedAndAnswered, finish_reasons: &[String]) {
         let Some(span) = &mut self.span else { return };
-        let about = std::mem::take(&mut self.about);
-        let mut text = |name, value: String| {
+        let (about, tokens) = (&self.about, &asked.tokens);
+        for (name, value) in
+            [(attribute::RESPONSE_ID, &about.response_id), (attribute::RESPONSE_MODEL, &asked.response_model)]
+        {
             if !value.is_empty() {
-                span.set_attribute(KeyValue::new(name, value));
+                span.set_attribute(KeyValue::new(name, value.clone()));
             }
-        };
-        text(attribute::RESPONSE_ID, about.response_id);
-        text(attribute::RESPONSE_MODEL, about.model_version);
-        if !self.finish_reasons.is_empty() {
-            let reasons = self.finish_reasons.iter().map(|reason| StringValue::from(finish_reason(*reason))).collect();
+        }
+        if !finish_reasons.is_empty() {
+            let reasons = finish_reasons.iter().cloned().map(StringValue::from).collect();
             span.set_attribute(KeyValue::new(attribute::RESPONSE_FINISH_REASONS, Value::Array(Array::String(reasons))));
         }
-        if let Some(reason) = block_reason(self.block_reason) {
+        if let Some(reason) = asked.block_reason {
             span.set_attribute(KeyValue::new(attribute::BLOCK_REASON, reason));
         }
         if let (true, Some(after)) = (self.stream, self.first_chunk) {
@@ -233,22 +226,18 @@ impl Operation {
         if let Some(details) = &about.usage {
             describe_usage(span, details);
         }
-        if let Some(error) = error {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error.to_owned()));
-            span.set_status(Status::error(""));
-        }
-        span.end();
+        ending::end(span, error);
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let end = self.end.take().unwrap_or(Some("cancelled".into()));
-        let (error, elapsed, tokens) = (end.as_deref(), self.begun.elapsed(), Tokens::of(&self.usage));
+        let (error, elapsed, tokens) = (self.ending.take(), self.begun.elapsed(), Tokens::of(&self.usage));
+        let well = error.is_none();
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
         if let Some(metrics) = metrics {
-            let series = self.series.take().unwrap_or_else(|| metrics.model(&self.model, error.is_none()));
-            match error {
+            let series = self.series.take().unwrap_or_else(|| metrics.model(&self.model, well));
+            match error.as_deref() {
                 None => series.ok.record(elapsed.as_secs_f64()),
                 Some(error) => metrics.failed(&series, error, elapsed.as_secs_f64()),
             }
@@ -263,7 +252,7 @@ impl Drop for Operation {
         let asked = AskedAndAnswered {
             model: self.model.clone(),
             label,
-            response_model: self.about.model_version.clone(),
+            response_model: std::mem::take(&mut self.about.model_version),
             finish_reasons: reasons.join(","),
             block_reason: block_reason(self.block_reason),
             first_chunk: self.first_chunk,
@@ -275,10 +264,10 @@ impl Drop for Operation {
             let logger = self.rpc.0.telemetry.0.logger.as_ref();
             contents.tell(self.span.as_mut(), logger, &self.context, &asked.finish_reasons);
         }
-        self.tell(error, &tokens);
+        self.tell(error, &asked, &reasons);
         let mut known = self.rpc.known();
         known.asked = Some(asked);
-        if error.is_none() {
+        if well {
             known.phase = Phase::Sending;
         }
     }
@@ -328,15 +317,6 @@ fn output_type(config: &GenerationConfigView) -> Option<&'static str> {
 
 /// Tokens by modality, as far as the conventions have a name for it.
 fn describe_usage(span: &mut Span, details: &UsageDetailsView) {
-    const NAMES: [[&str; 3]; 3] = [
-        ["gen_ai.usage.text.input_tokens", "gen_ai.usage.image.input_tokens", "gen_ai.usage.audio.input_tokens"],
-        [
-            "gen_ai.usage.text.cache_read.input_tokens",
-            "gen_ai.usage.image.cache_read.input_tokens",
-            "gen_ai.usage.audio.cache_read.input_tokens",
-        ],
-        ["gen_ai.usage.text.output_tokens", "gen_ai.usage.image.output_tokens", "gen_ai.usage.audio.output_tokens"],
-    ];
     let mut told = |names: &[&'static str; 3], counts: &[ModalityView]| {
         for count in counts {
             let place = match count.modality {
@@ -348,9 +328,9 @@ fn describe_usage(span: &mut Span, details: &UsageDetailsView) {
             span.set_attribute(KeyValue::new(names[place], i64::from(count.token_count)));
         }
     };
-    told(&NAMES[0], &details.prompt);
-    told(&NAMES[1], &details.cached);
-    told(&NAMES[2], &details.candidates);
+    told(&attribute::INPUT_BY_MODALITY, &details.prompt);
+    told(&attribute::CACHED_BY_MODALITY, &details.cached);
+    told(&attribute::OUTPUT_BY_MODALITY, &details.candidates);
 }
 
 fn number(count: u64) -> i64 {

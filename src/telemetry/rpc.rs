@@ -297,9 +297,7 @@ impl Drop for Call {
                 _ => {}
             }
             if let Some(asked) = &known.asked {
-                let unknown = || names::UNKNOWN.into();
-                let caller = known.caller.clone().unwrap_or_else(unknown);
-                metrics.usage.add(&caller, &asked.label, end.code, &asked.tokens, asked.images);
+                metrics.usage.add(known.caller.as_ref(), &asked.label, end.code, &asked.tokens, asked.images);
             }
         }
         // Lines that are exported are found by their trace.

@@ -19,6 +19,8 @@ pub(super) struct Usage {
     calls: Counter<u64>,
     tokens: Counter<u64>,
     images: Counter<u64>,
+    /// The caller, where callers are not known.
+    unknown: Arc<str>,
     /// By caller and model.
     series: Series<(Arc<str>, Arc<str>), UsageSeries>,
 }
@@ -79,12 +81,14 @@ impl Usage {
             calls: counter(meter, names::USAGE_CALLS),
             tokens: counter(meter, names::USAGE_TOKENS),
             images: counter(meter, names::USAGE_IMAGES),
+            unknown: names::UNKNOWN.into(),
             series: Series::up_to(PAIRS),
         }
     }
 
     /// A call is over.
-    pub(super) fn add(&self, caller: &Arc<str>, model: &Arc<str>, code: Code, tokens: &Tokens, images: u64) {
+    pub(super) fn add(&self, caller: Option<&Arc<str>>, model: &Arc<str>, code: Code, tokens: &Tokens, images: u64) {
+        let caller = caller.unwrap_or(&self.unknown);
         let key = (caller.clone(), model.clone());
         let series = self.series.get(&key).or_else(|| self.series.add(&key, self.bind(&key)));
         let series = series.unwrap_or_else(|| Arc::new(self.bind(&(caller.clone(), names::OTHER.into()))));

@@ -141,8 +141,9 @@ impl Upstream {
         inner.budget.call();
         let mut tries = 1;
         loop {
-            let mut attempt = Attempt::begin(&outgoing.parent, tries - 1);
-            let error = match inner.attempt(outgoing, &mut attempt).await {
+            let url = inner.base.path(outgoing.model, outgoing.method);
+            let mut attempt = Attempt::begin(&outgoing.parent, tries - 1, &url);
+            let error = match inner.attempt(outgoing, url, &mut attempt).await {
                 Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
                 Err(error) => error,
             };
@@ -165,6 +166,7 @@ impl Inner {
     async fn attempt(
         &self,
         outgoing: &Outgoing<'_>,
+        url: impl reqwest::IntoUrl,
         attempt: &mut Attempt,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let stream = outgoing.method == Method::StreamGenerateContent;
@@ -182,8 +184,6 @@ impl Inner {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(X_REQUEST_ID, request_id);
         attempt.inject(&mut headers);
-        let url = self.base.path(outgoing.model, outgoing.method);
-        attempt.to(&url);
         // Not held while the answer is awaited: it may be replaced.
         let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
         let mut sending = pin!(DIALED.scope(Cell::new(false), request.send()));

@@ -5,11 +5,11 @@ import functools
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 
 from processes import BINARY, ENVIRONMENT, Process, address_in, start, url_in
+from telemetry import free_port
 from tools import say
 
 # Warnings, and the line that says where a gateway serves.
@@ -35,13 +35,6 @@ def if_known(flag, value):
         return [flag, str(value)]
     say(f"note: {BINARY} has no {flag}; the run goes on without it")
     return []
-
-
-def free_port():
-    """A port that was free just now, for those who cannot say which one they took."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Gateway:

@@ -56,7 +56,7 @@ def main(args):
     if not COLLECTOR.exists():
         raise SystemExit(f"error: there is no {COLLECTOR}; the step 'build telemetry tools' of .ci/run makes it")
     end_well()
-    verdict, folder = Verdict(), tools.scratch("telemetry")
+    verdict, folder = Verdict(), tools.scratch("cost")
     loads = {"calls": {"rate": args.rate, "streams": 0}, "streams": {"rate": 0, "streams": args.streams}}
     with contextlib.ExitStack() as stack:
         collector = Collector(folder).start()
