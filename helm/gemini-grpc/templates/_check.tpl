@@ -1,0 +1,133 @@
+{{/*
+What contradicts itself is refused, with a sentence that says what to set. The program would refuse most of it too, but
+only in a pod that does not start.
+*/}}
+{{- define "gemini-grpc.check" -}}
+{{- include "gemini-grpc.check.callers" . }}
+{{- include "gemini-grpc.check.sources" . }}
+{{- include "gemini-grpc.check.tls" . }}
+{{- include "gemini-grpc.check.pods" . }}
+{{- include "gemini-grpc.check.cluster" . }}
+{{- end }}
+
+{{- define "gemini-grpc.check.callers" -}}
+{{- $auth := .Values.config.auth }}
+{{- $knows := has $auth (list "tokens" "mtls") }}
+{{- $hasCallers := or .Values.callers.toml .Values.callers.configMap .Values.callers.secret }}
+{{- if and .Values.apiKey.value .Values.apiKey.existingSecret }}
+{{- fail "apiKey: value and existingSecret are both set; keep one of them" }}
+{{- end }}
+{{- if and (include "gemini-grpc.hasKey" .) (eq $auth "forward") }}
+{{- fail "config.auth: forward lets in whoever reaches the pods, and this release has a key that they could spend; set config.auth to tokens or mtls, or to none if the network lets in only those who may" }}
+{{- end }}
+{{- if and $knows (not (include "gemini-grpc.hasKey" .)) }}
+{{- fail (printf "config.auth: %s needs a key of the gateway's own to send upstream; set apiKey.existingSecret (with sandbox, apiKey.value to any word)" $auth) }}
+{{- end }}
+{{- if and $knows (not $hasCallers) }}
+{{- fail (printf "config.auth: %s needs the callers; set callers.toml, callers.configMap or callers.secret (docs/callers.md)" $auth) }}
+{{- end }}
+{{- if and $hasCallers (not $knows) }}
+{{- fail "callers: they are looked up only when config.auth is tokens or mtls; set it to one" }}
+{{- end }}
+{{- if and (eq $auth "mtls") (not (include "gemini-grpc.hasClientCA" .)) }}
+{{- fail "config.auth: mtls needs to know who signs client certificates; set tls.clientCA.configMap or tls.clientCA.secret" }}
+{{- end }}
+{{- end }}
+
+{{- define "gemini-grpc.check.sources" -}}
+{{- range $name, $source := dict
+  "callers" .Values.callers
+  "catalog" .Values.catalog
+  "tls.clientCA" .Values.tls.clientCA
+  "upstreamTLS.ca" .Values.upstreamTLS.ca
+  "telemetry.otlp.ca" .Values.telemetry.otlp.ca
+  "tests.ca" .Values.tests.ca }}
+{{- if gt (len (compact (list $source.toml $source.configMap $source.secret))) 1 }}
+{{- fail (printf "%s: it can come from one place only; keep one of %s" $name (ternary "toml, configMap and secret" "configMap and secret" (hasKey $source "toml"))) }}
+{{- end }}
+{{- end }}
+{{- $otlp := .Values.telemetry.otlp }}
+{{- if and (empty $otlp.endpoint) (or $otlp.headersSecret $otlp.ca.configMap $otlp.ca.secret $otlp.clientSecret) }}
+{{- fail "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint, which is empty" }}
+{{- end }}
+{{- $own := concat (include "gemini-grpc.env" . | fromYamlArray) (list (dict "name" "MOUNTSEA_API_KEY")) }}
+{{- range $variable := .Values.extraEnv }}
+{{- range $own }}
+{{- if eq .name $variable.name }}
+{{- fail (printf "extraEnv: %s is set by the chart; set the value that it has for it (helm/gemini-grpc/README.md)" .name) }}
+{{- end }}
+{{- end }}
+{{- if hasPrefix "GEMINI_GRPC_" $variable.name }}
+{{- fail (printf "extraEnv: %s has a value of the chart, under config most likely; set that (helm/gemini-grpc/README.md)" $variable.name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "gemini-grpc.check.tls" -}}
+{{- if and .Values.tls.enabled (not .Values.tls.secret) (not .Values.tls.certManager.enabled) }}
+{{- fail "tls: it needs a certificate; set tls.secret, or tls.certManager.enabled" }}
+{{- end }}
+{{- if and .Values.tls.secret .Values.tls.certManager.enabled }}
+{{- fail "tls: secret and certManager.enabled are both set; keep one of them" }}
+{{- end }}
+{{- if and (not .Values.tls.enabled) (or .Values.tls.secret .Values.tls.certManager.enabled (include "gemini-grpc.hasClientCA" .)) }}
+{{- fail "tls: certificates are set, but tls.enabled is false; set it to true" }}
+{{- end }}
+{{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}
+{{- fail "tls.certManager: it needs an issuer; set tls.certManager.issuerRef, such as {name: internal, kind: ClusterIssuer}" }}
+{{- end }}
+{{- end }}
+
+{{- define "gemini-grpc.check.pods" -}}
+{{- $least := include "gemini-grpc.gracePeriod" . | int }}
+{{- $grace := .Values.terminationGracePeriodSeconds }}
+{{- if and (not (kindIs "invalid" $grace)) (lt (int $grace) $least) }}
+{{- fail (printf "terminationGracePeriodSeconds: %d is too short, calls would be cut; preStopSleep, config.drainTimeout and 10 s make %d; raise it or lower config.drainTimeout" (int $grace) $least) }}
+{{- end }}
+{{- if eq (int .Values.listen.adminPort) (int .Values.listen.port) }}
+{{- fail "listen.adminPort: it is listen.port as well; set another" }}
+{{- end }}
+{{- $budget := .Values.podDisruptionBudget }}
+{{- if not (or (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable)) }}
+{{- fail "podDisruptionBudget: minAvailable and maxUnavailable are both set; keep one of them" }}
+{{- end }}
+{{- with .Values.autoscaling }}
+{{- if .enabled }}
+{{- if gt (int .minReplicas) (int .maxReplicas) }}
+{{- fail (printf "autoscaling: minReplicas (%d) is more than maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) }}
+{{- end }}
+{{- if not (or .callsInFlight .cpuUtilization) }}
+{{- fail "autoscaling: it needs something to go by; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
+{{- end }}
+{{- if and (eq .type "keda") (not .callsInFlight) }}
+{{- fail "autoscaling: keda asks Prometheus for the calls in flight; set autoscaling.callsInFlight to how many a pod should have" }}
+{{- end }}
+{{- if and (eq .type "keda") (not .keda.serverAddress) }}
+{{- fail "autoscaling: keda needs to know where Prometheus is; set autoscaling.keda.serverAddress" }}
+{{- end }}
+{{- if and .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
+{{- fail "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "gemini-grpc.check.cluster" -}}
+{{- with .Values.monitoring }}
+{{- if and .podMonitor.enabled .serviceMonitor.enabled }}
+{{- fail "monitoring: podMonitor and serviceMonitor would count every call twice; keep one of them" }}
+{{- end }}
+{{- if and .serviceMonitor.enabled (not $.Values.service.headless.enabled) }}
+{{- fail "monitoring.serviceMonitor: the metrics are a port of the headless Service; set service.headless.enabled, or use monitoring.podMonitor" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.route.enabled (not .Values.route.parentRefs) }}
+{{- fail "route: it needs a Gateway; set route.parentRefs, such as [{name: internal}]" }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+{{- fail "ingress: it needs a host name; set ingress.hosts" }}
+{{- end }}
+{{- if and .Values.service.loadBalancerSourceRanges (ne .Values.service.type "LoadBalancer") }}
+{{- fail "service.loadBalancerSourceRanges: only a LoadBalancer has them; set service.type" }}
+{{- end }}
+{{- end }}

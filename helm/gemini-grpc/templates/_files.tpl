@@ -1,0 +1,52 @@
+{{/*
+The files of the program, all in one projected volume. The kubelet replaces them together when a ConfigMap or Secret
+changes, and the program reads them again: so nothing here restarts a pod, and no checksum of it is in the template.
+*/}}
+{{- define "gemini-grpc.files" -}}
+{{- if include "gemini-grpc.hasKey" . }}
+{{- include "gemini-grpc.file" (dict "secret" (include "gemini-grpc.keySecret" .) "key" .Values.apiKey.existingSecretKey "path" "api-key") }}
+{{- end }}
+{{- include "gemini-grpc.fileOf" (list . .Values.callers "callers.toml") }}
+{{- include "gemini-grpc.fileOf" (list . .Values.catalog "catalog.toml") }}
+{{- if .Values.logFilter }}
+{{- include "gemini-grpc.file" (dict "configMap" (include "gemini-grpc.fullname" .) "key" "log-filter" "path" "log-filter") }}
+{{- end }}
+{{- if .Values.tls.enabled }}
+{{- include "gemini-grpc.certificate" (list (include "gemini-grpc.tlsSecret" .) "tls") }}
+{{- end }}
+{{- include "gemini-grpc.fileOf" (list . .Values.tls.clientCA "client-ca.crt") }}
+{{- include "gemini-grpc.fileOf" (list . .Values.upstreamTLS.ca "upstream-ca.crt") }}
+{{- include "gemini-grpc.certificate" (list .Values.upstreamTLS.clientSecret "upstream") }}
+{{- include "gemini-grpc.fileOf" (list . .Values.telemetry.otlp.ca "otlp-ca.crt") }}
+{{- include "gemini-grpc.certificate" (list .Values.telemetry.otlp.clientSecret "otlp") }}
+{{- end }}
+
+{{/* One file, of a key of a ConfigMap or Secret. */}}
+{{- define "gemini-grpc.file" }}
+- {{ ternary "configMap" "secret" (hasKey . "configMap") }}:
+    name: {{ default .configMap .secret }}
+    items:
+      - key: {{ .key }}
+        path: {{ .path }}
+{{- end }}
+
+{{/* A file that comes from values (toml), from a ConfigMap, from a Secret, or not at all. */}}
+{{- define "gemini-grpc.fileOf" -}}
+{{- $source := index . 1 }}
+{{- $path := index . 2 }}
+{{- if $source.toml }}
+{{- include "gemini-grpc.file" (dict "configMap" (include "gemini-grpc.fullname" (index . 0)) "key" $path "path" $path) }}
+{{- else if $source.configMap }}
+{{- include "gemini-grpc.file" (dict "configMap" $source.configMap "key" $source.key "path" $path) }}
+{{- else if $source.secret }}
+{{- include "gemini-grpc.file" (dict "secret" $source.secret "key" $source.key "path" $path) }}
+{{- end }}
+{{- end }}
+
+{{/* A certificate with its key, of a Secret of type kubernetes.io/tls. */}}
+{{- define "gemini-grpc.certificate" -}}
+{{- with index . 0 }}
+{{- include "gemini-grpc.file" (dict "secret" . "key" "tls.crt" "path" (printf "%s.crt" (index $ 1))) }}
+{{- include "gemini-grpc.file" (dict "secret" . "key" "tls.key" "path" (printf "%s.key" (index $ 1))) }}
+{{- end }}
+{{- end }}
