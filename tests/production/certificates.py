@@ -44,10 +44,10 @@ class Authority:
         builder = builder.serial_number(x509.random_serial_number())
         return builder.not_valid_before(now - DAY).not_valid_after(now + 30 * DAY)
 
-    def issue(self):
-        """The serial number of a new certificate for 127.0.0.1, the certificate, and its key."""
+    def issue(self, *more):
+        """The serial number of a new certificate for 127.0.0.1 and more names, the certificate, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *more]
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a gateway")])
         builder = self._builder(name, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())

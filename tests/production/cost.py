@@ -54,7 +54,7 @@ def main(args):
     from verdict import Verdict, table
 
     if not COLLECTOR.exists():
-        raise SystemExit(f"error: there is no {COLLECTOR}; the step 'build telemetry tools' of .ci/run makes it")
+        raise SystemExit(f"error: there is no {COLLECTOR}; the step 'build Go tools' of .ci/run makes it")
     end_well()
     verdict, folder = Verdict(), tools.scratch("cost")
     loads = {"calls": {"rate": args.rate, "streams": 0}, "streams": {"rate": 0, "streams": args.streams}}

@@ -1,0 +1,91 @@
+"""The chart and the program speak of the same variables, in both directions."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from chart import CHART, environment, value_sets
+from processes import BINARY
+
+HELP = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True, check=True).stdout
+# By its variable: what `serve --help` says is the default.
+DEFAULTS = {
+    variable: default for variable, default in re.findall(r"\[env: (\w+)=?\](?:\s+\[default: (.+)\])?", HELP)
+}
+# Kubernetes' own words for the pod, of which OTEL_RESOURCE_ATTRIBUTES is made.
+OF_THE_POD = {"POD_NAME", "POD_NAMESPACE", "POD_UID", "NODE_NAME"}
+# A variable cannot be replaced while the program runs, and is seen by whoever may see the process; a file is neither.
+NEVER_SET = {"MOUNTSEA_API_KEY"}
+
+
+def variables() -> set[str]:
+    """All that the chart sets in any of the sets of values."""
+    return {name for values in value_sets().values() for name in environment(values)}
+
+
+def test_the_program_says_which_variables_it_has():
+    assert len(DEFAULTS) > 50
+    assert DEFAULTS["GEMINI_GRPC_MAX_CALLS"] == "1000"
+
+
+def test_every_variable_that_the_chart_sets_exists_in_the_program():
+    program = Path(BINARY).read_bytes()
+    ours = variables() - OF_THE_POD
+    assert {name for name in ours if name.startswith(("GEMINI_GRPC_", "MOUNTSEA_"))} <= set(DEFAULTS)
+    assert [name for name in ours if name.encode() not in program] == []
+
+
+def test_every_variable_of_the_program_can_be_set_by_the_chart():
+    assert set(DEFAULTS) - variables() == NEVER_SET
+
+
+def test_the_variables_that_the_pod_s_own_words_are_in_come_before_the_one_that_uses_them():
+    # Kubernetes replaces $(NAME) only by what stands before.
+    names = list(environment())
+    used = re.findall(r"\$\((\w+)\)", environment()["OTEL_RESOURCE_ATTRIBUTES"])
+    assert set(used) == OF_THE_POD
+    assert all(names.index(name) < names.index("OTEL_RESOURCE_ATTRIBUTES") for name in used)
+
+
+def test_what_is_null_is_left_to_the_program_and_its_default_is_the_one_that_the_values_name():
+    values = (CHART / "values.yaml").read_text()
+    section = values[values.index("\nconfig:\n") : values.index("\ncallers:\n")]
+    named = {key: default for default, key in re.findall(r"# @default -- (.+)\n  (\w+): null", section)}
+    assert len(named) > 20
+    for key, default in named.items():
+        variable = "GEMINI_GRPC_" + re.sub("([A-Z])", r"_\1", key).upper()
+        assert variable not in environment(), key
+        if default.startswith("`"):
+            assert default.strip("`") == DEFAULTS[variable], key
+        else:
+            # "half of": the program's own word for that is 0.
+            assert DEFAULTS[variable] == "0", key
+
+
+def test_numbers_arrive_as_they_were_written():
+    config = {"maxRequestBytes": 67108864, "maxBytesHeld": 10_000_000_000, "connectTimeout": 2.5, "retries": 0, "reflection": False}
+    got = environment({"config": config})
+    assert got["GEMINI_GRPC_MAX_REQUEST_BYTES"] == "67108864"
+    assert got["GEMINI_GRPC_MAX_BYTES_HELD"] == "10000000000"
+    assert got["GEMINI_GRPC_CONNECT_TIMEOUT"] == "2.5"
+    assert got["GEMINI_GRPC_RETRIES"] == "0"
+    assert got["GEMINI_GRPC_REFLECTION"] == "false"
+
+
+def test_resource_attributes_are_encoded_as_opentelemetry_asks():
+    attributes = environment(value_sets()["everything"])["OTEL_RESOURCE_ATTRIBUTES"].split(",")
+    assert "deployment.environment.name=live%2C%20and%20well" in attributes
+    assert "replica.count=2" in attributes
+    assert "k8s.deployment.name=gemini-gateway" in attributes
+
+
+def test_a_collectors_headers_come_from_a_secret():
+    got = environment(value_sets()["everything"])["OTEL_EXPORTER_OTLP_HEADERS"]
+    assert got == {"secretKeyRef": {"name": "collector-headers", "key": "otlp"}}
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in environment()
+
+
+def test_without_a_collector_nothing_is_said_of_how_to_speak_to_it():
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL" not in environment()
+    otlp = {"endpoint": "http://collector:4318", "protocol": "http/protobuf"}
+    assert environment({"telemetry": {"otlp": otlp}})["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"

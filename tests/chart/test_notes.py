@@ -1,0 +1,82 @@
+"""What `helm install` says at its end: lines that work when they are pasted, and warnings where they are due."""
+
+import pytest
+from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
+
+TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
+WARNINGS = {
+    "config.auth is none": {"config": {"auth": "none"}},
+    "the key is kept in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
+    "in plaintext": {"service": {"type": "LoadBalancer"}},
+    "with one pod": {"replicaCount": 1},
+    "without resources.limits.memory": {"resources": {"limits": None}},
+    "prompts and answers are kept": {"telemetry": {"captureMessageContent": "SPAN_ONLY"}},
+}
+
+
+def notes(values: dict) -> str:
+    """The text under NOTES."""
+    result = helm(
+        "install", RELEASE, CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-", values=values
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.partition("\nNOTES:\n")[2]
+
+
+def test_a_bare_install_has_no_warning_and_says_how_to_call():
+    said = notes({})
+    assert "WARNING" not in said
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in said
+    assert "grpcurl -plaintext" in said
+    assert "grpc.insecure_channel" in said
+    assert "Callers bring keys of their own" in said
+    assert "dns:///gemini-gemini-grpc-headless.models.svc:50051" in said
+
+
+@pytest.mark.parametrize("sentence, values", WARNINGS.items(), ids=WARNINGS)
+def test_what_is_risky_is_said_and_nothing_else(sentence, values):
+    said = notes(values)
+    warnings = [line for line in said.splitlines() if line.startswith("WARNING: ")]
+    assert any(sentence in line for line in warnings)
+    assert len(warnings) == 1 + (sentence == "the key is kept in the release")
+
+
+@pytest.mark.parametrize(
+    "values, has, lacks",
+    [
+        ({"sandbox": True}, "answers from a sandbox", "x-goog-api-key"),
+        ({}, '-H "x-goog-api-key: $KEY"', "$TOKEN"),
+        (TOKENS, '-H "x-goog-api-key: $TOKEN"', "$KEY"),
+        ({"config": {"auth": "none"}}, "grpcurl -plaintext \\", "x-goog-api-key"),
+        ({"tls": {"enabled": True, "secret": "a"}}, "grpcurl -cacert ca.crt -authority gemini-gemini-grpc", "-plaintext"),
+        (
+            {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}},
+            "-cert me.crt -key me.key",
+            "insecure_channel",
+        ),
+        ({"config": {"reflection": False}}, "-import-path proto", "WARNING"),
+        ({"service": {"headless": {"enabled": False}}}, "helm test", "round_robin"),
+        ({"telemetry": {"captureMessageContent": "NO_CONTENT"}}, "helm test", "WARNING"),
+        ({"config": {"auth": "none"}, "networkPolicy": {"enabled": True}}, "reaches the pods may call.", "is false"),
+        ({"tls": {"enabled": True, "secret": "a"}, "service": {"type": "LoadBalancer"}}, "helm test", "WARNING"),
+    ],
+)
+def test_the_lines_to_paste_fit_what_was_installed(values, has, lacks):
+    said = notes(values)
+    assert has in said
+    assert lacks not in said
+
+
+@pytest.mark.parametrize("name", value_sets())
+def test_every_set_of_values_has_notes_without_holes(name):
+    said = notes(value_sets()[name])
+    assert "<no value>" not in said
+    assert "<nil>" not in said
+    assert "%!" not in said
+
+
+@pytest.mark.parametrize("name", value_sets())
+def test_the_python_lines_are_python(name):
+    lines = notes(value_sets()[name]).split("google-ai-generativelanguage):\n\n")[1].split("\n\nWARNING")[0]
+    code = "\n".join(line[2:] for line in lines.splitlines() if line.startswith("  ") or not line)
+    compile(code, "NOTES.txt", "exec")

@@ -1,0 +1,284 @@
+"""What is rendered, and when."""
+
+import pytest
+from chart import NAME, NAMESPACE, RELEASE, container, environment, files, find, kinds, pod, render, value_sets
+
+TLS = {"tls": {"enabled": True, "secret": "tls"}}
+TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
+
+
+def test_a_bare_install_is_a_deployment_two_services_an_account_and_a_budget():
+    assert kinds() == ["Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
+
+
+@pytest.mark.parametrize(
+    "kind, values",
+    [
+        ("Certificate", {"tls": {"enabled": True, "certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}),
+        ("ConfigMap", {"logFilter": "debug"}),
+        ("ConfigMap", {"catalog": {"toml": "# none"}}),
+        ("ConfigMap", {**TOKENS, "callers": {"toml": "# none"}}),
+        ("ConfigMap", {"monitoring": {"dashboard": {"enabled": True}}}),
+        ("HorizontalPodAutoscaler", {"autoscaling": {"enabled": True}}),
+        ("Ingress", {"ingress": {"enabled": True, "hosts": ["a.example"]}}),
+        ("NetworkPolicy", {"networkPolicy": {"enabled": True}}),
+        ("PodMonitor", {"monitoring": {"podMonitor": {"enabled": True}}}),
+        ("PrometheusRule", {"monitoring": {"prometheusRule": {"enabled": True}}}),
+        (
+            "ScaledObject",
+            {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}},
+        ),
+        ("Secret", {"apiKey": {"value": "k"}, "config": {"auth": "none"}}),
+        ("ServiceMonitor", {"monitoring": {"serviceMonitor": {"enabled": True}}}),
+        ("GRPCRoute", {"route": {"enabled": True, "parentRefs": [{"name": "a"}]}}),
+        ("HTTPRoute", {"route": {"enabled": True, "kind": "HTTPRoute", "parentRefs": [{"name": "a"}]}}),
+    ],
+)
+def test_an_object_is_there_if_it_is_asked_for_and_nothing_else_comes_with_it(kind, values):
+    assert kinds(values) == sorted([*kinds(), kind])
+
+
+@pytest.mark.parametrize(
+    "kind, values",
+    [
+        ("Pod", {"tests": {"enabled": False}}),
+        ("PodDisruptionBudget", {"podDisruptionBudget": {"enabled": False}}),
+        ("PodDisruptionBudget", {"replicaCount": 1}),
+        ("Service", {"service": {"headless": {"enabled": False}}}),
+        ("ServiceAccount", {"serviceAccount": {"create": False}}),
+    ],
+)
+def test_an_object_is_gone_if_it_is_switched_off_and_nothing_else_goes_with_it(kind, values):
+    expected = kinds()
+    expected.remove(kind)
+    assert kinds(values) == expected
+
+
+def test_a_key_that_is_elsewhere_makes_no_secret():
+    assert "Secret" not in kinds(TOKENS)
+    assert files(TOKENS) == {"api-key": ("secret", "key", "api-key"), "callers.toml": ("secret", "callers", "callers.toml")}
+
+
+def test_a_key_in_the_values_is_in_a_secret_of_the_release():
+    values = {"apiKey": {"value": "sk-1"}, "config": {"auth": "none"}}
+    secret = find(render(values), "Secret", f"{NAME}-key")
+    assert secret["data"] == {"api-key": "c2stMQ=="}
+    assert files(values)["api-key"] == ("secret", f"{NAME}-key", "api-key")
+
+
+def test_every_file_comes_from_where_the_values_say():
+    everything = value_sets()["everything"]
+    name = "gemini-gateway"
+    assert files(everything) == {
+        "api-key": ("secret", "upstream-key", "key"),
+        "callers.toml": ("configMap", name, "callers.toml"),
+        "catalog.toml": ("configMap", name, "catalog.toml"),
+        "log-filter": ("configMap", name, "log-filter"),
+        "tls.crt": ("secret", f"{name}-tls", "tls.crt"),
+        "tls.key": ("secret", f"{name}-tls", "tls.key"),
+        "client-ca.crt": ("configMap", "callers-ca", "ca.crt"),
+        "upstream-ca.crt": ("secret", "upstream-ca", "ca.pem"),
+        "upstream.crt": ("secret", "upstream-client", "tls.crt"),
+        "upstream.key": ("secret", "upstream-client", "tls.key"),
+        "otlp-ca.crt": ("configMap", "collector-ca", "ca.crt"),
+        "otlp.crt": ("secret", "collector-client", "tls.crt"),
+        "otlp.key": ("secret", "collector-client", "tls.key"),
+    }
+    variables = environment(everything).values()
+    for file in files(everything):
+        assert f"/etc/gemini-grpc/{file}" in variables, file
+
+
+@pytest.mark.parametrize("name", value_sets())
+def test_every_variable_that_names_a_file_has_that_file_and_every_file_its_variable(name):
+    values = value_sets()[name]
+    folder = "/etc/gemini-grpc/"
+    named = {str(each).removeprefix(folder) for each in environment(values).values() if str(each).startswith(folder)}
+    assert named == set(files(values))
+
+
+def test_without_files_there_is_no_volume():
+    spec = pod()["spec"]
+    assert "volumes" not in spec
+    assert "volumeMounts" not in spec["containers"][0]
+
+
+def test_plaintext_is_probed_over_grpc_at_its_port_and_tls_at_the_admin_port():
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert [container({"listen": {"port": 6000}})[each]["grpc"] for each in probes] == [{"port": 6000}] * 3
+    paths = [container(TLS)[each]["httpGet"] for each in probes]
+    assert paths == [{"port": "admin", "path": path} for path in ("/readyz", "/readyz", "/livez")]
+
+
+def test_times_of_a_probe_are_replaced_one_by_one():
+    probe = container({"probes": {"readiness": {"periodSeconds": 9}}})["readinessProbe"]
+    assert probe == {"grpc": {"port": 50051}, "periodSeconds": 9, "timeoutSeconds": 2, "failureThreshold": 2}
+
+
+def test_the_service_says_that_it_speaks_http_2_in_plaintext_and_nothing_with_tls():
+    for name in (NAME, f"{NAME}-headless"):
+        assert find(render(), "Service", name)["spec"]["ports"][0]["appProtocol"] == "kubernetes.io/h2c"
+        assert "appProtocol" not in find(render(TLS), "Service", name)["spec"]["ports"][0]
+        none = {"service": {"appProtocol": ""}}
+        assert "appProtocol" not in find(render(none), "Service", name)["spec"]["ports"][0]
+
+
+def test_only_the_headless_service_has_the_metrics():
+    ports = {name: find(render(), "Service", name)["spec"]["ports"] for name in (NAME, f"{NAME}-headless")}
+    assert [each["name"] for each in ports[NAME]] == ["grpc"]
+    assert [each["name"] for each in ports[f"{NAME}-headless"]] == ["grpc", "admin"]
+
+
+def test_where_load_decides_nobody_else_says_how_many_pods_there_are():
+    scaled = {"autoscaling": {"enabled": True}}
+    assert "replicas" not in find(render(scaled), "Deployment")["spec"]
+    assert find(render({"replicaCount": 7}), "Deployment")["spec"]["replicas"] == 7
+
+
+def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
+    def metrics(**values):
+        hpa = find(render({"autoscaling": {"enabled": True, **values}}), "HorizontalPodAutoscaler")
+        return hpa["spec"]["metrics"]
+
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
+    calls = {
+        "type": "Pods",
+        "pods": {
+            "metric": {"name": "gemini_grpc_calls_in_flight"},
+            "target": {"type": "AverageValue", "averageValue": 200},
+        },
+    }
+    assert metrics() == [cpu]
+    assert metrics(callsInFlight=200) == [calls, cpu]
+    assert metrics(callsInFlight=200, cpuUtilization=None) == [calls]
+
+
+def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
+    keda = {"serverAddress": "http://prometheus:9090"}
+    values = {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": keda}}
+    spec = find(render(values), "ScaledObject")["spec"]
+    query = f'sum(gemini_grpc_calls_in_flight{{namespace="{NAMESPACE}",pod=~"{NAME}-.*"}})'
+    assert spec["triggers"][0] == {
+        "type": "prometheus",
+        "metadata": {"serverAddress": keda["serverAddress"], "query": query, "threshold": "50"},
+    }
+    assert spec["triggers"][1]["metadata"] == {"value": "70"}
+    values["autoscaling"] |= {"cpuUtilization": None, "keda": {**keda, "query": "vector(1)", "authenticationRef": "auth"}}
+    (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
+    assert trigger["metadata"]["query"] == "vector(1)"
+    assert trigger["authenticationRef"] == {"name": "auth"}
+
+
+@pytest.mark.parametrize("scaler", ["hpa", "keda"])
+def test_pods_go_slowly_unless_something_else_is_said(scaler):
+    def behavior(**values):
+        keda = {"serverAddress": "http://prometheus:9090"}
+        of = {"enabled": True, "type": scaler, "callsInFlight": 50, "keda": keda, **values}
+        (spec,) = (each["spec"] for each in render({"autoscaling": of}) if "scaleTargetRef" in each.get("spec", {}))
+        return spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", spec).get("behavior")
+
+    assert behavior()["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
+    assert behavior(behavior={"scaleDown": None}) is None
+
+
+def test_a_budget_counts_who_is_away_or_who_is_there():
+    def budget(**values):
+        spec = find(render({"podDisruptionBudget": values}), "PodDisruptionBudget")["spec"]
+        return {key: spec[key] for key in ("minAvailable", "maxUnavailable") if key in spec}
+
+    assert budget() == {"maxUnavailable": 1}
+    assert budget(maxUnavailable="25%") == {"maxUnavailable": "25%"}
+    assert budget(maxUnavailable=0) == {"maxUnavailable": 0}
+    assert budget(minAvailable=2) == {"minAvailable": 2}
+    assert "PodDisruptionBudget" not in kinds({"autoscaling": {"enabled": True, "minReplicas": 1}})
+    assert "PodDisruptionBudget" in kinds({"autoscaling": {"enabled": True, "minReplicas": 2}, "replicaCount": 1})
+
+
+def test_certificates_name_both_services_and_what_else_is_asked_for():
+    manager = {"enabled": True, "issuerRef": {"name": "a"}, "dnsNames": ["gemini.internal"]}
+    values = {"tls": {"enabled": True, "certManager": manager}}
+    spec = find(render(values), "Certificate")["spec"]
+    ends = ("", f".{NAMESPACE}", f".{NAMESPACE}.svc", f".{NAMESPACE}.svc.cluster.local")
+    services = [name + end for name in (NAME, f"{NAME}-headless") for end in ends]
+    assert spec["dnsNames"] == [*services, "gemini.internal"]
+    assert "duration" not in spec
+    assert "renewBefore" not in spec
+    assert spec["secretName"] == f"{NAME}-tls"
+    values["service"] = {"headless": {"enabled": False}}
+    assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
+
+
+def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
+    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
+    assert "BackendTLSPolicy" not in kinds({"route": route})
+    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
+    assert policy["validation"] == {"hostname": f"{NAME}.{NAMESPACE}.svc", "wellKnownCACertificates": "System"}
+    route["backendTLS"] = {"hostname": "b", "caConfigMap": "ca"}
+    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
+    ca = {"group": "", "kind": "ConfigMap", "name": "ca"}
+    assert policy["validation"] == {"hostname": "b", "caCertificateRefs": [ca]}
+
+
+def test_a_route_ends_no_stream_by_a_time_of_its_own():
+    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
+    (rule,) = find(render({"route": {**route, "kind": "HTTPRoute"}}), "HTTPRoute")["spec"]["rules"]
+    assert rule == {"backendRefs": [{"name": NAME, "port": 50051}], "timeouts": {"request": "0s"}}
+    # The standard channel of GRPCRoute has no timeouts.
+    spec = find(render({"route": route}), "GRPCRoute")["spec"]
+    assert spec == {"parentRefs": [{"name": "a"}], "rules": [{"backendRefs": [{"name": NAME, "port": 50051}]}]}
+
+
+def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
+    ingress = {"enabled": True, "hosts": ["a.example", "b.example"]}
+    spec = find(render({"ingress": ingress}), "Ingress")["spec"]
+    assert sorted(spec) == ["rules"]
+    assert [each["host"] for each in spec["rules"]] == ["a.example", "b.example"]
+    spec = find(render({"ingress": {**ingress, "className": "c", "tlsSecret": "s"}}), "Ingress")["spec"]
+    assert spec["ingressClassName"] == "c"
+    assert spec["tls"] == [{"secretName": "s", "hosts": ["a.example", "b.example"]}]
+
+
+def test_monitors_select_what_they_should_and_no_pod_twice():
+    objects = render({"monitoring": {"serviceMonitor": {"enabled": True}}})
+    selector = find(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    services = [each for each in objects if each["kind"] == "Service" and selector.items() <= each["metadata"]["labels"].items()]
+    assert [each["metadata"]["name"] for each in services] == [f"{NAME}-headless"]
+    for kind, monitor in (("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor")):
+        for interval in ("", "15s"):
+            spec = find(render({"monitoring": {monitor: {"enabled": True, "interval": interval}}}), kind)["spec"]
+            (endpoint,) = spec.get("podMetricsEndpoints", spec.get("endpoints"))
+            assert endpoint == {"port": "admin"} | ({"interval": interval} if interval else {})
+
+
+def test_what_replaces_the_spread_over_nodes_and_zones():
+    spread = pod()["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert all(each["labelSelector"]["matchLabels"].items() <= pod()["metadata"]["labels"].items() for each in spread)
+    own = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
+    assert pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"] == own
+    assert "topologySpreadConstraints" not in pod({"topologySpread": False})["spec"]
+
+
+def test_a_sleep_before_sigterm_is_there_if_it_is_asked_for():
+    assert "lifecycle" not in container()
+    assert container({"preStopSleep": 30})["lifecycle"] == {"preStop": {"sleep": {"seconds": 30}}}
+
+
+def test_an_image_is_named_by_digest_by_tag_or_by_the_version_of_the_program():
+    digest = f"sha256:{'0' * 64}"
+    assert container()["image"] == "ghcr.io/mountsea/gemini-grpc:0.1.0"
+    assert container({"image": {"tag": "edge"}})["image"] == "ghcr.io/mountsea/gemini-grpc:edge"
+    assert container({"image": {"tag": "edge", "digest": digest}})["image"] == f"ghcr.io/mountsea/gemini-grpc@{digest}"
+
+
+def test_objects_of_ones_own_are_rendered_with_the_release():
+    objects = render(value_sets()["everything"])
+    assert find(objects, "ConfigMap", f"{RELEASE}-map")
+    assert find(objects, "ConfigMap", f"{RELEASE}-text")
+
+
+def test_an_account_of_its_own_name_is_the_one_that_pods_have():
+    assert pod()["spec"]["serviceAccountName"] == NAME
+    assert pod({"serviceAccount": {"name": "a"}})["spec"]["serviceAccountName"] == "a"
+    assert pod({"serviceAccount": {"create": False}})["spec"]["serviceAccountName"] == "default"
+    assert find(render({"serviceAccount": {"name": "a"}}), "ServiceAccount", "a")

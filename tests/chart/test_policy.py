@@ -1,0 +1,204 @@
+"""What has to hold whatever the values are: security, secrets, names, ports, and the time to stop."""
+
+import base64
+import itertools
+import re
+
+import pytest
+from chart import NAME, container, environment, pod, render, text, value_sets
+
+SETS = value_sets()
+# Pods that bring containers or settings of their own are not the chart's to vouch for.
+OURS = {name: {k: v for k, v in values.items() if k not in ("extraContainers", "initContainers")} for name, values in SETS.items()}
+
+
+def pods(values: dict) -> list[tuple[dict, dict]]:
+    """Metadata and spec of every pod."""
+    objects = render(values)
+    found = [each["spec"]["template"] for each in objects if each["kind"] == "Deployment"]
+    return [(each["metadata"], each["spec"]) for each in found + [each for each in objects if each["kind"] == "Pod"]]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_pod_meets_the_restricted_profile_and_can_write_nothing(name):
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+    for _, spec in pods(OURS[name]):
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert all({"projected", "emptyDir", "configMap", "secret"} & set(each) for each in spec.get("volumes", []))
+        for each in spec["containers"]:
+            context = each["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["readOnlyRootFilesystem"] is True
+            assert not {"privileged", "runAsUser", "seccompProfile", "procMount"} & set(context)
+            assert not any("hostPort" in port for port in each.get("ports", []))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_no_pod_has_a_token_of_kubernetes_or_the_variables_of_its_services(name):
+    for _, spec in pods(SETS[name]):
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+    for each in render(SETS[name]):
+        assert each["kind"] != "ServiceAccount" or each["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_container_has_requests_and_a_limit_of_memory(name):
+    for each in (each for _, spec in pods(OURS[name]) for each in spec["containers"]):
+        assert set(each["resources"]["requests"]) == {"cpu", "memory"}
+        assert "memory" in each["resources"]["limits"]
+
+
+def test_a_key_in_the_values_is_in_its_secret_and_nowhere_else():
+    key = "sk-only-for-this-test"
+    everywhere = text({"apiKey": {"value": key}, "config": {"auth": "none"}})
+    assert key not in everywhere
+    assert everywhere.count(base64.b64encode(key.encode()).decode()) == 1
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_nothing_secret_is_in_a_variable_an_argument_or_a_config_map(name):
+    for _, spec in pods(SETS[name]):
+        for each in spec["containers"]:
+            plain = [variable for variable in each.get("env", []) if "value" in variable]
+            secret = [variable["name"] for variable in plain if re.search("KEY$|TOKEN|HEADERS|PASSWORD", variable["name"])]
+            # A path, and that of a certificate's key.
+            assert all(dict((v["name"], v["value"]) for v in plain)[name].startswith("/etc/gemini-grpc/") for name in secret)
+            assert not any("key" in argument for argument in each.get("args", []))
+    for each in render(SETS[name]):
+        if each["kind"] == "ConfigMap":
+            assert not re.search("PRIVATE KEY|api-key|token *=", str(each.get("data")))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_probes_ask_ports_that_the_container_has_and_listens_on(name):
+    values = SETS[name]
+    own = container(values)
+    ports = {each["name"]: each["containerPort"] for each in own["ports"]}
+    variables = environment(values)
+    listens = {
+        "grpc": int(variables["GEMINI_GRPC_LISTEN"].rpartition(":")[2]),
+        "admin": int(variables["GEMINI_GRPC_ADMIN_LISTEN"].rpartition(":")[2]),
+    }
+    assert ports == listens
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if "grpc" in own[probe]:
+            assert own[probe]["grpc"]["port"] == ports["grpc"]
+        else:
+            assert own[probe]["httpGet"]["port"] in ports
+    for each in render(values):
+        if each["kind"] == "Service":
+            assert all(port["targetPort"] in ports for port in each["spec"]["ports"])
+
+
+@pytest.mark.parametrize("sleep, delay, timeout", [*itertools.product([0, 15], [0, 5, 700], [1, 600, 0.5])])
+def test_the_grace_period_is_long_enough_for_the_sleep_the_drain_and_the_last_export(sleep, delay, timeout):
+    values = {"preStopSleep": sleep, "config": {"drainDelay": delay, "drainTimeout": timeout}}
+    # A second until connections are cut, five for telemetry: docs/operations.md.
+    needed = sleep + max(delay, timeout) + 1 + 5
+    grace = pod(values)["spec"]["terminationGracePeriodSeconds"]
+    assert needed <= grace <= needed + 5
+
+
+def test_a_grace_period_of_ones_own_is_taken_if_it_is_long_enough():
+    assert pod({"terminationGracePeriodSeconds": 610})["spec"]["terminationGracePeriodSeconds"] == 610
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("long", ["release", "override"])
+def test_no_name_or_label_is_longer_than_63_characters(name, long):
+    values, release = dict(SETS[name]), "r" * 53
+    if long == "override":
+        values["fullnameOverride"] = "f" * 50
+    for each in render(values, release=release):
+        assert len(each["metadata"]["name"]) <= 63
+        assert not each["metadata"]["name"].endswith("-")
+        labels = each["metadata"].get("labels", {})
+        assert all(len(value) <= 63 for value in labels.values())
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_object_is_in_the_namespace_that_was_asked_for_and_has_the_labels_of_the_chart(name):
+    values = {**SETS[name], "namespaceOverride": "elsewhere", "extraObjects": []}
+    for each in render(values):
+        assert each["metadata"]["namespace"] == "elsewhere", each["kind"]
+        if each["kind"] != "Pod":
+            assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "gemini"
+            assert each["metadata"]["labels"]["helm.sh/chart"] == "gemini-grpc-0.1.0"
+
+
+def test_every_object_has_the_labels_and_annotations_that_all_shall_have():
+    values = {**SETS["everything"], "extraObjects": []}
+    for each in render(values):
+        assert each["metadata"]["labels"]["team"] == "models"
+        if each["kind"] != "Pod":
+            assert each["metadata"]["annotations"]["owner"] == "models@example.com"
+
+
+def test_what_pods_are_selected_by_is_the_same_in_every_version_and_all_that_select_agree():
+    older = {"app.kubernetes.io/name": "gemini-grpc", "app.kubernetes.io/instance": "gemini"}
+    values = {**SETS["everything"], "nameOverride": "", "extraObjects": [], "topologySpreadConstraints": []}
+    seen = 0
+    for each in render(values):
+        spec = each.get("spec", {})
+        selector = {
+            "Deployment": lambda: spec["selector"]["matchLabels"],
+            "Service": lambda: spec["selector"],
+            "PodDisruptionBudget": lambda: spec["selector"]["matchLabels"],
+            "NetworkPolicy": lambda: spec["podSelector"]["matchLabels"],
+        }.get(each["kind"])
+        if selector:
+            assert selector() == older, each["kind"]
+            seen += 1
+    assert seen == 5
+    labels = pod(values)["metadata"]["labels"]
+    assert older.items() <= labels.items()
+
+
+def test_the_pod_of_the_test_is_none_that_the_service_sends_calls_to():
+    objects = render()
+    (test,) = (each for each in objects if each["kind"] == "Pod")
+    for each in objects:
+        if each["kind"] == "Service":
+            assert not each["spec"]["selector"].items() <= test["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"callers": {"toml": "[callers.b]"}},
+        {"catalog": {"toml": "# other"}},
+        {"logFilter": "info"},
+        {"apiKey": {"value": "other"}},
+        {"networkPolicy": {"enabled": True}},
+        {"service": {"annotations": {"a": "b"}}},
+    ],
+    ids=str,
+)
+def test_what_the_program_reads_again_by_itself_rolls_no_pod(change):
+    values = {
+        "config": {"auth": "tokens"},
+        "apiKey": {"value": "k"},
+        "callers": {"toml": "[callers.a]"},
+        "catalog": {"toml": "# one"},
+        "logFilter": "debug",
+    }
+    assert pod(values) == pod({**values, **change})
+    assert text(values) != text({**values, **change})
+
+
+def test_a_flag_rolls_the_pods():
+    assert pod({"config": {"maxCalls": 1}}) != pod({"config": {"maxCalls": 2}})
+
+
+def test_the_name_of_the_release_is_not_said_twice():
+    (deployment,) = (each for each in render(release="gemini-grpc") if each["kind"] == "Deployment")
+    assert deployment["metadata"]["name"] == "gemini-grpc"
+    (deployment,) = (each for each in render({"fullnameOverride": "gateway"}) if each["kind"] == "Deployment")
+    assert deployment["metadata"]["name"] == "gateway"
+    (deployment,) = (each for each in render() if each["kind"] == "Deployment")
+    assert deployment["metadata"]["name"] == NAME

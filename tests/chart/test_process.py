@@ -1,0 +1,222 @@
+"""The rendered container, run as a process of this machine: it takes its configuration, is healthy, and answers."""
+
+import base64
+import hashlib
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+from certificates import Authority
+from chart import NAME, container, environment, files, find, render, value_sets
+from cryptography import x509
+from processes import BINARY, ENVIRONMENT, address_in, start
+
+TOKEN = "a-token-of-more-than-32-characters-for-a-test"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def here(values: dict) -> dict:
+    """The same values, listening on loopback."""
+    port, admin = free_ports(2)
+    return {**values, "listen": {"host": "127.0.0.1", "port": port, "adminPort": admin}}
+
+
+class Machine:
+    """What a node would bring: the objects that values name and the chart does not make."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.authority = Authority()
+        _, self.certificate, self.key = self.authority.issue()
+        uri = x509.UniformResourceIdentifier("spiffe://cluster/ns/a/sa/b")
+        _, self.callers_certificate, self.callers_key = self.authority.issue(uri)
+
+    def content(self, objects: list[dict], source: tuple[str, str, str]) -> bytes:
+        """A key of a ConfigMap or Secret: one of the release, or one that somebody else would have made."""
+        kind, name, key = source
+        for each in objects:
+            if each["kind"] == {"configMap": "ConfigMap", "secret": "Secret"}[kind] and each["metadata"]["name"] == name:
+                return base64.b64decode(each["data"][key]) if kind == "secret" else each["data"][key].encode()
+        if key in ("tls.crt", "tls.key"):
+            mine = "test" in name
+            both = (self.callers_certificate, self.callers_key) if mine else (self.certificate, self.key)
+            return both[key == "tls.key"]
+        if key.startswith("ca."):
+            return self.authority.pem()
+        others = {
+            "callers.toml": f'[callers.a]\ntoken_sha256 = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"\n'.encode(),
+            "models.toml": b"",
+        }
+        # A key of upstream's, or the token of the test.
+        return others.get(key, TOKEN.encode())
+
+    def put(self, values: dict, sources: dict) -> str:
+        """Writes files as the kubelet would, and says where they are."""
+        folder = self.folder / "files"
+        folder.mkdir(exist_ok=True)
+        objects = render(values)
+        for name, source in sources.items():
+            (folder / name).write_bytes(self.content(objects, source))
+        return str(folder)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def as_process(variables: dict, folder: str) -> dict:
+    """A container's environment, as it would be in a pod."""
+    pod = {"POD_NAME": "p", "POD_NAMESPACE": "models", "POD_UID": "u", "NODE_NAME": "n"}
+    found = {}
+    for name, value in variables.items():
+        if isinstance(value, dict):
+            value = pod.get(name, "a=b")
+        for of_pod, text in pod.items():
+            value = value.replace(f"$({of_pod})", text)
+        found[name] = value.replace("/etc/gemini-grpc", folder)
+    return found
+
+
+def run_gateway(values: dict, machine: Machine):
+    """The gateway's container; it is ready when this returns."""
+    folder = machine.put(values, files(values))
+    variables = as_process(environment(values), folder)
+    process, address = start(address_in, *container(values)["args"], env=variables)
+    return process, address
+
+
+def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
+    """The container of `helm test`; the name of the Service leads to this machine."""
+    objects = render(values)
+    (test,) = (each for each in objects if each["kind"] == "Pod")
+    (own,) = test["spec"]["containers"]
+    sources = {}
+    for volume in test["spec"].get("volumes", []):
+        for source in volume["projected"]["sources"]:
+            ((kind, of),) = source.items()
+            sources |= {item["path"]: (kind, of["name"], item["key"]) for item in of["items"]}
+    variables = as_process({each["name"]: each["value"] for each in own["env"]}, machine.put(values, sources))
+    name = f"{NAME}.models.svc:{values.get('service', {}).get('port', 50051)}"
+    assert name in variables["GEMINI_GRPC_ENDPOINT"]
+    variables["GEMINI_GRPC_ENDPOINT"] = variables["GEMINI_GRPC_ENDPOINT"].replace(name, f"127.0.0.1:{values['listen']['port']}")
+    command = [BINARY, *own["args"]]
+    return subprocess.run(command, env={**ENVIRONMENT, **variables}, capture_output=True, text=True, timeout=60, check=False)
+
+
+def get(values: dict, path: str) -> str:
+    """What the admin port answers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{values['listen']['adminPort']}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_sandbox_is_healthy_and_answers_the_call_of_helm_test(machine):
+    values = here(value_sets()["sandbox"])
+    process, address = run_gateway(values, machine)
+    try:
+        assert address == f"127.0.0.1:{values['listen']['port']}"
+        healthy = [BINARY, "healthcheck", "--endpoint", f"http://{address}"]
+        assert subprocess.run(healthy, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
+        said = run_test(values, machine)
+        assert said.returncode == 0, said.stderr
+        assert "[sandbox]" in said.stdout
+        # Metrics have the pod's names.
+        assert 'k8s_pod_name="p"' in get(values, "/metrics")
+    finally:
+        assert process.stop() == 0
+
+
+def test_with_tokens_and_tls_the_probes_are_answered_and_the_call_of_helm_test_is_let_in(machine):
+    values = here({**value_sets()["tls"], "sandbox": True})
+    process, _ = run_gateway(values, machine)
+    try:
+        probes = [container(values)[each]["httpGet"]["path"] for each in ("livenessProbe", "readinessProbe")]
+        assert [get(values, path) != "" for path in probes] == [True, True]
+        said = run_test(values, machine)
+        assert said.returncode == 0, said.stderr
+        assert "[sandbox]" in said.stdout
+    finally:
+        assert process.stop() == 0
+
+
+def test_without_anything_to_call_with_helm_test_asks_for_health(machine):
+    values = here({})
+    process, _ = run_gateway(values, machine)
+    try:
+        (test,) = (each for each in render(values) if each["kind"] == "Pod")
+        assert test["spec"]["containers"][0]["args"][0] == "healthcheck"
+        assert run_test(values, machine).returncode == 0
+    finally:
+        assert process.stop() == 0
+
+
+def test_with_everything_set_the_program_starts_and_knows_the_caller_by_its_certificate(machine):
+    everything = value_sets()["everything"]
+    # Names of the release's own, as the other tests have them; no flag but those of the chart.
+    values = here({**everything, "sandbox": True, "nameOverride": "", "namespaceOverride": "", "extraArgs": []})
+    values["config"] = {**everything["config"], "upstreamUrl": None, "upstreamProxy": False, "logFormat": "json"}
+    values["logFilter"] = "info"
+    process, _ = run_gateway(values, machine)
+    try:
+        assert get(values, "/readyz")
+        said = run_test(values, machine)
+        assert said.returncode == 0, said.stderr
+        assert 'caller="team-a"' in get(values, "/metrics")
+    finally:
+        assert process.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "values, calls",
+    [
+        ({}, "healthcheck"),
+        ({"tests": {"existingSecret": "key"}}, "call"),
+        ({"sandbox": True}, "call"),
+        ({"config": {"auth": "none"}}, "call"),
+        ({"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "k"}, "callers": {"secret": "c"}}, "healthcheck"),
+        (
+            {
+                "config": {"auth": "tokens"},
+                "apiKey": {"existingSecret": "k"},
+                "callers": {"secret": "c"},
+                "sandbox": True,
+            },
+            "healthcheck",
+        ),
+    ],
+)
+def test_helm_test_calls_if_it_has_something_to_call_with(values, calls):
+    (test,) = (each for each in render(values) if each["kind"] == "Pod")
+    assert test["spec"]["containers"][0]["args"][0] == calls
+
+
+def test_helm_test_is_left_out_where_it_has_no_certificate_to_show():
+    values = {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}}
+    assert "Pod" not in {each["kind"] for each in render(values)}
+    values["tests"] = {"clientSecret": "c"}
+    assert "Pod" in {each["kind"] for each in render(values)}
+
+
+def test_helm_test_trusts_the_authority_of_the_certificate_that_cert_manager_made():
+    manager = {"enabled": True, "issuerRef": {"name": "a"}}
+    values = {"tls": {"enabled": True, "certManager": manager}}
+    test = find(render(values), "Pod", f"{NAME}-test")
+    (source,) = test["spec"]["volumes"][0]["projected"]["sources"]
+    assert source["secret"] == {"name": f"{NAME}-tls", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    values["tests"] = {"ca": {"configMap": "own"}}
+    test = find(render(values), "Pod", f"{NAME}-test")
+    (source,) = test["spec"]["volumes"][0]["projected"]["sources"]
+    assert source["configMap"]["name"] == "own"
+    # The public ones.
+    assert "volumes" not in find(render({"tls": {"enabled": True, "secret": "a"}}), "Pod", f"{NAME}-test")["spec"]

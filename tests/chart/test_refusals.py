@@ -1,0 +1,225 @@
+"""What contradicts itself is refused, with a sentence that names the value and says what to set."""
+
+import pytest
+from chart import refusal, template
+
+KEY = {"existingSecret": "key"}
+TOKENS = {"config": {"auth": "tokens"}, "apiKey": KEY, "callers": {"secret": "callers"}}
+TLS = {"enabled": True, "secret": "tls"}
+KEDA = {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}
+
+# What is refused, how it begins, and what mends it.
+CONTRADICTIONS = [
+    (
+        {"apiKey": {"value": "k", **KEY}, "config": {"auth": "none"}},
+        "apiKey: value and existingSecret are both set",
+        {"apiKey": {"value": ""}},
+    ),
+    ({"apiKey": KEY}, "config.auth: forward lets in whoever reaches the pods", {"config": {"auth": "none"}}),
+    (
+        {"config": {"auth": "tokens"}, "callers": {"secret": "a"}},
+        "config.auth: tokens needs a key of the gateway's own",
+        {"apiKey": KEY},
+    ),
+    ({"config": {"auth": "tokens"}, "apiKey": KEY}, "config.auth: tokens needs the callers", {"callers": {"toml": "a"}}),
+    (
+        {"config": {"auth": "mtls"}, "apiKey": KEY, "callers": {"secret": "a"}},
+        "config.auth: mtls needs to know who signs client certificates",
+        {"tls": {**TLS, "clientCA": {"secret": "ca"}}},
+    ),
+    ({"callers": {"toml": "a"}}, "callers: they are looked up only when config.auth is", TOKENS | {"callers": {"toml": "a"}}),
+    (
+        {**TOKENS, "callers": {"secret": "a", "toml": "b"}},
+        "callers: it can come from one place only; keep one of toml, configMap and secret",
+        {"callers": {"toml": ""}},
+    ),
+    (
+        {"catalog": {"configMap": "a", "secret": "b"}},
+        "catalog: it can come from one place only; keep one of toml, configMap and secret",
+        {"catalog": {"secret": ""}},
+    ),
+    (
+        {"tls": {**TLS, "clientCA": {"configMap": "a", "secret": "b"}}},
+        "tls.clientCA: it can come from one place only; keep one of configMap and secret",
+        {"tls": {"clientCA": {"secret": ""}}},
+    ),
+    (
+        {"upstreamTLS": {"ca": {"configMap": "a", "secret": "b"}}},
+        "upstreamTLS.ca: it can come from one place only",
+        {"upstreamTLS": {"ca": {"secret": ""}}},
+    ),
+    (
+        {"telemetry": {"otlp": {"endpoint": "http://a", "ca": {"configMap": "a", "secret": "b"}}}},
+        "telemetry.otlp.ca: it can come from one place only",
+        {"telemetry": {"otlp": {"ca": {"secret": ""}}}},
+    ),
+    (
+        {"tests": {"ca": {"configMap": "a", "secret": "b"}}},
+        "tests.ca: it can come from one place only",
+        {"tests": {"ca": {"secret": ""}}},
+    ),
+    *(
+        (
+            {"telemetry": {"otlp": without}},
+            "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint",
+            {"telemetry": {"otlp": {"endpoint": "http://a"}}},
+        )
+        for without in ({"headersSecret": "a"}, {"ca": {"secret": "a"}}, {"ca": {"configMap": "a"}}, {"clientSecret": "a"})
+    ),
+    (
+        {"extraEnv": [{"name": "OTEL_SERVICE_NAME", "value": "a"}]},
+        "extraEnv: OTEL_SERVICE_NAME is set by the chart",
+        {"extraEnv": []},
+    ),
+    (
+        {"extraEnv": [{"name": "MOUNTSEA_API_KEY", "value": "a"}]},
+        "extraEnv: MOUNTSEA_API_KEY is set by the chart",
+        {"extraEnv": []},
+    ),
+    (
+        {"extraEnv": [{"name": "GEMINI_GRPC_MAX_CALLS", "value": "1"}]},
+        "extraEnv: GEMINI_GRPC_MAX_CALLS has a value of the chart",
+        {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://a"}]},
+    ),
+    ({"tls": {"enabled": True}}, "tls: it needs a certificate", {"tls": {"secret": "a"}}),
+    (
+        {"tls": {**TLS, "certManager": {"enabled": True, "issuerRef": {"name": "a"}}}},
+        "tls: secret and certManager.enabled are both set",
+        {"tls": {"secret": ""}},
+    ),
+    *(
+        ({"tls": unused}, "tls: certificates are set, but tls.enabled is false", {"tls": {"enabled": True, **TLS}})
+        for unused in ({"secret": "a"}, {"clientCA": {"secret": "a"}}, {"clientCA": {"configMap": "a"}})
+    ),
+    (
+        {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "a"}}}},
+        "tls: certificates are set, but tls.enabled is false",
+        {"tls": {"enabled": True}},
+    ),
+    (
+        {"tls": {"enabled": True, "certManager": {"enabled": True}}},
+        "tls.certManager: it needs an issuer",
+        {"tls": {"certManager": {"issuerRef": {"name": "a"}}}},
+    ),
+    (
+        {"terminationGracePeriodSeconds": 609},
+        "terminationGracePeriodSeconds: 609 is too short, calls would be cut; preStopSleep, config.drainTimeout and 10 s make 610",
+        {"config": {"drainTimeout": 599}},
+    ),
+    ({"listen": {"adminPort": 50051}}, "listen.adminPort: it is listen.port as well", {"listen": {"port": 50052}}),
+    (
+        {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},
+        "podDisruptionBudget: minAvailable and maxUnavailable are both set",
+        {"podDisruptionBudget": {"minAvailable": None}},
+    ),
+    (
+        {"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 4}},
+        "autoscaling: minReplicas (5) is more than maxReplicas (4)",
+        {"autoscaling": {"maxReplicas": 5}},
+    ),
+    (
+        {"autoscaling": {"enabled": True, "cpuUtilization": None}},
+        "autoscaling: it needs something to go by",
+        {"autoscaling": {"callsInFlight": 9}},
+    ),
+    (
+        {"autoscaling": {**KEDA, "callsInFlight": None}},
+        "autoscaling: keda asks Prometheus for the calls in flight",
+        {"autoscaling": {"callsInFlight": 9}},
+    ),
+    (
+        {"autoscaling": {**KEDA, "keda": {}}},
+        "autoscaling: keda needs to know where Prometheus is",
+        {"autoscaling": {"keda": {"serverAddress": "http://a"}}},
+    ),
+    (
+        {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
+        "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set",
+        {"resources": {"requests": {"cpu": "1"}}},
+    ),
+    (
+        {"monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
+        "monitoring: podMonitor and serviceMonitor would count every call twice",
+        {"monitoring": {"podMonitor": {"enabled": False}}},
+    ),
+    (
+        {"monitoring": {"serviceMonitor": {"enabled": True}}, "service": {"headless": {"enabled": False}}},
+        "monitoring.serviceMonitor: the metrics are a port of the headless Service",
+        {"service": {"headless": {"enabled": True}}},
+    ),
+    ({"route": {"enabled": True}}, "route: it needs a Gateway", {"route": {"parentRefs": [{"name": "a"}]}}),
+    ({"ingress": {"enabled": True}}, "ingress: it needs a host name", {"ingress": {"hosts": ["a"]}}),
+    (
+        {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
+        "service.loadBalancerSourceRanges: only a LoadBalancer has them",
+        {"service": {"type": "LoadBalancer"}},
+    ),
+]
+
+
+def over(values: dict, more: dict) -> dict:
+    """Values with more of them laid over, as Helm does it."""
+    merged = dict(values)
+    for key, value in more.items():
+        old = merged.get(key)
+        merged[key] = over(old, value) if isinstance(old, dict) and isinstance(value, dict) and value else value
+    return merged
+
+
+@pytest.mark.parametrize("values, sentence, mended", CONTRADICTIONS, ids=[each[1][:60] for each in CONTRADICTIONS])
+def test_a_contradiction_is_refused_until_it_is_mended(values, sentence, mended):
+    said = refusal(values)
+    assert f": {sentence}" in said, said
+    result = template(over(values, mended))
+    assert result.returncode == 0, result.stderr
+
+
+def test_variables_that_the_chart_has_no_value_for_are_taken():
+    names = ("HTTPS_PROXY", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE")
+    assert template({"extraEnv": [{"name": name, "value": "1"} for name in names]}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "values, names",
+    [
+        ({"config": {"maxCals": 1}}, "maxCals"),
+        ({"config": {"maxCalls": 0}}, "/config/maxCalls"),
+        ({"config": {"maxCalls": "many"}}, "/config/maxCalls"),
+        ({"config": {"auth": "basic"}}, "/config/auth"),
+        ({"config": {"drainTimeout": None}}, "drainTimeout"),
+        ({"config": {"drainTimeout": 0}}, "/config/drainTimeout"),
+        ({"config": {"upstreamUrl": "gemini.internal"}}, "/config/upstreamUrl"),
+        ({"config": {"upstreamUrl": "https://a?key=b"}}, "/config/upstreamUrl"),
+        ({"config": {"upstreamHttp": 3}}, "/config/upstreamHttp"),
+        ({"image": {"digest": "sha256:0"}}, "/image/digest"),
+        ({"image": {"repository": "a:b"}}, "/image/repository"),
+        ({"apiKey": {"value": "two words"}}, "/apiKey/value"),
+        ({"apiKey": {"existingSecret": "Key"}}, "/apiKey/existingSecret"),
+        ({"fullnameOverride": "a" * 51}, "/fullnameOverride"),
+        ({"commonLabels": {"app.kubernetes.io/name": "a"}}, "app.kubernetes.io/name"),
+        ({"podLabels": {"app.kubernetes.io/instance": "a"}}, "app.kubernetes.io/instance"),
+        ({"podLabels": {"a": 1}}, "/podLabels/a"),
+        ({"listen": {"port": 443}}, "/listen/port"),
+        ({"listen": {"host": "::"}}, "/listen/host"),
+        ({"telemetry": {"captureMessageContent": "ALL"}}, "/telemetry/captureMessageContent"),
+        ({"telemetry": {"sampler": "some"}}, "/telemetry/sampler"),
+        ({"telemetry": {"samplerArg": 2}}, "/telemetry/samplerArg"),
+        ({"telemetry": {"traces": "jaeger"}}, "/telemetry/traces"),
+        ({"telemetry": {"otlp": {"endpoint": "collector:4317"}}}, "/telemetry/otlp/endpoint"),
+        ({"networkPolicy": {"callers": [{"pods": {}}]}}, "/networkPolicy/callers/0"),
+        ({"podDisruptionBudget": {"minAvailable": "half"}}, "/podDisruptionBudget/minAvailable"),
+        ({"route": {"kind": "TCPRoute"}}, "/route/kind"),
+        ({"autoscaling": {"type": "vpa"}}, "/autoscaling/type"),
+        ({"probes": {"readiness": {"grpc": {}}}}, "grpc"),
+        ({"resources": "small"}, "/resources"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_name(values, names):
+    said = refusal(values)
+    assert "values don't meet the specifications of the schema" in said
+    assert names in said, said
+
+
+def test_a_cluster_that_is_too_old_is_refused():
+    assert "incompatible with Kubernetes v1.29.9" in refusal({}, kube="1.29.9")
