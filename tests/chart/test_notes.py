@@ -54,6 +54,12 @@ def test_what_is_risky_is_said_and_nothing_else(sentence, values):
             "-cert me.crt -key me.key",
             "insecure_channel",
         ),
+        (
+            {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}},
+            'open("ca.crt", "rb").read(), open("me.key", "rb").read(), open("me.crt", "rb").read())',
+            "-plaintext",
+        ),
+        ({"tls": {"enabled": True, "secret": "a"}}, 'open("ca.crt", "rb").read())', "me.key"),
         ({"config": {"reflection": False}}, "-import-path proto", "WARNING"),
         ({"service": {"headless": {"enabled": False}}}, "helm test", "round_robin"),
         ({"telemetry": {"captureMessageContent": "NO_CONTENT"}}, "helm test", "WARNING"),
