@@ -204,6 +204,9 @@ def test_certificates_name_both_services_and_what_else_is_asked_for():
     assert "duration" not in spec
     assert "renewBefore" not in spec
     assert spec["secretName"] == f"{NAME}-tls"
+    times = {"duration": "2160h", "renewBefore": "720h"}
+    values["tls"]["certManager"] |= times
+    assert times.items() <= find(render(values), "Certificate")["spec"].items()
     values["service"] = {"headless": {"enabled": False}}
     assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
 
@@ -269,6 +272,18 @@ def test_an_image_is_named_by_digest_by_tag_or_by_the_version_of_the_program():
     assert container()["image"] == "ghcr.io/mountsea/gemini-grpc:0.1.0"
     assert container({"image": {"tag": "edge"}})["image"] == "ghcr.io/mountsea/gemini-grpc:edge"
     assert container({"image": {"tag": "edge", "digest": digest}})["image"] == f"ghcr.io/mountsea/gemini-grpc@{digest}"
+
+
+def test_pods_have_the_labels_and_annotations_that_they_and_all_shall_have():
+    def metadata(**values):
+        found = pod(values)["metadata"]
+        own = pod()["metadata"]
+        return tuple(dict(found[key].items() - own[key].items()) for key in ("labels", "annotations"))
+
+    assert metadata(podLabels={"a": "1"}, podAnnotations={"b": "2"}) == ({"a": "1"}, {"b": "2"})
+    assert metadata(commonLabels={"a": "1"}, commonAnnotations={"b": "2"}) == ({"a": "1"}, {"b": "2"})
+    # The nearer one counts.
+    assert metadata(commonLabels={"a": "1"}, podLabels={"a": "2"})[0] == {"a": "2"}
 
 
 def test_objects_of_ones_own_are_rendered_with_the_release():
