@@ -40,11 +40,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     . /target.sh && cargo fetch --locked --target "$CARGO_BUILD_TARGET"
 
 # Static, so that nothing else has to be in the image: glibc 2.36 has what reads /etc/hosts and asks DNS inside.
-# Objects are not kept between builds: they may come from another builder's compiler.
+# Objects are not kept between builds: they may come from another builder's compiler. mimalloc's C writes down when it
+# was compiled, which gcc takes from SOURCE_DATE_EPOCH.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     . /target.sh; \
-    export CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=/target; \
+    export CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=/target SOURCE_DATE_EPOCH=0; \
     export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo"; \
     cargo build --release --locked --bin gemini-grpc; \
     install -D "/target/$CARGO_BUILD_TARGET/release/gemini-grpc" /image/usr/bin/gemini-grpc

@@ -36,7 +36,8 @@ def exists(image):
 def build(image, builder, platforms, timestamp, arguments, log):
     """Builds the Dockerfile, on one platform for another. Nothing is kept between builds but what cargo downloaded."""
     (HOME / "cache").mkdir(parents=True, exist_ok=True)
-    flags = ["--isolation", "chroot", "--pull-never", "--format", "docker", "--timestamp", timestamp, "--tag", image]
+    # Not Docker's format: in that, buildah writes down the name of its container, which is another each time.
+    flags = ["--isolation", "chroot", "--pull-never", "--format", "oci", "--timestamp", timestamp, "--tag", image]
     flags += ["--platform", platforms[1]]
     # Docker and later releases of buildah say themselves where they build; that of Debian 12 has to be told.
     said = {"BUILDER": builder, "BUILDPLATFORM": platforms[0], "SOURCE_DATE_EPOCH": timestamp, **arguments}
