@@ -136,8 +136,14 @@ fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
 
 /// Whether rustls is among the causes: reqwest has no question for it.
 fn mentions_tls(error: &reqwest::Error) -> bool {
-    let mut io = causes(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.any(|error| error.kind() == std::io::ErrorKind::InvalidData)
+    causes(error).filter_map(|cause| cause.downcast_ref()).any(is_of_tls)
+}
+
+/// tokio-rustls puts its error into one of input and output, and hyper-rustls that one into another, which names the
+/// causes of what it holds and not what it holds.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    let held = error.get_ref().and_then(|held| held.downcast_ref());
+    error.kind() == std::io::ErrorKind::InvalidData || held.is_some_and(is_of_tls)
 }
 
 /// What lies below an error, from the top down.
