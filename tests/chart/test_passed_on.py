@@ -1,0 +1,124 @@
+"""Values that arrive as they are: each is there if it is given, at its place, and nothing of it is there otherwise."""
+
+import pytest
+from chart import NAME, find, render
+
+SPEC, OWN = "spec.template.spec", "spec.template.spec.containers.0"
+LIST = [{"name": "a"}]
+
+# The value, what it is, and where it arrives: in the Deployment, and in the pod of `helm test` if it does there too.
+PASSED = [
+    ("affinity", {"nodeAffinity": {}}, f"{SPEC}.affinity", None),
+    ("deploymentAnnotations", {"a": "b"}, "metadata.annotations", None),
+    ("dnsConfig", {"searches": ["a"]}, f"{SPEC}.dnsConfig", "spec.dnsConfig"),
+    ("dnsPolicy", "None", f"{SPEC}.dnsPolicy", "spec.dnsPolicy"),
+    ("extraArgs", ["--retries=0"], f"{OWN}.args.1", None),
+    ("extraContainers", LIST, f"{SPEC}.containers.1", None),
+    ("extraEnv", [{"name": "A", "value": "b"}], f"{OWN}.env.-1", None),
+    ("extraEnvFrom", [{"configMapRef": {"name": "a"}}], f"{OWN}.envFrom", None),
+    ("extraVolumeMounts", [{"name": "a", "mountPath": "/a"}], f"{OWN}.volumeMounts", None),
+    ("extraVolumes", LIST, f"{SPEC}.volumes", None),
+    ("hostAliases", [{"ip": "10.0.0.1"}], f"{SPEC}.hostAliases", "spec.hostAliases"),
+    ("imagePullSecrets", LIST, f"{SPEC}.imagePullSecrets", "spec.imagePullSecrets"),
+    ("initContainers", LIST, f"{SPEC}.initContainers", None),
+    ("nodeSelector", {"a": "b"}, f"{SPEC}.nodeSelector", "spec.nodeSelector"),
+    ("priorityClassName", "a", f"{SPEC}.priorityClassName", None),
+    ("runtimeClassName", "a", f"{SPEC}.runtimeClassName", "spec.runtimeClassName"),
+    ("tolerations", [{"key": "a"}], f"{SPEC}.tolerations", "spec.tolerations"),
+]
+OF_THE_SERVICE = [
+    ("clusterIP", "10.96.0.9", "clusterIP"),
+    ("ipFamilyPolicy", "PreferDualStack", "ipFamilyPolicy"),
+    ("loadBalancerClass", "a", "loadBalancerClass"),
+    ("trafficDistribution", "PreferClose", "trafficDistribution"),
+]
+
+
+def at(thing, path: str):
+    """What is at a path, or nothing."""
+    for step in path.split("."):
+        if isinstance(thing, list):
+            thing = thing[int(step)] if int(step) < len(thing) else None
+        else:
+            thing = thing.get(step) if thing else None
+    return thing
+
+
+@pytest.mark.parametrize("name, value, path, of_the_test", PASSED, ids=[each[0] for each in PASSED])
+def test_a_value_arrives_as_it_is_and_leaves_nothing_behind_when_it_is_gone(name, value, path, of_the_test):
+    with_it, without = render({name: value}), render()
+    places = [("Deployment", NAME, path)] + ([("Pod", f"{NAME}-test", of_the_test)] if of_the_test else [])
+    for kind, of, place in places:
+        # A list may stand behind what the chart has in it.
+        expected = value[0] if isinstance(value, list) and place.rpartition(".")[2].lstrip("-").isdigit() else value
+        assert at(find(with_it, kind, of), place) == expected
+        assert at(find(without, kind, of), place) != expected
+    if not path.endswith(("-1", ".1")):
+        assert at(find(without, "Deployment"), path) is None
+    if not of_the_test:
+        assert find(with_it, "Pod", f"{NAME}-test") == find(without, "Pod", f"{NAME}-test")
+
+
+@pytest.mark.parametrize("name, value, field", OF_THE_SERVICE)
+def test_a_value_of_the_service_arrives_as_it_is(name, value, field):
+    assert find(render({"service": {name: value}}), "Service")["spec"][field] == value
+    assert field not in find(render(), "Service")["spec"]
+
+
+def test_a_load_balancer_lets_in_who_is_named():
+    service = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]}
+    assert find(render({"service": service}), "Service")["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
+
+
+def test_both_services_are_of_the_same_families():
+    objects = render({"service": {"ipFamilyPolicy": "RequireDualStack"}})
+    assert find(objects, "Service", f"{NAME}-headless")["spec"]["ipFamilyPolicy"] == "RequireDualStack"
+    assert "ipFamilyPolicy" not in find(render(), "Service", f"{NAME}-headless")["spec"]
+
+
+@pytest.mark.parametrize(
+    "values, kind, name",
+    [
+        ({"service": {"annotations": {"a": "b"}}}, "Service", NAME),
+        ({"service": {"headless": {"annotations": {"a": "b"}}}}, "Service", f"{NAME}-headless"),
+        ({"serviceAccount": {"annotations": {"a": "b"}}}, "ServiceAccount", NAME),
+        ({"ingress": {"enabled": True, "hosts": ["a"], "annotations": {"a": "b"}}}, "Ingress", NAME),
+        (
+            {"route": {"enabled": True, "parentRefs": [{"name": "a"}], "annotations": {"a": "b"}}},
+            "GRPCRoute",
+            NAME,
+        ),
+        (
+            {"monitoring": {"dashboard": {"enabled": True, "annotations": {"a": "b"}}}},
+            "ConfigMap",
+            f"{NAME}-dashboard",
+        ),
+    ],
+)
+def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
+    objects = render(values)
+    assert find(objects, kind, name)["metadata"]["annotations"] == {"a": "b"}
+    assert sum(each["metadata"].get("annotations") == {"a": "b"} for each in objects) == 1
+
+
+@pytest.mark.parametrize(
+    "values, kind, name",
+    [
+        ({"service": {"labels": {"a": "b"}}}, "Service", NAME),
+        ({"monitoring": {"podMonitor": {"enabled": True, "labels": {"a": "b"}}}}, "PodMonitor", NAME),
+        ({"monitoring": {"serviceMonitor": {"enabled": True, "labels": {"a": "b"}}}}, "ServiceMonitor", NAME),
+        ({"monitoring": {"prometheusRule": {"enabled": True, "labels": {"a": "b"}}}}, "PrometheusRule", NAME),
+        ({"monitoring": {"dashboard": {"enabled": True, "labels": {"a": "b"}}}}, "ConfigMap", f"{NAME}-dashboard"),
+    ],
+)
+def test_labels_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
+    labelled = [each for each in render(values) if each["metadata"]["labels"].get("a") == "b"]
+    assert [(each["kind"], each["metadata"]["name"]) for each in labelled] == [(kind, name)]
+
+
+def test_hostnames_and_filters_of_a_route_arrive_as_they_are():
+    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
+    more = {"hostnames": ["a.example"], "filters": [{"type": "RequestMirror"}]}
+    spec = find(render({"route": {**route, **more}}), "GRPCRoute")["spec"]
+    assert spec["hostnames"] == more["hostnames"]
+    assert spec["rules"][0]["filters"] == more["filters"]
