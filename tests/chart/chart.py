@@ -44,7 +44,9 @@ def _template(values: str, release: str, namespace: str, kube: str, chart: Path)
     return helm("template", release, chart, *where, values=json.loads(values))
 
 
-def template(values=None, release=RELEASE, namespace=NAMESPACE, kube=NEWEST, chart=CHART) -> subprocess.CompletedProcess:
+def template(
+    values=None, release=RELEASE, namespace=NAMESPACE, kube=NEWEST, chart=CHART
+) -> subprocess.CompletedProcess:
     """What `helm template` says, whether or not it takes the values."""
     return _template(json.dumps(values or {}), release, namespace, kube, chart)
 

@@ -2,36 +2,12 @@
 know: an API server drops it, and nobody hears of it."""
 
 import functools
-import json
-import re
-import subprocess
-import tempfile
-from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
 import yaml
 from chart import Loader
-
-# Modules of the Go proxy that Go 1.26 can read hold the definitions of their custom resources. The sums are those of go.sum.
-DEFINITIONS = {
-    "sigs.k8s.io/gateway-api@v1.6.3": (
-        "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
-        "config/crd/standard/gateway.networking.k8s.io_{backendtlspolicies,grpcroutes,httproutes}.yaml",
-    ),
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0": (
-        "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
-        "example/prometheus-operator-crd/monitoring.coreos.com_{podmonitors,prometheusrules,servicemonitors}.yaml",
-    ),
-    "github.com/kedacore/keda/v2@v2.21.0": (
-        "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
-        "config/crd/bases/keda.sh_{scaledobjects}.yaml",
-    ),
-    "github.com/cert-manager/cert-manager@v1.21.2": (
-        "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",
-        "deploy/crds/cert-manager.io_{certificates}.yaml",
-    ),
-}
+from custom_resources import files
 
 
 def check(thing: dict, kubernetes: str) -> None:
@@ -42,20 +18,6 @@ def check(thing: dict, kubernetes: str) -> None:
     else:
         version = ".".join(kubernetes.split(".")[:2])
         kubernetes_validate.validate(thing, version, strict=True)
-
-
-def files() -> list[Path]:
-    """The files with the definitions of custom resources."""
-    with tempfile.TemporaryDirectory() as elsewhere:
-        command = ["go", "mod", "download", "-json", *DEFINITIONS]
-        said = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True).stdout
-    found = []
-    for each in map(json.loads, re.split(r"(?<=\})\n(?=\{)", said.strip())):
-        total, pattern = DEFINITIONS[f"{each['Path']}@{each['Version']}"]
-        assert each["Sum"] == total, f"{each['Path']} is not what it was"
-        before, names, after = re.split("[{}]", pattern)
-        found += [Path(each["Dir"]) / (before + name + after) for name in names.split(",")]
-    return found
 
 
 @functools.cache

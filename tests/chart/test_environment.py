@@ -9,9 +9,7 @@ from processes import BINARY
 
 HELP = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True, check=True).stdout
 # By its variable: what `serve --help` says is the default.
-DEFAULTS = {
-    variable: default for variable, default in re.findall(r"\[env: (\w+)=?\](?:\s+\[default: (.+)\])?", HELP)
-}
+DEFAULTS = {variable: default for variable, default in re.findall(r"\[env: (\w+)=?\](?:\s+\[default: (.+)\])?", HELP)}
 # Kubernetes' own words for the pod, of which OTEL_RESOURCE_ATTRIBUTES is made.
 OF_THE_POD = {"POD_NAME", "POD_NAMESPACE", "POD_UID", "NODE_NAME"}
 # A variable cannot be replaced while the program runs, and is seen by whoever may see the process; a file is neither.
@@ -63,7 +61,13 @@ def test_what_is_null_is_left_to_the_program_and_its_default_is_the_one_that_the
 
 
 def test_numbers_arrive_as_they_were_written():
-    config = {"maxRequestBytes": 67108864, "maxBytesHeld": 10_000_000_000, "connectTimeout": 2.5, "retries": 0, "reflection": False}
+    config = {
+        "maxRequestBytes": 67108864,
+        "maxBytesHeld": 10_000_000_000,
+        "connectTimeout": 2.5,
+        "retries": 0,
+        "reflection": False,
+    }
     got = environment({"config": config})
     assert got["GEMINI_GRPC_MAX_REQUEST_BYTES"] == "67108864"
     assert got["GEMINI_GRPC_MAX_BYTES_HELD"] == "10000000000"

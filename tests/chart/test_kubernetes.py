@@ -42,7 +42,11 @@ def test_all_kinds_of_the_chart_are_among_those_that_are_checked():
 
 def test_a_field_that_nobody_knows_is_found_in_objects_of_kubernetes_and_in_custom_ones():
     objects = render(value_sets()["everything"])
-    for kind, path in (("Deployment", ("spec", "template", "spec")), ("GRPCRoute", ("spec",)), ("ServiceMonitor", ("spec",))):
+    for kind, path in (
+        ("Deployment", ("spec", "template", "spec")),
+        ("GRPCRoute", ("spec",)),
+        ("ServiceMonitor", ("spec",)),
+    ):
         thing = copy.deepcopy(find(objects, kind, "gemini-gateway"))
         check(thing, NEWEST)
         place = thing

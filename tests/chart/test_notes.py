@@ -48,7 +48,11 @@ def test_what_is_risky_is_said_and_nothing_else(sentence, values):
         ({}, '-H "x-goog-api-key: $KEY"', "$TOKEN"),
         (TOKENS, '-H "x-goog-api-key: $TOKEN"', "$KEY"),
         ({"config": {"auth": "none"}}, "grpcurl -plaintext \\", "x-goog-api-key"),
-        ({"tls": {"enabled": True, "secret": "a"}}, "grpcurl -cacert ca.crt -authority gemini-gemini-grpc", "-plaintext"),
+        (
+            {"tls": {"enabled": True, "secret": "a"}},
+            "grpcurl -cacert ca.crt -authority gemini-gemini-grpc",
+            "-plaintext",
+        ),
         (
             {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}},
             "-cert me.crt -key me.key",

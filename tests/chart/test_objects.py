@@ -26,7 +26,14 @@ def test_a_bare_install_is_a_deployment_two_services_an_account_and_a_budget():
         ("PrometheusRule", {"monitoring": {"prometheusRule": {"enabled": True}}}),
         (
             "ScaledObject",
-            {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}},
+            {
+                "autoscaling": {
+                    "enabled": True,
+                    "type": "keda",
+                    "callsInFlight": 9,
+                    "keda": {"serverAddress": "http://a"},
+                }
+            },
         ),
         ("Secret", {"apiKey": {"value": "k"}, "config": {"auth": "none"}}),
         ("ServiceMonitor", {"monitoring": {"serviceMonitor": {"enabled": True}}}),
@@ -56,7 +63,10 @@ def test_an_object_is_gone_if_it_is_switched_off_and_nothing_else_goes_with_it(k
 
 def test_a_key_that_is_elsewhere_makes_no_secret():
     assert "Secret" not in kinds(TOKENS)
-    assert files(TOKENS) == {"api-key": ("secret", "key", "api-key"), "callers.toml": ("secret", "callers", "callers.toml")}
+    assert files(TOKENS) == {
+        "api-key": ("secret", "key", "api-key"),
+        "callers.toml": ("secret", "callers", "callers.toml"),
+    }
 
 
 def test_a_key_in_the_values_is_in_a_secret_of_the_release():
@@ -163,7 +173,10 @@ def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
         "metadata": {"serverAddress": keda["serverAddress"], "query": query, "threshold": "50"},
     }
     assert spec["triggers"][1]["metadata"] == {"value": "70"}
-    values["autoscaling"] |= {"cpuUtilization": None, "keda": {**keda, "query": "vector(1)", "authenticationRef": "auth"}}
+    values["autoscaling"] |= {
+        "cpuUtilization": None,
+        "keda": {**keda, "query": "vector(1)", "authenticationRef": "auth"},
+    }
     (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
     assert trigger["metadata"]["query"] == "vector(1)"
     assert trigger["authenticationRef"] == {"name": "auth"}
@@ -244,7 +257,9 @@ def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
 def test_monitors_select_what_they_should_and_no_pod_twice():
     objects = render({"monitoring": {"serviceMonitor": {"enabled": True}}})
     selector = find(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
-    services = [each for each in objects if each["kind"] == "Service" and selector.items() <= each["metadata"]["labels"].items()]
+    services = [
+        each for each in objects if each["kind"] == "Service" and selector.items() <= each["metadata"]["labels"].items()
+    ]
     assert [each["metadata"]["name"] for each in services] == [f"{NAME}-headless"]
     for kind, monitor in (("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor")):
         for interval in ("", "15s"):

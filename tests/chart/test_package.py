@@ -48,7 +48,9 @@ def test_chart_and_program_have_one_version():
 def test_the_annotations_of_artifact_hub_are_yaml_of_the_forms_that_it_reads():
     # https://artifacthub.io/docs/topics/annotations/helm/
     lists = {
-        name: yaml.load(text, Loader) for name, text in CARD["annotations"].items() if name.endswith(("images", "links", "changes"))
+        name: yaml.load(text, Loader)
+        for name, text in CARD["annotations"].items()
+        if name.endswith(("images", "links", "changes"))
     }
     assert all(set(each) <= {"name", "image", "platforms"} for each in lists["artifacthub.io/images"])
     assert all(set(each) == {"name", "url"} for each in lists["artifacthub.io/links"])
@@ -69,7 +71,9 @@ def test_every_value_is_in_the_schema_and_everything_in_the_schema_is_a_value():
     of_schema = properties(SCHEMA)
     # What the schema leaves open is one path there, and many in the values.
     of_values = {next((p for p in of_schema if path == p or path.startswith(p + ".")), path) for path in leaves(VALUES)}
-    times = {f"probes.{probe}.{more}" for probe in VALUES["probes"] for more in ("successThreshold", "initialDelaySeconds")}
+    times = {
+        f"probes.{probe}.{more}" for probe in VALUES["probes"] for more in ("successThreshold", "initialDelaySeconds")
+    }
     issuer = {f"tls.certManager.issuerRef.{key}" for key in ("name", "kind", "group")}
     assert of_schema - of_values - free - times - issuer == set()
     assert of_values - of_schema == {"tls.certManager.issuerRef"}
@@ -96,15 +100,34 @@ def test_every_value_has_a_sentence():
         if re.match(r" *\w+: .", line) and not before.lstrip().startswith("#") and not line.startswith("      ")
     ]
     inside = ("runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "allowPrivilege", "readOnlyRoot", "type: Rolling")
-    inside += ("cpu:", "memory:", "periodSeconds:", "timeoutSeconds:", "failureThreshold:", "maxSurge:", "maxUnavailable: 0")
+    inside += (
+        "cpu:",
+        "memory:",
+        "periodSeconds:",
+        "timeoutSeconds:",
+        "failureThreshold:",
+        "maxSurge:",
+        "maxUnavailable: 0",
+    )
     inside += ("type: RuntimeDefault", "stabilizationWindowSeconds:", "grafana_dashboard:")
     assert [line for line in bare if not line.lstrip().startswith(inside)] == []
 
 
 def test_the_table_in_the_readme_is_made_of_the_values():
-    command = [HELM_DOCS, "--chart-search-root", CHART, "--sort-values-order", "file", "--dry-run", "--log-level", "error"]
+    command = [
+        HELM_DOCS,
+        "--chart-search-root",
+        CHART,
+        "--sort-values-order",
+        "file",
+        "--dry-run",
+        "--log-level",
+        "error",
+    ]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert made.strip() == (CHART / "README.md").read_text().strip(), "helm-docs --chart-search-root helm --sort-values-order file"
+    assert made.strip() == (CHART / "README.md").read_text().strip(), (
+        "helm-docs --chart-search-root helm --sort-values-order file"
+    )
 
 
 def test_a_package_has_what_people_need_and_is_the_same_each_time(tmp_path):

@@ -46,7 +46,10 @@ class Machine:
         """A key of a ConfigMap or Secret: one of the release, or one that somebody else would have made."""
         kind, name, key = source
         for each in objects:
-            if each["kind"] == {"configMap": "ConfigMap", "secret": "Secret"}[kind] and each["metadata"]["name"] == name:
+            if (
+                each["kind"] == {"configMap": "ConfigMap", "secret": "Secret"}[kind]
+                and each["metadata"]["name"] == name
+            ):
                 return base64.b64decode(each["data"][key]) if kind == "secret" else each["data"][key].encode()
         if key in ("tls.crt", "tls.key"):
             mine = "test" in name
@@ -110,9 +113,13 @@ def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
     variables = as_process({each["name"]: each["value"] for each in own["env"]}, machine.put(values, sources))
     name = f"{NAME}.models.svc:{values.get('service', {}).get('port', 50051)}"
     assert name in variables["GEMINI_GRPC_ENDPOINT"]
-    variables["GEMINI_GRPC_ENDPOINT"] = variables["GEMINI_GRPC_ENDPOINT"].replace(name, f"127.0.0.1:{values['listen']['port']}")
+    variables["GEMINI_GRPC_ENDPOINT"] = variables["GEMINI_GRPC_ENDPOINT"].replace(
+        name, f"127.0.0.1:{values['listen']['port']}"
+    )
     command = [BINARY, *own["args"]]
-    return subprocess.run(command, env={**ENVIRONMENT, **variables}, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env={**ENVIRONMENT, **variables}, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def get(values: dict, path: str) -> str:

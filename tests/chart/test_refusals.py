@@ -21,13 +21,21 @@ CONTRADICTIONS = [
         "config.auth: tokens needs a key of the gateway's own",
         {"apiKey": KEY},
     ),
-    ({"config": {"auth": "tokens"}, "apiKey": KEY}, "config.auth: tokens needs the callers", {"callers": {"toml": "a"}}),
+    (
+        {"config": {"auth": "tokens"}, "apiKey": KEY},
+        "config.auth: tokens needs the callers",
+        {"callers": {"toml": "a"}},
+    ),
     (
         {"config": {"auth": "mtls"}, "apiKey": KEY, "callers": {"secret": "a"}},
         "config.auth: mtls needs to know who signs client certificates",
         {"tls": {**TLS, "clientCA": {"secret": "ca"}}},
     ),
-    ({"callers": {"toml": "a"}}, "callers: they are looked up only when config.auth is", TOKENS | {"callers": {"toml": "a"}}),
+    (
+        {"callers": {"toml": "a"}},
+        "callers: they are looked up only when config.auth is",
+        TOKENS | {"callers": {"toml": "a"}},
+    ),
     (
         {**TOKENS, "callers": {"secret": "a", "toml": "b"}},
         "callers: it can come from one place only; keep one of toml, configMap and secret",
@@ -64,7 +72,12 @@ CONTRADICTIONS = [
             "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint",
             {"telemetry": {"otlp": {"endpoint": "http://a"}}},
         )
-        for without in ({"headersSecret": "a"}, {"ca": {"secret": "a"}}, {"ca": {"configMap": "a"}}, {"clientSecret": "a"})
+        for without in (
+            {"headersSecret": "a"},
+            {"ca": {"secret": "a"}},
+            {"ca": {"configMap": "a"}},
+            {"clientSecret": "a"},
+        )
     ),
     (
         {"extraEnv": [{"name": "OTEL_SERVICE_NAME", "value": "a"}]},
@@ -103,7 +116,8 @@ CONTRADICTIONS = [
     ),
     (
         {"terminationGracePeriodSeconds": 609},
-        "terminationGracePeriodSeconds: 609 is too short, calls would be cut; preStopSleep, config.drainTimeout and 10 s make 610",
+        "terminationGracePeriodSeconds: 609 is too short, calls would be cut; preStopSleep, "
+        "config.drainTimeout and 10 s make 610",
         {"config": {"drainTimeout": 599}},
     ),
     ({"listen": {"adminPort": 50051}}, "listen.adminPort: it is listen.port as well", {"listen": {"port": 50052}}),
