@@ -1,0 +1,5 @@
+"""deletion"""
+
+
+def run(args, verdict):
+    pass

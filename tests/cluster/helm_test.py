@@ -1,0 +1,5 @@
+"""helm_test"""
+
+
+def run(args, verdict):
+    pass

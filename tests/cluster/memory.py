@@ -1,0 +1,5 @@
+"""memory"""
+
+
+def run(args, verdict):
+    pass

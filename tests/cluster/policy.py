@@ -1,0 +1,5 @@
+"""policy"""
+
+
+def run(args, verdict):
+    pass

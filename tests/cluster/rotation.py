@@ -1,0 +1,5 @@
+"""rotation"""
+
+
+def run(args, verdict):
+    pass

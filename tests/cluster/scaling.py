@@ -1,0 +1,5 @@
+"""scaling"""
+
+
+def run(args, verdict):
+    pass

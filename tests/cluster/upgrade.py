@@ -1,0 +1,5 @@
+"""upgrade"""
+
+
+def run(args, verdict):
+    pass
