@@ -23,6 +23,7 @@ def begin():
         f"--bind-address={place.ADDRESS}",
         f"--advertise-address={place.ADDRESS}",
         "--secure-port=6443",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--service-cluster-ip-range={place.SERVICES}",
         "--authorization-mode=RBAC",
         "--anonymous-auth=false",

@@ -27,7 +27,9 @@ state = "{state}/containerd-state"
   sandbox_image = "{PAUSE}"
   netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
-  # Not where apparmor is not: this kernel may have none, or no profile of containerd's.
+  # A machine may not allow a lower score than one's own (that takes CAP_SYS_RESOURCE).
+  restrict_oom_score_adj = true
+  # There may be no profile of containerd's here.
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
