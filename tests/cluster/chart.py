@@ -13,14 +13,9 @@ CHART = pathlib.Path(os.environ.get("GEMINI_GRPC_CHART", place.ROOT / "helm/gemi
 NAMESPACE = "gemini"
 RELEASE = "gemini-grpc"
 SELECTOR = f"app.kubernetes.io/name=gemini-grpc,app.kubernetes.io/instance={RELEASE}"
-# Connections live twenty seconds on average, in place of half an hour: what balances the load after a change of scale
-# is new connections, and in the minute in which the share of each pod is measured each one is then made three times.
-AGE = 20
 VALUES = {
     "image": {"repository": images.GATEWAY[0], "tag": images.GATEWAY[1], "pullPolicy": "Never"},
     "replicaCount": 2,
-    "sandbox": True,
-    "config": {"connectionAge": AGE},
 }
 
 
@@ -47,25 +42,20 @@ def upgrade(**changes):
     """Installs the chart, or changes its values to those above and these, and waits until all of it is ready."""
     path = place.STATE / "values.json"
     path.write_text(json.dumps(merged(VALUES, changes)))
-    helm("upgrade", "--install", RELEASE, CHART, "--values", path, "--wait", "--timeout", "5m")
+    values = ["--values", CHART / "values-sandbox.yaml", "--values", path]
+    helm("upgrade", "--install", RELEASE, CHART, *values, "--wait", "--timeout", "5m")
 
 
-def deployment():
-    """The name of the Deployment."""
-    (one,) = get("deployments", "-n", NAMESPACE, "-l", SELECTOR)["items"]
-    return one["metadata"]["name"]
+def names():
+    """The names of the pods that serve."""
+    return sorted(pod["metadata"]["name"] for pod in running())
 
 
 def service():
     """The Service's address, as one reaches it from the node."""
-    found = get("services", "-n", NAMESPACE)["items"]
-    one = next(item for item in found if item["spec"].get("clusterIP", "None") != "None" and port(item))
-    return f"{one['spec']['clusterIP']}:{port(one)}"
-
-
-def port(service):
-    """The port for calls, if it has one."""
-    return next((each["port"] for each in service["spec"]["ports"] if each["name"] == "grpc"), None)
+    spec = get("service", "-n", NAMESPACE, RELEASE)["spec"]
+    (port,) = [each["port"] for each in spec["ports"] if each["name"] == "grpc"]
+    return f"{spec['clusterIP']}:{port}"
 
 
 def running():
@@ -93,12 +83,12 @@ def restarts():
 def metrics(pod):
     """A pod's figures, by name and labels."""
     ports = [each for container in pod["spec"]["containers"] for each in container["ports"]]
-    (number,) = [each["containerPort"] for each in ports if each["name"] in ("admin", "metrics")]
+    (number,) = [each["containerPort"] for each in ports if each["name"] == "admin"]
     with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{number}/metrics", timeout=10) as answer:
         lines = [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-def figure(pod, name):
-    """The sum of a figure over all of its labels."""
-    return sum(value for full, value in metrics(pod).items() if full.partition("{")[0] == name)
+def figure(pod, name, label=""):
+    """The sum of a figure over all of its labels, or over those that hold this text."""
+    return sum(value for full, value in metrics(pod).items() if full.partition("{")[0] == name and label in full)

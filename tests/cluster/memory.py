@@ -1,5 +1,0 @@
-"""memory"""
-
-
-def run(args, verdict):
-    pass
