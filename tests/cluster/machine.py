@@ -11,6 +11,7 @@ import time
 import children
 import place
 
+MADE_BY_ROUTER = (":KUBE-ROUTER-", ":KUBE-POD-FW-", ":KUBE-NWPLCY-")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 SYSCTLS = place.CACHE / "sysctls.json"
 # What the kubelet and the network plugin set, and what this sets for them.
@@ -51,6 +52,7 @@ def restore():
         children.end(pid)
     unmount()
     remove_cgroups()
+    remove_rules()
     quietly("ip", "link", "delete", place.BRIDGE)
     for family in ("ip", "ip6"):
         quietly("nft", "delete", "table", family, "kube-proxy")
@@ -108,6 +110,25 @@ def remove_cgroups():
                     time.sleep(0.1)
 
 
+def remove_rules():
+    """Removes the chains and sets that kube-router made."""
+    rules = [line.split() for line in quietly("iptables-save", "-t", "filter").stdout.splitlines()]
+    chains = [words[0][1:] for words in rules if words and words[0].startswith(MADE_BY_ROUTER)]
+    for words in rules:
+        if words[:1] == ["-A"] and not words[1].startswith("KUBE-") and words[-1].startswith("KUBE-ROUTER"):
+            # The text of a comment may be of several words, so the rule is named by its number.
+            numbered = quietly("iptables", "--line-numbers", "-nL", words[1]).stdout.splitlines()
+            numbers = [line.split()[0] for line in numbered if line.split()[1:2] == [words[-1]]]
+            for number in reversed(numbers):
+                quietly("iptables", "-D", words[1], number)
+    for action in ("-F", "-X"):
+        for chain in chains:
+            quietly("iptables", action, chain)
+    for name in quietly("ipset", "list", "-name").stdout.split():
+        if name.startswith(("KUBE-", "kube-router-")):
+            quietly("ipset", "destroy", name)
+
+
 def leftovers():
     """What would still be there of a cluster; nothing, if it was removed well."""
     found = [f"process {pid}" for pid in [*children.started().values(), *children.shims()] if children.lives(pid)]
@@ -119,5 +140,6 @@ def leftovers():
     tables = quietly("nft", "list", "tables").stdout
     found += [line for line in tables.splitlines() if "kube-proxy" in line]
     rules = quietly("iptables-save").stdout
-    found += [line for line in rules.splitlines() if "KUBE" in line or "CNI" in line]
+    found += [line for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
+    found += [f"ipset {name}" for name in quietly("ipset", "list", "-name").stdout.split() if name.startswith("KUBE-")]
     return found

@@ -17,13 +17,16 @@ def traffic(args, name, verdict, connections=None, words=None):
     endpoint = f"http://{chart.service()}"
     with clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=("grpcio",)) as running:
         time.sleep(5)  # All connections are made, and all pods carry the load.
+        restarts = chart.restarts()
         yield
         time.sleep(5)  # What the block did has come to rest.
         results = clients.finish(running)
         clients.show(results)
         broken = kinds(results)
         seen = ", ".join(f"{bad} of {sent} {kind}" for kind, (bad, sent) in broken.items())
+        restarts += chart.restarts()
         verdict.check(f"{name}: no call fails, no stream breaks", not any(bad for bad, _ in broken.values()), seen)
+        verdict.check(f"{name}: no container starts twice", not restarts, f"{restarts} restarts")
 
 
 def kinds(results):
