@@ -11,6 +11,8 @@ from worker import ctr
 # Nothing of the machine's own images is touched.
 STORE = ["--root", place.STATE / "buildah", "--runroot", place.STATE / "buildah-run", "--storage-driver", "vfs"]
 BINARY = pathlib.Path(os.environ.get("GEMINI_GRPC_BIN", place.ROOT / "target/release/gemini-grpc"))
+# An image that was built elsewhere, such as from the Dockerfile: docker-archive:FILE or oci-archive:FILE.
+ARCHIVE = os.environ.get("GEMINI_GRPC_IMAGE")
 GATEWAY = ("localhost/gemini-grpc", "cluster")
 
 
@@ -46,7 +48,12 @@ def prepare():
 
 
 def gateway():
-    """The gateway's image: the binary, the libraries that it is linked with, and the authorities to trust."""
+    """The gateway's image, from an archive; or the binary, the libraries that it is linked with, and who is trusted."""
+    if ARCHIVE:
+        buildah("pull", "--quiet", ARCHIVE if ":" in ARCHIVE else f"docker-archive:{ARCHIVE}")
+        name = ":".join(GATEWAY)
+        buildah("tag", buildah("images", "--quiet", "--no-trunc").splitlines()[0], name)
+        return to_containerd(name)
     libraries = [word for word in output("ldd", BINARY).split() if word.startswith("/")]
     certificates = "/etc/ssl/certs/ca-certificates.crt"
     files = {BINARY: "usr/bin/gemini-grpc", **{path: path[1:] for path in [*libraries, certificates]}}
