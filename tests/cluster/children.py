@@ -11,6 +11,8 @@ import time
 import place
 
 PIDS = place.STATE / "pids.json"
+# Those that this run has started; a run before it may have left others.
+OURS = {}
 
 
 def start(name, *command, env=None):
@@ -25,6 +27,7 @@ def start(name, *command, env=None):
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
+    OURS[process.pid] = process
     known = started()
     known[name] = process.pid
     PIDS.write_text(json.dumps(known))
@@ -44,8 +47,8 @@ def command_of(pid):
 
 def lives(pid):
     """Whether it runs, and is ours: a pid may have become another's."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    if pid in OURS:
+        return OURS[pid].poll() is None
     return str(place.CACHE) in command_of(pid)
 
 

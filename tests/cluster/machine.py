@@ -14,6 +14,11 @@ import place
 MADE_BY_ROUTER = (":KUBE-ROUTER-", ":KUBE-POD-FW-", ":KUBE-NWPLCY-")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 SYSCTLS = place.CACHE / "sysctls.json"
+# Made where nobody asked for them; the inner ones first.
+FOLDERS = [
+    "/var/log/containers", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/lib/cni/results", "/var/lib/cni",
+    "/run/containerd/s", "/run/containerd/fifo", "/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd",
+]  # fmt: skip
 # What the kubelet and the network plugin set, and what this sets for them.
 OTHERS = [
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
@@ -62,12 +67,25 @@ def restore():
                 if pathlib.Path(path).read_text().strip() != value:
                     pathlib.Path(path).write_text(value)
         SYSCTLS.unlink()
-    # The kubelet puts links to the pods' logs there, wherever those are.
+    remove_files()
+    if place.STATE.exists():
+        shutil.rmtree(place.STATE)
+
+
+def remove_files():
+    """Removes what is written to places that nothing configures: links to logs, and what each pod's network is."""
     for link in pathlib.Path("/var/log/containers").glob("*"):
         if str(place.STATE) in os.readlink(link):
             link.unlink()
-    if place.STATE.exists():
-        shutil.rmtree(place.STATE)
+    for path in pathlib.Path("/var/lib/cni/results").glob(f"{place.BRIDGE}-*"):
+        path.unlink()
+        pod = path.name.removeprefix(f"{place.BRIDGE}-").rpartition("-")[0]
+        path.with_name(f"cni-loopback-{pod}-lo").unlink(missing_ok=True)
+    pathlib.Path("/var/lib/kubelet/device-plugins/kubelet.sock").unlink(missing_ok=True)
+    for folder in FOLDERS:
+        # Whoever else has something there keeps it.
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def quietly(*command):

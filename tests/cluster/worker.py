@@ -54,7 +54,7 @@ def network():
         "hairpinMode": True,
         "ipam": {"type": "host-local", "dataDir": str(place.STATE / "addresses"), "ranges": ranges},
     }
-    return {"cniVersion": "1.0.0", "name": "bridge", "plugins": [bridge]}
+    return {"cniVersion": "1.0.0", "name": place.BRIDGE, "plugins": [bridge]}
 
 
 def answers():
@@ -89,6 +89,8 @@ def kubelet():
         "clusterDNS": [place.DNS_SERVICE],
         "clusterDomain": "cluster.local",
         "resolvConf": "",
+        # Hints for others, and chains that would stay behind.
+        "makeIPTablesUtilChains": False,
         "podLogsDir": str(place.STATE / "pod-logs"),
         "volumePluginDir": str(place.STATE / "volume-plugins"),
         # What other work leaves on this machine's disk is no reason to evict.

@@ -19,11 +19,19 @@ func main() {
 		end(addresses, err)
 	}
 	if len(os.Args) == 3 && os.Args[1] == "connect" {
-		connection, err := net.DialTimeout("tcp", os.Args[2], 3*time.Second)
-		if err == nil {
-			connection.Close()
+		begun := time.Now()
+		// Rules for a new pod are made when it runs already, so one refusal says little.
+		for {
+			connection, err := net.DialTimeout("tcp", os.Args[2], 2*time.Second)
+			if err == nil {
+				connection.Close()
+				end(fmt.Sprintf("connected after %.1f s", time.Since(begun).Seconds()), nil)
+			}
+			if time.Since(begun) > 10*time.Second {
+				end("", err)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
-		end("connected", err)
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
