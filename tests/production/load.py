@@ -43,6 +43,7 @@ def arguments():
     add("--seconds", type=float, default=10, help="how long to call")
     add("--connections", type=int, default=4, help="connections to each endpoint")
     add("--reconnect", type=float, default=0, help="make a connection anew so often, in seconds; 0 for never")
+    add("--no-retries", action="store_true", help="none at all: gRPC would repeat by itself what no server has seen")
     add("--fault-share", type=float, default=0, help="the part of the calls that asks for a fault, from 0 to 1")
     add("--timeout", type=float, default=30, help="seconds that a call may take; a stream may take ten times as many")
     add("--ca", type=pathlib.Path, help="the certificate of the gateway's authority")
@@ -77,6 +78,8 @@ class Load:
     def connect(self, number):
         """A connection of its own: channels with the same settings would share one."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
+        if self.args.no_retries:
+            options.append(("grpc.enable_retries", 0))
         target = self.args.endpoint[number % len(self.args.endpoint)].split("://")[1]
         if not self.args.ca:
             return self.grpc.aio.insecure_channel(target, options)

@@ -107,13 +107,13 @@ class Upstream:
 
 
 @contextlib.contextmanager
-def upstream(**options):
+def upstream(host="127.0.0.1", **options):
     """A running upstream and its URL, for as long as the block runs."""
     served, loop, started = Upstream(**options), asyncio.new_event_loop(), threading.Event()
 
     async def run():
-        server = await asyncio.start_server(served.serve, "127.0.0.1", 0, backlog=1000)
-        served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = await asyncio.start_server(served.serve, host, 0, backlog=1000)
+        served.url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
         started.set()
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve_forever()

@@ -1,0 +1,63 @@
+"""kubectl, and what is asked with it again and again."""
+
+import json
+import subprocess
+
+import place
+
+
+def kubectl(*words, **more):
+    return place.output(place.BIN / "kubectl", "--kubeconfig", place.KUBECONFIG, *words, **more)
+
+
+def apply(text):
+    """Makes what a text in YAML or JSON says."""
+    command = [str(place.BIN / "kubectl"), "--kubeconfig", str(place.KUBECONFIG), "apply", "-f", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"kubectl apply: {done.stderr}")
+    return done.stdout
+
+
+def get(*words):
+    """What kubectl gets, as JSON."""
+    return json.loads(kubectl("get", *words, "-o", "json"))
+
+
+def pods(namespace, selector):
+    """The pods that are not about to end."""
+    found = get("pods", "-n", namespace, "-l", selector)["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def once(name, namespace, *arguments, labels=None, seconds=60):
+    """Runs the cluster's tool in a pod until it ends: whether it went well, and what it said."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels or {}},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "tool",
+                    "image": "localhost/tool:cluster",
+                    "args": list(arguments),
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+    apply(json.dumps(pod))
+    try:
+        # It ends well or not: one of both comes, and what comes first is what to wait for.
+        kubectl(
+            *("wait", "-n", namespace, f"pod/{name}", f"--timeout={seconds}s"),
+            "--for=jsonpath={.status.containerStatuses[0].state.terminated}",
+        )
+        state = get("pod", "-n", namespace, name)["status"]["containerStatuses"][0]["state"]["terminated"]
+        return state["exitCode"] == 0, kubectl("logs", "-n", namespace, name).strip()
+    finally:
+        kubectl("delete", "pod", "-n", namespace, name, "--grace-period=0", "--force")

@@ -1,0 +1,44 @@
+"""Where the cluster lives: its folders, its addresses, its versions."""
+
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "tests/production"))
+
+CACHE = ROOT / "target/cluster"
+BIN = CACHE / "bin"
+# All that a run makes, and nothing of which outlives it but the logs.
+STATE = CACHE / "run"
+LOGS = CACHE / "logs"
+
+KUBERNETES = "v1.35.4"
+COREDNS = "v1.14.7"
+
+NODE = "node"
+BRIDGE = "gemini-cluster"
+# The node's address is the bridge's: the pods reach it, and nobody outside of this machine does.
+ADDRESS = "10.244.0.1"
+PODS = "10.244.0.0/24"
+SERVICES = "10.96.0.0/16"
+API = f"https://{ADDRESS}:6443"
+API_SERVICE = "10.96.0.1"
+DNS_SERVICE = "10.96.0.10"
+ETCD = "http://127.0.0.1:12379"
+ETCD_PEERS = "http://127.0.0.1:12380"
+# The node's cgroups hang below one of their own.
+CGROUP = "gemini-cluster"
+
+SOCKET = STATE / "containerd.sock"
+KUBECONFIG = STATE / "kubeconfig"
+
+
+def output(*command, **more):
+    """What a command prints; a failure has its words."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)[:300]} ended with {done.returncode}: {done.stderr or done.stdout}")
+    return done.stdout

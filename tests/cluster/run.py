@@ -1,0 +1,67 @@
+"""The Helm chart in a real Kubernetes on this machine.
+
+Starts etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS, installs the chart, and runs scenarios
+under load. All of it lives in target/cluster and on a bridge of its own, and is removed at the end. Needs root.
+"""
+
+import argparse
+import importlib
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "production"))
+SCENARIOS = ["helm_test", "memory_limit", "upgrade", "deletion", "scaling", "rotation", "policy"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--only", choices=SCENARIOS, action="append", help="run this scenario alone; may be given more than once")
+    add("--keep", action="store_true", help="leave the cluster running, and say how to use it")
+    add("--down", action="store_true", help="remove a cluster that was left running, and do no more")
+    add("--rate", type=float, default=200, help="calls a second")
+    add("--connections", type=int, default=200, help="connections on which they are made")
+    add("--streams", type=int, default=100, help="streams kept open")
+    add("--words", type=int, default=800, help="words in a stream on average; forty a second come")
+    return parser.parse_args()
+
+
+def main(args):
+    import chart
+    import cluster
+    import machine
+    import programs
+    from running import end_well
+    from tools import say
+    from verdict import Verdict, table
+
+    if args.down:
+        machine.restore()
+        return 0
+    end_well()
+    verdict = Verdict()
+    with cluster.cluster(args.keep):
+        table(("program", "version"), *programs.versions())
+        say("\n=== bring-up")
+        resolved, said = cluster.up()
+        verdict.check("bring-up: a pod resolves a Service", resolved, said)
+        chart.install()
+        for name in args.only or SCENARIOS:
+            scenario = importlib.import_module(name)
+            say(f"\n=== {name}: {scenario.__doc__.splitlines()[0]}")
+            try:
+                scenario.run(args, verdict)
+            except (RuntimeError, AssertionError) as error:
+                verdict.check(f"{name}: runs to its end", False, str(error)[:300])
+    if not args.keep:
+        left = machine.leftovers()
+        verdict.check("end: nothing is left on the machine", not left, ", ".join(left) or "nothing")
+    return verdict.end()
+
+
+if __name__ == "__main__":
+    parsed = arguments()
+    import tools
+
+    tools.enter()
+    raise SystemExit(main(parsed))

@@ -1,0 +1,3 @@
+module gemini-grpc/tests/cluster/tool
+
+go 1.25.0

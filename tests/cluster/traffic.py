@@ -1,0 +1,48 @@
+"""The load: a client outside of the pods, which calls the Service's address in the cluster."""
+
+import contextlib
+import time
+
+import chart
+import clients
+import tools
+
+
+@contextlib.contextmanager
+def traffic(args, name, verdict, connections=None, words=None):
+    """Calls and streams for as long as the block runs; after it all of them have to have ended well."""
+    # What it configures are no retries, and what gRPC does of its own is switched off.
+    flags = ["--connections", connections or args.connections, "--words", words or args.words]
+    flags += ["--no-retries", "--seconds", 3600]
+    endpoint = f"http://{chart.service()}"
+    with clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=("grpcio",)) as running:
+        time.sleep(5)  # All connections are made, and all pods carry the load.
+        restarts = chart.restarts()
+        yield
+        time.sleep(5)  # What the block did has come to rest.
+        results = clients.finish(running)
+        clients.show(results)
+        broken = kinds(results)
+        seen = ", ".join(f"{bad} of {sent} {kind}" for kind, (bad, sent) in broken.items())
+        restarts += chart.restarts()
+        verdict.check(f"{name}: no call fails, no stream breaks", not any(bad for bad, _ in broken.values()), seen)
+        verdict.check(f"{name}: no container starts twice", not restarts, f"{restarts} restarts")
+
+
+def kinds(results):
+    """How many calls and streams did not end well, of how many."""
+    (result,) = results
+    return {
+        kind: (result[kind]["sent"] - result[kind]["outcomes"].get("OK", 0), result[kind]["sent"])
+        for kind in ("calls", "streams")
+    }
+
+
+class Clock:
+    """Says what happened when."""
+
+    def __init__(self):
+        self.begun = time.monotonic()
+
+    def say(self, what):
+        tools.say(f"  {time.monotonic() - self.begun:6.1f} s  {what}")

@@ -1,0 +1,18 @@
+"""A changed value replaces all pods under load."""
+
+import chart
+from traffic import Clock, traffic
+
+
+def run(args, verdict):
+    before = chart.names()
+    with traffic(args, "upgrade", verdict):
+        clock = Clock()
+        chart.upgrade(config={"maxCalls": 900})
+        clock.say("helm says that the new pods are ready")
+        ended = chart.gone()
+        clock.say(f"the old pods have ended: {' '.join(ended) or 'before that'}")
+    after = chart.names()
+    kept = set(before) & set(after)
+    seen = f"{len(before)} before, {len(after)} after, {len(kept)} of them the same"
+    verdict.check("upgrade: all pods are others", len(before) == len(after) and not kept, seen)

@@ -1,0 +1,150 @@
+"""The node: containerd, the kubelet, kube-proxy, and their configurations."""
+
+import json
+
+import authority
+import place
+from children import start, wait
+from kube import kubectl
+
+# The tool's image waits when it is told nothing else, which is all that a pause container does.
+PAUSE = "localhost/tool:cluster"
+
+
+def containerd():
+    state = place.STATE
+    (state / "cni").mkdir()
+    (state / "cni/10-bridge.conflist").write_text(json.dumps(network(), indent=2))
+    config = state / "containerd.toml"
+    config.write_text(f"""version = 2
+root = "{state}/containerd"
+state = "{state}/containerd-state"
+[grpc]
+  address = "{place.SOCKET}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{state}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE}"
+  netns_mounts_under_state_dir = true
+  stream_server_address = "127.0.0.1"
+  # A machine may not allow a lower score than one's own (that takes CAP_SYS_RESOURCE).
+  restrict_oom_score_adj = true
+  # There may be no profile of containerd's here.
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{state}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = false
+      Root = "{state}/runc"
+""")
+    start("containerd", "/usr/bin/containerd", "--config", config)
+    wait("containerd answers", answers, 30, "containerd")
+
+
+def network():
+    """One bridge. Nothing leaves the machine, so nothing is masqueraded, and no iptables chain has to be made."""
+    ranges = [[{"subnet": place.PODS, "gateway": place.ADDRESS}]]
+    bridge = {
+        "type": "bridge",
+        "bridge": place.BRIDGE,
+        "isDefaultGateway": True,
+        "hairpinMode": True,
+        "ipam": {"type": "host-local", "dataDir": str(place.STATE / "addresses"), "ranges": ranges},
+    }
+    return {"cniVersion": "1.0.0", "name": place.BRIDGE, "plugins": [bridge]}
+
+
+def answers():
+    try:
+        return ctr("version")
+    except RuntimeError:
+        return None
+
+
+def ctr(*words):
+    return place.output("/usr/bin/ctr", "--address", place.SOCKET, "--namespace", "k8s.io", *words)
+
+
+def kubelet():
+    never = ["memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"]
+    config = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": place.ADDRESS,
+        "healthzPort": 0,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": False},
+            "x509": {"clientCAFile": str(authority.FOLDER / "ca.pem")},
+        },
+        "authorization": {"mode": "AlwaysAllow"},
+        "containerRuntimeEndpoint": f"unix://{place.SOCKET}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{place.CGROUP}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "clusterDNS": [place.DNS_SERVICE],
+        "clusterDomain": "cluster.local",
+        "resolvConf": "",
+        # Hints for others, and chains that would stay behind.
+        "makeIPTablesUtilChains": False,
+        "podLogsDir": str(place.STATE / "pod-logs"),
+        "volumePluginDir": str(place.STATE / "volume-plugins"),
+        # What other work leaves on this machine's disk is no reason to evict.
+        "evictionHard": dict.fromkeys(never, "0%"),
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        # A changed Secret is in the pod's volume after seconds, not after a minute or two.
+        "configMapAndSecretChangeDetectionStrategy": "Watch",
+        "syncFrequency": "5s",
+    }
+    path = place.STATE / "kubelet.json"
+    path.write_text(json.dumps(config, indent=2))
+    start(
+        "kubelet",
+        place.BIN / "kubelet",
+        f"--config={path}",
+        f"--kubeconfig={place.KUBECONFIG}",
+        f"--root-dir={place.STATE}/kubelet",
+        f"--cert-dir={place.STATE}/kubelet-certificates",
+        f"--hostname-override={place.NODE}",
+        f"--node-ip={place.ADDRESS}",
+    )
+
+
+def proxy():
+    config = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(place.KUBECONFIG)},
+        "hostnameOverride": place.NODE,
+        # Its rules are in tables of its own, so that they can be removed without a trace.
+        "mode": "nftables",
+        "clusterCIDR": place.PODS,
+        "bindAddress": place.ADDRESS,
+        "healthzBindAddress": f"{place.ADDRESS}:10256",
+        "metricsBindAddress": f"{place.ADDRESS}:10249",
+        # The machine's own settings for connections stay.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+    }
+    path = place.STATE / "kube-proxy.json"
+    path.write_text(json.dumps(config, indent=2))
+    start("kube-proxy", place.BIN / "kube-proxy", f"--config={path}")
+
+
+def begin():
+    """What has to run once containerd does and has its images."""
+    kubelet()
+    proxy()
+
+    def known():
+        try:
+            return kubectl("get", "node", place.NODE)
+        except RuntimeError:
+            return None
+
+    wait("the node is known", known, 60, "kubelet")
+    kubectl("wait", f"node/{place.NODE}", "--for=condition=Ready", "--timeout=60s")
