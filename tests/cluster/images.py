@@ -11,8 +11,8 @@ from worker import ctr
 # Nothing of the machine's own images is touched.
 STORE = ["--root", place.STATE / "buildah", "--runroot", place.STATE / "buildah-run", "--storage-driver", "vfs"]
 BINARY = pathlib.Path(os.environ.get("GEMINI_GRPC_BIN", place.ROOT / "target/release/gemini-grpc"))
-# An image that was built elsewhere, such as from the Dockerfile: docker-archive:FILE or oci-archive:FILE.
-ARCHIVE = os.environ.get("GEMINI_GRPC_IMAGE")
+# What image.py has built from the Dockerfile. Without it the binary is put into an image of this moment.
+BUILT = place.ROOT / "target/image/pushed"
 GATEWAY = ("localhost/gemini-grpc", "cluster")
 
 
@@ -48,11 +48,10 @@ def prepare():
 
 
 def gateway():
-    """The gateway's image, from an archive; or the binary, the libraries that it is linked with, and who is trusted."""
-    if ARCHIVE:
-        buildah("pull", "--quiet", ARCHIVE if ":" in ARCHIVE else f"docker-archive:{ARCHIVE}")
+    """The gateway's image: the Dockerfile's; or the binary, the libraries that it is linked with, and who is trusted."""
+    if (BUILT / "manifest.json").exists():
         name = ":".join(GATEWAY)
-        buildah("tag", buildah("images", "--quiet", "--no-trunc").splitlines()[0], name)
+        buildah("tag", buildah("pull", "--quiet", f"dir:{BUILT}").strip(), name)
         return to_containerd(name)
     libraries = [word for word in output("ldd", BINARY).split() if word.startswith("/")]
     certificates = "/etc/ssl/certs/ca-certificates.crt"

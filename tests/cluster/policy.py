@@ -61,3 +61,5 @@ def enforced(verdict):
     verdict.check("policy: a stranger does not", not may, said)
     may, said = connects("reader", CALLER, 9464)
     verdict.check("policy: who may call does not reach the admin port", not may, said)
+    printed = chart.helm("test", chart.RELEASE, "--timeout", "3m")
+    verdict.check("policy: helm test does", "Succeeded" in printed, "Succeeded" if "Succeeded" in printed else printed[-100:])

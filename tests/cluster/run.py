@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "production"))
-SCENARIOS = ["helm_test", "memory_limit", "upgrade", "deletion", "scaling", "rotation", "policy"]
+SCENARIOS = ["helm_test", "accepted", "memory_limit", "upgrade", "deletion", "scaling", "rotation", "policy"]
 
 
 def arguments():
