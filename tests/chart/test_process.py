@@ -226,4 +226,6 @@ def test_helm_test_trusts_the_authority_of_the_certificate_that_cert_manager_mad
     (source,) = test["spec"]["volumes"][0]["projected"]["sources"]
     assert source["configMap"]["name"] == "own"
     # The public ones.
-    assert "volumes" not in find(render({"tls": {"enabled": True, "secret": "a"}}), "Pod", f"{NAME}-test")["spec"]
+    spec = find(render({"tls": {"enabled": True, "secret": "a"}}), "Pod", f"{NAME}-test")["spec"]
+    assert "volumes" not in spec
+    assert "volumeMounts" not in spec["containers"][0]
