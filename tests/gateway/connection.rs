@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::frames::{ACK, GOAWAY, HEADERS, PING, PREFACE, Raw, SETTINGS};
+use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE};
 use crate::support::{Running, Upstream, config};
 
 /// Short, where the event is a time that has run out.
@@ -56,6 +56,39 @@ async fn an_old_connection_is_asked_to_go_in_two_steps() {
     raw.send(PING, ACK, 0, &ping.payload).await;
     assert_eq!(last(&raw.next_of(GOAWAY).await.unwrap().payload), 0);
     assert!(raw.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_call_that_comes_after_goaway_breaks_none_of_the_others() {
+    let running = with(&["--connection-age", "0.05"], |_| {}).await;
+    let mut raw = Raw::open(running.address).await;
+    raw.send(HEADERS, END_HEADERS, 1, &watch()).await;
+    raw.send(DATA, END_STREAM, 1, &[0; 5]).await;
+    assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 1);
+    let farewell = raw.next_of(PING).await.unwrap();
+    raw.send(PING, ACK, 0, &farewell.payload).await;
+    assert_eq!(raw.next_of(GOAWAY).await.unwrap().payload, [0, 0, 0, 1, 0, 0, 0, 0]);
+    // As gRPC's clients begin a call, if GOAWAY has just come.
+    raw.send(HEADERS, END_HEADERS, 3, &watch()).await;
+    raw.send(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]).await;
+    raw.send(DATA, END_STREAM, 3, &[0; 5]).await;
+    raw.send(WINDOW_UPDATE, 0, 1, &[0, 0, 1, 0]).await;
+    raw.send(PING, 0, 0, b"are you?").await;
+    assert_eq!(raw.next().await.unwrap().payload, b"are you?");
+}
+
+/// The head of a call of Health/Watch, which stays open (RFC 7541, 6.1 and 6.2.2).
+fn watch() -> Vec<u8> {
+    let path = b"/grpc.health.v1.Health/Watch";
+    let kind = b"application/grpc";
+    [
+        // POST, http, and names of the static table with values that follow.
+        &[0x83, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()][..],
+        path,
+        &[0x0f, 0x10, u8::try_from(kind.len()).unwrap()],
+        kind,
+    ]
+    .concat()
 }
 
 #[tokio::test]
