@@ -127,8 +127,7 @@ impl Reply {
             None => (tonic::Status::ok(""), End::OK),
         };
         let mut trailers = HeaderMap::new();
-        // Fails only for a message that HTTP cannot carry; `status` makes none.
-        let _ = status.add_header(&mut trailers);
+        status::put(&status, &mut trailers);
         self.trailers = Some((trailers, end));
         self.source = Source::Done;
     }

@@ -14,6 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -39,6 +40,9 @@ pub const SERVICES: [&str; 3] = [
 const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+
+/// The content type of every answer.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// A name that is repeated in an error is cut here, in characters.
 const MAX_NAME: usize = 64;
@@ -174,7 +178,7 @@ impl Inner {
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply));
-                response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                response.headers_mut().insert(CONTENT_TYPE, GRPC);
                 put_request_id(response.headers_mut(), rpc.request_id());
                 response
             }
@@ -232,8 +236,10 @@ where
 
 fn refuse(error: &gateway::Error, rpc: &Rpc) -> Response<Body> {
     let request_id = rpc.request_id();
-    let mut response = status::status(error, request_id).into_http();
+    let mut response = Response::new(Body::default());
     let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC);
+    status::put(&status::status(error, request_id), headers);
     put_request_id(headers, request_id);
     if matches!(error, gateway::Error::Encoding) {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));

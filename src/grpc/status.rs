@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use http::{HeaderMap, HeaderValue};
 use prost::Message as _;
 use prost_types::Any;
 use tonic::metadata::MetadataMap;
@@ -46,6 +47,24 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     details.append(&mut own);
     let encoded = rpc::Status { code: code as i32, message: message.clone(), details }.encode_to_vec();
     Status::with_details_and_metadata(code, message, encoded.into(), pushback(error))
+}
+
+/// Writes a status as the trailers, or the only headers, of a call.
+///
+/// A message of printable ASCII goes out as it is: "Percent-Encoded" of gRPC's HTTP/2 protocol asks
+/// for no more, tonic encodes spaces too. gRPC C-core leaves the encoding in when its own deadline
+/// ends the call as the trailers come; Google's Python client then finds that the message differs
+/// from the one in the details, and raises a `ValueError` instead of `DeadlineExceeded`.
+pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
+    // Fails only for a message that HTTP cannot carry; `status` makes none.
+    let _ = status.add_header(headers);
+    let message = status.message();
+    if message.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%')
+        && let Ok(value) = HeaderValue::from_str(message)
+        && let Some(encoded) = headers.get_mut(Status::GRPC_MESSAGE)
+    {
+        *encoded = value;
+    }
 }
 
 /// The same in short, for what is told of the call.

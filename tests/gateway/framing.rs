@@ -3,7 +3,7 @@
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::support::{Details, Gateway, STOP, Upstream, body, json, prompt};
+use crate::support::{Details, Gateway, STOP, Upstream, body, event, json, prompt, sse};
 
 /// The tags of message fields, as they stand on the wire: the number, and 2 for a length that follows.
 const GENERATION_CONFIG: u8 = 4 << 3 | 2;
@@ -84,4 +84,26 @@ async fn ten_thousand_levels_are_too_many() {
     let (status, asked) = end(vec![framed], &[]).await;
     assert_eq!((status.code(), asked), (Code::InvalidArgument, 0), "{}", status.message());
     assert!(status.message().len() <= 1024, "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_message_of_an_error_is_encoded_only_where_it_has_to_be() {
+    let error =
+        |message: &str| serde_json::json!({"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}});
+    for (message, sent) in [
+        (r#"it's a {plain} <one> of "words" #1?"#, r#"it's a {plain} <one> of "words" #1?"#),
+        ("100 % sure", "100%20%25%20sure"),
+        ("fran\u{e7}ais", "fran%C3%A7ais"),
+    ] {
+        let refusal = json("400 Bad Request", &error(message).to_string());
+        let breach = sse(format!("{}data: {}\n\n", event("some", false), error(message)));
+        for (method, answer) in [("GenerateContent", refusal), ("StreamGenerateContent", breach)] {
+            let upstream = Upstream::answering(answer).await;
+            let gateway = Gateway::over(&upstream).await;
+            let end = gateway.raw_end(method, [], body([framed(0)])).await;
+            assert_eq!(end["grpc-message"], sent, "{method}");
+            let status = Status::from_header_map(&end).unwrap();
+            assert_eq!((status.code(), status.message()), (Code::InvalidArgument, message), "{method}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, GenerateContentRe
 use gemini_grpc::pb::rpc;
 use gemini_grpc::server::{Config, Reload, Server, Stop};
 use gemini_grpc::telemetry::Telemetry;
+use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::client::legacy;
@@ -303,6 +304,16 @@ impl Gateway {
         metadata: impl IntoIterator<Item = (&str, &str)>,
         body: tonic::body::Body,
     ) -> Status {
+        Status::from_header_map(&self.raw_end(method, metadata, body).await).unwrap()
+    }
+
+    /// The same in the headers that it came in: trailers, or the only ones.
+    pub async fn raw_end(
+        &self,
+        method: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> HeaderMap {
         let mut request = http::Request::post(format!(
             "http://{}/mountsea.gemini.v1.GenerativeService/{method}",
             self.running.address
@@ -313,11 +324,10 @@ impl Gateway {
         let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
         let transport = patient();
         let (head, body) = transport.request(request).await.unwrap().into_parts();
-        if let Some(status) = Status::from_header_map(&head.headers) {
-            return status;
+        if head.headers.contains_key("grpc-status") {
+            return head.headers;
         }
-        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap();
-        Status::from_header_map(&trailers).unwrap()
+        body.collect().await.unwrap().trailers().cloned().unwrap()
     }
 
     pub async fn generate(&self, request: GenerateContentRequest) -> Result<GenerateContentResponse, Status> {
