@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use super::drain::{Phase, reached};
 use super::limits::Limits;
-use super::preface::{self, Prefaced};
+use super::preface;
+use super::sifted::Sifted;
 use super::tls::Acceptor;
 use crate::grpc::{CallExecutor, Grpc, Peer};
 
@@ -58,8 +59,8 @@ struct Shared {
 
 /// A connection that speaks HTTP/2.
 enum Opened {
-    Plain(Prefaced<TcpStream>),
-    Tls(Box<Prefaced<TlsStream<TcpStream>>>, Option<Arc<[String]>>),
+    Plain(Sifted<TcpStream>),
+    Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[String]>>),
 }
 
 impl Connections {

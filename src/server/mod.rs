@@ -13,6 +13,7 @@ mod listener;
 mod observe;
 mod preface;
 mod reload;
+mod sifted;
 mod tls;
 
 use std::net::SocketAddr;
@@ -65,7 +66,10 @@ pub enum Error {
     Bind { address: SocketAddr, source: std::io::Error },
     #[error("cannot start a worker: {0}")]
     Worker(std::io::Error),
-    #[error("the HTTP client cannot be built: {0}")]
+    #[error(
+        "the HTTP client cannot be built: {0}; authorities come from the system (ca-certificates) or from \
+         GEMINI_GRPC_UPSTREAM_CA"
+    )]
     Upstream(#[from] upstream::BuildError),
     #[error("reflection cannot be served: {0}")]
     Reflection(#[from] grpc::ReflectionError),
