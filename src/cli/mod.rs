@@ -94,8 +94,11 @@ fn end(failure: Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// At most so many threads do what takes long: the pictures of a sandbox, names that are looked up.
+const BLOCKING: usize = 4;
+
 /// Runs a future on this thread.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build();
     Ok(runtime.map_err(|error| Failure::Run(format!("cannot start a runtime: {error}")))?.block_on(future))
 }

@@ -118,8 +118,6 @@ pub enum Error {
     Log { variable: &'static str, problem: String },
     #[error("{variable}: {problem}")]
     Telemetry { variable: &'static str, problem: String },
-    #[error("the HTTP client cannot be built: {0}")]
-    Client(crate::upstream::BuildError),
 }
 
 impl Serve {

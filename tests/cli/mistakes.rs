@@ -195,6 +195,18 @@ fn an_address_in_use_ends_with_1() {
 }
 
 #[test]
+fn a_machine_that_trusts_nobody_is_told_where_authorities_come_from() {
+    let mut command = gemini_grpc(["serve", "--sandbox", "--log", "error"]);
+    command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/no/such/folder");
+    let ended = run(command);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(is_one_sentence(&ended), "{}", ended.err);
+    for says in ["No CA certificates were loaded", "GEMINI_GRPC_UPSTREAM_CA"] {
+        assert!(ended.err.contains(says), "{}", ended.err);
+    }
+}
+
+#[test]
 fn files_that_call_is_given_are_read_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {

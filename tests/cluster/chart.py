@@ -16,9 +16,6 @@ SELECTOR = f"app.kubernetes.io/name=gemini-grpc,app.kubernetes.io/instance={RELE
 VALUES = {
     "image": {"repository": images.GATEWAY[0], "tag": images.GATEWAY[1], "pullPolicy": "Never"},
     "replicaCount": 2,
-    # The sandbox answers on threads of its own, one for each answer that is made at the same moment, and each takes
-    # some 3 MiB. A hundred streams that begin at once are more than the 256 MiB of values-sandbox.yaml.
-    "resources": {"limits": {"memory": "1Gi"}},
 }
 
 
