@@ -2,6 +2,7 @@
 //!
 //! The map of the house; imports go downward only (docs/architecture.md).
 
+mod cause;
 pub mod cli;
 pub mod config;
 pub mod gateway;

@@ -9,18 +9,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 11] = [
-    ("cli", &["config", "server", "grpc", "gateway", "upstream", "telemetry", "memory", "gemini", "sandbox", "pb"]),
+const ROOMS: [(&str, &[&str]); 12] = [
+    (
+        "cli",
+        &["config", "server", "grpc", "gateway", "upstream", "telemetry", "memory", "gemini", "sandbox", "pb", "cause"],
+    ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
     ("server", &["grpc", "gateway", "upstream", "telemetry", "memory"]),
     ("grpc", &["gateway", "telemetry", "pb"]),
     ("gateway", &["upstream", "telemetry", "memory", "gemini"]),
-    ("upstream", &["telemetry", "memory", "gemini"]),
-    ("telemetry", &["gemini", "pb"]),
+    ("upstream", &["telemetry", "memory", "gemini", "cause"]),
+    ("telemetry", &["gemini", "pb", "cause"]),
     ("memory", &[]),
     ("gemini", &["pb"]),
     ("sandbox", &[]),
     ("pb", &[]),
+    ("cause", &[]),
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.

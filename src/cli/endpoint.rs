@@ -9,6 +9,7 @@ use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use super::{Failure, client};
+use crate::cause::cause;
 
 /// Where `serve` listens unless it is told otherwise.
 pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
@@ -141,9 +142,4 @@ impl Endpoint {
 
 fn read(flag: &str, path: &PathBuf) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::Usage(format!("{flag}: cannot read {}: {error}", path.display())))
-}
-
-/// The error at the bottom: those above say no more than that something failed.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

@@ -59,11 +59,11 @@ pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
     // Fails only for a message that HTTP cannot carry; `status` makes none.
     let _ = status.add_header(headers);
     let message = status.message();
-    if message.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%')
-        && let Ok(value) = HeaderValue::from_str(message)
-        && let Some(encoded) = headers.get_mut(Status::GRPC_MESSAGE)
+    if !message.is_empty()
+        && message.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%')
+        && let Ok(plain) = HeaderValue::from_str(message)
     {
-        *encoded = value;
+        headers.insert(Status::GRPC_MESSAGE, plain);
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Frames {
     left: usize,
     is_late: bool,
     /// The payload of a PING that is answered, as far as it has come.
-    pong: Option<([u8; 8], usize)>,
+    pong: Option<[u8; FAREWELL.len()]>,
     /// The highest stream that was opened. It is the last one once the farewell was answered.
     highest: u32,
     is_over: bool,
@@ -46,14 +46,11 @@ impl Frames {
                 self.payload(&bytes[piece.clone()]);
             } else if self.head(&bytes[piece.clone()]) {
                 self.begin();
-            } else {
-                let more = piece.len();
+            } else if self.is_over {
+                let back = piece.len();
                 bytes.copy_within(piece, kept);
-                if !self.is_over {
-                    return (kept + more, 0);
-                }
                 self.known = 0;
-                return (kept, more);
+                return (kept, back);
             }
             if !self.is_late {
                 let more = piece.len();
@@ -80,7 +77,8 @@ impl Frames {
         self.known = 0;
         self.left = u32::from_be_bytes([0, a, b, c]) as usize;
         self.is_late = self.is_over && kind == WINDOW_UPDATE && stream > self.highest;
-        self.pong = (kind == PING && flags & ACK != 0 && !self.is_over).then_some(([0; 8], 0));
+        let is_pong = kind == PING && flags & ACK != 0 && self.left == FAREWELL.len();
+        self.pong = is_pong.then_some([0; FAREWELL.len()]);
         if kind == HEADERS && !self.is_over {
             self.highest = self.highest.max(stream);
         }
@@ -88,14 +86,11 @@ impl Frames {
 
     /// A piece of the payload.
     fn payload(&mut self, bytes: &[u8]) {
-        self.left -= bytes.len();
-        if let Some((payload, known)) = &mut self.pong {
-            for (place, byte) in payload[*known..].iter_mut().zip(bytes) {
-                *place = *byte;
-                *known += 1;
-            }
-            self.is_over |= self.left == 0 && *payload == FAREWELL;
+        if let Some(pong) = &mut self.pong {
+            pong[FAREWELL.len() - self.left..][..bytes.len()].copy_from_slice(bytes);
         }
+        self.left -= bytes.len();
+        self.is_over |= self.left == 0 && self.pong == Some(FAREWELL);
     }
 }
 

@@ -28,53 +28,51 @@ impl<S> Sifted<S> {
 }
 
 impl<S: AsyncRead + Unpin> Sifted<S> {
-    fn poll_frames(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let start = buffer.filled().len();
-        while self.held.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-            let came = &mut buffer.filled_mut()[start..];
-            if came.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let (kept, back) = self.frames.sift(came);
-            self.held.extend_from_slice(&came[kept..][..back]);
-            buffer.set_filled(start + kept);
-            if kept > 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        self.poll_head(cx, buffer)
-    }
-
-    /// Reads what is missing of a head, and hands it on from here: there may be less room than it needs.
-    fn poll_head(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        while self.held.len() < HEAD && !self.is_released {
-            let mut bytes = [0; HEAD];
-            let mut rest = ReadBuf::new(&mut bytes[self.held.len()..]);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest))?;
+    /// Reads more of a head that is held, and judges it once it is whole.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut bytes = [0; HEAD];
+        let mut rest = ReadBuf::new(&mut bytes[self.held.len()..]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest))?;
+        self.held.extend_from_slice(rest.filled());
+        if rest.filled().is_empty() {
             // Without more to come, it is the end as it is.
-            self.is_released = rest.filled().is_empty();
-            self.held.extend_from_slice(rest.filled());
-        }
-        if !self.is_released {
+            self.is_released = true;
+        } else if self.held.len() == HEAD {
             let (kept, _) = self.frames.sift(&mut self.held);
             self.held.truncate(kept);
             self.is_released = kept > 0;
-            if kept == 0 {
-                return self.poll_frames(cx, buffer);
-            }
         }
-        let now = self.held.len().min(buffer.remaining());
-        buffer.put_slice(&self.held[..now]);
-        self.held.drain(..now);
-        self.is_released = !self.held.is_empty();
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Sifted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        self.poll_frames(cx, buffer)
+        let this = &mut *self;
+        loop {
+            if this.is_released {
+                // There may be less room than it needs.
+                let now = this.held.len().min(buffer.remaining());
+                buffer.put_slice(&this.held[..now]);
+                this.held.drain(..now);
+                this.is_released = !this.held.is_empty();
+                return Poll::Ready(Ok(()));
+            }
+            if !this.held.is_empty() {
+                ready!(this.poll_head(cx))?;
+                continue;
+            }
+            let start = buffer.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+            let came = &mut buffer.filled_mut()[start..];
+            let is_end = came.is_empty();
+            let (kept, back) = this.frames.sift(came);
+            this.held.extend_from_slice(&came[kept..][..back]);
+            buffer.set_filled(start + kept);
+            if kept > 0 || is_end {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 

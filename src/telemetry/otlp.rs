@@ -12,6 +12,8 @@ use opentelemetry_otlp::{
 use tokio::runtime::Handle;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::cause::cause;
+
 /// The problem, as a part of a sentence.
 type Result<T> = std::result::Result<T, String>;
 
@@ -85,11 +87,11 @@ impl Otlp {
 
     /// A channel that connects when it is first used, and anew whenever it has to. It belongs to the runtime.
     fn channel(&self, runtime: &Handle) -> Result<Channel> {
-        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(cause)?;
+        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|error| cause(&error))?;
         let endpoint = endpoint.connect_timeout(self.timeout).timeout(self.timeout);
         // Where none is needed the system's authorities, of which there may be none, are not asked for.
         let endpoint = match endpoint.uri().scheme_str() {
-            Some("https") => endpoint.tls_config(self.tls.grpc()).map_err(cause)?,
+            Some("https") => endpoint.tls_config(self.tls.grpc()).map_err(|error| cause(&error))?,
             _ => endpoint,
         };
         let _entered = runtime.enter();
@@ -102,13 +104,14 @@ impl Otlp {
         // Headers may hold a key that is meant for this collector alone.
         let mut builder = builder.redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &self.tls.authorities {
-            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(cause)?);
+            builder =
+                builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(|error| cause(&error))?);
         }
         if let Some((certificate, key)) = &self.tls.identity {
             let both = [&certificate[..], b"\n", key].concat();
-            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(cause)?);
+            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|error| cause(&error))?);
         }
-        builder.build().map_err(cause)
+        builder.build().map_err(|error| cause(&error))
     }
 }
 
@@ -123,12 +126,6 @@ impl Tls {
             None => config,
         }
     }
-}
-
-/// The error at the bottom: those above say no more than that something failed.
-fn cause(error: impl std::error::Error + 'static) -> String {
-    let error: &(dyn std::error::Error + 'static) = &error;
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Protocol and place, as far as that is no secret.

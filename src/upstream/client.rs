@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tower::util::MapRequestLayer;
 
-use super::error::causes;
 use super::{Config, dialed};
+use crate::cause::cause;
 
 const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
 
@@ -48,7 +48,7 @@ impl Tls {
 
 /// A client that cannot be built, because the TLS library found no usable roots for example.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", causes(.0).last().map_or_else(|| .0.to_string(), ToString::to_string))]
+#[error("{}", cause(.0))]
 pub struct BuildError(reqwest::Error);
 
 /// What makes requests and keeps connections.

@@ -147,7 +147,7 @@ fn is_of_tls(error: &std::io::Error) -> bool {
 }
 
 /// What lies below an error, from the top down.
-pub(super) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |cause| (**cause).source())
 }
 
