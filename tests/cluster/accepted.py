@@ -1,12 +1,11 @@
 """The API server takes every object that the chart can make, custom resources among them."""
 
-import json
 import subprocess
 import sys
 
 import chart
 import place
-from kube import apply, kubectl
+from kube import apply, kubectl, namespace
 from verdict import table
 
 SETS = [*sorted(chart.CHART.glob("values-*.yaml")), *sorted((place.ROOT / "tests/chart/values").glob("*.yaml"))]
@@ -19,8 +18,7 @@ def run(args, verdict):
         kubectl("apply", "--server-side", "-f", path)
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     for name in NAMESPACES:
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+        namespace(name)
         kubectl("wait", "-n", name, "--for=create", "serviceaccount/default", "--timeout=60s")
     apply('{"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor"}, "handler": "runc"}')
     rows, refused = [], []

@@ -25,7 +25,7 @@ def issue(authority, file, name, organization):
     parts = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, name)]
     subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
     names = [*map(x509.DNSName, NAMES), *(x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES)]
-    builder = authority._builder(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
+    builder = authority.builder(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
     write(f"{file}.pem", builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     write(f"{file}-key.pem", pem_of(key))
 

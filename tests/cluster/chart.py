@@ -7,7 +7,7 @@ import urllib.request
 
 import images
 import place
-from kube import apply, get, kubectl, pods
+from kube import get, kubectl, namespace, pods
 
 CHART = pathlib.Path(os.environ.get("GEMINI_GRPC_CHART", place.ROOT / "helm/gemini-grpc"))
 NAMESPACE = "gemini"
@@ -32,9 +32,8 @@ def merged(values, changes):
 
 
 def install():
-    """A namespace in which the strictest standard for pods is enforced, and the chart in it."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}))
+    """Puts the chart into a namespace of its own."""
+    namespace(NAMESPACE)
     upgrade()
 
 
@@ -46,9 +45,9 @@ def upgrade(**changes):
     helm("upgrade", "--install", RELEASE, CHART, *values, "--wait", "--timeout", "5m")
 
 
-def names():
-    """The names of the pods that serve."""
-    return sorted(pod["metadata"]["name"] for pod in running())
+def names(ending=False):
+    """The names of the pods that serve; or of those that are about to end."""
+    return sorted(pod["metadata"]["name"] for pod in pods(NAMESPACE, SELECTOR, ending))
 
 
 def service():
@@ -65,11 +64,7 @@ def running():
 
 def gone(seconds=660):
     """Waits until the pods that are about to end have ended."""
-    ending = [
-        pod["metadata"]["name"]
-        for pod in get("pods", "-n", NAMESPACE, "-l", SELECTOR)["items"]
-        if "deletionTimestamp" in pod["metadata"]
-    ]
+    ending = names(ending=True)
     for name in ending:
         kubectl("wait", "-n", NAMESPACE, f"pod/{name}", "--for=delete", f"--timeout={seconds}s")
     return ending

@@ -85,8 +85,10 @@ def wait(what, holds, seconds, name=None):
     """Waits until something holds; says what did not, and the last words of the process that it depends on."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if found := holds():
-            return found
+        # What is asked may not be there yet.
+        with contextlib.suppress(RuntimeError):
+            if found := holds():
+                return found
         if name and not lives(started()[name]):
             break
         time.sleep(0.2)

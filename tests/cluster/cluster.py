@@ -1,7 +1,6 @@
 """A cluster, from nothing to a pod that resolves a Service, and its end."""
 
 import contextlib
-import time
 
 import authority
 import control
@@ -10,31 +9,28 @@ import machine
 import place
 import programs
 import worker
+from clock import Clock
 from kube import apply, kubectl, once
 from tools import say
 
 
 def up():
     """Brings it up; hands over what a pod was told by the cluster's DNS."""
-    begun = time.monotonic()
-
-    def step(what):
-        say(f"  {time.monotonic() - begun:5.1f} s  {what}")
-
+    clock = Clock()
     machine.prepare()
     authority.make()
     worker.containerd()
     images.prepare()
-    step("containerd runs and has the images")
+    clock.say("containerd runs and has the images")
     control.begin()
-    step("the API server is ready")
+    clock.say("the API server is ready")
     worker.begin()
-    step("the node is Ready")
+    clock.say("the node is Ready")
     apply((place.HERE / "dns.yaml").read_text())
     kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=60s")
-    step("CoreDNS is ready")
+    clock.say("CoreDNS is ready")
     well, said = once("resolve", "default", "resolve", "kubernetes.default.svc.cluster.local")
-    step(f"a pod asks for the Service kubernetes and is told {said}")
+    clock.say(f"a pod asks for the Service kubernetes and is told {said}")
     return well and said == f"[{place.API_SERVICE}]", said
 
 

@@ -37,7 +37,7 @@ def begin():
         f"--service-account-key-file={folder}/accounts-key.pem",
         f"--service-account-signing-key-file={folder}/accounts-key.pem",
     )
-    wait("the API server answers", ready, 60, "kube-apiserver")
+    wait("the API server answers", lambda: kubectl("get", "--raw", "/readyz") == "ok", 60, "kube-apiserver")
     start(
         "kube-controller-manager",
         place.BIN / "kube-controller-manager",
@@ -55,10 +55,3 @@ def begin():
         "--leader-elect=false",
         "--secure-port=0",
     )
-
-
-def ready():
-    try:
-        return kubectl("get", "--raw", "/readyz") == "ok"
-    except RuntimeError:
-        return False

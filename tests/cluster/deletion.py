@@ -1,8 +1,9 @@
 """Pods are deleted under load, one after the other."""
 
 import chart
+from clock import Clock
 from kube import kubectl
-from traffic import Clock, traffic
+from traffic import traffic
 
 
 def run(args, verdict):

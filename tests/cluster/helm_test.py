@@ -1,6 +1,7 @@
 """The chart's own test passes in a namespace that takes restricted pods only."""
 
 import chart
+import place
 from kube import apply, kubectl
 from tools import say
 
@@ -17,7 +18,7 @@ def run(args, verdict):
     # Otherwise the namespace's label would say nothing.
     try:
         apply(f"""{{apiVersion: v1, kind: Pod, metadata: {{name: rootly, namespace: {chart.NAMESPACE}}},
-            spec: {{containers: [{{name: tool, image: "localhost/tool:cluster"}}]}}}}""")
+            spec: {{containers: [{{name: tool, image: "{place.TOOL}"}}]}}}}""")
         refused = "it was taken"
     except RuntimeError as error:
         refused = next((part for part in str(error).split(": ") if part.startswith("violates")), str(error))[:60]

@@ -1,7 +1,6 @@
 """kubectl, and what is asked with it again and again."""
 
 import json
-import subprocess
 
 import place
 
@@ -12,11 +11,13 @@ def kubectl(*words, **more):
 
 def apply(text):
     """Makes what a text in YAML or JSON says."""
-    command = [str(place.BIN / "kubectl"), "--kubeconfig", str(place.KUBECONFIG), "apply", "-f", "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"kubectl apply: {done.stderr}")
-    return done.stdout
+    return kubectl("apply", "-f", "-", input=text)
+
+
+def namespace(name):
+    """Makes a namespace in which the strictest standard for pods is enforced."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 
 
 def get(*words):
@@ -24,10 +25,10 @@ def get(*words):
     return json.loads(kubectl("get", *words, "-o", "json"))
 
 
-def pods(namespace, selector):
-    """The pods that are not about to end."""
+def pods(namespace, selector, ending=False):
+    """The pods that are not about to end; or those that are."""
     found = get("pods", "-n", namespace, "-l", selector)["items"]
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    return [pod for pod in found if ("deletionTimestamp" in pod["metadata"]) == ending]
 
 
 def once(name, namespace, *arguments, labels=None, seconds=60):
@@ -43,7 +44,7 @@ def once(name, namespace, *arguments, labels=None, seconds=60):
             "containers": [
                 {
                     "name": "tool",
-                    "image": "localhost/tool:cluster",
+                    "image": place.TOOL,
                     "args": list(arguments),
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }

@@ -11,6 +11,7 @@ import time
 import children
 import place
 
+SETS_BY_ROUTER = ("KUBE-", "kube-router-")
 MADE_BY_ROUTER = (":KUBE-ROUTER-", ":KUBE-POD-FW-", ":KUBE-NWPLCY-")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 SYSCTLS = place.CACHE / "sysctls.json"
@@ -143,7 +144,7 @@ def remove_rules():
         for chain in chains:
             quietly("iptables", action, chain)
     for name in quietly("ipset", "list", "-name").stdout.split():
-        if name.startswith(("KUBE-", "kube-router-")):
+        if name.startswith(SETS_BY_ROUTER):
             quietly("ipset", "destroy", name)
 
 
@@ -159,5 +160,5 @@ def leftovers():
     found += [line for line in tables.splitlines() if "kube-proxy" in line]
     rules = quietly("iptables-save").stdout
     found += [line for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
-    found += [f"ipset {name}" for name in quietly("ipset", "list", "-name").stdout.split() if name.startswith("KUBE-")]
+    found += [f"ipset {name}" for name in quietly("ipset", "list", "-name").stdout.split() if name.startswith(SETS_BY_ROUTER)]
     return found

@@ -1,6 +1,7 @@
 """Where the cluster lives: its folders, its addresses, its versions."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -14,8 +15,8 @@ BIN = CACHE / "bin"
 STATE = CACHE / "run"
 LOGS = CACHE / "logs"
 
-KUBERNETES = "v1.35.4"
-COREDNS = "v1.14.7"
+# Said once, by the module that its programs are built from.
+KUBERNETES = re.search(r"^require k8s.io/kubernetes (\S+)", (HERE / "kubernetes/go.mod").read_text(), re.M)[1]
 
 NODE = "node"
 BRIDGE = "gemini-cluster"
@@ -31,6 +32,9 @@ ETCD_PEERS = "http://127.0.0.1:12380"
 # The node's cgroups hang below one of their own.
 CGROUP = "gemini-cluster"
 
+# Does what a scenario needs done in a pod, and waits when it is told nothing.
+TOOL = "localhost/tool:cluster"
+
 SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
 
@@ -38,7 +42,9 @@ KUBECONFIG = STATE / "kubeconfig"
 def output(*command, **more):
     """What a command prints; a failure has its words."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+    if "input" not in more:
+        more["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(command, capture_output=True, text=True, **more)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)[:300]} ended with {done.returncode}: {done.stderr or done.stdout}")
     return done.stdout

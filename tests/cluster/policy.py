@@ -3,8 +3,7 @@
 import chart
 import place
 import programs
-from children import stop, wait
-from children import start as begin
+from children import start, stop, wait
 from kube import get, once
 from machine import quietly, remove_rules
 from tools import say
@@ -34,7 +33,7 @@ def run(args, verdict):
 def enforce():
     """Runs what makes rules of policies, and waits for the rules."""
     programs.build("kube-router", "kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router")
-    begin(
+    start(
         "kube-router",
         place.BIN / "kube-router",
         "--run-firewall=true",

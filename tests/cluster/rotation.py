@@ -5,8 +5,9 @@ import time
 
 import chart
 import place
+from clock import Clock
 from kube import apply
-from traffic import Clock, traffic
+from traffic import traffic
 from upstream import upstream
 
 SECRET = "gateway-key"

@@ -3,8 +3,9 @@
 import time
 
 import chart
+from clock import Clock
 from tools import say
-from traffic import Clock, traffic
+from traffic import traffic
 from verdict import table
 
 # A ClusterIP draws a pod for each connection by lot. With n connections on four pods the share of one is off by

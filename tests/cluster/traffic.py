@@ -5,7 +5,6 @@ import time
 
 import chart
 import clients
-import tools
 
 
 @contextlib.contextmanager
@@ -36,13 +35,3 @@ def kinds(results):
         kind: (result[kind]["sent"] - result[kind]["outcomes"].get("OK", 0), result[kind]["sent"])
         for kind in ("calls", "streams")
     }
-
-
-class Clock:
-    """Says what happened when."""
-
-    def __init__(self):
-        self.begun = time.monotonic()
-
-    def say(self, what):
-        tools.say(f"  {time.monotonic() - self.begun:6.1f} s  {what}")

@@ -1,7 +1,8 @@
 """A changed value replaces all pods under load."""
 
 import chart
-from traffic import Clock, traffic
+from clock import Clock
+from traffic import traffic
 
 
 def run(args, verdict):

@@ -7,9 +7,6 @@ import place
 from children import start, wait
 from kube import kubectl
 
-# The tool's image waits when it is told nothing else, which is all that a pause container does.
-PAUSE = "localhost/tool:cluster"
-
 
 def containerd():
     state = place.STATE
@@ -24,7 +21,7 @@ state = "{state}/containerd-state"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{state}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
+  sandbox_image = "{place.TOOL}"
   netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
   # A machine may not allow a lower score than one's own (that takes CAP_SYS_RESOURCE).
@@ -41,7 +38,7 @@ state = "{state}/containerd-state"
       Root = "{state}/runc"
 """)
     start("containerd", "/usr/bin/containerd", "--config", config)
-    wait("containerd answers", answers, 30, "containerd")
+    wait("containerd answers", lambda: ctr("version"), 30, "containerd")
 
 
 def network():
@@ -55,13 +52,6 @@ def network():
         "ipam": {"type": "host-local", "dataDir": str(place.STATE / "addresses"), "ranges": ranges},
     }
     return {"cniVersion": "1.0.0", "name": place.BRIDGE, "plugins": [bridge]}
-
-
-def answers():
-    try:
-        return ctr("version")
-    except RuntimeError:
-        return None
 
 
 def ctr(*words):
@@ -139,12 +129,5 @@ def begin():
     """What has to run once containerd does and has its images."""
     kubelet()
     proxy()
-
-    def known():
-        try:
-            return kubectl("get", "node", place.NODE)
-        except RuntimeError:
-            return None
-
-    wait("the node is known", known, 60, "kubelet")
+    wait("the node is known", lambda: kubectl("get", "node", place.NODE), 60, "kubelet")
     kubectl("wait", f"node/{place.NODE}", "--for=condition=Ready", "--timeout=60s")

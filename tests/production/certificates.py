@@ -32,13 +32,14 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         basic = x509.BasicConstraints(ca=True, path_length=0)
         self.certificate = (
-            self._builder(self.name, self.key).add_extension(basic, critical=True).sign(self.key, hashes.SHA256())
+            self.builder(self.name, self.key).add_extension(basic, critical=True).sign(self.key, hashes.SHA256())
         )
 
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def _builder(self, name, key):
+    def builder(self, name, key):
+        """A certificate of this authority's that lacks what it is for, and the signature."""
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number())
@@ -49,7 +50,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *more]
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a gateway")])
-        builder = self._builder(name, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = self.builder(name, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.serial_number, certificate.public_bytes(serialization.Encoding.PEM), pem_of(key)
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 from processes import BINARY, ENVIRONMENT, Process, address_in, start, url_in
-from telemetry import free_port
 from tools import say
 
 # Warnings, and the line that says where a gateway serves.
