@@ -7,5 +7,7 @@ pub mod events;
 mod image;
 pub mod json;
 pub mod model;
+pub mod steps;
 pub mod validate;
 pub mod view;
+mod wire;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::gemini::steps::Interrupted;
+use crate::gemini::wire::WireError;
+
 /// A message that cannot be translated: where the fault lies and what it is.
 ///
 /// The text holds field names and limits, never values: those may be prompts or keys.
@@ -56,6 +59,8 @@ pub enum Problem {
     Oneof(&'static str),
     #[error("{0} was expected")]
     Expected(&'static str),
+    #[error("the translation was interrupted")]
+    Interrupted,
     #[error("there is no message of that name")]
     UnknownMessage,
     #[error("the number does not fit {0}")]
@@ -103,6 +108,23 @@ impl Error {
             }
         }
         path
+    }
+}
+
+impl From<WireError> for Error {
+    fn from(error: WireError) -> Self {
+        Self::new(match error {
+            WireError::Truncated => Problem::TruncatedWire,
+            WireError::OverlongVarint => Problem::OverlongVarint,
+            WireError::InvalidTag => Problem::InvalidTag,
+            WireError::TooDeep => Problem::TooDeep,
+        })
+    }
+}
+
+impl From<Interrupted> for Error {
+    fn from(_: Interrupted) -> Self {
+        Self::new(Problem::Interrupted)
     }
 }
 

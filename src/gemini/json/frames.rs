@@ -4,7 +4,7 @@
 //! One byte is kept free for a length, and the message moves up if that was too little. So that
 //! a picture never moves, room is made in all open frames before a large value is written.
 
-use super::wire::{WireType, put_tag, put_varint, varint_len};
+use crate::gemini::wire::{WireType, put_tag, put_varint, varint_len};
 
 /// From this size a value is worth a look at the open frames before it is written.
 const LARGE: usize = 4096;

@@ -13,7 +13,6 @@ mod scan;
 mod table;
 mod text;
 mod time;
-mod wire;
 
 use std::sync::LazyLock;
 

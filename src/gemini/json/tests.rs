@@ -1,6 +1,7 @@
 //! The quirks of Gemini's JSON, a sentence each.
 
 use super::*;
+use crate::gemini::wire;
 
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";

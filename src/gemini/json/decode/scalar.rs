@@ -8,8 +8,8 @@ use base64_simd::STANDARD;
 use super::super::error::{Error, Problem};
 use super::super::scan::Str;
 use super::super::table::{Field, Kind};
-use super::super::wire::{WireType, put_tag, put_varint};
 use super::{Decoder, Seen};
+use crate::gemini::wire::{WireType, put_tag, put_varint};
 
 impl<'j> Decoder<'_, 'j> {
     pub(super) fn put_text(&mut self, field: &Field, text: Str<'j>) -> Result<(), Error> {

@@ -3,8 +3,8 @@
 use super::super::error::{Error, Problem};
 use super::super::scan::{Scanner, Str};
 use super::super::table::{ADDITIONAL_FIELDS, Message};
-use super::super::wire::{WireType, put_tag};
 use super::{Decoder, Unknown};
+use crate::gemini::wire::{WireType, put_tag};
 
 impl<'j> Decoder<'_, 'j> {
     /// The inside of a `google.protobuf.Struct`.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::super::error::{Error, Problem};
 use super::super::table::{Field, Kind, Message};
 use super::super::text::put_string;
-use super::super::wire::{Raw, Reader};
 use super::{Encoder, len};
+use crate::gemini::wire::{Raw, Reader};
 
 /// One entry of a map.
 #[derive(Clone, Copy, Debug, Default)]

@@ -11,7 +11,7 @@ use super::error::{Error, Problem};
 use super::table::{Field, Form, Kind, Message, Shape, Table};
 use super::text::{put_base64, put_double, put_float, put_int, put_string};
 use super::time::{put_duration, put_timestamp};
-use super::wire::{Raw, Reader};
+use crate::gemini::wire::{Raw, Reader};
 
 /// Writes messages as JSON to the end of `out`.
 #[derive(Debug)]

@@ -1,6 +1,20 @@
 //! Protobuf's wire format: varints, tags and lengths (protobuf.dev/programming-guides/encoding).
 
-use super::error::{Error, Problem};
+/// How deep unknown groups may nest.
+const MAX_GROUPS: usize = 100;
+
+/// Bytes that are not protobuf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WireError {
+    #[error("the protobuf bytes end inside a value")]
+    Truncated,
+    #[error("a protobuf varint is longer than 10 bytes")]
+    OverlongVarint,
+    #[error("a protobuf tag is not valid")]
+    InvalidTag,
+    #[error("groups nest too deep")]
+    TooDeep,
+}
 
 /// A value as it stands on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -29,63 +43,63 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field's number and value.
-    pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), Error> {
+    pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), WireError> {
         let (number, wire_type) = self.tag()?;
         let value = match wire_type {
             0 => Raw::Varint(self.varint()?),
             1 => Raw::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => {
                 let length = self.varint()?;
-                Raw::Len(self.take(usize::try_from(length).map_err(|_| Problem::TruncatedWire)?)?)
+                Raw::Len(self.take(usize::try_from(length).map_err(|_| WireError::Truncated)?)?)
             }
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
             3 => {
                 self.skip_group(number)?;
                 Raw::Group
             }
-            _ => return Err(Problem::InvalidTag.into()),
+            _ => return Err(WireError::InvalidTag),
         };
         Ok((number, value))
     }
 
-    fn tag(&mut self) -> Result<(u32, u8), Error> {
-        let tag = u32::try_from(self.varint()?).map_err(|_| Problem::InvalidTag)?;
+    fn tag(&mut self) -> Result<(u32, u8), WireError> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| WireError::InvalidTag)?;
         match tag >> 3 {
-            0 => Err(Problem::InvalidTag.into()),
+            0 => Err(WireError::InvalidTag),
             number => Ok((number, (tag & 7) as u8)),
         }
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+    pub(super) fn varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0;
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * i);
             if byte < 0x80 {
                 // The tenth byte has room for one bit.
                 if i == 9 && byte > 1 {
-                    return Err(Problem::OverlongVarint.into());
+                    return Err(WireError::OverlongVarint);
                 }
                 self.rest = &self.rest[i + 1..];
                 return Ok(value);
             }
         }
-        Err(if self.rest.len() < 10 { Problem::TruncatedWire } else { Problem::OverlongVarint }.into())
+        Err(if self.rest.len() < 10 { WireError::Truncated } else { WireError::OverlongVarint })
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (head, rest) = self.rest.split_first_chunk().ok_or(Problem::TruncatedWire)?;
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(WireError::Truncated)?;
         self.rest = rest;
         Ok(*head)
     }
 
-    fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
-        let (head, rest) = self.rest.split_at_checked(n).ok_or(Problem::TruncatedWire)?;
+    fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
+        let (head, rest) = self.rest.split_at_checked(n).ok_or(WireError::Truncated)?;
         self.rest = rest;
         Ok(head)
     }
 
     /// Skips what is left of a group.
-    fn skip_group(&mut self, number: u32) -> Result<(), Error> {
+    fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {
             let (number, wire_type) = self.tag()?;
@@ -94,13 +108,13 @@ impl<'a> Reader<'a> {
                 1 => drop(self.array::<8>()?),
                 2 => {
                     let length = self.varint()?;
-                    self.take(usize::try_from(length).map_err(|_| Problem::TruncatedWire)?)?;
+                    self.take(usize::try_from(length).map_err(|_| WireError::Truncated)?)?;
                 }
-                3 if open.len() < super::MAX_DEPTH => open.push(number),
-                3 => return Err(Problem::TooDeep.into()),
+                3 if open.len() < MAX_GROUPS => open.push(number),
+                3 => return Err(WireError::TooDeep),
                 4 if number == innermost => drop(open.pop()),
                 5 => drop(self.array::<4>()?),
-                _ => return Err(Problem::InvalidTag.into()),
+                _ => return Err(WireError::InvalidTag),
             }
         }
         Ok(())
@@ -153,10 +167,10 @@ mod tests {
 
     #[test]
     fn a_varint_of_eleven_bytes_or_65_bits_is_refused() {
-        assert_eq!(Reader::new(&[0xff; 11]).varint().unwrap_err().problem(), Problem::OverlongVarint);
+        assert_eq!(Reader::new(&[0xff; 11]).varint().unwrap_err(), WireError::OverlongVarint);
         let mut bits_65 = [0xff; 10];
         bits_65[9] = 2;
-        assert_eq!(Reader::new(&bits_65).varint().unwrap_err().problem(), Problem::OverlongVarint);
-        assert_eq!(Reader::new(&[0xff; 3]).varint().unwrap_err().problem(), Problem::TruncatedWire);
+        assert_eq!(Reader::new(&bits_65).varint().unwrap_err(), WireError::OverlongVarint);
+        assert_eq!(Reader::new(&[0xff; 3]).varint().unwrap_err(), WireError::Truncated);
     }
 }
