@@ -1,7 +1,7 @@
-//! The bytes that calls hold at once, against one cap for the process.
+//! A process-wide budget for the bytes of requests and responses, of which one caller may reserve a share.
 //!
-//! A request that finds no room is refused before it is read. An answer is already paid for, so it waits until there
-//! is room; lest all of them wait for one another, one at a time may go over the cap.
+//! A request that finds no room is refused before it is read. A response is paid for already, so it waits until there
+//! is room; one at a time may go over the limit, because otherwise all of them could wait for one another.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,13 +12,19 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Less than this is not counted: ordinary calls then share no cache line. The cap on calls bounds what it adds up to.
+/// Less than this is not counted: ordinary calls then share no cache line. The limit on calls bounds what it adds up to.
 const GRAIN: usize = 16 << 10;
 
-/// The cap and what is held.
+/// The budget of the process.
 #[derive(Debug)]
 pub struct Memory {
     cap: usize,
+    pool: Arc<Pool>,
+}
+
+/// The bytes that are reserved in one budget: of the process, or of one caller.
+#[derive(Debug)]
+pub struct Pool {
     used: AtomicUsize,
     freed: Arc<Notify>,
     overdraft: Arc<Semaphore>,
@@ -27,91 +33,175 @@ pub struct Memory {
 /// There is no room now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
+    /// The limit that is reached, in bytes.
     pub cap: usize,
+    /// Whether it is the share of one caller.
+    pub is_share: bool,
 }
 
-/// What one call holds, given back when it is dropped.
+/// The bytes that one call has reserved. Dropped, it releases them.
 pub struct Held {
-    memory: Arc<Memory>,
-    /// The bytes that the cap knows of.
+    process: Limit,
+    /// The share of the caller, if it has one.
+    share: Option<Limit>,
+    /// The bytes that the budgets know of.
     counted: usize,
-    /// The right to go over the cap.
-    overdraft: Option<OwnedSemaphorePermit>,
     waiting: Option<Pin<Box<OwnedNotified>>>,
+}
+
+/// A budget as one call sees it.
+struct Limit {
+    pool: Arc<Pool>,
+    cap: usize,
+    /// What a request may reserve if nothing else is reserved: a large one has to be possible at some time.
+    alone: usize,
+    /// The right to go over the limit.
+    overdraft: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
     /// At most `cap` bytes.
     pub fn new(cap: usize) -> Arc<Self> {
-        let (freed, overdraft) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
-        Arc::new(Self { cap, used: AtomicUsize::new(0), freed, overdraft })
+        Arc::new(Self { cap, pool: Arc::default() })
     }
 
-    /// Nothing yet.
-    pub fn hold(self: &Arc<Self>) -> Held {
-        Held { memory: self.clone(), counted: 0, overdraft: None, waiting: None }
+    /// An empty reservation for one call.
+    pub fn hold(&self) -> Held {
+        self.hold_within(None)
     }
 
-    /// The bytes held now, in steps of [`GRAIN`] a call.
-    /// What they may hold.
+    /// An empty reservation for one call of a caller that may reserve `percent` of the budget, all its calls together.
+    pub fn hold_share(&self, of_caller: &Arc<Pool>, percent: u8) -> Held {
+        // Divided first, because a cap may be as large as a number can be.
+        let cap = self.cap / 100 * usize::from(percent) + self.cap % 100 * usize::from(percent) / 100;
+        self.hold_within(Some(Limit::new(of_caller, cap, usize::MAX)))
+    }
+
+    fn hold_within(&self, share: Option<Limit>) -> Held {
+        // By default the cap is half of the memory limit of the container. With half as much again, there is still room
+        // for everything that is not counted.
+        let alone = self.cap.saturating_add(self.cap / 2);
+        Held { process: Limit::new(&self.pool, self.cap, alone), share, counted: 0, waiting: None }
+    }
+
+    /// The most bytes that all calls together may reserve.
     pub fn cap(&self) -> usize {
         self.cap
     }
 
-    /// What calls hold, in bytes.
+    /// The bytes that all calls together have reserved.
     pub fn used(&self) -> usize {
+        self.pool.used()
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { used: AtomicUsize::new(0), freed: Arc::default(), overdraft: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Pool {
+    fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 }
 
+impl Limit {
+    fn new(pool: &Arc<Pool>, cap: usize, alone: usize) -> Self {
+        Self { pool: pool.clone(), cap, alone, overdraft: None }
+    }
+
+    /// Reserves `more` bytes beyond the call's `own`, if there is room.
+    fn try_grow(&self, more: usize, own: usize) -> bool {
+        let fits = |used: usize| {
+            let after = used.checked_add(more)?;
+            (after <= self.cap || (used == own && after <= self.alone)).then_some(after)
+        };
+        self.pool.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn grow(&self, more: usize) {
+        self.pool.used.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Releases `less` bytes; `is_last` if the call has none left.
+    fn shrink(&mut self, less: usize, is_last: bool) {
+        let used = self.pool.used.fetch_sub(less, Ordering::Relaxed);
+        let had_overdraft = is_last && self.overdraft.take().is_some();
+        // Nobody waits unless the limit was reached.
+        if had_overdraft || used >= self.cap {
+            self.pool.freed.notify_waiters();
+        }
+    }
+
+    /// Whether the call may go on: there is room, or it has, or now gets, the right to go over the limit.
+    fn has_room(&mut self) -> bool {
+        if self.overdraft.is_none() && self.pool.used() >= self.cap {
+            self.overdraft = self.pool.overdraft.clone().try_acquire_owned().ok();
+            return self.overdraft.is_some();
+        }
+        true
+    }
+}
+
 impl Held {
-    /// Holds `bytes` in all, whatever the cap says: they are there already.
+    /// Reserves `bytes` in all, whatever the limits say: they are there already.
     pub fn set(&mut self, bytes: usize) {
         if bytes.abs_diff(self.counted) >= GRAIN || (bytes == 0 && self.counted > 0) {
             self.count(bytes);
         }
     }
 
-    /// Makes sure of room for `bytes` in all, or changes nothing. What is larger than the cap fits if it is alone.
+    /// Makes sure of room for `bytes` in all, or changes nothing.
     pub fn try_set(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.counted);
         if more >= GRAIN {
-            let (cap, own) = (self.memory.cap, self.counted);
-            let fits = |used: usize| (used + more <= cap || used == own).then_some(used + more);
-            let taken = self.memory.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-            taken.map_err(|_| Full { cap })?;
+            let own = self.counted;
+            if let Some(share) = &mut self.share
+                && !share.try_grow(more, own)
+            {
+                return Err(Full { cap: share.cap, is_share: true });
+            }
+            if !self.process.try_grow(more, own) {
+                if let Some(share) = &mut self.share {
+                    share.shrink(more, false);
+                }
+                return Err(Full { cap: self.process.cap, is_share: false });
+            }
             self.counted = bytes;
         }
         self.set(bytes);
         Ok(())
     }
 
-    /// A hold on so many bytes beside this one; none if they are too few to count.
+    /// An additional reservation of the same call; none if the bytes are too few to count.
     pub fn beside(&self, bytes: usize) -> Option<Self> {
         (bytes >= GRAIN).then(|| {
-            let mut held = self.memory.hold();
+            let mut held = self.empty();
             held.set(bytes);
             held
         })
     }
 
-    /// Moves what is held to another owner.
+    /// Moves what is reserved to another owner.
     pub fn take(&mut self) -> Self {
-        let nothing = self.memory.hold();
+        let nothing = self.empty();
         std::mem::replace(self, nothing)
     }
 
-    /// Ready when more may be held. A call that holds next to nothing never waits.
+    fn empty(&self) -> Self {
+        let again = |limit: &Limit| Limit::new(&limit.pool, limit.cap, limit.alone);
+        Self { process: again(&self.process), share: self.share.as_ref().map(again), counted: 0, waiting: None }
+    }
+
+    /// Ready when more may be reserved. A call that has reserved next to nothing never waits.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.counted > 0 && self.overdraft.is_none() && self.memory.used() >= self.memory.cap {
-            if let Ok(right) = self.memory.overdraft.clone().try_acquire_owned() {
-                self.overdraft = Some(right);
-                break;
-            }
+        while let Some(freed) = self.full() {
             match &mut self.waiting {
                 // Registered before the state is looked at again, so that nothing freed in between is missed.
                 None => {
-                    let mut waiting = Box::pin(self.memory.freed.clone().notified_owned());
+                    let mut waiting = Box::pin(freed.notified_owned());
                     waiting.as_mut().enable();
                     self.waiting = Some(waiting);
                 }
@@ -125,17 +215,28 @@ impl Held {
         Poll::Ready(())
     }
 
+    /// What tells of room in the budget that this call has to wait for, if it has to.
+    fn full(&mut self) -> Option<Arc<Notify>> {
+        // The right to go over the limit of the process is one for all limits: with it a call waits for nobody, so
+        // that two calls never wait for the rights of each other.
+        if self.counted == 0 || self.process.overdraft.is_some() {
+            return None;
+        }
+        if let Some(share) = &mut self.share
+            && !share.has_room()
+        {
+            return Some(share.pool.freed.clone());
+        }
+        if self.process.has_room() { None } else { Some(self.process.pool.freed.clone()) }
+    }
+
     fn count(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.counted, bytes);
-        if bytes >= before {
-            self.memory.used.fetch_add(bytes - before, Ordering::Relaxed);
-            return;
-        }
-        let used = self.memory.used.fetch_sub(before - bytes, Ordering::Relaxed);
-        let had_overdraft = bytes == 0 && self.overdraft.take().is_some();
-        // Nobody waits unless the cap was reached.
-        if had_overdraft || used >= self.memory.cap {
-            self.memory.freed.notify_waiters();
+        for limit in self.share.iter_mut().chain([&mut self.process]) {
+            match bytes.checked_sub(before) {
+                Some(more) => limit.grow(more),
+                None => limit.shrink(before - bytes, bytes == 0),
+            }
         }
     }
 }
@@ -169,7 +270,7 @@ mod tests {
         let memory = Memory::new(10 * MIB);
         let (mut one, mut two) = (memory.hold(), memory.hold());
         assert_eq!(one.try_set(6 * MIB), Ok(()));
-        assert_eq!(two.try_set(6 * MIB), Err(Full { cap: 10 * MIB }));
+        assert_eq!(two.try_set(6 * MIB), Err(Full { cap: 10 * MIB, is_share: false }));
         assert_eq!(memory.used(), 6 * MIB);
         one.set(4 * MIB);
         assert_eq!(two.try_set(6 * MIB), Ok(()));
@@ -178,11 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_cap_fits_alone() {
-        let memory = Memory::new(MIB);
+    fn what_is_half_as_large_again_as_the_cap_fits_alone() {
+        let memory = Memory::new(2 * MIB);
         let mut alone = memory.hold();
+        assert_eq!(alone.try_set(5 * MIB / 2), Ok(()));
         assert_eq!(alone.try_set(3 * MIB), Ok(()));
-        assert_eq!(alone.try_set(4 * MIB), Ok(()));
+        assert!(alone.try_set(4 * MIB).is_err());
         assert!(memory.hold().try_set(MIB).is_err());
         // A small one is not counted.
         assert_eq!(memory.hold().try_set(1000), Ok(()));
@@ -202,6 +304,58 @@ mod tests {
         assert!(has_room(&mut one) && !has_room(&mut two));
         one.set(0);
         assert!(has_room(&mut two) && has_room(&mut three));
+    }
+
+    #[test]
+    fn a_caller_reserves_no_more_than_its_share() {
+        let memory = Memory::new(10 * MIB);
+        let caller = Arc::default();
+        let hold = || memory.hold_share(&caller, 50);
+        let (mut one, mut two) = (hold(), hold());
+        assert_eq!(one.try_set(3 * MIB), Ok(()));
+        assert_eq!(two.try_set(3 * MIB), Err(Full { cap: 5 * MIB, is_share: true }));
+        // The rest is there for others.
+        let mut other = memory.hold();
+        assert_eq!(other.try_set(6 * MIB), Ok(()));
+        assert_eq!(two.try_set(2 * MIB), Err(Full { cap: 10 * MIB, is_share: false }));
+        // What is refused by one limit is reserved in none.
+        drop(other);
+        assert_eq!(two.try_set(2 * MIB), Ok(()));
+        drop((one, two));
+        assert_eq!((memory.used(), caller.used()), (0, 0));
+        // What is larger than the share fits if it is the caller's only one.
+        assert_eq!(hold().try_set(8 * MIB), Ok(()));
+    }
+
+    #[test]
+    fn answers_over_a_share_wait_for_those_of_the_same_caller_only() {
+        let memory = Memory::new(100 * MIB);
+        let caller = Arc::default();
+        let mut answers = [memory.hold_share(&caller, 5), memory.hold_share(&caller, 5), memory.hold()];
+        for answer in &mut answers {
+            answer.set(4 * MIB);
+        }
+        assert_eq!(answers.each_mut().map(has_room), [true, false, true]);
+        let [one, mut two, _other] = answers;
+        drop(one);
+        assert!(has_room(&mut two));
+    }
+
+    #[test]
+    fn a_call_with_the_right_to_go_over_the_limit_of_the_process_waits_for_no_share() {
+        let memory = Memory::new(10 * MIB);
+        let caller = Arc::default();
+        let (mut first, mut second) = (memory.hold_share(&caller, 60), memory.hold_share(&caller, 60));
+        let mut other = memory.hold();
+        other.set(8 * MIB);
+        first.set(4 * MIB);
+        assert!(has_room(&mut first));
+        second.set(4 * MIB);
+        // It has the right of its caller, but not that of the process.
+        assert!(!has_room(&mut second));
+        assert!(has_room(&mut first));
+        drop(first);
+        assert!(has_room(&mut second));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::Args;
 use super::Error;
 use super::value::seconds;
 use crate::gateway;
+use crate::gemini::json::DEFAULT_MAX_ELEMENTS;
 
 /// The flags of what is refused when it is too much.
 #[derive(Args, Clone, Debug)]
@@ -34,6 +35,17 @@ pub struct Limits {
         value_name = "BYTES"
     )]
     pub max_request_bytes: usize,
+
+    /// Elements in the lists and maps of a request, all together: contents, parts, tools and everything else outside of
+    /// free-form JSON. One more is refused.
+    #[arg(
+        long,
+        help_heading = "Limits",
+        env = "GEMINI_GRPC_MAX_ELEMENTS",
+        default_value_t = DEFAULT_MAX_ELEMENTS,
+        value_name = "NUMBER"
+    )]
+    pub max_elements: usize,
 
     /// The largest answer, or event of a streamed answer, taken from upstream, in bytes.
     #[arg(
@@ -106,6 +118,7 @@ impl Limits {
         for (variable, number, least) in [
             ("GEMINI_GRPC_MAX_REQUEST_BYTES", self.max_request_bytes, 1024),
             ("GEMINI_GRPC_MAX_RESPONSE_BYTES", self.max_response_bytes, 1024),
+            ("GEMINI_GRPC_MAX_ELEMENTS", self.max_elements, 1),
             ("GEMINI_GRPC_MAX_CALLS", self.max_calls, 1),
             ("GEMINI_GRPC_MAX_BYTES_HELD", self.max_bytes_held(), 1),
         ] {

@@ -144,6 +144,7 @@ impl Serve {
                 auth,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
+                max_elements: self.limits.max_elements,
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::admission::Permit;
-use super::callers::Admitted;
+use super::callers::{Admitted, AuthError, Exceeded};
 use super::record::Record;
 use super::watch::Watch;
 use super::{ApiKey, Config, Error};
@@ -19,8 +19,8 @@ use crate::telemetry::Rpc;
 /// What a face knows of a call before its message.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The caller's own key, or what it sends in the place of one.
-    pub key: Option<ApiKey>,
+    /// The caller's own key, or what it sends in the place of one; the error if the header holds no key.
+    pub key: Result<Option<ApiKey>, Error>,
     /// The names (SAN) of the caller's certificate, if it has shown one.
     pub names: Option<Arc<[String]>>,
     /// Knows the id that goes upstream and into every error.
@@ -57,11 +57,42 @@ impl Call {
         self.watch.within_limits(reading).await.and_then(|read| read)
     }
 
-    /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
-    pub fn make_room(&mut self, message: usize) -> Result<(), Error> {
-        let made = self.held.try_set(message.saturating_mul(7) / 3);
-        made.map_err(|full| Error::NoMemory { cap: full.cap })
+    /// Moves the reservation of the call out, for the face that reads the request.
+    pub fn room(&mut self) -> Room {
+        Room { held: self.held.take(), caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()) }
     }
+
+    /// Moves it back.
+    pub fn keep(&mut self, room: Room) {
+        self.held = room.held;
+    }
+}
+
+/// What a call has reserved of the byte budget while its request is read.
+#[derive(Debug)]
+pub struct Room {
+    held: Held,
+    caller: Option<Arc<str>>,
+}
+
+impl Room {
+    /// Makes sure of room for so many bytes in all, or changes nothing.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
+        reserve(&mut self.held, bytes, self.caller.as_ref())
+    }
+
+    /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
+    pub fn reserve_message(&mut self, message: usize) -> Result<(), Error> {
+        self.reserve(message.saturating_mul(7) / 3)
+    }
+}
+
+/// Makes sure of room for so many bytes in all, or says which budget is full.
+pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
+    held.try_set(bytes).map_err(|full| match caller {
+        Some(caller) if full.is_share => Error::Caller(AuthError::Exceeded(Exceeded::bytes(caller.clone(), full.cap))),
+        _ => Error::NoMemory { cap: full.cap },
+    })
 }
 
 /// One message of an answer: the wire bytes of a `GenerateContentResponse`, and the hold on them.

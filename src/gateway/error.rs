@@ -34,6 +34,12 @@ pub enum Error {
     NoService,
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
+    #[error("the gzip message unpacks to more than 1 MiB and {ratio} times its length; send it without compression")]
+    TooPacked { ratio: usize },
+    #[error(
+        "the request has more than {limit} elements (contents, parts, tools and everything else in lists and maps); send fewer, or raise GEMINI_GRPC_MAX_ELEMENTS"
+    )]
+    TooManyElements { limit: usize },
     #[error(transparent)]
     Caller(#[from] AuthError),
     #[error("the API key in {header} is not one: 1 to 4096 visible ASCII characters are expected")]
@@ -110,7 +116,8 @@ impl Error {
             Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage | Self::Metadata { .. } => {
                 Code::InvalidArgument
             }
-            Self::TooLarge { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
+            Self::TooManyElements { .. } => Code::InvalidArgument,
+            Self::TooLarge { .. } | Self::TooPacked { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
             Self::InvalidKey { .. } => Code::Unauthenticated,
             Self::Caller(error) => error.code(),
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
@@ -136,6 +143,8 @@ impl Error {
             Self::Malformed(_) | Self::NotARequest | Self::NoMessage => "REQUEST_MALFORMED",
             Self::Metadata { .. } => "METADATA_INVALID",
             Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
+            Self::TooPacked { .. } => "REQUEST_TOO_PACKED",
+            Self::TooManyElements { .. } => "TOO_MANY_ELEMENTS",
             Self::Framing(_) => "REQUEST_NOT_GRPC",
             Self::Encoding => "ENCODING_UNKNOWN",
             Self::NotOffered { .. } => "METHOD_NOT_OFFERED",
@@ -260,6 +269,8 @@ mod tests {
             Error::NotARequest,
             Error::NoMessage,
             Error::TooLarge { limit: 1 },
+            Error::TooPacked { ratio: 1 },
+            Error::TooManyElements { limit: 1 },
             Error::Framing(String::new()),
             Error::Encoding,
             Error::NotOffered { method: String::new() },

@@ -7,6 +7,7 @@ mod admission;
 mod call;
 pub mod callers;
 mod error;
+mod heavy;
 mod key;
 mod record;
 mod stopping;
@@ -23,19 +24,20 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use self::admission::Admission;
-pub use self::call::{Arrival, Call, Message};
+pub use self::call::{Arrival, Call, Message, Room};
 use self::callers::Admitted;
 pub use self::error::{Error, Retry, Source};
+pub use self::heavy::Heavy;
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 use self::record::Record;
 pub use self::stopping::Stopping;
 pub use self::stream::Answers;
-use self::translate::{prepare, translate};
+use self::translate::{Stop, prepare, translate_at_once, translate_beside};
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
 use crate::gemini::model::ModelName;
-use crate::memory::Memory;
+use crate::memory::{Held, Memory};
 use crate::upstream::{Answer, Method, Outgoing, Upstream};
 
 /// The settings of this room that a running gateway can be given anew.
@@ -48,6 +50,10 @@ pub struct Config {
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
+    /// How many elements the lists and maps of a request may have in all.
+    pub max_elements: usize,
+    /// How much of the byte budget one caller may reserve, in percent, where there are several.
+    pub caller_share: u8,
     pub limits: TimeLimits,
     /// How often a caller hears something while upstream is silent, unless it asks for another time. `None`: never.
     pub heartbeat: Option<Duration>,
@@ -60,6 +66,8 @@ pub struct Shared {
     pub config: Arc<ArcSwap<Config>>,
     pub admission: Arc<Admission>,
     pub memory: Arc<Memory>,
+    /// Where long translations are done.
+    pub heavy: Heavy,
 }
 
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
@@ -75,30 +83,42 @@ impl Gateway {
         Self { shared, upstream, stopping }
     }
 
-    /// Lets a call in, or says why not. Nothing of its message was read yet.
+    /// Lets a call in, or says why not: who calls, is the caller at a limit, is there room? Nothing of its message was
+    /// read yet, so a caller at a limit costs the reading of a head.
     pub fn admit(&self, arrival: Arrival) -> Result<Call, Error> {
         let begun = Instant::now();
         if self.stopping.is_refusing() {
             return Err(Error::Stopping);
         }
         let config = self.shared.config.load_full();
-        let admitted =
-            config.auth.authenticate(arrival.key, arrival.names.as_deref().unwrap_or_default(), config.key.as_ref())?;
+        let names = arrival.names.as_deref().unwrap_or_default();
+        let admitted = config.auth.authenticate(arrival.key, names, config.key.as_ref())?;
         arrival.rpc.admitted(admitted.caller.as_ref().map(|caller| &caller.name), arrival.previous_attempts);
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {
             return Err(Error::TimedOut(deadline.limit));
         }
+        let permit = admitted.enter(begun.into_std())?;
         self.shared.admission.check()?;
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
-            held: self.shared.memory.hold(),
-            record: Record::new(arrival.rpc),
+            held: self.hold(&admitted, &config),
+            record: Record::new(arrival.rpc, permit),
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
             admitted,
             permit: None,
         })
+    }
+
+    /// An empty reservation. A caller has a share if there are others.
+    fn hold(&self, admitted: &Admitted, config: &Config) -> Held {
+        match &admitted.caller {
+            Some(caller) if config.auth.has_several_callers() => {
+                self.shared.memory.hold_share(caller.bytes(), config.caller_share)
+            }
+            _ => self.shared.memory.hold(),
+        }
     }
 
     /// Answers a call, the wire bytes of a `GenerateContentRequest`, with one message.
@@ -109,19 +129,20 @@ impl Gateway {
     }
 
     /// From here on the call is in flight.
-    fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
+    async fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
         call.permit = Some(self.shared.admission.admit()?);
-        prepare(call, request, method)
+        let heartbeat = call.heartbeat.filter(|_| method == Method::StreamGenerateContent);
+        call.watch.uploaded(heartbeat);
+        prepare(call, &self.shared.heavy, request, method).await
     }
 
     async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let method = Method::GenerateContent;
-        let (model, json) = self.begin(call, request, method)?;
-        call.watch.uploaded(None);
-        let Call { watch, held, record, admitted: Admitted { key, owner, .. }, .. } = call;
+        let (model, json) = self.begin(call, request, method).await?;
+        let Call { watch, held, record, admitted, .. } = call;
         let (deadline, parent) = (watch.deadline(), record.parent());
-        let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
-        let theirs = |error| Error::upstream(error, *owner);
+        let outgoing = Outgoing { model: &model, method, key: admitted.key.expose(), json, deadline, parent };
+        let theirs = |error| Error::upstream(error, admitted.owner);
         let answer = watch.within_limits(pin!(self.upstream.send(&outgoing, held))).await?;
         // The request is not needed again, and the answer may take long.
         drop(outgoing);
@@ -129,10 +150,17 @@ impl Gateway {
         while watch.within_limits(pin!(whole.more())).await?.map_err(theirs)? {
             watch.heard();
         }
-        let (json, held) = whole.into_json().map_err(theirs)?;
-        let answer = translate(&json, key).map_err(theirs)?;
-        drop(json);
-        record.saw(&answer.message, &answer.view, &answer.unknown_members);
+        let (json, mut held) = whole.into_json().map_err(theirs)?;
+        // Both are there until the message is whole.
+        held.set(json.len() * 2);
+        let answer = match translate_at_once(&json, admitted) {
+            Err(Stop::Interrupted) => {
+                let beside = translate_beside(self.shared.heavy.clone(), json, admitted.clone());
+                watch.within_limits(pin!(beside)).await??
+            }
+            done => done.map_err(Stop::into_error)?,
+        };
+        record.saw(&answer);
         Ok(Message::only(held, answer.message))
     }
 
@@ -140,8 +168,7 @@ impl Gateway {
     /// a whole; with heartbeats at most for the time of one.
     pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
         let method = Method::StreamGenerateContent;
-        let (model, json) = self.begin(&mut call, request, method)?;
-        call.watch.uploaded(call.heartbeat);
+        let (model, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
         let (parent, deadline) = (call.record.parent(), call.deadline());
         let mut held = call.held.take();
@@ -149,6 +176,6 @@ impl Gateway {
             let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
             upstream.send(&outgoing, &mut held).await.map(Answer::events)
         };
-        Answers::begin(Box::pin(sending), call).await
+        Answers::begin(Box::pin(sending), call, self.shared.heavy.clone()).await
     }
 }

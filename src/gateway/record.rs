@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::callers::CallerPermit;
-use crate::gemini::view::ResponseView;
+use super::translate::Translated;
 use crate::telemetry::{Asked, Operation, Parent, Rpc};
 
 /// Complete when it is dropped: a call that its caller gave up counts as well, with the tokens seen so far.
@@ -17,8 +17,8 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(rpc: Rpc) -> Self {
-        Self { rpc, caller: None, operation: None }
+    pub(super) fn new(rpc: Rpc, caller: Option<CallerPermit>) -> Self {
+        Self { rpc, caller, operation: None }
     }
 
     /// Upstream is about to be asked.
@@ -32,7 +32,8 @@ impl Record {
     }
 
     /// A piece of the answer. Each report of usage replaces the last.
-    pub(super) fn saw(&mut self, message: &[u8], view: &ResponseView, unknown_members: &[String]) {
+    pub(super) fn saw(&mut self, answer: &Translated) {
+        let Translated { message, view, unknown_members } = answer;
         if let Some(operation) = &mut self.operation {
             operation.chunk(message, view, unknown_members);
         }

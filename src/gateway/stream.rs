@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio_stream::{Stream, StreamExt as _};
 
-use super::translate::translate;
+use super::heavy::Heavy;
+use super::translate::{Stop, Translated, translate_at_once, translate_beside};
 use super::watch::Alarm;
 use super::{Call, Error, Message};
 use crate::upstream::{self, EventStream};
@@ -16,8 +17,10 @@ use crate::upstream::{self, EventStream};
 /// The request on its way, until the head of the answer is there.
 type Sending = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>> + Send>>;
 
+/// A long event that is being translated beside the workers.
+type Translating = Pin<Box<dyn Future<Output = Result<Translated, Error>> + Send>>;
+
 /// The messages of a streamed answer. It ends without an error only if upstream finished it.
-#[derive(Debug)]
 pub struct Answers {
     first: Option<Message>,
     /// Gone after the end: so are the right to be in flight, and the connection to upstream.
@@ -25,11 +28,12 @@ pub struct Answers {
 }
 
 /// An answer that has not ended.
-#[derive(Debug)]
 struct Open {
     /// Before the call, which outlives its requests.
     source: Source,
+    translating: Option<Translating>,
     call: Call,
+    heavy: Heavy,
     finished: bool,
 }
 
@@ -41,8 +45,9 @@ enum Source {
 
 impl Answers {
     /// Awaits the first message, which may be a heartbeat.
-    pub(super) async fn begin(sending: Sending, call: Call) -> Result<Self, Error> {
-        let open = Open { source: Source::Sending(sending), call, finished: false };
+    pub(super) async fn begin(sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
+        let source = Source::Sending(sending);
+        let open = Open { source, translating: None, call, heavy, finished: false };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;
         Ok(answers)
@@ -68,10 +73,8 @@ impl Stream for Answers {
 
 impl Open {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        if let Poll::Ready(event) = self.source.poll_event(cx) {
-            let owner = self.call.admitted.owner;
-            let message = self.message(event);
-            return Poll::Ready(message.transpose().map(|message| message.map_err(|e| Error::upstream(e, owner))));
+        if let Poll::Ready(answer) = self.poll_answer(cx) {
+            return Poll::Ready(answer.transpose());
         }
         Poll::Ready(Some(match ready!(self.call.watch.poll(cx)) {
             // No field is set in an empty message, and every client can read it.
@@ -80,17 +83,40 @@ impl Open {
         }))
     }
 
-    /// The message of an event. None at the end, if the answer is finished.
-    fn message(&mut self, event: Option<Result<Bytes, upstream::Error>>) -> Result<Option<Message>, upstream::Error> {
-        let Some(json) = event.transpose()? else {
-            return if self.finished { Ok(None) } else { Err(upstream::Error::Unfinished) };
-        };
-        let call = &mut self.call;
-        call.watch.heard();
-        let answer = translate(&json, &call.admitted.key)?;
+    /// The message of the next event. None at the end, if the answer is finished.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if self.translating.is_none() {
+            let theirs = |error| Error::upstream(error, self.call.admitted.owner);
+            let Some(json) = ready!(self.source.poll_event(cx)).transpose().map_err(theirs)? else {
+                let end = if self.finished { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
+                return Poll::Ready(end);
+            };
+            self.call.watch.heard();
+            match translate_at_once(&json, &self.call.admitted) {
+                Err(Stop::Interrupted) => {
+                    let beside = translate_beside(self.heavy.clone(), json, self.call.admitted.clone());
+                    self.translating = Some(Box::pin(beside));
+                }
+                done => return Poll::Ready(done.map(|answer| Some(self.message(answer))).map_err(Stop::into_error)),
+            }
+        }
+        let Some(translating) = &mut self.translating else { return Poll::Pending };
+        let answer = ready!(translating.as_mut().poll(cx));
+        self.translating = None;
+        self.call.watch.heard();
+        Poll::Ready(answer.map(|answer| Some(self.message(answer))))
+    }
+
+    fn message(&mut self, answer: Translated) -> Message {
         self.finished |= answer.view.is_finished();
-        call.record.saw(&answer.message, &answer.view, &answer.unknown_members);
-        Ok(Some(Message::beside(&call.held, answer.message)))
+        self.call.record.saw(&answer);
+        Message::beside(&self.call.held, answer.message)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").field("call", &self.open.as_ref().map(|open| &open.call)).finish_non_exhaustive()
     }
 }
 
@@ -105,14 +131,5 @@ impl Source {
                 Self::Events(events) => return Pin::new(events).poll_next(cx),
             }
         }
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sending(_) => "Sending",
-            Self::Events(_) => "Events",
-        })
     }
 }

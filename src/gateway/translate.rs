@@ -1,47 +1,150 @@
 //! From wire bytes to JSON on the way out, and back on the way in.
+//!
+//! Short work is done where the call is; long work beside the workers.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use prost::Message as _;
 
-use super::{ApiKey, Call, Error};
+use super::call::reserve;
+use super::callers::Admitted;
+use super::heavy::Heavy;
+use super::{ApiKey, Call, Config, Error, KeyOwner};
 use crate::gemini::error_body::{Reply, is_error};
-use crate::gemini::json;
+use crate::gemini::json::{self, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
-use crate::gemini::validate::{Options, validate};
-use crate::gemini::view::{RequestView, ResponseView};
+use crate::gemini::steps::Steps;
+use crate::gemini::validate::{Invalid, Options, validate};
+use crate::gemini::view::{GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::memory::Held;
 use crate::telemetry::Asked;
 use crate::upstream::{self, Method};
+
+/// Work of so many steps is done at once: one or two milliseconds. A picture of 10 MiB is less; what is more goes to a
+/// thread of its own and begins again there.
+const STEPS_AT_ONCE: u64 = 50_000;
+
+/// The JSON of a message up to this length is not measured before it is written, in bytes.
+const UNMEASURED: usize = 16 << 10;
 
 /// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
 /// request: a message field that comes twice is merged.
 const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 
-/// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
-pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
-    let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
-    let options = Options { image_default_modalities: call.config.image_default_modalities };
-    let valid = validate(&view, &call.config.catalog, options)?;
-    // Last of what needs no work: who is refused for a mistake has used nothing.
-    call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
-    let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-    let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
-    if unknown_fields > 0 {
-        call.record.rpc.unknown_fields(unknown_fields);
-    }
-    call.held.set(json.len());
-    let stream = method == Method::StreamGenerateContent;
-    let (model, config) = (valid.name.shared(), view.generation_config.as_ref());
-    call.record.begin(&Asked { model, stream, request: &request, config });
-    Ok((valid.name, json.into()))
+/// Why work has no result.
+pub(super) enum Stop<E> {
+    /// It took more steps than it was given.
+    Interrupted,
+    Failed(E),
 }
 
-/// What is wrong with bytes that are not a request: the translator says where.
-fn malformed(request: &[u8]) -> Error {
-    match json::request(&[request]) {
-        Err(error) => Error::Malformed(error),
-        Ok(_) => Error::NotARequest,
+impl<E> From<E> for Stop<E> {
+    fn from(error: E) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A request that is to be checked and translated, on any thread.
+struct Preparation {
+    request: Bytes,
+    config: Arc<Config>,
+    admitted: Admitted,
+    held: Held,
+}
+
+/// A request that was checked and translated.
+struct Prepared {
+    model: ModelName,
+    json: json::Request,
+    config: Option<GenerationConfigView>,
+}
+
+/// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
+pub(super) async fn prepare(
+    call: &mut Call,
+    heavy: &Heavy,
+    request: Bytes,
+    method: Method,
+) -> Result<(ModelName, Bytes), Error> {
+    let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
+    let mut work = Preparation { request: request.clone(), config, admitted, held };
+    let prepared = match work.run(&mut Steps::at_most(STEPS_AT_ONCE)) {
+        Err(Stop::Interrupted) => {
+            let run = heavy.run(move |steps| (work.run(steps), work.held));
+            let (prepared, held) = call.watch.within_limits(pin!(run)).await??;
+            call.held = held;
+            prepared
+        }
+        done => {
+            call.held = work.held;
+            done
+        }
+    };
+    let Prepared { model, json, config } = prepared.map_err(Stop::into_error)?;
+    if json.unknown_fields > 0 {
+        call.record.rpc.unknown_fields(json.unknown_fields);
+    }
+    let stream = method == Method::StreamGenerateContent;
+    call.record.begin(&Asked { model: model.shared(), stream, request: &request, config: config.as_ref() });
+    drop(request);
+    call.held.set(json.json.len());
+    Ok((model, json.json.into()))
+}
+
+impl Preparation {
+    fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
+        let Config { catalog, image_default_modalities, max_elements, .. } = &*self.config;
+        let request = &self.request[..];
+        let view = RequestView::read(request, steps).map_err(|error| self.unreadable(error))?;
+        let options = Options { image_default_modalities: *image_default_modalities };
+        let valid = validate(&view, catalog, options, steps).map_err(|error| match error {
+            Invalid::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
+            Invalid::Unreadable(error) => self.unreadable(error),
+        })?;
+        self.admitted.allow(&valid.name).map_err(Error::Caller)?;
+        let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
+        let (parts, limits) = ([request, extra], RequestLimits { elements: *max_elements });
+        let mut length = None;
+        if request.len() > UNMEASURED {
+            let json = json::measure(&parts, limits, steps).map_err(unwritten)?;
+            reserve(&mut self.held, request.len() + json, self.admitted.caller.as_ref().map(|caller| &caller.name))?;
+            length = Some(json);
+        }
+        let json = json::request(&parts, limits, length, steps).map_err(unwritten)?;
+        Ok(Prepared { model: valid.name, json, config: view.generation_config })
+    }
+
+    /// Why the request cannot be read: the translator says where the fault is.
+    fn unreadable(&self, error: ReadError) -> Stop<Error> {
+        if matches!(error, ReadError::Interrupted) {
+            return Stop::Interrupted;
+        }
+        let limits = RequestLimits { elements: self.config.max_elements };
+        match json::request(&[&self.request], limits, None, &mut Steps::unlimited()) {
+            Err(error) => unwritten(error),
+            Ok(_) => Stop::Failed(Error::NotARequest),
+        }
+    }
+}
+
+/// What the translator says of a request that it does not write.
+fn unwritten(error: json::Error) -> Stop<Error> {
+    match error.problem() {
+        Problem::Interrupted => Stop::Interrupted,
+        Problem::TooManyElements(limit) => Stop::Failed(Error::TooManyElements { limit }),
+        _ => Stop::Failed(Error::Malformed(error)),
+    }
+}
+
+impl Stop<Error> {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            // Only a call that is gone interrupts work that has no limit, and nobody is there to hear of it.
+            Self::Interrupted => Error::Panicked,
+        }
     }
 }
 
@@ -55,7 +158,7 @@ pub(super) struct Translated {
 }
 
 /// Turns the JSON of an answer into a message, unless it is an error in disguise.
-pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstream::Error> {
+fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Translated, Stop<upstream::Error>> {
     let refused = || {
         is_error(text).then(|| {
             let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
@@ -63,14 +166,41 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
         })
     };
     let json::Response { message, unknown_members } =
-        json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
-    let view = ResponseView::decode(&message[..]).unwrap_or_default();
+        json::response(text, Some(key.finder()), steps).map_err(|error| match error.problem() {
+            Problem::Interrupted => Stop::Interrupted,
+            _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
+        })?;
+    let view = match ResponseView::read(&message, steps) {
+        Err(ReadError::Interrupted) => return Err(Stop::Interrupted),
+        read => read.unwrap_or_default(),
+    };
     // `error` is no member of an answer, so it would be among the additional fields.
-    if view.candidates.is_empty()
-        && view.additional_fields.is_some()
+    if view.candidates == 0
+        && view.additional_fields
         && let Some(error) = refused()
     {
-        return Err(error);
+        return Err(Stop::Failed(error));
     }
     Ok(Translated { message, view, unknown_members })
+}
+
+/// Translates an answer that takes little work.
+pub(super) fn translate_at_once(text: &[u8], admitted: &Admitted) -> Result<Translated, Stop<Error>> {
+    translate(text, &admitted.key, &mut Steps::at_most(STEPS_AT_ONCE)).map_err(|stop| stop.of(admitted.owner))
+}
+
+/// Translates an answer that takes much, beside the workers. It needs nothing of the call, which may end meanwhile.
+pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, admitted: Admitted) -> Result<Translated, Error> {
+    let Admitted { key, owner, .. } = admitted;
+    let translated = heavy.run(move |steps| translate(&text, &key, steps)).await?;
+    translated.map_err(|stop| stop.of(owner).into_error())
+}
+
+impl Stop<upstream::Error> {
+    fn of(self, owner: KeyOwner) -> Stop<Error> {
+        match self {
+            Self::Interrupted => Stop::Interrupted,
+            Self::Failed(error) => Stop::Failed(Error::upstream(error, owner)),
+        }
+    }
 }

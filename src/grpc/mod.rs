@@ -7,6 +7,7 @@ mod metadata;
 mod peer;
 mod request;
 mod status;
+mod unpack;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -195,7 +196,7 @@ impl Inner {
         rpc: &Rpc,
     ) -> Result<Reply, gateway::Error> {
         let mut call = self.gateway.admit(gateway::Arrival {
-            key: metadata::key(headers)?,
+            key: metadata::key(headers),
             names: peer.names.clone(),
             rpc: rpc.clone(),
             timeout: metadata::timeout(headers)?,
@@ -206,9 +207,11 @@ impl Inner {
         rpc.deadline(call.deadline().into_std());
         let limit = self.max_request_bytes;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
-        call.make_room(upload.announced())?;
-        let message = call.upload(pin!(upload.message(limit))).await?;
-        call.make_room(message.len())?;
+        let mut room = call.room();
+        room.reserve_message(upload.announced())?;
+        let message = call.upload(pin!(upload.message(limit, &mut room))).await?;
+        room.reserve_message(message.len())?;
+        call.keep(room);
         match method.stream {
             false => self.gateway.generate(call, message).await.map(|answer| Reply::one(answer, rpc.clone())),
             true => self.gateway.stream(call, message).await.map(|answers| Reply::many(answers, rpc.clone())),

@@ -1,17 +1,12 @@
 //! Reads the one message of a request, as the bytes that came.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
-use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tonic::codec::{CompressionEncoding, DecodeBuf, Decoder, Streaming};
-use tonic::{Code, Status};
 
-use crate::gateway::Error;
+use super::unpack::Unpacking;
+use crate::gateway::{Error, Room};
 
 /// What stands before a message: whether it is compressed, and its length (gRPC over HTTP/2).
 const PREFIX: usize = 5;
@@ -57,9 +52,9 @@ impl Upload {
         self.announced
     }
 
-    /// The message; unpacked it may have `limit` bytes.
-    pub(super) async fn message(self, limit: usize) -> Result<Bytes, Error> {
-        if self.gzip { self.unpack(limit).await } else { self.plain().await }
+    /// The message. Unpacked it may have `limit` bytes, for which room is reserved before they are there.
+    pub(super) async fn message(self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
+        if self.gzip { self.unpack(limit, room).await } else { self.plain().await }
     }
 
     /// As it came. In one piece, as most come, it is not copied.
@@ -74,23 +69,29 @@ impl Upload {
             self.begun = gathered.freeze();
         }
         if self.begun.len() > whole {
-            return Err(Error::Framing("there is more than one message".to_owned()));
+            return Err(too_many());
         }
         Ok(self.begun.split_off(PREFIX))
     }
 
-    async fn unpack(self, limit: usize) -> Result<Bytes, Error> {
-        let body = Begun { begun: Some(self.begun), rest: self.body };
-        let mut messages = Streaming::new_request(Raw, body, Some(CompressionEncoding::Gzip), Some(limit));
-        match messages.message().await {
-            Ok(message) => message.ok_or(Error::NoMessage),
-            // tonic's words for a message over the limit, as it came and unpacked.
-            Err(status) if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) => {
-                Err(Error::TooLarge { limit })
+    /// Unpacks each piece as it comes, so that the packed message is never in memory as a whole.
+    async fn unpack(mut self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
+        let mut unpacking = Unpacking::new(self.announced, limit, room);
+        let mut piece = self.begun.split_off(PREFIX);
+        let mut left = self.announced;
+        loop {
+            left = left.checked_sub(piece.len()).ok_or_else(too_many)?;
+            unpacking.write(&piece).await?;
+            if left == 0 {
+                return unpacking.finish();
             }
-            Err(status) => Err(Error::Framing(status.message().to_owned())),
+            piece = next(&mut self.body).await?.ok_or_else(broken_off)?;
         }
     }
+}
+
+fn too_many() -> Error {
+    Error::Framing("there is more than one message".to_owned())
 }
 
 fn broken_off() -> Error {
@@ -111,36 +112,5 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip") => Ok(true),
         Some(_) => Err(Error::Encoding),
-    }
-}
-
-/// A body whose beginning was read already.
-struct Begun {
-    begun: Option<Bytes>,
-    rest: Incoming,
-}
-
-impl Body for Begun {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.begun.take() {
-            Some(begun) => Poll::Ready(Some(Ok(Frame::data(begun)))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
-        }
-    }
-}
-
-/// Hands over the bytes of a message without decoding them.
-#[derive(Debug)]
-struct Raw;
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
     }
 }

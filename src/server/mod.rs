@@ -32,7 +32,7 @@ pub use self::limits::Limits;
 pub use self::reload::Reload;
 use self::tls::Acceptor;
 pub use self::tls::{Tls, TlsError};
-use crate::gateway::{self, Admission, Gateway, Stopping};
+use crate::gateway::{self, Admission, Gateway, Heavy, Stopping};
 use crate::grpc::{self, Grpc, Health};
 use crate::memory::Memory;
 use crate::telemetry::Telemetry;
@@ -115,6 +115,7 @@ impl Server {
             config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
             admission: Admission::new(config.max_calls),
             memory: Memory::new(config.max_bytes_held),
+            heavy: Heavy::new(config.workers),
         };
         let budget = Budget::new();
         let mut reload = Reload { acceptors: Vec::new(), gateway: shared.config.clone(), upstreams: Vec::new() };

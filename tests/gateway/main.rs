@@ -36,6 +36,8 @@ mod panic;
 mod reload;
 /// What is tried again.
 mod retry;
+/// What one caller may take from the others.
+mod shares;
 /// Health and reflection.
 mod services;
 /// Streams, and how they end.

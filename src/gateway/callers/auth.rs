@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Caller, CallerPermit, Callers, CallersError, Exceeded};
-use crate::gateway::{ApiKey, KeyOwner};
+use crate::gateway::{ApiKey, Error, KeyOwner};
 use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
 
@@ -83,20 +83,32 @@ impl Auth {
         }
     }
 
+    /// Whether the file names more than one caller, so that each has a share.
+    pub fn has_several_callers(&self) -> bool {
+        match self {
+            Self::Forward => false,
+            Self::Tokens(callers) | Self::Certificates(callers) => callers.iter().nth(1).is_some(),
+        }
+    }
+
     /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
+    ///
+    /// A header that holds no key is an error unless callers are known by certificate: what a caller with a good one
+    /// sends as a key is of no use.
     pub fn authenticate(
         &self,
-        key: Option<ApiKey>,
+        key: Result<Option<ApiKey>, Error>,
         sans: &[String],
         own: Option<&ApiKey>,
-    ) -> Result<Admitted, AuthError> {
+    ) -> Result<Admitted, Error> {
+        let key = if matches!(self, Self::Certificates(_)) { None } else { key? };
         let caller = match self {
             Self::Forward => None,
             Self::Tokens(callers) => {
                 let token = key.as_ref().ok_or(AuthError::NoToken)?;
                 Some(callers.by_token(token.expose()).ok_or(AuthError::UnknownToken)?.clone())
             }
-            Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate),
+            Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate.into()),
             Self::Certificates(callers) => Some(callers.by_san(sans).ok_or(AuthError::UnknownCertificate)?.clone()),
         };
         let (key, owner) = match (key, own) {
@@ -104,20 +116,26 @@ impl Auth {
             (Some(key), _) if caller.is_none() => (key, KeyOwner::Caller),
             (_, Some(own)) => (own.clone(), KeyOwner::Gateway),
             // For known callers the configuration sees to it that there is a key.
-            (_, None) => return Err(AuthError::NoKey),
+            (_, None) => return Err(AuthError::NoKey.into()),
         };
         Ok(Admitted { caller, key, owner })
     }
 }
 
 impl Admitted {
-    /// Lets the call begin, if its caller may use the model and is at no limit. Who is not known has no limits.
-    pub fn admit(&self, model: &ModelName, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
-        let Some(caller) = &self.caller else { return Ok(None) };
-        if !caller.allows(model) {
-            return Err(AuthError::ModelNotAllowed { caller: caller.name.clone(), model: model.clone() });
+    /// Lets the call begin, if its caller is at no limit. A caller that is not known has no limits.
+    pub fn enter(&self, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
+        Ok(self.caller.as_ref().map(|caller| caller.admit(now)).transpose()?)
+    }
+
+    /// Whether the caller may use the model.
+    pub fn allow(&self, model: &ModelName) -> Result<(), AuthError> {
+        match &self.caller {
+            Some(caller) if !caller.allows(model) => {
+                Err(AuthError::ModelNotAllowed { caller: caller.name.clone(), model: model.clone() })
+            }
+            _ => Ok(()),
         }
-        Ok(Some(caller.admit(now)?))
     }
 }
 

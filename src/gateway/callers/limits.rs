@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::rate::Rate;
+use crate::memory::Pool;
 
 /// Nobody knows when a call ends. Most take seconds.
 const UNTIL_A_CALL_ENDS: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ pub(super) struct Meter {
     in_flight: AtomicU64,
     calls: Rate,
     tokens: Rate,
+    /// The bytes that its calls have reserved.
+    pub(super) bytes: Arc<Pool>,
 }
 
 /// The limits of a caller, by the names that the file gives them.
@@ -38,6 +41,8 @@ pub enum Quota {
     CallsPerMinute,
     /// Tokens in and out, as upstream counts them.
     TokensPerMinute,
+    /// Bytes of requests and responses that its calls hold together. The share is of the process, not of the file.
+    BytesHeld,
 }
 
 /// A caller is at a limit.
@@ -57,6 +62,13 @@ pub struct Exceeded {
     pub retry_after: Duration,
 }
 
+impl Exceeded {
+    /// The caller's calls hold all the bytes that are its share.
+    pub fn bytes(caller: Arc<str>, share: usize) -> Self {
+        Self { caller, quota: Quota::BytesHeld, limit: share as u64, retry_after: UNTIL_A_CALL_ENDS }
+    }
+}
+
 /// A call that a caller was let make. It is in flight until this is dropped.
 #[derive(Debug)]
 pub struct CallerPermit {
@@ -68,7 +80,7 @@ pub struct CallerPermit {
 
 impl Meter {
     pub(super) fn new(origin: Instant) -> Self {
-        Self { origin, in_flight: AtomicU64::new(0), calls: Rate::default(), tokens: Rate::default() }
+        Self { origin, in_flight: AtomicU64::new(0), calls: Rate::default(), tokens: Rate::default(), bytes: Arc::default() }
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -135,6 +147,7 @@ impl Quota {
             Self::CallsInFlight => "calls_in_flight",
             Self::CallsPerMinute => "calls_per_minute",
             Self::TokensPerMinute => "tokens_per_minute",
+            Self::BytesHeld => "bytes_held",
         }
     }
 }

@@ -22,6 +22,7 @@ pub use self::limits::{CallerPermit, Exceeded, Quota};
 use self::limits::{Limits, Meter};
 use self::pattern::Pattern;
 use crate::gemini::model::ModelName;
+use crate::memory::Pool;
 
 /// One that may call.
 #[derive(Clone, Debug)]
@@ -108,6 +109,11 @@ impl Caller {
     /// Whether it may use this model.
     pub fn allows(&self, model: &ModelName) -> bool {
         self.models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))
+    }
+
+    /// The bytes that its calls have reserved, all together.
+    pub(in crate::gateway) fn bytes(&self) -> &Arc<Pool> {
+        &self.meter.bytes
     }
 
     /// Lets a call begin, or says which limit the caller is at.

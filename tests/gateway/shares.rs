@@ -1,0 +1,250 @@
+//! Nobody takes more than a share: callers at a limit cost a head, long work holds nobody up, and what unpacks to too
+//! much is refused.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use gemini_grpc::gateway::callers::TokenHash;
+use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, Part, part};
+use gemini_grpc::pb::health::HealthCheckRequest;
+use gemini_grpc::pb::health::health_client::HealthClient;
+use gemini_grpc::pb::rpc;
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, body, json, prompt, unfinished};
+
+const MIB: usize = 1 << 20;
+const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
+
+/// A gateway that knows two callers; the first has these limits.
+async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
+    let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
+    let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let fixed = ["--auth", "tokens", "--callers", path, "--api-key", "own-key"];
+    Gateway::with(upstream, &[&fixed[..], flags].concat()).await
+}
+
+/// A message with the five bytes before it.
+fn framed(message: &[u8], compressed: bool) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[u8::from(compressed)], &length[..], message].concat()
+}
+
+fn gzip(message: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(message).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Sends a message as it is; how the call ended.
+async fn send(gateway: &Gateway, token: &str, message: &[u8], compressed: bool) -> Status {
+    let mut metadata = vec![("x-goog-api-key", token)];
+    if compressed {
+        metadata.push(("grpc-encoding", "gzip"));
+    }
+    gateway.raw("GenerateContent", metadata, body([framed(message, compressed)])).await
+}
+
+#[track_caller]
+fn refused(status: &Status, code: Code, reason: &str) {
+    assert_eq!((status.code(), Details::of(status).reason().as_str()), (code, reason), "{}", status.message());
+}
+
+/// A limit of the caller that it is at.
+#[track_caller]
+fn quota(status: &Status) -> (String, i64) {
+    refused(status, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED");
+    let failure: rpc::QuotaFailure = Details::of(status).find("QuotaFailure").unwrap();
+    (failure.violations[0].quota_id.clone(), failure.violations[0].quota_value)
+}
+
+/// A content of so many parts without anything in them, and a model: two bytes each.
+fn empty_parts(parts: usize) -> Vec<u8> {
+    let content = Content { parts: vec![Part::default(); parts], ..Default::default() };
+    GenerateContentRequest { model: "m".into(), contents: vec![content], ..Default::default() }.encode_to_vec()
+}
+
+#[tokio::test]
+async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
+    let upstream = Upstream::with([Answer::silence_after("")]).await;
+    for (limit, quota_id) in [("calls_in_flight = 1", "calls_in_flight"), ("calls_per_minute = 1", "calls_per_minute")] {
+        let gateway = gateway(&upstream, limit, &[]).await;
+        let before = upstream.requests().len();
+        let message = framed(&prompt("hi").encode_to_vec(), false);
+        let first = gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], body([message]));
+        let first = tokio::select! {
+            _ = first => panic!("the upstream is silent"),
+            () = upstream.asked(before + 1) => gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()),
+        };
+        assert_eq!(quota(&first.await), (quota_id.to_owned(), 1));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_sent_has_a_place_among_the_calls_of_its_caller() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = gateway(&upstream, "calls_in_flight = 1", &[]).await;
+    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
+    // The second one is refused once the head of the first has arrived.
+    let second = loop {
+        tokio::select! {
+            _ = sending.as_mut() => panic!("it is not sent to its end"),
+            status = send(&gateway, TOKENS[0], &prompt("hi").encode_to_vec(), false) => {
+                if status.code() != Code::Ok {
+                    break status;
+                }
+            }
+        }
+    };
+    assert_eq!(quota(&second), ("calls_in_flight".to_owned(), 1));
+    // Others have places of their own.
+    assert_eq!(send(&gateway, TOKENS[1], &prompt("hi").encode_to_vec(), false).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_for_its_mistake_uses_no_call() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = gateway(&upstream, "calls_per_minute = 1\nmodels = 'gemini-*'", &[]).await;
+    let other_model = GenerateContentRequest { model: "other".into(), ..prompt("hi") };
+    for (message, code) in [
+        (GenerateContentRequest::default().encode_to_vec(), Code::InvalidArgument),
+        (b"\xff".to_vec(), Code::InvalidArgument),
+        (other_model.encode_to_vec(), Code::PermissionDenied),
+        (prompt("hi").encode_to_vec(), Code::Ok),
+        (prompt("hi").encode_to_vec(), Code::ResourceExhausted),
+    ] {
+        assert_eq!(send(&gateway, TOKENS[0], &message, false).await.code(), code);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_holds_at_most_its_share_of_the_bytes() {
+    let silent = Answer::silence_after("");
+    let upstream = Upstream::with([silent, Answer::closing(json("200 OK", STOP))]).await;
+    let cap = (24 * MIB).to_string();
+    let gateway = gateway(&upstream, "", &["--max-bytes-held", &cap]).await;
+    let text = prompt(&"x".repeat(4 * MIB)).encode_to_vec();
+    let first = framed(&text, false);
+    let mut first = std::pin::pin!(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], body([first])));
+    tokio::select! {
+        _ = first.as_mut() => panic!("the upstream is silent"),
+        () = upstream.asked(1) => {}
+    }
+    // Half of all is the share of each of them: this one has 4 MiB, and a second one would need 9 more.
+    assert_eq!(quota(&send(&gateway, TOKENS[0], &text, false).await), ("bytes_held".to_owned(), 12 << 20));
+    assert_eq!(send(&gateway, TOKENS[1], &text, false).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_message_that_unpacks_to_far_more_than_came_is_refused() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let request = |text: usize| prompt(&"x".repeat(text)).encode_to_vec();
+    // Up to 1 MiB any ratio is taken.
+    assert_eq!(send(&gateway, "k", &gzip(&request(MIB - 100)), true).await.code(), Code::Ok);
+    for bytes in [2 * MIB, 60 * MIB] {
+        refused(&send(&gateway, "k", &gzip(&request(bytes)), true).await, Code::ResourceExhausted, "REQUEST_TOO_PACKED");
+    }
+    // Text of some variety is no bomb.
+    let varied: String = (0..600_000).map(|n| format!("{n} ")).collect();
+    let varied = prompt(&varied).encode_to_vec();
+    assert!(varied.len() > 3 * MIB);
+    assert_eq!(send(&gateway, "k", &gzip(&varied), true).await.code(), Code::Ok);
+    // Of several members, all are the message.
+    let (front, back) = varied.split_at(varied.len() / 2);
+    assert_eq!(send(&gateway, "k", &[gzip(front), gzip(back)].concat(), true).await.code(), Code::Ok);
+    let last = upstream.requests().pop().unwrap();
+    assert!(last.contains("599999"));
+}
+
+#[tokio::test]
+async fn a_packed_message_that_is_broken_is_refused_in_words() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let whole = gzip(&prompt("hello").encode_to_vec());
+    let mut wrong_sum = whole.clone();
+    let at = whole.len() - 6;
+    wrong_sum[at] ^= 1;
+    let behind = [&whole[..], b"more"].concat();
+    for broken in [&whole[..whole.len() - 1], &wrong_sum, &behind, b"no gzip at all", b""] {
+        let status = send(&gateway, "k", broken, true).await;
+        refused(&status, Code::Internal, "REQUEST_NOT_GRPC");
+        assert!(status.message().contains("not the gzip that grpc-encoding says"), "{}", status.message());
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn the_limit_on_elements_is_named_and_can_be_raised() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    assert_eq!(send(&gateway, "k", &empty_parts(99_999), false).await.code(), Code::Ok);
+    let status = send(&gateway, "k", &empty_parts(100_000), false).await;
+    refused(&status, Code::InvalidArgument, "TOO_MANY_ELEMENTS");
+    assert!(status.message().contains("more than 100000 elements"), "{}", status.message());
+    assert!(status.message().contains("GEMINI_GRPC_MAX_ELEMENTS"), "{}", status.message());
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-elements", "200000"]).await;
+    assert_eq!(send(&gateway, "k", &empty_parts(100_000), false).await.code(), Code::Ok);
+}
+
+/// A message that takes long: its parts have a oneof that is set again and again.
+fn slow(bytes: usize) -> Vec<u8> {
+    // text, then function_call, in the same part.
+    let part = [0x12, 0, 0x22, 0].repeat(bytes / 4);
+    let wrap = |tag: u8, inner: &[u8]| {
+        let mut out = vec![tag];
+        prost::encoding::encode_varint(inner.len() as u64, &mut out);
+        [&out[..], inner].concat()
+    };
+    // contents, parts
+    [&[0x0a, 1, b'm'], &wrap(0x12, &wrap(0x0a, &part))[..]].concat()
+}
+
+#[tokio::test]
+async fn long_work_holds_up_no_other_call_and_ends_with_its_deadline() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    let message = framed(&slow(60 * MIB), false);
+    let metadata = [("grpc-timeout", "20S")];
+    let mut long = std::pin::pin!(gateway.raw("GenerateContent", metadata, body([message])));
+    let mut health = HealthClient::new(gateway.new_channel().await);
+    // As long as the long one is not over, others are answered, many times.
+    let mut answered = 0;
+    let status = loop {
+        tokio::select! {
+            status = long.as_mut() => break status,
+            ended = gateway.generate(prompt("hi")) => {
+                ended.unwrap();
+                health.check(HealthCheckRequest::default()).await.unwrap();
+                answered += 1;
+            }
+        }
+    };
+    assert_eq!(status.code(), Code::Ok, "{}", status.message());
+    assert!(answered > 20, "{answered}");
+}
+
+#[tokio::test]
+async fn work_whose_deadline_passes_is_given_up() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    let channel = gateway.new_channel().await;
+    let mut health = HealthClient::new(channel);
+    // There is one thread for long work: the second one gets there only if the first one is given up.
+    for _ in 0..2 {
+        let message = framed(&slow(60 * MIB), false);
+        let status = gateway.raw("GenerateContent", [("grpc-timeout", "300m")], body([message])).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{}", status.message());
+    }
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    let message = framed(&slow(MIB), false);
+    let status = tokio::time::timeout(Duration::from_secs(60), gateway.raw("GenerateContent", [], body([message])));
+    assert_eq!(status.await.unwrap().code(), Code::Ok);
+    assert_eq!(upstream.requests().len(), 1);
+}
