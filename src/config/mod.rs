@@ -145,6 +145,7 @@ impl Serve {
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
                 max_elements: self.limits.max_elements,
+                caller_share: 50,
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },

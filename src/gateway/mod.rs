@@ -92,7 +92,8 @@ impl Gateway {
         }
         let config = self.shared.config.load_full();
         let names = arrival.names.as_deref().unwrap_or_default();
-        let admitted = config.auth.authenticate(arrival.key, names, config.key.as_ref())?;
+        let key = if config.auth.reads_keys() { arrival.key? } else { None };
+        let admitted = config.auth.authenticate(key, names, config.key.as_ref())?;
         arrival.rpc.admitted(admitted.caller.as_ref().map(|caller| &caller.name), arrival.previous_attempts);
         let deadline = Deadline::new(begun, arrival.timeout, config.limits.ceiling);
         if deadline.at <= begun {

@@ -16,7 +16,7 @@ use crate::gemini::error_body::{Reply, is_error};
 use crate::gemini::json::{self, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Invalid, Options, validate};
+use crate::gemini::validate::{Options, ValidateError, validate};
 use crate::gemini::view::{GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::memory::Held;
 use crate::telemetry::Asked;
@@ -58,7 +58,7 @@ struct Preparation {
 struct Prepared {
     model: ModelName,
     json: json::Request,
-    config: Option<GenerationConfigView>,
+    config: Option<GenerationConfigView<'static>>,
 }
 
 /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
@@ -70,7 +70,8 @@ pub(super) async fn prepare(
 ) -> Result<(ModelName, Bytes), Error> {
     let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
     let mut work = Preparation { request: request.clone(), config, admitted, held };
-    let prepared = match work.run(&mut Steps::at_most(STEPS_AT_ONCE)) {
+    let at_once = work.run(&mut Steps::at_most(STEPS_AT_ONCE));
+    let prepared = match at_once {
         Err(Stop::Interrupted) => {
             let run = heavy.run(move |steps| (work.run(steps), work.held));
             let (prepared, held) = call.watch.within_limits(pin!(run)).await??;
@@ -100,8 +101,8 @@ impl Preparation {
         let view = RequestView::read(request, steps).map_err(|error| self.unreadable(error))?;
         let options = Options { image_default_modalities: *image_default_modalities };
         let valid = validate(&view, catalog, options, steps).map_err(|error| match error {
-            Invalid::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
-            Invalid::Unreadable(error) => self.unreadable(error),
+            ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
+            ValidateError::Read(error) => self.unreadable(error),
         })?;
         self.admitted.allow(&valid.name).map_err(Error::Caller)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
@@ -113,12 +114,12 @@ impl Preparation {
             length = Some(json);
         }
         let json = json::request(&parts, limits, length, steps).map_err(unwritten)?;
-        Ok(Prepared { model: valid.name, json, config: view.generation_config })
+        Ok(Prepared { model: valid.name, json, config: view.generation_config.as_ref().map(GenerationConfigView::without_texts) })
     }
 
     /// Why the request cannot be read: the translator says where the fault is.
     fn unreadable(&self, error: ReadError) -> Stop<Error> {
-        if matches!(error, ReadError::Interrupted) {
+        if matches!(error, ReadError::Interrupted(_)) {
             return Stop::Interrupted;
         }
         let limits = RequestLimits { elements: self.config.max_elements };
@@ -171,12 +172,12 @@ fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Transla
             _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
         })?;
     let view = match ResponseView::read(&message, steps) {
-        Err(ReadError::Interrupted) => return Err(Stop::Interrupted),
+        Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),
     };
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates == 0
-        && view.additional_fields
+        && view.has_additional_fields
         && let Some(error) = refused()
     {
         return Err(Stop::Failed(error));

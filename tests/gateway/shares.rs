@@ -7,7 +7,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gemini_grpc::gateway::callers::TokenHash;
-use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, Part, part};
+use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, Part};
 use gemini_grpc::pb::health::HealthCheckRequest;
 use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::rpc;
@@ -77,12 +77,14 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
         let gateway = gateway(&upstream, limit, &[]).await;
         let before = upstream.requests().len();
         let message = framed(&prompt("hi").encode_to_vec(), false);
-        let first = gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], body([message]));
-        let first = tokio::select! {
-            _ = first => panic!("the upstream is silent"),
-            () = upstream.asked(before + 1) => gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()),
-        };
-        assert_eq!(quota(&first.await), (quota_id.to_owned(), 1));
+        let token = [("x-goog-api-key", TOKENS[0])];
+        let mut first = std::pin::pin!(gateway.raw("GenerateContent", token, body([message])));
+        tokio::select! {
+            _ = first.as_mut() => panic!("the upstream is silent"),
+            () = upstream.asked(before + 1) => {}
+        }
+        let second = gateway.raw("GenerateContent", token, unfinished()).await;
+        assert_eq!(quota(&second), (quota_id.to_owned(), 1));
     }
 }
 
@@ -90,12 +92,18 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
 async fn a_request_that_is_being_sent_has_a_place_among_the_calls_of_its_caller() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1", &[]).await;
-    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
+    let begin = || Box::pin(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
+    let mut sending = begin();
+    let whole = prompt("hi").encode_to_vec();
     // The second one is refused once the head of the first has arrived.
     let second = loop {
         tokio::select! {
-            _ = sending.as_mut() => panic!("it is not sent to its end"),
-            status = send(&gateway, TOKENS[0], &prompt("hi").encode_to_vec(), false) => {
+            // Another one had the place.
+            status = &mut sending => {
+                assert_eq!(quota(&status), ("calls_in_flight".to_owned(), 1));
+                sending = begin();
+            }
+            status = send(&gateway, TOKENS[0], &whole, false) => {
                 if status.code() != Code::Ok {
                     break status;
                 }
@@ -104,7 +112,7 @@ async fn a_request_that_is_being_sent_has_a_place_among_the_calls_of_its_caller(
     };
     assert_eq!(quota(&second), ("calls_in_flight".to_owned(), 1));
     // Others have places of their own.
-    assert_eq!(send(&gateway, TOKENS[1], &prompt("hi").encode_to_vec(), false).await.code(), Code::Ok);
+    assert_eq!(send(&gateway, TOKENS[1], &whole, false).await.code(), Code::Ok);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Caller, CallerPermit, Callers, CallersError, Exceeded};
-use crate::gateway::{ApiKey, Error, KeyOwner};
+use crate::gateway::{ApiKey, KeyOwner};
 use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
 
@@ -83,6 +83,12 @@ impl Auth {
         }
     }
 
+    /// Whether it matters what callers send as a key. What a caller with a good certificate sends is of no use, and not
+    /// even a mistake in it is one.
+    pub fn reads_keys(&self) -> bool {
+        !matches!(self, Self::Certificates(_))
+    }
+
     /// Whether the file names more than one caller, so that each has a share.
     pub fn has_several_callers(&self) -> bool {
         match self {
@@ -92,23 +98,19 @@ impl Auth {
     }
 
     /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
-    ///
-    /// A header that holds no key is an error unless callers are known by certificate: what a caller with a good one
-    /// sends as a key is of no use.
     pub fn authenticate(
         &self,
-        key: Result<Option<ApiKey>, Error>,
+        key: Option<ApiKey>,
         sans: &[String],
         own: Option<&ApiKey>,
-    ) -> Result<Admitted, Error> {
-        let key = if matches!(self, Self::Certificates(_)) { None } else { key? };
+    ) -> Result<Admitted, AuthError> {
         let caller = match self {
             Self::Forward => None,
             Self::Tokens(callers) => {
                 let token = key.as_ref().ok_or(AuthError::NoToken)?;
                 Some(callers.by_token(token.expose()).ok_or(AuthError::UnknownToken)?.clone())
             }
-            Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate.into()),
+            Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate),
             Self::Certificates(callers) => Some(callers.by_san(sans).ok_or(AuthError::UnknownCertificate)?.clone()),
         };
         let (key, owner) = match (key, own) {
@@ -116,7 +118,7 @@ impl Auth {
             (Some(key), _) if caller.is_none() => (key, KeyOwner::Caller),
             (_, Some(own)) => (own.clone(), KeyOwner::Gateway),
             // For known callers the configuration sees to it that there is a key.
-            (_, None) => return Err(AuthError::NoKey.into()),
+            (_, None) => return Err(AuthError::NoKey),
         };
         Ok(Admitted { caller, key, owner })
     }
