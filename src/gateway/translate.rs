@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use prost::Message as _;
 
 use super::{ApiKey, Call, Error};
 use crate::gemini::error_body::{Reply, is_error};
 use crate::gemini::json;
 use crate::gemini::model::ModelName;
-use crate::gemini::validate::{Options, validate};
-use crate::gemini::view::{RequestView, ResponseView};
+use crate::gemini::steps::Steps;
+use crate::gemini::validate::{Options, ValidateError, validate};
+use crate::gemini::view::{ReadError, RequestView, ResponseView};
 use crate::telemetry::Asked;
 use crate::upstream::{self, Method};
 
@@ -20,9 +20,14 @@ const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 
 /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
 pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
-    let view = RequestView::decode(request.clone()).map_err(|_| malformed(&request))?;
+    let mut steps = Steps::unlimited();
+    let unread = |_: ReadError| malformed(&request);
+    let view = RequestView::read(&request, &mut steps).map_err(unread)?;
     let options = Options { image_default_modalities: call.config.image_default_modalities };
-    let valid = validate(&view, &call.config.catalog, options)?;
+    let valid = validate(&view, &call.config.catalog, options, &mut steps).map_err(|error| match error {
+        ValidateError::Violations(violations) => violations.into(),
+        ValidateError::Read(error) => unread(error),
+    })?;
     // Last of what needs no work: who is refused for a mistake has used nothing.
     call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
@@ -64,10 +69,10 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
     };
     let json::Response { message, unknown_members } =
         json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
-    let view = ResponseView::decode(&message[..]).unwrap_or_default();
+    let view = ResponseView::read(&message, &mut Steps::unlimited()).unwrap_or_default();
     // `error` is no member of an answer, so it would be among the additional fields.
-    if view.candidates.is_empty()
-        && view.additional_fields.is_some()
+    if view.candidates == 0
+        && view.has_additional_fields
         && let Some(error) = refused()
     {
         return Err(error);
