@@ -37,10 +37,8 @@ impl Record {
         if let Some(operation) = &mut self.operation {
             operation.chunk(message, view, unknown_members);
         }
-        if let (Some(caller), Some(usage)) = (&mut self.caller, view.usage_metadata)
-            && let Ok(total) = u64::try_from(usage.total_token_count)
-        {
-            caller.spend_tokens(total, std::time::Instant::now());
+        if let (Some(caller), Some(usage)) = (&mut self.caller, view.usage_metadata) {
+            caller.spend_tokens(usage.total(), std::time::Instant::now());
         }
     }
 

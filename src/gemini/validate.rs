@@ -7,7 +7,8 @@ use std::fmt;
 use super::catalog::{Catalog, ImageModel};
 use super::image;
 use super::model::ModelName;
-use super::view::{ContentView, GenerationConfigView, RequestView};
+use super::steps::Steps;
+use super::view::{Estimate, GenerationConfigView, PartView, ReadError, RequestView};
 
 /// More violations than this help nobody, and an error has to fit into headers.
 const MAX_VIOLATIONS: usize = 16;
@@ -27,6 +28,8 @@ pub struct Valid<'c> {
     pub image_model: Option<&'c ImageModel>,
     /// Whether TEXT and IMAGE have to be asked for in the caller's place.
     pub default_modalities: bool,
+    /// The text and the pictures that it sends.
+    pub estimate: Estimate,
 }
 
 /// A rule that the request breaks. It quotes names and settings, never a prompt or a picture.
@@ -49,12 +52,13 @@ pub struct Violations {
 }
 
 impl Violations {
-    pub(super) fn add(&mut self, field: impl Into<String>, reason: &'static str, description: impl Into<String>) {
+    /// Texts are made of `field` and `description` only if the violation is kept: there may be one for each part.
+    pub(super) fn add(&mut self, field: impl fmt::Display, reason: &'static str, description: impl fmt::Display) {
         if self.list.len() == MAX_VIOLATIONS {
             self.more += 1;
             return;
         }
-        self.list.push(Violation { field: field.into(), description: description.into(), reason });
+        self.list.push(Violation { field: field.to_string(), description: description.to_string(), reason });
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
@@ -78,14 +82,29 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
+/// Why a request is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValidateError {
+    #[error(transparent)]
+    Violations(#[from] Violations),
+    /// The contents are not readable, or reading them was interrupted.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Checks a request.
-pub fn validate<'c>(request: &RequestView, catalog: &'c Catalog, options: Options) -> Result<Valid<'c>, Violations> {
+pub fn validate<'c>(
+    request: &RequestView<'_>,
+    catalog: &'c Catalog,
+    options: Options,
+    steps: &mut Steps<'_>,
+) -> Result<Valid<'c>, ValidateError> {
     let mut violations = Violations::default();
-    let name = ModelName::parse(&request.model);
+    let name = ModelName::parse(request.model);
     if let Err(error) = &name {
-        violations.add("model", "MODEL_INVALID", error.to_string());
+        violations.add("model", "MODEL_INVALID", error);
     }
-    contents(&request.contents, &mut violations);
+    let estimate = contents(request, &mut violations, steps)?;
     let config = request.generation_config.as_ref();
     if let Some(config) = config {
         numbers(config, &mut violations);
@@ -98,33 +117,48 @@ pub fn validate<'c>(request: &RequestView, catalog: &'c Catalog, options: Option
         Ok(name) if violations.list.is_empty() => {
             let asked = config.is_some_and(|config| !config.response_modalities.is_empty());
             let default_modalities = image_model.is_some() && !asked && options.image_default_modalities;
-            Ok(Valid { name, image_model, default_modalities })
+            Ok(Valid { name, image_model, default_modalities, estimate })
         }
-        _ => Err(violations),
+        _ => Err(violations.into()),
     }
 }
 
-fn contents(contents: &[ContentView], violations: &mut Violations) {
-    if contents.is_empty() {
+/// Checks the contents, and returns how much text and how many pictures the request sends.
+fn contents(
+    request: &RequestView<'_>,
+    violations: &mut Violations,
+    steps: &mut Steps<'_>,
+) -> Result<Estimate, ReadError> {
+    let mut estimate = request.beside_contents();
+    let mut contents = request.contents();
+    let mut i = 0;
+    while let Some(content) = contents.next(steps)? {
+        let mut parts = RequestView::parts(content);
+        let mut j = 0;
+        while let Some(part) = parts.next(steps)? {
+            let part = PartView::read(part, steps)?;
+            if let Some(blob) = part.inline_data() {
+                image::inline_data(blob, format_args!("contents[{i}].parts[{j}].inline_data"), violations);
+            }
+            estimate += part.estimate();
+            j += 1;
+        }
+        if j == 0 {
+            violations.add(format_args!("contents[{i}].parts"), "PARTS_EMPTY", "a content has at least one part");
+        }
+        i += 1;
+    }
+    if i == 0 {
         violations.add("contents", "CONTENTS_EMPTY", "at least one content is required: the prompt");
     }
-    for (i, content) in contents.iter().enumerate() {
-        if content.parts.is_empty() {
-            violations.add(format!("contents[{i}].parts"), "PARTS_EMPTY", "a content has at least one part");
-        }
-        for (j, part) in content.parts.iter().enumerate() {
-            if let Some(blob) = &part.inline_data {
-                image::inline_data(blob, &format!("contents[{i}].parts[{j}].inline_data"), violations);
-            }
-        }
-    }
+    Ok(estimate)
 }
 
 /// The ranges that Gemini documents and that hold for every model.
-fn numbers(config: &GenerationConfigView, violations: &mut Violations) {
+fn numbers(config: &GenerationConfigView<'_>, violations: &mut Violations) {
     let mut check = |field: &str, ok: bool, allowed: &str| {
         if !ok {
-            violations.add(format!("generation_config.{field}"), "NUMBER_OUT_OF_RANGE", allowed);
+            violations.add(format_args!("generation_config.{field}"), "NUMBER_OUT_OF_RANGE", allowed);
         }
     };
     // `contains` is false for NaN.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
-use prost::Message as _;
 
 use super::content::Contents;
 use super::ending::{self, Ending};
@@ -16,12 +15,16 @@ use super::metrics::ModelSeries;
 use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::Tokens;
+use crate::gemini::steps::Steps;
 use crate::gemini::view::{
-    AboutView, GenerationConfigView, ModalityView, ResponseView, UsageDetailsView, UsageView, images,
+    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView, UsageView,
 };
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;
 use crate::pb::gemini::thinking_config::ThinkingLevel;
+
+/// A message in which the model's version and the details of usage are not found within this many fields is left out.
+const MAX_ABOUT_STEPS: u64 = 10_000;
 
 /// What is asked.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Asked<'a> {
     pub stream: bool,
     /// The wire bytes of the `GenerateContentRequest`.
     pub request: &'a [u8],
-    pub config: Option<&'a GenerationConfigView>,
+    pub config: Option<&'a GenerationConfigView<'a>>,
 }
 
 /// What requests to upstream belong to.
@@ -84,8 +87,7 @@ pub struct Operation {
     usage: UsageView,
     images: u64,
     about: AboutView,
-    /// Of each candidate; 0 if it has not ended.
-    finish_reasons: Vec<i32>,
+    finish_reasons: FinishReasons,
     block_reason: i32,
     finished: bool,
     /// Only if somebody wants to see it.
@@ -128,7 +130,7 @@ impl Operation {
             usage: UsageView::default(),
             images: 0,
             about: AboutView::default(),
-            finish_reasons: Vec::new(),
+            finish_reasons: FinishReasons::default(),
             block_reason: 0,
             finished: false,
             contents: capture.map(|capture| Box::new(Contents::of(capture, asked.request))),
@@ -166,21 +168,19 @@ impl Operation {
         if let Some(usage) = view.usage_metadata {
             self.usage = usage;
         }
-        for (index, candidate) in view.candidates.iter().enumerate().filter(|(_, c)| c.finish_reason != 0) {
-            self.finish_reasons.resize(self.finish_reasons.len().max(index + 1), 0);
-            self.finish_reasons[index] = candidate.finish_reason;
-        }
+        self.finish_reasons.merge(&view.finish_reasons);
         if let Some(feedback) = &view.prompt_feedback {
             self.block_reason = feedback.block_reason;
         }
-        self.images += images(message);
+        self.images += view.estimate.images;
         if let Some(contents) = &mut self.contents {
             contents.saw(message);
         }
         self.finished |= view.is_finished();
         // Usage may come after the end of the last candidate.
         if self.finished {
-            self.about = AboutView::decode(message).unwrap_or_default();
+            // Without them the operation is told all the same.
+            let _ = self.about.update(message, &mut Steps::at_most(MAX_ABOUT_STEPS));
         }
     }
 
@@ -210,7 +210,7 @@ impl Operation {
             span.set_attribute(KeyValue::new(attribute::RESPONSE_TIME_TO_FIRST_CHUNK, after.as_secs_f64()));
             span.set_attribute(KeyValue::new(attribute::CHUNKS, number(self.chunks)));
         }
-        if self.usage.total_token_count > 0 {
+        if self.usage.total() > 0 {
             span.set_attribute(KeyValue::new(attribute::USAGE_INPUT_TOKENS, number(tokens.all_input())));
             span.set_attribute(KeyValue::new(attribute::USAGE_OUTPUT_TOKENS, number(tokens.all_output())));
         }
@@ -241,14 +241,14 @@ impl Drop for Operation {
                 None => series.ok.record(elapsed.as_secs_f64()),
                 Some(error) => metrics.failed(&series, error, elapsed.as_secs_f64()),
             }
-            if self.usage.total_token_count > 0 {
+            if self.usage.total() > 0 {
                 series.input.record(tokens.all_input());
                 series.output.record(tokens.all_output());
             }
             self.series = Some(series);
         }
         let label = self.series.as_ref().map_or_else(|| self.model.clone(), |series| series.label.clone());
-        let reasons: Vec<_> = self.finish_reasons.iter().map(|reason| finish_reason(*reason)).collect();
+        let reasons: Vec<_> = self.finish_reasons.as_slice().iter().map(|reason| finish_reason(*reason)).collect();
         let asked = AskedAndAnswered {
             model: self.model.clone(),
             label,
@@ -280,10 +280,10 @@ impl fmt::Debug for Operation {
 }
 
 /// How the answer is to be made. Not the stop sequences: they are words of the caller's.
-fn describe(span: &mut Span, config: &GenerationConfigView) {
+fn describe(span: &mut Span, config: &GenerationConfigView<'_>) {
     let float = |value: Option<f32>| value.map(|value| Value::F64(f64::from(value)));
     let int = |value: Option<i32>| value.map(|value| Value::I64(i64::from(value)));
-    let level = config.thinking_config.as_ref().and_then(|config| ThinkingLevel::try_from(config.thinking_level?).ok());
+    let level = config.thinking_level.and_then(|level| ThinkingLevel::try_from(level).ok());
     for (name, value) in [
         (attribute::REQUEST_TEMPERATURE, float(config.temperature)),
         (attribute::REQUEST_TOP_P, float(config.top_p)),
@@ -303,29 +303,25 @@ fn describe(span: &mut Span, config: &GenerationConfigView) {
 }
 
 /// What is wanted, in the words of the conventions.
-fn output_type(config: &GenerationConfigView) -> Option<&'static str> {
-    let wants = |modality: i32| config.response_modalities.contains(&modality);
-    match &*config.response_mime_type {
-        _ if wants(2) => Some("image"),
-        _ if wants(3) => Some("speech"),
+fn output_type(config: &GenerationConfigView<'_>) -> Option<&'static str> {
+    let wants = |modality: i32| config.response_modalities.contains(modality);
+    match config.response_mime_type {
+        _ if wants(Modalities::IMAGE) => Some("image"),
+        _ if wants(Modalities::AUDIO) => Some("speech"),
         "application/json" => Some("json"),
         "text/plain" => Some("text"),
-        _ if wants(1) => Some("text"),
+        _ if wants(Modalities::TEXT) => Some("text"),
         _ => None,
     }
 }
 
 /// Tokens by modality, as far as the conventions have a name for it.
 fn describe_usage(span: &mut Span, details: &UsageDetailsView) {
-    let mut told = |names: &[&'static str; 3], counts: &[ModalityView]| {
-        for count in counts {
-            let place = match count.modality {
-                1 => 0,
-                2 => 1,
-                4 => 2,
-                _ => continue,
-            };
-            span.set_attribute(KeyValue::new(names[place], i64::from(count.token_count)));
+    let mut told = |names: &[&'static str; 3], counts: &ModalityCounts| {
+        for (name, count) in names.iter().zip([counts.text, counts.image, counts.audio]) {
+            if let Some(count) = count {
+                span.set_attribute(KeyValue::new(*name, i64::from(count)));
+            }
         }
     };
     told(&attribute::INPUT_BY_MODALITY, &details.prompt);

@@ -48,15 +48,14 @@ impl Tokens {
     const KINDS: [&str; 5] = ["input", "cached_input", "tool_use_input", "output", "reasoning"];
 
     pub(super) fn of(usage: &UsageView) -> Self {
-        let count = |tokens: i32| u64::try_from(tokens).unwrap_or(0);
-        let cached = count(usage.cached_content_token_count);
+        let cached = usage.cached_content_token_count;
         Self {
             // Gemini counts what was cached with the prompt, and neither tools nor thoughts with anything.
-            input: count(usage.prompt_token_count).saturating_sub(cached),
+            input: usage.prompt_token_count.saturating_sub(cached),
             cached_input: cached,
-            tool_use_input: count(usage.tool_use_prompt_token_count),
-            output: count(usage.candidates_token_count),
-            reasoning: count(usage.thoughts_token_count),
+            tool_use_input: usage.tool_use_prompt_token_count,
+            output: usage.candidates_token_count,
+            reasoning: usage.thoughts_token_count,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The rules, a sentence each.
 
 use proptest::prelude::*;
-use prost::Message as _;
 
 use super::*;
 use crate::gemini::json;
+use crate::gemini::steps::Interrupted;
 
+const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 const OPTIONS: Options = Options { image_default_modalities: true };
 
 /// The violations of a request given as JSON, as `field: reason`.
@@ -14,12 +15,26 @@ fn violations(json: &str) -> Vec<String> {
 }
 
 fn violations_with(json: &str, options: Options) -> Vec<String> {
-    let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
-    let view = RequestView::decode(&wire[..]).unwrap();
-    match validate(&view, &Catalog::default(), options) {
-        Ok(_) => Vec::new(),
-        Err(violations) => violations.iter().map(|v| format!("{}: {}", v.field, v.reason)).collect(),
+    list(&all_violations(&json::to_wire(REQUEST, json.as_bytes()).unwrap(), options))
+}
+
+fn list(violations: &Violations) -> Vec<String> {
+    violations.iter().map(|v| format!("{}: {}", v.field, v.reason)).collect()
+}
+
+fn all_violations(wire: &[u8], options: Options) -> Violations {
+    match check(wire, options, &mut Steps::unlimited()) {
+        Ok(_) => Violations::default(),
+        Err(ValidateError::Violations(violations)) => violations,
+        Err(ValidateError::Read(error)) => unreachable!("{error}"),
     }
+}
+
+/// Whether the default modalities are wanted, and what is sent.
+fn check(wire: &[u8], options: Options, steps: &mut Steps<'_>) -> Result<(bool, Estimate), ValidateError> {
+    let view = RequestView::read(wire, steps)?;
+    let catalog = Catalog::default();
+    validate(&view, &catalog, options, steps).map(|valid| (valid.default_modalities, valid.estimate))
 }
 
 fn request(model: &str, config: &str) -> String {
@@ -78,18 +93,8 @@ fn each_image_model_takes_its_ratios_and_sizes_and_no_others() {
 
 #[test]
 fn a_refused_ratio_names_those_that_are_allowed() {
-    let view = RequestView {
-        model: "nano-banana-fast".to_owned(),
-        contents: vec![ContentView { parts: vec![Default::default()] }],
-        generation_config: Some(GenerationConfigView {
-            image_config: Some(crate::gemini::view::ImageConfigView {
-                aspect_ratio: Some("7:3".into()),
-                image_size: None,
-            }),
-            ..Default::default()
-        }),
-    };
-    let violations = validate(&view, &Catalog::default(), OPTIONS).unwrap_err();
+    let json = request("nano-banana-fast", r#""imageConfig":{"aspectRatio":"7:3"}"#);
+    let violations = all_violations(&json::to_wire(REQUEST, json.as_bytes()).unwrap(), OPTIONS);
     let only = violations.iter().next().unwrap();
     assert_eq!(only.description, r#""7:3" is none of 1:1, 4:3, 3:2, 2:3, 5:4, 4:5, 3:4, 16:9, 9:16, 21:9"#);
 }
@@ -105,9 +110,8 @@ fn an_image_model_is_asked_for_pictures() {
 #[test]
 fn the_default_modalities_are_wanted_only_where_none_are_given() {
     let default = |json: &str| {
-        let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
-        let view = RequestView::decode(&wire[..]).unwrap();
-        validate(&view, &Catalog::default(), OPTIONS).unwrap().default_modalities
+        let wire = json::to_wire(REQUEST, json.as_bytes()).unwrap();
+        check(&wire, OPTIONS, &mut Steps::unlimited()).unwrap().0
     };
     assert!(default(&request("nano-banana-2", "")));
     assert!(!default(&request("nano-banana-2", r#""responseModalities":["IMAGE"]"#)));
@@ -147,45 +151,84 @@ fn all_violations_come_at_once_and_their_number_is_bounded() {
     );
     assert_eq!(violations(&json).len(), 4);
     let contents = vec!["{}"; 100].join(",");
-    let wire = json::to_wire(
-        "mountsea.gemini.v1.GenerateContentRequest",
-        format!(r#"{{"model":"m","contents":[{contents}]}}"#).as_bytes(),
-    )
-    .unwrap();
-    let violations = validate(&RequestView::decode(&wire[..]).unwrap(), &Catalog::default(), OPTIONS).unwrap_err();
+    let wire = json::to_wire(REQUEST, format!(r#"{{"model":"m","contents":[{contents}]}}"#).as_bytes()).unwrap();
+    let violations = all_violations(&wire, OPTIONS);
     assert_eq!(violations.iter().count(), MAX_VIOLATIONS);
     assert!(violations.to_string().starts_with("the request breaks 100 rules; the first is contents[0].parts: "));
 }
 
-#[test]
-fn the_views_have_the_numbers_of_the_contract() {
-    let request = r#"{"model":"m","contents":[{"parts":[{"inlineData":{"mimeType":"a/b","data":"AQID"}}]}],"generationConfig":{"candidateCount":2,"maxOutputTokens":3,"temperature":0.5,"topP":0.25,"responseModalities":["IMAGE"],"imageConfig":{"aspectRatio":"1:1","imageSize":"2K"}}}"#;
-    let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", request.as_bytes()).unwrap();
-    let view = RequestView::decode(&wire[..]).unwrap();
-    // Nothing was skipped, so writing the view gives the same message.
-    let written = json::to_json("mountsea.gemini.v1.GenerateContentRequest", &view.encode_to_vec()).unwrap();
-    assert_eq!(String::from_utf8(written).unwrap(), request);
+/// Wire bytes that protobuf allows and that no encoder writes.
+mod on_the_wire {
+    use super::*;
 
-    let answer = |json: &str| {
-        let wire = json::to_wire("mountsea.gemini.v1.GenerateContentResponse", json.as_bytes()).unwrap();
-        crate::gemini::view::ResponseView::decode(&wire[..]).unwrap()
-    };
-    assert!(!answer(r#"{"candidates":[{"content":{}}]}"#).is_finished());
-    assert!(answer(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#).is_finished());
-    assert!(answer(r#"{"candidates":[{"finishReason":"TIRED"}]}"#).is_finished());
-    assert!(!answer(r#"{"candidates":[{"newThing":{"finishReason":"STOP"}}]}"#).is_finished());
-    assert!(answer(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#).is_finished());
-    assert!(answer(r#"{"candidates":[{}],"promptFeedback":{"blockReason":"NEW"}}"#).is_finished());
-    assert!(answer(r#"{"promptFeedback":{}}"#).is_finished());
-    assert!(!answer(r#"{"candidates":[{}],"promptFeedback":{"safetyRatings":[]}}"#).is_finished());
-    assert!(answer(r#"{"error":{}}"#).additional_fields.is_some());
+    /// A field that is a message, a text or bytes, shorter than 128 bytes.
+    fn field(number: u8, value: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, value.len() as u8], value].concat()
+    }
+
+    fn request(parts: &[&[u8]]) -> Vec<u8> {
+        [field(1, b"m"), field(2, &parts.iter().flat_map(|part| field(1, part)).collect::<Vec<_>>())].concat()
+    }
+
+    const PICTURE: &[u8] = b"\x1a\x0d\x0a\x09image/png\x12\x00";
+
+    #[test]
+    fn media_that_a_later_member_replaces_are_not_checked() {
+        let replaced = [PICTURE, &field(2, b"hi")].concat();
+        assert_eq!(list(&all_violations(&request(&[&replaced]), OPTIONS)), [""; 0]);
+        // Set again, it is a new one that has no type.
+        let again = [&replaced[..], &field(3, &field(2, b"\x89PNG"))].concat();
+        assert_eq!(
+            list(&all_violations(&request(&[&field(2, b"hi"), &again]), OPTIONS)),
+            ["contents[0].parts[1].inline_data.mime_type: MIME_TYPE_EMPTY"]
+        );
+    }
+
+    #[test]
+    fn media_in_several_places_are_one() {
+        let split = [PICTURE, &field(3, &field(2, b"\x89PNG"))].concat();
+        assert_eq!(list(&all_violations(&request(&[&split]), OPTIONS)), [""; 0]);
+        let emptied = [&split[..], &field(3, &field(1, b""))].concat();
+        assert_eq!(
+            list(&all_violations(&request(&[&emptied]), OPTIONS)),
+            ["contents[0].parts[0].inline_data.mime_type: MIME_TYPE_EMPTY"]
+        );
+    }
+
+    #[test]
+    fn contents_that_are_not_readable_come_before_any_rule() {
+        for part in [
+            &b"\x1a\x03\x0a\x01\xff"[..], // a MIME type that is not UTF-8
+            b"\x18\x01",                   // inline_data that is a number
+            b"\x1a\x02\x08\x01",           // a MIME type that is a number
+            b"\x1a\x05\x0a",               // cut
+            b"\x0f",                       // a wire type that does not exist
+        ] {
+            let wire = [field(2, &field(1, part)), field(1, b"no/model")].concat();
+            let result = check(&wire, OPTIONS, &mut Steps::unlimited());
+            assert_eq!(result, Err(ValidateError::Read(ReadError::Unreadable)), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn checking_takes_steps_in_proportion_and_can_be_interrupted() {
+        let steps = |parts: usize| {
+            let wire: Vec<u8> = [field(1, b"m"), vec![0x12, 0x00].repeat(parts)].concat();
+            let mut steps = Steps::unlimited();
+            assert_eq!(all_violations(&wire, OPTIONS).more + MAX_VIOLATIONS, parts);
+            let _ = check(&wire, OPTIONS, &mut steps);
+            let mut fewer = Steps::at_most(steps.taken() - 1);
+            let interrupted = Err(ValidateError::Read(ReadError::Interrupted(Interrupted)));
+            assert_eq!(check(&wire, OPTIONS, &mut fewer), interrupted);
+            steps.taken()
+        };
+        assert!(steps(4_000) <= 4 * steps(1_000));
+    }
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_the_rules_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(view) = RequestView::decode(&bytes[..]) {
-            let _ = validate(&view, &Catalog::default(), OPTIONS);
-        }
+        let _ = check(&bytes, OPTIONS, &mut Steps::unlimited());
     }
 }

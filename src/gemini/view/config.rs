@@ -1,0 +1,140 @@
+//! The generation config of a request.
+
+use super::fields::{ReadError, bytes, float, int32, next, text};
+use super::numbers::config;
+use crate::gemini::steps::Steps;
+use crate::gemini::wire::{Raw, Reader};
+
+/// A `GenerationConfig`, with the members of its small messages beside its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GenerationConfigView<'w> {
+    pub candidate_count: Option<i32>,
+    pub max_output_tokens: Option<i32>,
+    pub temperature: Option<f32>,
+    pub top_p: Option<f32>,
+    pub top_k: Option<i32>,
+    pub seed: Option<i32>,
+    pub response_mime_type: &'w str,
+    pub presence_penalty: Option<f32>,
+    pub frequency_penalty: Option<f32>,
+    pub response_modalities: Modalities,
+    /// `thinking_config.thinking_level`: `ThinkingConfig.ThinkingLevel` by number.
+    pub thinking_level: Option<i32>,
+    /// `image_config.aspect_ratio`.
+    pub aspect_ratio: Option<&'w str>,
+    /// `image_config.image_size`.
+    pub image_size: Option<&'w str>,
+    /// The length of all schemas on the wire.
+    pub(super) schema_bytes: u64,
+}
+
+/// MIME types of responses that have a meaning to us.
+const KNOWN_MIME_TYPES: [&str; 2] = ["application/json", "text/plain"];
+
+impl<'w> GenerationConfigView<'w> {
+    /// The same for longer than the request is kept: without its texts, but for a known MIME type.
+    pub fn without_texts(&self) -> GenerationConfigView<'static> {
+        let known = KNOWN_MIME_TYPES.into_iter().find(|known| *known == self.response_mime_type);
+        GenerationConfigView {
+            response_mime_type: known.unwrap_or_default(),
+            aspect_ratio: None,
+            image_size: None,
+            ..*self
+        }
+    }
+
+    pub(super) fn merge(&mut self, message: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                config::CANDIDATE_COUNT => self.candidate_count = Some(int32(value)?),
+                config::MAX_OUTPUT_TOKENS => self.max_output_tokens = Some(int32(value)?),
+                config::TEMPERATURE => self.temperature = Some(float(value)?),
+                config::TOP_P => self.top_p = Some(float(value)?),
+                config::TOP_K => self.top_k = Some(int32(value)?),
+                config::SEED => self.seed = Some(int32(value)?),
+                config::RESPONSE_MIME_TYPE => self.response_mime_type = text(value, steps)?,
+                config::PRESENCE_PENALTY => self.presence_penalty = Some(float(value)?),
+                config::FREQUENCY_PENALTY => self.frequency_penalty = Some(float(value)?),
+                config::RESPONSE_MODALITIES => self.response_modalities.merge(value, steps)?,
+                config::THINKING_CONFIG => self.merge_thinking(bytes(value)?, steps)?,
+                config::IMAGE_CONFIG => self.merge_image(bytes(value)?, steps)?,
+                config::RESPONSE_SCHEMA | config::RESPONSE_JSON_SCHEMA | config::RESPONSE_JSON_SCHEMA_ORDERED => {
+                    self.schema_bytes += bytes(value)?.len() as u64;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_thinking(&mut self, message: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            if number == config::THINKING_LEVEL {
+                self.thinking_level = Some(int32(value)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_image(&mut self, message: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                config::ASPECT_RATIO => self.aspect_ratio = Some(text(value, steps)?),
+                config::IMAGE_SIZE => self.image_size = Some(text(value, steps)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A set of `GenerationConfig.Modality`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modalities {
+    /// A bit for each number; the last one for all further ones.
+    bits: u8,
+}
+
+impl Modalities {
+    pub const TEXT: i32 = 1;
+    pub const IMAGE: i32 = 2;
+    pub const AUDIO: i32 = 3;
+    const OTHER: u32 = u8::BITS - 1;
+
+    /// Whether the request names none.
+    pub fn is_empty(self) -> bool {
+        self.bits == 0
+    }
+
+    /// Whether the request names this one: one of the constants, since further ones are not told apart.
+    pub fn contains(self, modality: i32) -> bool {
+        self.bits & Self::bit(modality) != 0
+    }
+
+    /// Reads an element, or many of them in a packed list.
+    fn merge(&mut self, value: Raw<'_>, steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let Raw::Len(packed) = value else {
+            self.bits |= Self::bit(int32(value)?);
+            return Ok(());
+        };
+        let mut reader = Reader::new(packed);
+        while !reader.is_empty() {
+            steps.take(1)?;
+            self.bits |= Self::bit(reader.varint()? as i32);
+        }
+        Ok(())
+    }
+
+    fn bit(modality: i32) -> u8 {
+        1 << u32::try_from(modality).unwrap_or(Self::OTHER).min(Self::OTHER)
+    }
+}
+
+impl FromIterator<i32> for Modalities {
+    fn from_iter<I: IntoIterator<Item = i32>>(modalities: I) -> Self {
+        Self { bits: modalities.into_iter().fold(0, |bits, modality| bits | Self::bit(modality)) }
+    }
+}

@@ -1,0 +1,136 @@
+//! A part of a content: media for the rules, and how much there is of text and pictures.
+
+use super::Estimate;
+use super::fields::{Elements, ReadError, bytes, next, text};
+use super::numbers::{media, part};
+use crate::gemini::steps::Steps;
+use crate::gemini::wire::Reader;
+
+/// Media in a message.
+#[derive(Clone, Copy, Default)]
+pub(in crate::gemini) struct BlobView<'w> {
+    pub(in crate::gemini) mime_type: &'w str,
+    pub(in crate::gemini) data: &'w [u8],
+}
+
+impl<'w> BlobView<'w> {
+    fn merge(&mut self, blob: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut reader = Reader::new(blob);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                media::BLOB_MIME_TYPE => self.mime_type = text(value, steps)?,
+                media::BLOB_DATA => self.data = bytes(value)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The member of a part's oneof `data` that counts, which is the last one.
+#[derive(Clone, Copy, Default)]
+pub(in crate::gemini) struct PartView<'w> {
+    /// The field number of the member; 0 for none.
+    member: u32,
+    /// The `inline_data`, if that is the member.
+    blob: BlobView<'w>,
+    /// Pictures of a function's response or in a file.
+    pictures: u64,
+    text_bytes: u64,
+}
+
+impl<'w> PartView<'w> {
+    pub(in crate::gemini) fn read(part: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
+        let mut view = Self::default();
+        let mut reader = Reader::new(part);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                part::TEXT => view = Self { member: number, text_bytes: length(bytes(value)?), ..Self::default() },
+                part::INLINE_DATA => view.member(number).blob.merge(bytes(value)?, steps)?,
+                part::FUNCTION_RESPONSE => view.member(number).function_response(bytes(value)?, steps)?,
+                part::FILE_DATA => {
+                    let mime_type = last(bytes(value)?, media::FILE_MIME_TYPE, steps)?;
+                    view.member(number).file_or_blob(mime_type);
+                }
+                // Names, arguments, code and what it printed: nearly all of these messages is text.
+                part::FUNCTION_CALL
+                | part::EXECUTABLE_CODE
+                | part::CODE_EXECUTION_RESULT
+                | part::TOOL_CALL
+                | part::TOOL_RESPONSE => view.member(number).text_bytes += length(bytes(value)?),
+                _ => {}
+            }
+        }
+        Ok(view)
+    }
+
+    pub(in crate::gemini) fn inline_data(&self) -> Option<&BlobView<'w>> {
+        (self.member == part::INLINE_DATA).then_some(&self.blob)
+    }
+
+    pub(in crate::gemini) fn estimate(&self) -> Estimate {
+        let images = self.pictures + u64::from(is_image(self.blob.mime_type.as_bytes()));
+        Estimate { text_bytes: self.text_bytes, images }
+    }
+
+    /// Sets the member: another one is replaced, the same one is merged.
+    fn member(&mut self, number: u32) -> &mut Self {
+        if self.member != number {
+            *self = Self { member: number, ..Self::default() };
+        }
+        self
+    }
+
+    fn file_or_blob(&mut self, mime_type: Option<&[u8]>) {
+        if let Some(mime_type) = mime_type {
+            self.pictures = u64::from(is_image(mime_type));
+        }
+    }
+
+    /// All of it is text but its parts, which are media.
+    fn function_response(&mut self, response: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        self.text_bytes += length(response);
+        let mut parts = Elements::new(response, media::RESPONSE_PARTS);
+        while let Some(part) = parts.next(steps)? {
+            self.text_bytes -= length(part);
+            self.pictures += u64::from(is_picture(part, steps)?);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the part of a function's response is a picture.
+fn is_picture(part: &[u8], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
+    let mut view = PartView::default();
+    let mut reader = Reader::new(part);
+    while let Some((number, value)) = next(&mut reader, steps)? {
+        let field = match number {
+            media::RESPONSE_INLINE_DATA => media::RESPONSE_BLOB_MIME_TYPE,
+            media::RESPONSE_FILE_DATA => media::RESPONSE_FILE_MIME_TYPE,
+            _ => continue,
+        };
+        let mime_type = last(bytes(value)?, field, steps)?;
+        view.member(number).file_or_blob(mime_type);
+    }
+    Ok(view.pictures > 0)
+}
+
+/// The last value of a text or bytes field, if it is there.
+fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
+    let mut found = None;
+    let mut values = Elements::new(message, number);
+    while let Some(value) = values.next(steps)? {
+        found = Some(value);
+    }
+    Ok(found)
+}
+
+/// MIME types are equal in either case (RFC 2045, 5.1).
+fn is_image(mime_type: &[u8]) -> bool {
+    const IMAGE: &[u8] = b"image/";
+    mime_type.get(..IMAGE.len()).is_some_and(|start| start.eq_ignore_ascii_case(IMAGE))
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    bytes.len() as u64
+}

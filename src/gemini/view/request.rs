@@ -1,0 +1,63 @@
+//! A request as the rules see it.
+
+use std::fmt;
+
+use super::fields::{Elements, ReadError, bytes, next, text};
+use super::numbers::{content, request};
+use super::{Estimate, GenerationConfigView};
+use crate::gemini::steps::Steps;
+use crate::gemini::wire::Reader;
+
+/// A `GenerateContentRequest`. Its contents are not read yet: validation walks through them.
+#[derive(Clone)]
+pub struct RequestView<'w> {
+    wire: &'w [u8],
+    pub model: &'w str,
+    pub generation_config: Option<GenerationConfigView<'w>>,
+    beside_contents: Estimate,
+}
+
+impl<'w> RequestView<'w> {
+    /// Reads the wire bytes of a request.
+    pub fn read(wire: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
+        let mut view = Self { wire, model: "", generation_config: None, beside_contents: Estimate::default() };
+        let mut reader = Reader::new(wire);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                request::MODEL => view.model = text(value, steps)?,
+                request::GENERATION_CONFIG => {
+                    view.generation_config.get_or_insert_default().merge(bytes(value)?, steps)?;
+                }
+                request::SYSTEM_INSTRUCTION => view.beside_contents += Estimate::of_content(bytes(value)?, steps)?,
+                // Declarations of functions are part of the prompt.
+                request::TOOLS => view.beside_contents.text_bytes += bytes(value)?.len() as u64,
+                _ => {}
+            }
+        }
+        let schemas = view.generation_config.as_ref().map_or(0, |config| config.schema_bytes);
+        view.beside_contents.text_bytes += schemas;
+        Ok(view)
+    }
+
+    /// What there is of text and pictures outside of the contents: system instruction, tools and schemas.
+    pub(in crate::gemini) fn beside_contents(&self) -> Estimate {
+        self.beside_contents
+    }
+
+    /// The wire bytes of its contents.
+    pub(in crate::gemini) fn contents(&self) -> Elements<'w> {
+        Elements::new(self.wire, request::CONTENTS)
+    }
+
+    /// The wire bytes of the parts of a content.
+    pub(in crate::gemini) fn parts(content: &'w [u8]) -> Elements<'w> {
+        Elements::new(content, content::PARTS)
+    }
+}
+
+/// Without the prompt.
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView").field("bytes", &self.wire.len()).finish_non_exhaustive()
+    }
+}

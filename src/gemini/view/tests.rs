@@ -1,0 +1,365 @@
+//! Views against generated messages, and wire bytes that protobuf allows but no encoder writes.
+
+mod oracle;
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+use super::*;
+use crate::gemini::json;
+use crate::gemini::steps::{Interrupted, Steps};
+use crate::pb;
+
+const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
+
+fn wire_of(json: &str) -> Vec<u8> {
+    json::to_wire(RESPONSE, json.as_bytes()).unwrap()
+}
+
+fn response(wire: &[u8]) -> ResponseView {
+    ResponseView::read(wire, &mut Steps::unlimited()).unwrap()
+}
+
+/// A field that is a message, a text or bytes, with a number below 16 and shorter than 128 bytes.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, value.len() as u8], value].concat()
+}
+
+/// A request of one content, with the parts that are given by their wire bytes.
+fn parts(parts: &[&[u8]]) -> Vec<u8> {
+    field(2, &parts.iter().flat_map(|part| field(1, part)).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_numbers_are_those_of_the_contract() {
+    let set = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+    let mut messages: Vec<_> = set.file.into_iter().flat_map(|file| file.message_type).collect();
+    let mut numbers = BTreeMap::new();
+    while let Some(message) = messages.pop() {
+        messages.extend(message.nested_type);
+        for field in message.field {
+            numbers.insert(format!("{}.{}", message.name.as_deref().unwrap(), field.name()), field.number() as u32);
+        }
+    }
+    use numbers::*;
+    for (name, number) in [
+        ("GenerateContentRequest.model", request::MODEL),
+        ("GenerateContentRequest.contents", request::CONTENTS),
+        ("GenerateContentRequest.generation_config", request::GENERATION_CONFIG),
+        ("GenerateContentRequest.tools", request::TOOLS),
+        ("GenerateContentRequest.system_instruction", request::SYSTEM_INSTRUCTION),
+        ("GenerationConfig.candidate_count", config::CANDIDATE_COUNT),
+        ("GenerationConfig.max_output_tokens", config::MAX_OUTPUT_TOKENS),
+        ("GenerationConfig.temperature", config::TEMPERATURE),
+        ("GenerationConfig.top_p", config::TOP_P),
+        ("GenerationConfig.top_k", config::TOP_K),
+        ("GenerationConfig.seed", config::SEED),
+        ("GenerationConfig.response_mime_type", config::RESPONSE_MIME_TYPE),
+        ("GenerationConfig.response_schema", config::RESPONSE_SCHEMA),
+        ("GenerationConfig.presence_penalty", config::PRESENCE_PENALTY),
+        ("GenerationConfig.frequency_penalty", config::FREQUENCY_PENALTY),
+        ("GenerationConfig.response_modalities", config::RESPONSE_MODALITIES),
+        ("GenerationConfig.thinking_config", config::THINKING_CONFIG),
+        ("GenerationConfig.response_json_schema", config::RESPONSE_JSON_SCHEMA),
+        ("GenerationConfig.image_config", config::IMAGE_CONFIG),
+        ("GenerationConfig.response_json_schema_ordered", config::RESPONSE_JSON_SCHEMA_ORDERED),
+        ("ThinkingConfig.thinking_level", config::THINKING_LEVEL),
+        ("ImageConfig.aspect_ratio", config::ASPECT_RATIO),
+        ("ImageConfig.image_size", config::IMAGE_SIZE),
+        ("Content.parts", content::PARTS),
+        ("Part.text", part::TEXT),
+        ("Part.inline_data", part::INLINE_DATA),
+        ("Part.function_call", part::FUNCTION_CALL),
+        ("Part.function_response", part::FUNCTION_RESPONSE),
+        ("Part.file_data", part::FILE_DATA),
+        ("Part.executable_code", part::EXECUTABLE_CODE),
+        ("Part.code_execution_result", part::CODE_EXECUTION_RESULT),
+        ("Part.tool_call", part::TOOL_CALL),
+        ("Part.tool_response", part::TOOL_RESPONSE),
+        ("Blob.mime_type", media::BLOB_MIME_TYPE),
+        ("Blob.data", media::BLOB_DATA),
+        ("FileData.mime_type", media::FILE_MIME_TYPE),
+        ("FunctionResponse.parts", media::RESPONSE_PARTS),
+        ("FunctionResponsePart.inline_data", media::RESPONSE_INLINE_DATA),
+        ("FunctionResponsePart.file_data", media::RESPONSE_FILE_DATA),
+        ("FunctionResponseBlob.mime_type", media::RESPONSE_BLOB_MIME_TYPE),
+        ("FunctionResponseFileData.mime_type", media::RESPONSE_FILE_MIME_TYPE),
+        ("GenerateContentResponse.candidates", response::CANDIDATES),
+        ("GenerateContentResponse.prompt_feedback", response::PROMPT_FEEDBACK),
+        ("GenerateContentResponse.usage_metadata", response::USAGE_METADATA),
+        ("GenerateContentResponse.model_version", response::MODEL_VERSION),
+        ("GenerateContentResponse.response_id", response::RESPONSE_ID),
+        ("GenerateContentResponse.additional_fields", ADDITIONAL_FIELDS),
+        ("Candidate.content", response::CONTENT),
+        ("Candidate.finish_reason", response::FINISH_REASON),
+        ("Candidate.additional_fields", ADDITIONAL_FIELDS),
+        ("PromptFeedback.block_reason", response::BLOCK_REASON),
+        ("PromptFeedback.additional_fields", ADDITIONAL_FIELDS),
+        ("UsageMetadata.prompt_token_count", usage::PROMPT_TOKEN_COUNT),
+        ("UsageMetadata.candidates_token_count", usage::CANDIDATES_TOKEN_COUNT),
+        ("UsageMetadata.total_token_count", usage::TOTAL_TOKEN_COUNT),
+        ("UsageMetadata.cached_content_token_count", usage::CACHED_CONTENT_TOKEN_COUNT),
+        ("UsageMetadata.prompt_tokens_details", usage::PROMPT_TOKENS_DETAILS),
+        ("UsageMetadata.cache_tokens_details", usage::CACHE_TOKENS_DETAILS),
+        ("UsageMetadata.candidates_tokens_details", usage::CANDIDATES_TOKENS_DETAILS),
+        ("UsageMetadata.tool_use_prompt_token_count", usage::TOOL_USE_PROMPT_TOKEN_COUNT),
+        ("UsageMetadata.thoughts_token_count", usage::THOUGHTS_TOKEN_COUNT),
+        ("ModalityTokenCount.modality", usage::MODALITY),
+        ("ModalityTokenCount.token_count", usage::TOKEN_COUNT),
+        ("Struct.fields", json::ENTRIES),
+        ("FieldsEntry.key", json::KEY),
+    ] {
+        assert_eq!(numbers.get(name), Some(&number), "{name}");
+    }
+}
+
+#[test]
+fn every_member_of_a_part_replaces_the_others() {
+    let set = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+    let mut messages = set.file.iter().flat_map(|file| &file.message_type);
+    let part = messages.find(|message| message.name() == "Part").unwrap();
+    let data = part.oneof_decl.iter().position(|oneof| oneof.name() == "data").unwrap();
+    let members = part.field.iter().filter(|field| field.oneof_index == Some(data as i32)).map(|field| field.number());
+    let members: Vec<_> = members.collect();
+    assert_eq!(members.len(), 9);
+    for number in members {
+        let mut wire = field(3, &field(1, b"image/png"));
+        prost::encoding::encode_key(number as u32, prost::encoding::WireType::LengthDelimited, &mut wire);
+        wire.push(0);
+        let view = PartView::read(&wire, &mut Steps::unlimited()).unwrap();
+        assert_eq!(view.inline_data().is_some(), number == 3, "{number}");
+    }
+}
+
+#[test]
+fn an_answer_is_finished_by_a_finish_reason_or_a_blocked_prompt() {
+    let finished = |json: &str| response(&wire_of(json)).is_finished();
+    assert!(!finished(r#"{"candidates":[{"content":{}}]}"#));
+    assert!(finished(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#));
+    assert!(finished(r#"{"candidates":[{"finishReason":"TIRED"}]}"#));
+    assert!(!finished(r#"{"candidates":[{"newThing":{"finishReason":"STOP"}}]}"#));
+    assert!(finished(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#));
+    assert!(finished(r#"{"candidates":[{}],"promptFeedback":{"blockReason":"NEW"}}"#));
+    assert!(finished(r#"{"promptFeedback":{}}"#));
+    assert!(!finished(r#"{"candidates":[{}],"promptFeedback":{"safetyRatings":[]}}"#));
+    assert!(response(&wire_of(r#"{"error":{}}"#)).has_additional_fields);
+    // The 20th candidate has no place in the list, and counts all the same.
+    let many = format!(r#"{{"candidates":[{}{{"finishReason":"STOP"}}]}}"#, "{},".repeat(19));
+    let view = response(&wire_of(&many));
+    assert!(view.is_finished() && view.candidates == 20 && view.finish_reasons.as_slice().is_empty());
+}
+
+#[test]
+fn finish_reasons_of_later_messages_stand_beside_those_of_earlier_ones() {
+    let mut reasons = response(&wire_of(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#)).finish_reasons;
+    assert_eq!(reasons.as_slice(), [0, 1]);
+    reasons.merge(&response(&wire_of(r#"{"candidates":[{"finishReason":"SAFETY"},{}]}"#)).finish_reasons);
+    assert_eq!(reasons.as_slice(), [3, 1]);
+}
+
+#[test]
+fn pictures_are_counted_and_words_about_them_are_not() {
+    let estimate = |parts: &str| {
+        let Estimate { text_bytes, images } =
+            response(&wire_of(&format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#))).estimate;
+        (text_bytes, images)
+    };
+    let picture = r#"{"inlineData":{"mimeType":"image/png","data":"AAAA"}}"#;
+    assert_eq!(estimate(r#"{"text":"image/png"},{"inlineData":{"mimeType":"audio/wav","data":"AAAA"}}"#), (9, 0));
+    assert_eq!(estimate(&format!("{picture},{{\"text\":\"ä\",\"thought\":true}},{picture}")), (2, 2));
+    let upper = r#"{"inlineData":{"mimeType":"IMAGE/JPEG"}},{"fileData":{"mimeType":"image/webp","fileUri":"u"}}"#;
+    assert_eq!(estimate(upper), (0, 2));
+}
+
+#[test]
+fn a_prompt_is_all_that_the_model_reads() {
+    let estimate = |json: &str| {
+        let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
+        super::estimate(&wire, &mut Steps::unlimited()).unwrap()
+    };
+    assert_eq!(estimate(r#"{"model":"m","labels":{"a":"b"}}"#), Estimate::default());
+    let texts = r#"{"systemInstruction":{"parts":[{"text":"12345"}]},"contents":[{"parts":[{"text":"1234"},{"text":"123"}]},{"parts":[{"text":"12"}]}]}"#;
+    assert_eq!(estimate(texts), Estimate { text_bytes: 14, images: 0 });
+    // 8 bytes are the tags and lengths of a function's response and of its struct.
+    let response = r#"{"contents":[{"parts":[{"functionResponse":{"name":"12345678","response":{},"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}},{"fileData":{"mimeType":"image/png"}},{"inlineData":{"mimeType":"a/b"}}]}}]}]}"#;
+    let found = estimate(response);
+    assert_eq!(found.images, 2);
+    assert!((8..30).contains(&found.text_bytes), "{found:?}");
+    for hidden in [
+        r#"{"tools":[{"functionDeclarations":[{"name":"f","description":"TEXT"}]}]}"#,
+        r#"{"generationConfig":{"responseJsonSchema":{"title":"TEXT"}}}"#,
+        r#"{"contents":[{"parts":[{"functionCall":{"args":{"a":"TEXT"}}}]}]}"#,
+        r#"{"contents":[{"parts":[{"executableCode":{"code":"TEXT"}}]}]}"#,
+        r#"{"contents":[{"parts":[{"codeExecutionResult":{"output":"TEXT"}}]}]}"#,
+        r#"{"contents":[{"parts":[{"toolCall":{"args":{"a":"TEXT"}}}]}]}"#,
+        r#"{"contents":[{"parts":[{"toolResponse":{"response":{"a":"TEXT"}}}]}]}"#,
+    ] {
+        let Estimate { text_bytes, .. } = estimate(&hidden.replace("TEXT", &"x".repeat(1000)));
+        assert!((1000..1100).contains(&text_bytes), "{text_bytes} in {hidden}");
+    }
+}
+
+#[test]
+fn a_later_member_of_a_part_replaces_an_earlier_one() {
+    let png = field(3, &field(1, b"image/png"));
+    let call = field(4, &field(1, b"name"));
+    let read = |part: &[&[u8]]| estimate(&parts(&[&part.concat()]), &mut Steps::unlimited()).unwrap();
+    assert_eq!(read(&[&png, &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
+    assert_eq!(read(&[&field(2, b"hello"), &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
+    assert_eq!(read(&[&field(2, b"hi"), &png]), Estimate { text_bytes: 0, images: 1 });
+    // The same member in two places is one message.
+    assert_eq!(read(&[&png, &field(3, &field(2, b"data"))]), Estimate { text_bytes: 0, images: 1 });
+    assert_eq!(read(&[&call, &call]), Estimate { text_bytes: 12, images: 0 });
+}
+
+#[test]
+fn a_request_in_several_places_is_merged() {
+    let wire = [
+        field(1, b"first"),
+        field(4, &[0x08, 5, 0xa2, 1, 2, 1, 2]), // candidate_count, response_modalities packed
+        field(4, &[0x08, 6, 0xa0, 1, 3]),       // candidate_count, response_modalities
+        field(4, &[0xda, 1, 3, 0x0a, 1, b'x']), // image_config.aspect_ratio
+        field(1, b"last"),
+    ];
+    let wire = wire.concat();
+    let view = RequestView::read(&wire, &mut Steps::unlimited()).unwrap();
+    let config = view.generation_config.unwrap();
+    assert_eq!((view.model, config.candidate_count, config.aspect_ratio), ("last", Some(6), Some("x")));
+    let has = |modality| config.response_modalities.contains(modality);
+    assert!(has(Modalities::TEXT) && has(Modalities::IMAGE) && has(Modalities::AUDIO));
+}
+
+#[test]
+fn modalities_that_have_no_name_here_are_some_but_none_of_those_that_have() {
+    for other in [0, 4, 7, 8, 39, 10001, -1, i32::MIN, i32::MAX] {
+        let set: Modalities = [other].into_iter().collect();
+        let named = [Modalities::TEXT, Modalities::IMAGE, Modalities::AUDIO];
+        assert!(!set.is_empty() && named.iter().all(|modality| !set.contains(*modality)), "{other}");
+    }
+    assert!(Modalities::default().is_empty());
+}
+
+#[test]
+fn unknown_fields_are_skipped_and_wrong_types_are_not_readable() {
+    let group = [0x1b, 0x08, 0x01, 0x1c]; // 3: a group with a number in it
+    let unknown = [&group[..], &[0x9d, 6, 1, 2, 3, 4], &[0x99, 6, 1, 2, 3, 4, 5, 6, 7, 8], &field(1, b"m")].concat();
+    let view = RequestView::read(&unknown, &mut Steps::unlimited()).unwrap();
+    assert_eq!(view.model, "m");
+    for wire in [
+        &b"\x08\x01"[..],             // model is a number
+        b"\x0a\x01\xff",              // model is not UTF-8
+        b"\x20\x01",                  // generation_config is a number
+        b"\x22\x02\x0a\x00",          // candidate_count is a text
+        b"\x22\x02\x28\x01",          // temperature is a varint
+        b"\x22\x04\xa2\x01\x01\x80",  // response_modalities ends within a number
+        b"\x0a",                      // cut
+        b"\x00",                      // a tag of nothing
+        b"\x1b\x1b\x1c",              // a group that does not end
+        &[b"\x0a", &[0xff; 9][..]].concat(), // a length over all bytes
+    ] {
+        let read = RequestView::read(wire, &mut Steps::unlimited());
+        assert_eq!(read.err(), Some(ReadError::Unreadable), "{wire:?}");
+    }
+}
+
+#[test]
+fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
+    let total = |json: &str| {
+        let view = response(&wire_of(&format!(r#"{{"usageMetadata":{json}}}"#)));
+        view.usage_metadata.unwrap().total()
+    };
+    assert_eq!(total("{}"), 0);
+    assert_eq!(total(r#"{"promptTokenCount":5000,"candidatesTokenCount":5000}"#), 10_000);
+    assert_eq!(total(r#"{"promptTokenCount":7,"totalTokenCount":-9}"#), 7);
+    assert_eq!(total(r#"{"promptTokenCount":7,"candidatesTokenCount":-5,"totalTokenCount":3}"#), 7);
+    assert_eq!(total(r#"{"promptTokenCount":7,"candidatesTokenCount":5,"totalTokenCount":300}"#), 300);
+    assert_eq!(total(r#"{"promptTokenCount":1,"toolUsePromptTokenCount":2,"thoughtsTokenCount":4}"#), 7);
+    // What was cached is part of the prompt.
+    assert_eq!(total(r#"{"promptTokenCount":10,"cachedContentTokenCount":8}"#), 10);
+    assert_eq!(total(r#"{"cachedContentTokenCount":8}"#), 8);
+    let most = i32::MAX;
+    let all = format!(r#"{{"promptTokenCount":{most},"candidatesTokenCount":{most},"thoughtsTokenCount":{most}}}"#);
+    assert_eq!(total(&all), 3 * u64::from(most.unsigned_abs()));
+}
+
+#[test]
+fn what_a_response_says_of_itself_stays_when_a_later_message_does_not_say_it() {
+    let mut about = AboutView::default();
+    let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
+    update(r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#);
+    update(r#"{"usageMetadata":{"candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":3}]}}"#);
+    update(r#"{"candidates":[{}]}"#);
+    let counts = |text, image, audio| ModalityCounts { text, image, audio };
+    let usage = UsageDetailsView { candidates: counts(None, None, Some(3)), ..UsageDetailsView::default() };
+    assert_eq!(about, AboutView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
+    // 300 bytes are cut at a letter.
+    about.update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited()).unwrap();
+    assert_eq!(about.model_version.len(), 255);
+}
+
+/// Requests and responses that consist of one field many times.
+fn floods(times: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let many = |field: &[u8]| field.repeat(times);
+    let within = |number: u32, inner: Vec<u8>| {
+        let mut out = Vec::new();
+        prost::encoding::bytes::encode(number, &inner, &mut out);
+        out
+    };
+    vec![
+        ("empty messages", many(&[0x12, 0])),
+        ("candidates", many(&[0x0a, 0])),
+        ("parts", within(2, many(&[0x0a, 0]))),
+        ("parts of a candidate", within(1, within(1, many(&[0x0a, 0])))),
+        ("members of a part", within(2, within(1, many(&[0x12, 0, 0x22, 0])))),
+        ("media", within(2, within(1, many(&[0x1a, 2, 0x0a, 0])))),
+        ("packed modalities", within(4, within(20, many(&[1])))),
+        ("configs", many(&[0x22, 0])),
+        ("usage", many(&[0x1a, 2, 8, 1])),
+        ("details of usage", within(3, many(&[0x2a, 2, 8, 1]))),
+        ("unknown numbers", many(&[0x78, 1])),
+    ]
+}
+
+#[test]
+fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
+    type Read = fn(&[u8], &mut Steps<'_>) -> Result<(), ReadError>;
+    let reads: [Read; 3] = [
+        |wire, steps| estimate(wire, steps).map(drop),
+        |wire, steps| ResponseView::read(wire, steps).map(drop),
+        |wire, steps| AboutView::default().update(wire, steps),
+    ];
+    for read in reads {
+        for ((name, small), (_, large)) in floods(1_000).into_iter().zip(floods(4_000)) {
+            let steps = |wire: &[u8]| {
+                let mut steps = Steps::unlimited();
+                // Bytes of the other message may be unreadable; steps are counted up to there.
+                let done = read(wire, &mut steps).is_ok();
+                if done {
+                    let interrupted = read(wire, &mut Steps::at_most(steps.taken() - 1));
+                    assert_eq!(interrupted, Err(ReadError::Interrupted(Interrupted)), "{name}");
+                }
+                assert!(steps.taken() <= 2 * wire.len() as u64, "{name}");
+                steps.taken()
+            };
+            let (few, many) = (steps(&small), steps(&large));
+            assert!(many * 10 <= few * 45 + 100, "{name}: {few} steps became {many}");
+        }
+    }
+}
+
+#[test]
+fn messages_at_a_path_come_in_their_order_until_enough_were_seen() {
+    let wire = wire_of(r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#);
+    let read = |most: usize| {
+        let mut seen = Vec::new();
+        let all = for_each(&wire, path::RESPONSE_PARTS, &mut Steps::unlimited(), &mut |part, _| {
+            seen.push(part.last().copied().unwrap());
+            seen.len() < most
+        });
+        (all, String::from_utf8(seen).unwrap())
+    };
+    assert_eq!(read(9), (Ok(true), "123".to_owned()));
+    assert_eq!(read(2), (Ok(false), "12".to_owned()));
+}
