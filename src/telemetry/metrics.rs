@@ -19,6 +19,8 @@ const CODES: usize = 17;
 const MODELS: usize = 100;
 /// So many members of answers are counted by name.
 const UNKNOWN_MEMBERS: usize = 100;
+/// The longest name of a member that is a label, in bytes.
+const MAX_MEMBER_NAME: usize = 64;
 
 /// What is counted one by one, with one label at most.
 const COUNTED: [Metric; 7] = [
@@ -152,10 +154,11 @@ impl Metrics {
         }
     }
 
-    /// A member that the contract does not have. Upstream chooses its name.
+    /// A member that the contract does not have. Upstream chooses its name, so a long one is counted with the others.
     pub(super) fn unknown_member(&self, name: &str) {
-        let known = self.unknown.get(name).or_else(|| self.unknown.add(&name.into(), ()));
-        self.count(names::UNKNOWN_MEMBERS, Some(if known.is_some() { name } else { names::OTHER }));
+        let known = || self.unknown.get(name).or_else(|| self.unknown.get_or_add(&name.into(), || ()));
+        let known = name.len() <= MAX_MEMBER_NAME && known().is_some();
+        self.count(names::UNKNOWN_MEMBERS, Some(if known { name } else { names::OTHER }));
     }
 
     pub(super) fn rpc(&self, method: Method, code: Code, is_fault: bool, seconds: f64) {
@@ -186,10 +189,11 @@ impl Metrics {
 
     /// The series of a model. Callers may name what they like, so a name counts once upstream has answered for it.
     pub(super) fn model(&self, name: &Arc<str>, answered: bool) -> Arc<ModelSeries> {
-        let known = self.models.get(&**name);
-        let new = || if answered { self.models.add(name, self.model_series(name.clone())) } else { None };
-        let other = || self.other.get_or_init(|| Arc::new(self.model_series(names::OTHER.into()))).clone();
-        known.or_else(new).unwrap_or_else(other)
+        let series = match answered {
+            true => self.models.get_or_add(name, || self.model_series(name.clone())),
+            false => self.models.get(&**name),
+        };
+        series.unwrap_or_else(|| self.other.get_or_init(|| Arc::new(self.model_series(names::OTHER.into()))).clone())
     }
 
     fn model_series(&self, label: Arc<str>) -> ModelSeries {

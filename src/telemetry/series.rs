@@ -3,20 +3,22 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-/// What was made for each key, read without a lock. It only grows, and not beyond a limit: somebody else chooses the
-/// keys.
+/// What was made for each key, read without a lock. It only grows, and not beyond a limit: callers and upstream choose
+/// the keys.
 pub(super) struct Series<K, V> {
     made: ArcSwap<HashMap<K, Arc<V>>>,
+    /// Held while one is added, so that nothing is made in vain: an instrument that was bound is exported forever.
+    adding: Mutex<()>,
     most: usize,
 }
 
 impl<K: Clone + Eq + Hash, V> Series<K, V> {
     pub(super) fn up_to(most: usize) -> Self {
-        Self { made: ArcSwap::default(), most }
+        Self { made: ArcSwap::default(), adding: Mutex::default(), most }
     }
 
     /// What there is for a key.
@@ -28,16 +30,44 @@ impl<K: Clone + Eq + Hash, V> Series<K, V> {
         self.made.load().get(key).cloned()
     }
 
-    /// Makes it for a new key; none if there are too many.
-    pub(super) fn add(&self, key: &K, value: V) -> Option<Arc<V>> {
-        let value = Arc::new(value);
-        self.made.rcu(|map| {
-            let mut map = HashMap::clone(map);
-            if map.len() < self.most {
-                map.entry(key.clone()).or_insert_with(|| value.clone());
+    /// What there is for a key; made if there is room for it, and nothing if there is none.
+    pub(super) fn get_or_add(&self, key: &K, make: impl FnOnce() -> V) -> Option<Arc<V>> {
+        if let Some(known) = self.get(key) {
+            return Some(known);
+        }
+        if self.made.load().len() >= self.most {
+            return None;
+        }
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made.load();
+        if made.contains_key(key) || made.len() >= self.most {
+            return made.get(key).cloned();
+        }
+        let value = Arc::new(make());
+        let mut more = HashMap::clone(&made);
+        more.insert(key.clone(), value.clone());
+        self.made.store(Arc::new(more));
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_for_a_key_that_finds_no_room() {
+        let (series, made) = (Series::up_to(10), AtomicUsize::new(0));
+        let make = || made.fetch_add(1, Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..400).for_each(|key| drop(series.get_or_add(&key, make))));
             }
-            map
         });
-        self.get(key)
+        assert_eq!(made.into_inner(), 10);
+        assert_eq!((0..400).filter(|key| series.get(key).is_some()).count(), 10);
     }
 }

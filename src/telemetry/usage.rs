@@ -89,7 +89,7 @@ impl Usage {
     pub(super) fn add(&self, caller: Option<&Arc<str>>, model: &Arc<str>, code: Code, tokens: &Tokens, images: u64) {
         let caller = caller.unwrap_or(&self.unknown);
         let key = (caller.clone(), model.clone());
-        let series = self.series.get(&key).or_else(|| self.series.add(&key, self.bind(&key)));
+        let series = self.series.get_or_add(&key, || self.bind(&key));
         let series = series.unwrap_or_else(|| Arc::new(self.bind(&(caller.clone(), names::OTHER.into()))));
         if code == Code::Ok {
             series.ok.add(1);
