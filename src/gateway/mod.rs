@@ -9,6 +9,7 @@ pub mod callers;
 mod error;
 mod key;
 mod record;
+mod spending;
 mod stopping;
 mod stream;
 mod translate;

@@ -28,8 +28,8 @@ pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result
         ValidateError::Violations(violations) => violations.into(),
         ValidateError::Read(error) => unread(error),
     })?;
-    // Last of what needs no work: who is refused for a mistake has used nothing.
-    call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
+    call.admitted.allow(&valid.name)?;
+    call.record.caller = call.admitted.enter(std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
     let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
     if unknown_fields > 0 {
@@ -38,7 +38,8 @@ pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result
     call.held.set(json.len());
     let stream = method == Method::StreamGenerateContent;
     let (model, config) = (valid.name.shared(), view.generation_config.as_ref());
-    call.record.begin(&Asked { model, stream, request: &request, config });
+    let asked = Asked { model, stream, request: &request, config };
+    call.record.begin(&asked, valid.estimate);
     Ok((valid.name, json.into()))
 }
 

@@ -38,6 +38,8 @@ mod reload;
 mod retry;
 /// Health and reflection.
 mod services;
+/// What callers are charged, and which places they keep.
+mod spending;
 /// Streams, and how they end.
 mod stream;
 /// TLS on both sides.

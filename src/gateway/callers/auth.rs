@@ -111,13 +111,20 @@ impl Auth {
 }
 
 impl Admitted {
-    /// Lets the call begin, if its caller may use the model and is at no limit. Who is not known has no limits.
-    pub fn admit(&self, model: &ModelName, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
-        let Some(caller) = &self.caller else { return Ok(None) };
-        if !caller.allows(model) {
-            return Err(AuthError::ModelNotAllowed { caller: caller.name.clone(), model: model.clone() });
+    /// Takes the call's share of its caller's limits, before anything of its message is read. Callers that are not known
+    /// have no limits.
+    pub fn enter(&self, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
+        Ok(self.caller.as_ref().map(|caller| caller.admit(now)).transpose()?)
+    }
+
+    /// Whether the caller may use the model, which is known once the message was read.
+    pub fn allow(&self, model: &ModelName) -> Result<(), AuthError> {
+        match &self.caller {
+            Some(caller) if !caller.allows(model) => {
+                Err(AuthError::ModelNotAllowed { caller: caller.name.clone(), model: model.clone() })
+            }
+            _ => Ok(()),
         }
-        Ok(Some(caller.admit(now)?))
     }
 }
 
