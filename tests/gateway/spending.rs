@@ -180,11 +180,11 @@ async fn what_upstream_refuses_or_never_sees_is_charged_nothing() {
         assert_eq!(upstream.requests().len(), 2);
     }
     // Nobody listens.
-    let upstream = Upstream::answering("").await;
+    let mut upstream = Upstream::answering("").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    upstream.url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let gateway = charging(&Upstream { url, ..upstream }).await;
+    let gateway = charging(&upstream).await;
     generate(&gateway, long()).await.unwrap_err();
     assert_eq!(refused(&gateway).await, None);
 }
@@ -193,8 +193,8 @@ async fn what_upstream_refuses_or_never_sees_is_charged_nothing() {
 async fn a_call_given_up_while_its_connection_is_made_costs_nothing() {
     // It accepts, and says nothing of TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
-    let upstream = Upstream { url, ..Upstream::answering("").await };
+    let mut upstream = Upstream::answering("").await;
+    upstream.url = format!("https://{}", listener.local_addr().unwrap());
     let limits = "tokens_per_minute = 60\ncalls_in_flight = 1";
     let gateway = gateway(&upstream, limits, &Telemetry::default()).await;
     for _ in 0..3 {
