@@ -117,7 +117,9 @@ impl Error {
                 Code::InvalidArgument
             }
             Self::TooManyElements { .. } => Code::InvalidArgument,
-            Self::TooLarge { .. } | Self::TooPacked { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => Code::ResourceExhausted,
+            Self::TooLarge { .. } | Self::TooPacked { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => {
+                Code::ResourceExhausted
+            }
             Self::InvalidKey { .. } => Code::Unauthenticated,
             Self::Caller(error) => error.code(),
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,

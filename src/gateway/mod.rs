@@ -10,6 +10,7 @@ mod error;
 mod heavy;
 mod key;
 mod record;
+mod spending;
 mod stopping;
 mod stream;
 mod translate;

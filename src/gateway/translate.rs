@@ -17,7 +17,7 @@ use crate::gemini::json::{self, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
-use crate::gemini::view::{GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::memory::Held;
 use crate::telemetry::Asked;
 use crate::upstream::{self, Method};
@@ -59,6 +59,8 @@ struct Prepared {
     model: ModelName,
     json: json::Request,
     config: Option<GenerationConfigView<'static>>,
+    /// What the request contains, for a charge without a report of upstream.
+    estimate: Estimate,
 }
 
 /// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
@@ -83,12 +85,13 @@ pub(super) async fn prepare(
             done
         }
     };
-    let Prepared { model, json, config } = prepared.map_err(Stop::into_error)?;
+    let Prepared { model, json, config, estimate } = prepared.map_err(Stop::into_error)?;
     if json.unknown_fields > 0 {
         call.record.rpc.unknown_fields(json.unknown_fields);
     }
     let stream = method == Method::StreamGenerateContent;
-    call.record.begin(&Asked { model: model.shared(), stream, request: &request, config: config.as_ref() });
+    let asked = Asked { model: model.shared(), stream, request: &request, config: config.as_ref() };
+    call.record.begin(&asked, estimate);
     drop(request);
     call.held.set(json.json.len());
     Ok((model, json.json.into()))
@@ -98,12 +101,16 @@ impl Preparation {
     fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
         let Config { catalog, image_default_modalities, max_elements, .. } = &*self.config;
         let request = &self.request[..];
-        let view = RequestView::read(request, steps).map_err(|error| self.unreadable(error))?;
+        let view = match RequestView::read(request, steps) {
+            Ok(view) => view,
+            Err(error) => return Err(self.unreadable(error, steps)),
+        };
         let options = Options { image_default_modalities: *image_default_modalities };
-        let valid = validate(&view, catalog, options, steps).map_err(|error| match error {
-            ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
-            ValidateError::Read(error) => self.unreadable(error),
-        })?;
+        let valid = match validate(&view, catalog, options, steps) {
+            Ok(valid) => valid,
+            Err(ValidateError::Violations(violations)) => return Err(Stop::Failed(Error::Invalid(violations))),
+            Err(ValidateError::Read(error)) => return Err(self.unreadable(error, steps)),
+        };
         self.admitted.allow(&valid.name).map_err(Error::Caller)?;
         let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let (parts, limits) = ([request, extra], RequestLimits { elements: *max_elements });
@@ -114,16 +121,17 @@ impl Preparation {
             length = Some(json);
         }
         let json = json::request(&parts, limits, length, steps).map_err(unwritten)?;
-        Ok(Prepared { model: valid.name, json, config: view.generation_config.as_ref().map(GenerationConfigView::without_texts) })
+        let config = view.generation_config.as_ref().map(GenerationConfigView::without_texts);
+        Ok(Prepared { model: valid.name, json, config, estimate: valid.estimate })
     }
 
     /// Why the request cannot be read: the translator says where the fault is.
-    fn unreadable(&self, error: ReadError) -> Stop<Error> {
+    fn unreadable(&self, error: ReadError, steps: &mut Steps<'_>) -> Stop<Error> {
         if matches!(error, ReadError::Interrupted(_)) {
             return Stop::Interrupted;
         }
         let limits = RequestLimits { elements: self.config.max_elements };
-        match json::request(&[&self.request], limits, None, &mut Steps::unlimited()) {
+        match json::measure(&[&self.request], limits, steps) {
             Err(error) => unwritten(error),
             Ok(_) => Stop::Failed(Error::NotARequest),
         }
@@ -166,11 +174,10 @@ fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Transla
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let json::Response { message, unknown_members } =
-        json::response(text, Some(key.finder()), steps).map_err(|error| match error.problem() {
-            Problem::Interrupted => Stop::Interrupted,
-            _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
-        })?;
+    let json::Response { message, unknown_members } = json::response(text).map_err(|error| match error.problem() {
+        Problem::Interrupted => Stop::Interrupted,
+        _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
+    })?;
     let view = match ResponseView::read(&message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rpc::{AskedAndAnswered, Call, End, Known};
+use super::usage::EstimatedTokens;
 use crate::gemini::code::Code;
 
 /// What lines of the access log are filtered by.
@@ -31,10 +32,11 @@ pub(super) fn log(call: &Call, known: &Known, end: &End, elapsed: Duration) {
                 chunks = asked.map(|a| a.chunks),
                 finish_reasons = asked.map(|a| &*a.finish_reasons).filter(|reasons| !reasons.is_empty()),
                 block_reason = asked.and_then(|a| a.block_reason),
-                input_tokens = tokens(asked, |a| a.tokens.all_input()),
+                input_tokens = tokens(asked, |a| a.tokens.all_input() + a.estimated.input),
                 cached_tokens = tokens(asked, |a| a.tokens.cached_input),
-                output_tokens = tokens(asked, |a| a.tokens.all_output()),
+                output_tokens = tokens(asked, |a| a.tokens.all_output() + a.estimated.output),
                 reasoning_tokens = tokens(asked, |a| a.tokens.reasoning),
+                tokens_estimated = some(asked.is_some_and(|a| a.estimated != EstimatedTokens::default())),
                 images = tokens(asked, |a| a.images),
                 upstream_status = known.upstream_status,
                 attempts = known.attempts,

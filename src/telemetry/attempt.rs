@@ -50,6 +50,7 @@ impl Attempt {
     /// The head of the answer has come.
     pub fn answered(&mut self, status: u16, version: http::Version) {
         self.status = Some(status);
+        self.rpc.set_may_be_taken(true);
         self.rpc.known().upstream_status = Some(status);
         if let Some(span) = &mut self.span {
             span.set_attribute(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status)));

@@ -185,7 +185,7 @@ metrics! {
     USAGE_CALLS: Counter, "gemini_grpc.usage.calls", "{call}", ["caller", "model", "code"],
         "calls that upstream was asked for, by who made them, of which model, and how they ended";
     USAGE_TOKENS: Counter, "gemini_grpc.usage.tokens", "{token}", ["caller", "model", "kind"],
-        "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice";
+        "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice; estimated_input and estimated_output are those that it did not report";
     USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],
         "pictures that upstream made";
     RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],

@@ -14,10 +14,11 @@ use super::ending::{self, Ending};
 use super::metrics::ModelSeries;
 use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
-use super::usage::Tokens;
+use super::usage::{EstimatedTokens, Tokens};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
-    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView, UsageView,
+    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
+    UsageView,
 };
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;
@@ -55,6 +56,11 @@ impl Parent {
         self.rpc.request_id()
     }
 
+    /// One of them is about to be sent, on a connection that is open (true) or has to be made first (false).
+    pub fn sending(&self, connected: bool) {
+        self.rpc.set_may_be_taken(connected);
+    }
+
     /// A connection was made for one of them, or tried.
     pub fn dialed(&self) {
         self.rpc.0.telemetry.count(names::UPSTREAM_CONNECTIONS, None);
@@ -62,6 +68,8 @@ impl Parent {
 
     /// A request goes out once more, because of an error of this `error.type`.
     pub fn retried(&self, kind: &str) {
+        // Until then upstream has none that it may take.
+        self.rpc.set_may_be_taken(false);
         self.rpc.0.telemetry.count(names::RETRIES, Some(kind));
     }
 
@@ -85,6 +93,7 @@ pub struct Operation {
     /// What there is to record each chunk in.
     series: Option<Arc<ModelSeries>>,
     usage: UsageView,
+    estimated: EstimatedTokens,
     images: u64,
     about: AboutView,
     finish_reasons: FinishReasons,
@@ -128,6 +137,7 @@ impl Operation {
             chunks: 0,
             series: None,
             usage: UsageView::default(),
+            estimated: EstimatedTokens::default(),
             images: 0,
             about: AboutView::default(),
             finish_reasons: FinishReasons::default(),
@@ -182,6 +192,11 @@ impl Operation {
             // Without them the operation is told all the same.
             let _ = self.about.update(message, &mut Steps::at_most(MAX_ABOUT_STEPS));
         }
+    }
+
+    /// So many tokens were not reported.
+    pub fn estimated(&mut self, tokens: EstimatedTokens) {
+        self.estimated = tokens;
     }
 
     /// It is over: well, or with an `error.type`.
@@ -258,6 +273,7 @@ impl Drop for Operation {
             first_chunk: self.first_chunk,
             chunks: self.chunks,
             tokens,
+            estimated: self.estimated,
             images: self.images,
         };
         if let Some(contents) = self.contents.take() {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Span;
 
 use super::names::{self, attribute};
-use super::usage::Tokens;
+use super::usage::{EstimatedTokens, Tokens};
 use super::{Telemetry, access, recorded};
 use crate::gemini::code::Code;
 
@@ -129,6 +129,8 @@ pub(super) struct Call {
     pub(super) context: SpanContext,
     pub(super) baggage: Option<HeaderValue>,
     span: Option<Box<Span>>,
+    /// Whether upstream may have taken the last request.
+    may_be_taken: AtomicBool,
     known: Mutex<Known>,
 }
 
@@ -160,6 +162,8 @@ pub(super) struct AskedAndAnswered {
     pub(super) first_chunk: Option<Duration>,
     pub(super) chunks: u64,
     pub(super) tokens: Tokens,
+    /// What upstream did not report of them.
+    pub(super) estimated: EstimatedTokens,
     pub(super) images: u64,
 }
 
@@ -186,6 +190,7 @@ impl Telemetry {
             context: ours.or(theirs.filter(|_| propagation.trusted)).unwrap_or(SpanContext::NONE),
             baggage: propagation.baggage(arrived.headers),
             span,
+            may_be_taken: AtomicBool::new(false),
             known: Mutex::default(),
         }))
     }
@@ -260,6 +265,16 @@ impl Rpc {
         self.known().unknown_fields = count;
     }
 
+    /// Whether upstream may have taken the last request that was made for the call: it may have been sent, and upstream
+    /// has not said that it did not take it.
+    pub fn may_be_taken(&self) -> bool {
+        self.0.may_be_taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_may_be_taken(&self, may_be: bool) {
+        self.0.may_be_taken.store(may_be, Ordering::Relaxed);
+    }
+
     /// How it ended. The first word counts.
     pub fn end(&self, end: End) {
         self.known().end.get_or_insert(end);
@@ -297,7 +312,7 @@ impl Drop for Call {
                 _ => {}
             }
             if let Some(asked) = &known.asked {
-                metrics.usage.add(known.caller.as_ref(), &asked.label, end.code, &asked.tokens, asked.images);
+                metrics.usage.add(known.caller.as_ref(), end.code, asked);
             }
         }
         // Lines that are exported are found by their trace.

@@ -7,6 +7,7 @@ use opentelemetry::metrics::{BoundCounter, Counter, Meter};
 
 use super::metrics::counter;
 use super::names;
+use super::rpc::AskedAndAnswered;
 use super::series::Series;
 use crate::gemini::code::Code;
 use crate::gemini::view::UsageView;
@@ -32,6 +33,13 @@ pub(super) struct UsageSeries {
     /// In the order of [`Tokens`].
     tokens: [BoundCounter<u64>; 5],
     images: BoundCounter<u64>,
+}
+
+/// Tokens that upstream did not report, as the gateway estimates them: never mixed with those that it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EstimatedTokens {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// The tokens of a call by kind; each is counted under one kind only.
@@ -86,7 +94,8 @@ impl Usage {
     }
 
     /// A call is over.
-    pub(super) fn add(&self, caller: Option<&Arc<str>>, model: &Arc<str>, code: Code, tokens: &Tokens, images: u64) {
+    pub(super) fn add(&self, caller: Option<&Arc<str>>, code: Code, asked: &AskedAndAnswered) {
+        let AskedAndAnswered { label: model, tokens, estimated, images, .. } = asked;
         let caller = caller.unwrap_or(&self.unknown);
         let key = (caller.clone(), model.clone());
         let series = self.series.get_or_add(&key, || self.bind(&key));
@@ -100,8 +109,15 @@ impl Usage {
         for (counter, tokens) in series.tokens.iter().zip(tokens.kinds()).filter(|(_, tokens)| *tokens > 0) {
             counter.add(tokens);
         }
-        if images > 0 {
-            series.images.add(images);
+        // Not bound: most series would have them in vain.
+        for (kind, tokens) in [("estimated_input", estimated.input), ("estimated_output", estimated.output)] {
+            if tokens > 0 {
+                let [caller, model] = series.labels.clone();
+                self.tokens.add(tokens, &[caller, model, KeyValue::new("kind", kind)]);
+            }
+        }
+        if *images > 0 {
+            series.images.add(*images);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tower::util::MapRequestLayer;
+use tower::util::MapFutureLayer;
 
-use super::{Config, dialed};
+use super::{Config, dial};
 use crate::cause::cause;
 
 const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
@@ -67,7 +67,7 @@ impl Config {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(self.connect_timeout)
-            .connector_layer(MapRequestLayer::new(dialed))
+            .connector_layer(MapFutureLayer::new(dial))
             .tcp_nodelay(true)
             .pool_idle_timeout(if self.http2 { IDLE_HTTP2 } else { IDLE })
             // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.

@@ -86,14 +86,26 @@ impl fmt::Debug for Outgoing<'_> {
 }
 
 tokio::task_local! {
-    /// Whether the request that is being sent has made a connection for itself.
-    static DIALED: Cell<bool>;
+    /// The request that is being sent, for the connection that it may have to make.
+    static DIALING: Dialing;
 }
 
-fn dialed<T>(connecting: T) -> T {
-    // Without a request nobody asks.
-    let _ = DIALED.try_with(|dialed| dialed.set(true));
-    connecting
+struct Dialing {
+    parent: Parent,
+    /// Whether the request has made a connection for itself.
+    dialed: Cell<bool>,
+}
+
+/// Makes a connection. A request that waits for one has not reached upstream.
+async fn dial<C, E>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
+    // Without a request there is nothing to mark: it may have taken another connection meanwhile.
+    let _ = DIALING.try_with(|dialing| {
+        dialing.dialed.set(true);
+        dialing.parent.sending(false);
+    });
+    let connected = connecting.await;
+    let _ = DIALING.try_with(|dialing| dialing.parent.sending(connected.is_ok()));
+    connected
 }
 
 /// A client with connections of its own. It belongs to the runtime that first uses it. Each call gets a handle, so it
@@ -186,9 +198,11 @@ impl Inner {
         attempt.inject(&mut headers);
         // Not held while the answer is awaited: it may be replaced.
         let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
-        let mut sending = pin!(DIALED.scope(Cell::new(false), request.send()));
+        outgoing.parent.sending(true);
+        let dialing = Dialing { parent: outgoing.parent.clone(), dialed: Cell::new(false) };
+        let mut sending = pin!(DIALING.scope(dialing, request.send()));
         let sent = sending.as_mut().await;
-        let dialed = sending.as_mut().take_value().is_some_and(|dialed| dialed.get());
+        let dialed = sending.as_mut().take_value().is_some_and(|dialing| dialing.dialed.get());
         if dialed {
             outgoing.parent.dialed();
         }

@@ -36,10 +36,12 @@ mod panic;
 mod reload;
 /// What is tried again.
 mod retry;
-/// What one caller may take from the others.
-mod shares;
 /// Health and reflection.
 mod services;
+/// What one caller may take from the others.
+mod shares;
+/// What callers are charged, and which places they keep.
+mod spending;
 /// Streams, and how they end.
 mod stream;
 /// TLS on both sides.

@@ -73,7 +73,8 @@ fn empty_parts(parts: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
     let upstream = Upstream::with([Answer::silence_after("")]).await;
-    for (limit, quota_id) in [("calls_in_flight = 1", "calls_in_flight"), ("calls_per_minute = 1", "calls_per_minute")] {
+    for (limit, quota_id) in [("calls_in_flight = 1", "calls_in_flight"), ("calls_per_minute = 1", "calls_per_minute")]
+    {
         let gateway = gateway(&upstream, limit, &[]).await;
         let before = upstream.requests().len();
         let message = framed(&prompt("hi").encode_to_vec(), false);
@@ -157,7 +158,11 @@ async fn a_message_that_unpacks_to_far_more_than_came_is_refused() {
     // Up to 1 MiB any ratio is taken.
     assert_eq!(send(&gateway, "k", &gzip(&request(MIB - 100)), true).await.code(), Code::Ok);
     for bytes in [2 * MIB, 60 * MIB] {
-        refused(&send(&gateway, "k", &gzip(&request(bytes)), true).await, Code::ResourceExhausted, "REQUEST_TOO_PACKED");
+        refused(
+            &send(&gateway, "k", &gzip(&request(bytes)), true).await,
+            Code::ResourceExhausted,
+            "REQUEST_TOO_PACKED",
+        );
     }
     // Text of some variety is no bomb.
     let varied: String = (0..600_000).map(|n| format!("{n} ")).collect();

@@ -125,12 +125,13 @@ impl Auth {
 }
 
 impl Admitted {
-    /// Lets the call begin, if its caller is at no limit. A caller that is not known has no limits.
+    /// Takes the call's share of its caller's limits, before anything of its message is read. Callers that are not known
+    /// have no limits.
     pub fn enter(&self, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
         Ok(self.caller.as_ref().map(|caller| caller.admit(now)).transpose()?)
     }
 
-    /// Whether the caller may use the model.
+    /// Whether the caller may use the model, which is known once the message was read.
     pub fn allow(&self, model: &ModelName) -> Result<(), AuthError> {
         match &self.caller {
             Some(caller) if !caller.allows(model) => {

@@ -69,18 +69,27 @@ impl Exceeded {
     }
 }
 
-/// A call that a caller was let make. It is in flight until this is dropped.
+/// A call that a caller was let make. It is in flight until this is dropped. It counts as one of the calls per minute
+/// from the beginning, but dropped before [`CallerPermit::spend_call`] it has used none.
 #[derive(Debug)]
 pub struct CallerPermit {
     meter: Arc<Meter>,
-    tokens_per_minute: Option<NonZeroU64>,
+    limits: Limits,
+    /// Whether one of the calls per minute is reserved.
+    call_reserved: bool,
     /// What this call was charged so far.
     tokens: u64,
 }
 
 impl Meter {
     pub(super) fn new(origin: Instant) -> Self {
-        Self { origin, in_flight: AtomicU64::new(0), calls: Rate::default(), tokens: Rate::default(), bytes: Arc::default() }
+        Self {
+            origin,
+            in_flight: AtomicU64::new(0),
+            calls: Rate::default(),
+            tokens: Rate::default(),
+            bytes: Arc::default(),
+        }
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -99,10 +108,10 @@ impl Meter {
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| at(Quota::CallsInFlight, limit)(UNTIL_A_CALL_ENDS))?;
-        let permit = CallerPermit { meter: self.clone(), tokens_per_minute: limits.tokens_per_minute, tokens: 0 };
-        // Last, because it cannot be given back; the permit can.
+        let mut permit = CallerPermit { meter: self.clone(), limits: *limits, call_reserved: false, tokens: 0 };
         if let Some(limit) = limits.calls_per_minute {
-            self.calls.take(limit, now).map_err(at(Quota::CallsPerMinute, limit))?;
+            self.calls.reserve(limit, now).map_err(at(Quota::CallsPerMinute, limit))?;
+            permit.call_reserved = true;
         }
         Ok(permit)
     }
@@ -123,19 +132,35 @@ impl AtLimit {
 }
 
 impl CallerPermit {
+    /// Upstream is about to be asked: the call is one of the calls per minute for good. Until then, dropping the permit
+    /// gives that one back.
+    pub fn spend_call(&mut self, now: Instant) {
+        if let (true, Some(limit)) = (std::mem::take(&mut self.call_reserved), self.limits.calls_per_minute) {
+            self.meter.calls.spend_reserved(limit, self.meter.nanos(now));
+        }
+    }
+
     /// Charges what the call has cost so far, in all: each event of a stream says the sum, and a call that is
     /// cancelled has no last one.
     pub fn spend_tokens(&mut self, so_far: u64, now: Instant) {
         let more = so_far.saturating_sub(self.tokens);
         self.tokens += more;
-        if let (Some(limit), 1..) = (self.tokens_per_minute, more) {
+        if let (Some(limit), 1..) = (self.limits.tokens_per_minute, more) {
             self.meter.tokens.charge(more, limit, self.meter.nanos(now));
         }
+    }
+
+    /// Whether its caller has a limit on calls in flight.
+    pub fn limits_calls_in_flight(&self) -> bool {
+        self.limits.calls_in_flight.is_some()
     }
 }
 
 impl Drop for CallerPermit {
     fn drop(&mut self) {
+        if self.call_reserved {
+            self.meter.calls.release();
+        }
         self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

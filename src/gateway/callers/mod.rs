@@ -116,7 +116,8 @@ impl Caller {
         &self.meter.bytes
     }
 
-    /// Lets a call begin, or says which limit the caller is at.
+    /// Lets a call begin, or says which limit the caller is at: takes a place in flight, looks whether there are tokens
+    /// left, and reserves one of the calls per minute. It needs nothing but the head of a call.
     pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
         self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
     }

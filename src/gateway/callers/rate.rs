@@ -15,18 +15,34 @@ const MINUTE: u64 = 60_000_000_000;
 pub(super) struct Rate {
     /// When all of it is earned back, in nanoseconds since whatever `now` counts from.
     even_at: AtomicU64,
+    /// How many are reserved. They are not part of `even_at`, so that one that is released was never taken.
+    reserved: AtomicU64,
 }
 
 impl Rate {
-    /// Takes one, or says how long it is until there is one.
-    pub(super) fn take(&self, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
-        let even_after = |even_at| after(even_at, 1, per_minute, now);
-        // Relaxed: nothing but this number is decided by it.
-        let taken = self.even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |even_at| {
-            let next = even_after(even_at);
-            (wait(next, now) == 0).then_some(next)
+    /// Reserves one, or says how long it is until there is one. A reservation is spent or released.
+    pub(super) fn reserve(&self, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
+        let missing = |reserved: u64| {
+            let even_at = self.even_at.load(Ordering::Relaxed);
+            wait(after(even_at, reserved.saturating_add(1), per_minute, now), now)
+        };
+        // Relaxed: nothing but these two numbers is decided by them.
+        let reserved = self.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reserved| {
+            (missing(reserved) == 0).then_some(reserved + 1)
         });
-        taken.map(drop).map_err(|even_at| Duration::from_nanos(wait(even_after(even_at), now)))
+        reserved.map(drop).map_err(|reserved| Duration::from_nanos(missing(reserved)))
+    }
+
+    /// Spends one that was reserved.
+    pub(super) fn spend_reserved(&self, per_minute: NonZeroU64, now: u64) {
+        // In this order, so that it counts twice for a moment and never not at all.
+        self.charge(1, per_minute, now);
+        self.release();
+    }
+
+    /// Gives one back that was reserved, as if it had never been taken.
+    pub(super) fn release(&self) {
+        self.reserved.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether there is one, without taking it.
@@ -69,19 +85,24 @@ mod tests {
 
     const SECOND: u64 = MINUTE / 60;
 
+    /// Takes one at once.
+    fn take(rate: &Rate, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
+        rate.reserve(per_minute, now).inspect(|()| rate.spend_reserved(per_minute, now))
+    }
+
     #[test]
     fn a_minutes_worth_may_come_at_once_and_then_one_at_a_time() {
         // 7 and 11 do not divide a minute.
         for number in [1, 6, 7, 11, 600] {
             let (rate, limit) = (Rate::default(), per_minute(number));
-            assert!((0..number).all(|_| rate.take(limit, 5).is_ok()), "{number}");
-            let wait = rate.take(limit, 5).unwrap_err();
+            assert!((0..number).all(|_| take(&rate, limit, 5).is_ok()), "{number}");
+            let wait = take(&rate, limit, 5).unwrap_err();
             // What was rounded down comes earlier.
             let exact = Duration::from_nanos(MINUTE / number);
             assert!(wait <= exact && wait + Duration::from_nanos(number) >= exact, "{number} {wait:?}");
             let later = 5 + u64::try_from(wait.as_nanos()).unwrap();
-            assert!(rate.take(limit, later - 1).is_err() && rate.take(limit, later).is_ok(), "{number}");
-            assert!(rate.take(limit, later).is_err(), "{number}");
+            assert!(take(&rate, limit, later - 1).is_err() && take(&rate, limit, later).is_ok(), "{number}");
+            assert!(take(&rate, limit, later).is_err(), "{number}");
         }
     }
 
@@ -100,18 +121,37 @@ mod tests {
     fn looking_takes_nothing() {
         let (rate, limit) = (Rate::default(), per_minute(1));
         assert!((0..9).all(|_| rate.has_one(limit, 0).is_ok()));
-        assert!(rate.take(limit, 0).is_ok() && rate.has_one(limit, 0).is_err());
+        assert!(take(&rate, limit, 0).is_ok() && rate.has_one(limit, 0).is_err());
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_there_for_others_until_it_is_released() {
+        let (rate, limit) = (Rate::default(), per_minute(2));
+        assert!(rate.reserve(limit, 0).is_ok() && rate.reserve(limit, 0).is_ok());
+        assert_eq!(rate.reserve(limit, 0), Err(Duration::from_secs(30)));
+        rate.release();
+        rate.spend_reserved(limit, 0);
+        assert!(take(&rate, limit, 0).is_ok());
+        assert_eq!(take(&rate, limit, 0), Err(Duration::from_secs(30)));
     }
 
     #[test]
     fn threads_share_a_rate_without_losing_any() {
         let (rate, limit) = (Rate::default(), per_minute(1000));
-        let taken = std::thread::scope(|scope| {
-            let take = || (0..1000).filter(|_| rate.take(limit, 0).is_ok()).count();
-            let threads = [(); 4].map(|()| scope.spawn(take));
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        let each = |work: fn(&Rate, NonZeroU64) -> bool| {
+            std::thread::scope(|scope| {
+                let count = || (0..1000).filter(|_| work(&rate, limit)).count();
+                let threads = [(); 4].map(|()| scope.spawn(count));
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+            })
+        };
+        assert_eq!(each(|rate, limit| rate.reserve(limit, 0).is_ok()), 1000);
+        (0..1000).for_each(|_| rate.release());
+        each(|rate, limit| {
+            rate.charge(1, limit, 0);
+            true
         });
-        assert_eq!(taken, 1000);
+        assert_eq!(rate.even_at.into_inner(), 4 * MINUTE);
     }
 
     /// A bucket that holds a minute's worth and is filled all the time, in parts of one: a minute has as many
@@ -167,13 +207,38 @@ mod tests {
                         bucket.spend(amount);
                     }
                     None => {
-                        prop_assert_eq!(rate.take(limit, now).is_ok(), has_one);
+                        prop_assert_eq!(take(&rate, limit, now).is_ok(), has_one);
                         if has_one {
                             bucket.spend(1);
                         }
                     }
                 }
             }
+        }
+
+        /// However long a reservation lasts and whatever is spent meanwhile: released, it was never taken.
+        #[test]
+        fn a_released_reservation_leaves_no_trace(
+            number in 1..1_000_000_000_u64,
+            steps in proptest::collection::vec((0..2 * SECOND, 0..4_u8), 0..60),
+        ) {
+            let (rate, other, limit, mut now) = (Rate::default(), Rate::default(), per_minute(number), 0);
+            let mut open = 0;
+            for (pause, step) in steps {
+                now += pause;
+                match step {
+                    0 if rate.reserve(limit, now).is_ok() => open += 1,
+                    1 if open > 0 => {
+                        rate.release();
+                        open -= 1;
+                    }
+                    2 if take(&rate, limit, now).is_ok() => prop_assert!(take(&other, limit, now).is_ok()),
+                    _ => {}
+                }
+            }
+            (0..open).for_each(|_| rate.release());
+            prop_assert_eq!(rate.even_at.into_inner(), other.even_at.into_inner());
+            prop_assert_eq!(rate.reserved.into_inner(), 0);
         }
 
         #[test]
@@ -183,7 +248,7 @@ mod tests {
             if let Err(wait) = rate.has_one(limit, 7) {
                 let then = 7 + u64::try_from(wait.as_nanos()).unwrap();
                 prop_assert!(rate.has_one(limit, then - 1).is_err());
-                prop_assert!(rate.take(limit, then).is_ok());
+                prop_assert!(take(&rate, limit, then).is_ok());
             }
         }
     }

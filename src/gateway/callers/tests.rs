@@ -25,6 +25,11 @@ fn caller(limits: &str) -> (Arc<Caller>, Instant) {
     (callers(&[("a", limits)]).by_token("token of a").unwrap().clone(), Instant::now())
 }
 
+/// A call that goes upstream and ends at once.
+fn call(caller: &Arc<Caller>, now: Instant) -> Result<(), Exceeded> {
+    caller.admit(now).map(|mut permit| permit.spend_call(now))
+}
+
 fn quota(result: Result<CallerPermit, Exceeded>) -> (Quota, u64, Duration) {
     let exceeded = result.unwrap_err();
     assert_eq!(&*exceeded.caller, "a");
@@ -96,25 +101,44 @@ fn a_call_is_in_flight_until_its_permit_is_dropped() {
 #[test]
 fn calls_per_minute_are_counted_and_come_back() {
     let (caller, now) = caller("calls_per_minute = 2");
-    assert!(caller.admit(now).is_ok() && caller.admit(now).is_ok());
+    assert!(call(&caller, now).is_ok() && call(&caller, now).is_ok());
     let (which, limit, retry_after) = quota(caller.admit(now));
     assert_eq!((which, limit), (Quota::CallsPerMinute, 2));
     assert_eq!(retry_after, Duration::from_secs(30));
-    assert!(caller.admit(now + retry_after).is_ok() && caller.admit(now + retry_after).is_err());
+    assert!(call(&caller, now + retry_after).is_ok() && call(&caller, now + retry_after).is_err());
 }
 
 #[test]
 fn a_call_that_is_refused_uses_nothing() {
     let (caller, now) = caller("calls_in_flight = 1\ncalls_per_minute = 2");
-    let first = caller.admit(now).unwrap();
+    let mut first = caller.admit(now).unwrap();
+    first.spend_call(now);
     for _ in 0..9 {
         assert_eq!(quota(caller.admit(now)).0, Quota::CallsInFlight);
     }
     drop(first);
-    assert!(caller.admit(now).is_ok());
+    assert!(call(&caller, now).is_ok());
     // Refused for its calls per minute, which gives the call in flight back.
     assert_eq!(quota(caller.admit(now)).0, Quota::CallsPerMinute);
     assert!(caller.admit(now + Duration::from_secs(60)).is_ok());
+}
+
+#[test]
+fn a_call_that_is_refused_after_its_head_gives_its_call_per_minute_back() {
+    let (caller, now) = caller("calls_per_minute = 2");
+    let (first, second) = (caller.admit(now).unwrap(), caller.admit(now).unwrap());
+    // They count while they are read, however long that takes.
+    assert_eq!(quota(caller.admit(now + Duration::from_secs(300))).0, Quota::CallsPerMinute);
+    drop((first, second));
+    for _ in 0..9 {
+        drop(caller.admit(now).unwrap());
+    }
+    // The second word changes nothing.
+    let mut third = caller.admit(now).unwrap();
+    third.spend_call(now);
+    third.spend_call(now);
+    drop(third);
+    assert!(call(&caller, now).is_ok() && call(&caller, now).is_err());
 }
 
 #[test]
@@ -140,6 +164,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     let now = Instant::now();
     let a = before.by_token("token of a").unwrap();
     let mut permit = a.admit(now).unwrap();
+    permit.spend_call(now);
 
     let after = callers(&[("a", limits), ("c", limits)]).continuing(&before);
     let a = after.by_token("token of a").unwrap();
@@ -154,7 +179,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     // A quarter of the calls is used, whatever the limit: 3 of 4 are left, and so 6 of 8.
     let more = callers(&[("a", "calls_per_minute = 8")]).continuing(&after);
     let a = more.by_token("token of a").unwrap();
-    let taken = (0..9).filter(|_| a.admit(now).is_ok()).count();
+    let taken = (0..9).filter(|_| call(a, now).is_ok()).count();
     assert_eq!(taken, 6);
 }
 
@@ -215,7 +240,7 @@ fn reloading_keeps_the_mode_and_what_was_used() {
         let admitted = auth.authenticate(Some("token of a".replace(' ', "_").parse().unwrap()), &[], None);
         assert_eq!(admitted.unwrap_err(), AuthError::UnknownToken);
         let Auth::Tokens(callers) = auth else { panic!("{auth:?}") };
-        callers.by_token("token of a").unwrap().admit(Instant::now()).is_ok()
+        call(callers.by_token("token of a").unwrap(), Instant::now()).is_ok()
     };
     assert!(admit(&auth));
     let again = || Auth::tokens(callers(&[("a", "calls_per_minute = 1")])).unwrap();
@@ -225,16 +250,17 @@ fn reloading_keeps_the_mode_and_what_was_used() {
 }
 
 #[test]
-fn a_call_is_admitted_if_its_caller_may_use_the_model_and_is_at_no_limit() {
+fn a_call_is_admitted_if_its_caller_is_at_no_limit_and_may_use_the_model() {
     let (caller, now) = caller("models = ['gemini-2.5-*']\ncalls_in_flight = 1");
     let known = Admitted { caller: Some(caller), key: "own".parse().unwrap(), owner: KeyOwner::Gateway };
     let [flash, other] = ["gemini-2.5-flash", "gemini-3"].map(|name| ModelName::parse(name).unwrap());
-    let error = known.admit(&other, now).unwrap_err();
+    let error = known.allow(&other).unwrap_err();
     assert_eq!((error.code(), error.reason()), (Code::PermissionDenied, "MODEL_NOT_ALLOWED"));
     assert!(error.to_string().contains("the caller a may not use the model gemini-3;"), "{error}");
-    let permit = known.admit(&flash, now).unwrap();
+    known.allow(&flash).unwrap();
+    let permit = known.enter(now).unwrap();
     assert!(permit.is_some());
-    let error = known.admit(&flash, now).unwrap_err();
+    let error = known.enter(now).unwrap_err();
     assert_eq!((error.code(), error.reason()), (Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     assert!(
@@ -242,7 +268,8 @@ fn a_call_is_admitted_if_its_caller_may_use_the_model_and_is_at_no_limit() {
         "{error}"
     );
     let anybody = Admitted { caller: None, ..known };
-    assert!(anybody.admit(&other, now).unwrap().is_none());
+    anybody.allow(&other).unwrap();
+    assert!(anybody.enter(now).unwrap().is_none());
 }
 
 #[test]

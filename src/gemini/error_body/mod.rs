@@ -6,6 +6,7 @@
 
 mod delay;
 mod details;
+mod disguise;
 mod envelope;
 mod message;
 mod probe;

@@ -1,0 +1,175 @@
+//! Finds keys in texts: as they are, encoded, and split.
+//!
+//! A text is reduced to the ASCII letters and digits that it spells, once as it stands and once with its escapes decoded,
+//! and the letters and digits of the key are searched there. So whatever stands between them hides nothing: blanks,
+//! quotes, dashes, characters of no width. Everything is linear in the text.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+/// A key or a form of it is searched among letters alone if it has this many; shorter ones would be found in words.
+const MIN_LETTERS: usize = 6;
+
+/// The places of `keys` in `text`, in their order. None touches another.
+pub(super) fn find(text: &str, keys: &[&str]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let spellings = [Spelling::of(text, false), Spelling::of(text, true)];
+    let lower: Vec<Vec<u8>> = spellings.iter().map(|spelling| spelling.letters.to_ascii_lowercase()).collect();
+    for key in keys.iter().filter(|key| !key.is_empty()) {
+        found.extend(memmem::find_iter(text.as_bytes(), *key).map(|start| start..start + key.len()));
+        let plain = letters(key.as_bytes());
+        // A key that contains what looks like an escape loses it, as the text does.
+        let decoded_key = Spelling::of(key, true).letters;
+        let hex: Vec<u8> = key.bytes().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect();
+        let base64 = [0, 1, 2].map(|before| base64_of(key, before));
+        for (spelling, lower) in spellings.iter().zip(&lower) {
+            spelling.search(&spelling.letters, &plain, &mut found);
+            spelling.search(&spelling.letters, &decoded_key, &mut found);
+            spelling.search(lower, &hex, &mut found);
+            for form in &base64 {
+                let first = found.len();
+                spelling.search(&spelling.letters, form, &mut found);
+                found[first..].iter_mut().for_each(|range| *range = with_neighbors(text, range));
+            }
+        }
+    }
+    merged(found)
+}
+
+/// The letters and digits that a text spells.
+struct Spelling {
+    letters: Vec<u8>,
+    /// Where each stands in the text.
+    places: Vec<Range<u32>>,
+}
+
+impl Spelling {
+    fn of(text: &str, decode: bool) -> Self {
+        let bytes = text.as_bytes();
+        let mut spelling = Self { letters: Vec::with_capacity(bytes.len()), places: Vec::with_capacity(bytes.len()) };
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            let (letter, end) = if decode { decoded(bytes, at) } else { (byte, at + 1) };
+            // A text ends long before 4 GiB.
+            if let (true, Ok(start), Ok(end)) = (letter.is_ascii_alphanumeric(), u32::try_from(at), u32::try_from(end))
+            {
+                spelling.letters.push(letter);
+                spelling.places.push(start..end);
+            }
+            at = end;
+        }
+        spelling
+    }
+
+    /// Adds the places of `form`, which is searched in `letters`.
+    fn search(&self, letters: &[u8], form: &[u8], found: &mut Vec<Range<usize>>) {
+        if form.len() < MIN_LETTERS {
+            return;
+        }
+        for first in memmem::find_iter(letters, form) {
+            if let (Some(from), Some(to)) = (self.places.get(first), self.places.get(first + form.len() - 1)) {
+                found.push(from.start as usize..to.end as usize);
+            }
+        }
+    }
+}
+
+/// The byte that stands at a place, escaped or not, and where it ends. A character that is no ASCII is 0.
+fn decoded(bytes: &[u8], at: usize) -> (u8, usize) {
+    let escaped = match bytes[at] {
+        b'%' => percent(bytes, at),
+        b'\\' => backslash(bytes, at),
+        b'&' => entity(bytes, at),
+        _ => None,
+    };
+    escaped.unwrap_or((bytes[at], at + 1))
+}
+
+/// `%2D`, and `%252D` if it was encoded twice.
+fn percent(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let mut digits = at + 1;
+    while bytes[digits..].starts_with(b"25") {
+        digits += 2;
+    }
+    number(bytes, digits, 2, 16).or_else(|| number(bytes, at + 1, 2, 16))
+}
+
+/// `\u002d`, `\x2d` and `\n` in JSON or code, with any number of backslashes.
+fn backslash(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let name = at + bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
+    match bytes.get(name)? {
+        b'u' => number(bytes, name + 1, 4, 16),
+        b'x' => number(bytes, name + 1, 2, 16),
+        b'b' | b'f' | b'n' | b'r' | b't' => Some((b' ', name + 1)),
+        _ => Some((b' ', name)),
+    }
+}
+
+/// `&#45;` and `&#x2d;` in a web page, and the names of what JSON and HTML escape.
+fn entity(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    for name in [&b"amp;"[..], b"lt;", b"gt;", b"quot;", b"apos;", b"nbsp;", b"shy;"] {
+        if bytes[at + 1..].starts_with(name) {
+            return Some((b' ', at + 1 + name.len()));
+        }
+    }
+    let digits = at + 1 + usize::from(bytes.get(at + 1) == Some(&b'#'));
+    let (start, radix) = match bytes.get(digits) {
+        _ if digits == at + 1 => return None,
+        Some(b'x' | b'X') => (digits + 1, 16),
+        _ => (digits, 10),
+    };
+    let length = bytes[start..].iter().take(8).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (letter, end) = number(bytes, start, length, radix)?;
+    Some((letter, end + usize::from(bytes.get(end) == Some(&b';'))))
+}
+
+/// The ASCII character whose number is written in so many digits, 0 for any other, and where they end.
+fn number(bytes: &[u8], start: usize, length: usize, radix: u32) -> Option<(u8, usize)> {
+    let digits = std::str::from_utf8(bytes.get(start..start + length)?).ok()?;
+    // `from_str_radix` takes a sign.
+    let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let value = u32::from_str_radix(digits, radix).ok()?;
+    Some((u8::try_from(value).ok().filter(u8::is_ascii).unwrap_or(0), start + length))
+}
+
+fn letters(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(u8::is_ascii_alphanumeric).collect()
+}
+
+fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+/// The letters of a text's base64 that a key makes alone if `before` bytes stand before it, of three. Both alphabets have
+/// them: what differs is no letter.
+fn base64_of(key: &str, before: usize) -> Vec<u8> {
+    let encoded = base64_simd::STANDARD_NO_PAD.encode_to_string([&[0; 2][..before], key.as_bytes(), &[0; 2]].concat());
+    let own = (before * 8).div_ceil(6)..(before + key.len()) * 8 / 6;
+    letters(encoded.as_bytes().get(own).unwrap_or_default())
+}
+
+/// With the letter on either side: it has bits of the key too.
+fn with_neighbors(text: &str, range: &Range<usize>) -> Range<usize> {
+    let is_base64 = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte));
+    let bytes = text.as_bytes();
+    let start = range.start - usize::from(range.start > 0 && is_base64(bytes.get(range.start - 1)));
+    start..range.end + usize::from(is_base64(bytes.get(range.end)))
+}
+
+/// The same places in their order, those that overlap or touch as one.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut apart: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
