@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 35] = [
     // To tell what upstream said when it closed a connection.
     ("h2", &["upstream"]),
     ("tower", &["grpc", "server", "upstream"]),
-    ("rustix", &["server"]),
+    ("rustix", &["config", "server", "cli"]),
     // Certificates are read where files are, and shown where connections are.
     ("rustls", &["config", "server"]),
     ("tokio_rustls", &["server"]),

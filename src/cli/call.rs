@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use super::endpoint::Endpoint;
 use super::print::Printer;
 use super::{Failure, block_on, client, output};
-use crate::config::Key;
+use crate::config::{Key, MAX_FILE_BYTES, read_file};
 use crate::gemini::json;
 use crate::pb::gemini::{Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, Tool, part};
 
@@ -195,8 +195,8 @@ fn prompt(words: &[String]) -> Result<String, Failure> {
 /// Tools from a file, in any of the forms in which people have them.
 fn tools(path: &PathBuf) -> Result<Vec<Tool>, Failure> {
     let fault = |what: String| Failure::Usage(format!("--tools: {}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    let text = read_file(path, MAX_FILE_BYTES).map_err(|error| fault(error.to_string()))?;
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
     let given = match value {
         serde_json::Value::Array(items) if items.iter().all(|item| item.get("name").is_some()) => {
             vec![serde_json::json!({"functionDeclarations": items})]

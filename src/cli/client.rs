@@ -7,6 +7,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::Failure;
+use crate::config::read_file;
 use crate::gateway::ApiKey;
 use crate::pb::gemini::generative_service_client::GenerativeServiceClient;
 use crate::pb::gemini::{Blob, Content, GenerateContentRequest, Part, part};
@@ -55,7 +56,7 @@ pub(super) fn picture(path: &Path) -> Result<Blob, Failure> {
             )));
         }
     };
-    let data = std::fs::read(path)
+    let data = read_file(path, MAX_MESSAGE as u64)
         .map_err(|error| Failure::Usage(format!("--image: cannot read {}: {error}", path.display())))?;
     Ok(Blob { mime_type: mime_type.to_owned(), data: data.into(), ..Default::default() })
 }

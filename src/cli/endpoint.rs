@@ -1,6 +1,6 @@
 //! Where a gateway is, and how a command connects to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,6 +10,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
 use super::{Failure, client};
 use crate::cause::cause;
+use crate::config::{MAX_FILE_BYTES, read_file};
 
 /// Where `serve` listens unless it is told otherwise.
 pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
@@ -140,6 +141,7 @@ impl Endpoint {
     }
 }
 
-fn read(flag: &str, path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::Usage(format!("{flag}: cannot read {}: {error}", path.display())))
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    read_file(path, MAX_FILE_BYTES)
+        .map_err(|error| Failure::Usage(format!("{flag}: cannot read {}: {error}", path.display())))
 }

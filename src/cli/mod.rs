@@ -18,6 +18,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 pub use self::table::configuration_table;
 
@@ -66,6 +67,8 @@ enum Failure {
 
 /// Runs the command that the arguments name. A mistake in them ends with code 2, a failure with 1.
 pub fn run() -> ExitCode {
+    // Before the arguments are read, since variables can contain a key.
+    forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => match table::of_variable(&error) {
@@ -82,6 +85,13 @@ pub fn run() -> ExitCode {
         Command::Token(args) => token::run(&args),
     };
     done.map_or_else(end, |()| ExitCode::SUCCESS)
+}
+
+/// A core dump would write keys and prompts to disk. Neither this process nor another one of its user can raise the
+/// limit again.
+fn forbid_core_dumps() {
+    // Lowering a limit is always allowed.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 fn end(failure: Failure) -> ExitCode {

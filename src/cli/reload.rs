@@ -2,36 +2,53 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use tracing_subscriber::EnvFilter;
+
 use super::log::{self, Levels};
 use super::{Failure, serve};
-use crate::config::{Contents, Eye, Serve};
-use crate::server::Reload;
+use crate::config::{Fingerprinter, Fingerprints, Serve};
+use crate::gateway::callers::CallerChanges;
+use crate::server::{Config, Reload};
 use crate::telemetry::{Telemetry, names};
+
+/// Files that differ at so many looks in a row are worth a warning: until they stay the same, nothing is applied.
+const WARN_AFTER_LOOKS: u32 = 6;
 
 /// Knows what was in the files when they were last read.
 pub(super) struct Reloader {
     serve: Serve,
-    eye: Eye,
+    fingerprinter: Fingerprinter,
     /// What is in force.
-    applied: Contents,
+    applied: Fingerprints,
     /// What was tried last, which may have been broken.
-    tried: Contents,
+    tried: Fingerprints,
+    /// What the last look found, which may have been half-written.
+    seen: Fingerprints,
+    /// How many looks in a row found something else than the look before.
+    unstable_looks: u32,
 }
 
 impl Reloader {
     /// Looks at the files. Afterwards they are read, so that a change in between is seen later and not never.
     pub(super) fn new(serve: &Serve) -> Self {
-        let eye = Eye::default();
-        let contents = eye.look(serve);
-        Self { serve: serve.clone(), eye, applied: contents.clone(), tried: contents }
+        let fingerprinter = Fingerprinter::default();
+        let found = fingerprinter.take(serve);
+        Self {
+            serve: serve.clone(),
+            fingerprinter,
+            applied: found.clone(),
+            tried: found.clone(),
+            seen: found,
+            unstable_looks: 0,
+        }
     }
 
     /// Watches the files on a thread of its own, for as long as the process lives.
-    pub(super) fn start(mut self, into: Into, hangups: Receiver<()>) -> Result<(), Failure> {
+    pub(super) fn start(mut self, target: ReloadTarget, hangups: Receiver<()>) -> Result<(), Failure> {
         let run = move || {
             while let Some(asked) = self.wait(&hangups) {
-                if let Some(outcome) = self.look(asked, |serve| into.apply(serve)) {
-                    into.telemetry.count(names::RELOADS, Some(outcome));
+                if let Some(outcome) = self.look(asked, |serve| target.read(serve), |read| target.apply(read)) {
+                    target.telemetry.count(names::RELOADS, Some(outcome));
                 }
             }
         };
@@ -52,31 +69,71 @@ impl Reloader {
         }
     }
 
-    /// Applies what has changed, and says what came of it. Broken files are tried, and spoken of, once; those of
-    /// somebody who asks, each time.
-    fn look(&mut self, asked: bool, apply: impl FnOnce(&Serve) -> Result<(), String>) -> Option<&'static str> {
-        let now = self.eye.look(&self.serve);
-        if now == self.tried && !asked {
+    /// Applies a change that two looks in a row have found, and returns the outcome if something was tried. A file
+    /// that is being written in place can be cut short and still be valid: a key without its end, callers without the
+    /// last ones. SIGHUP means that the files are ready, so it applies what is there. Broken files are tried and logged
+    /// once, and once more for each SIGHUP.
+    fn look<T>(
+        &mut self,
+        asked: bool,
+        read: impl FnOnce(&Serve) -> Result<T, String>,
+        apply: impl FnOnce(T) -> Result<Option<CallerChanges>, String>,
+    ) -> Option<&'static str> {
+        let now = self.fingerprinter.take(&self.serve);
+        let stable = self.is_stable(&now);
+        if !asked && (!stable || now == self.tried) {
+            return None;
+        }
+        let settings = read(&self.serve);
+        // The files may have changed between the look and the reading.
+        if !asked && !self.is_stable(&self.fingerprinter.take(&self.serve)) {
             return None;
         }
         let changed = now.changed_since(&self.applied).join(", ");
         let span = tracing::info_span!("reload", changed, outcome = tracing::field::Empty).entered();
         self.tried = now.clone();
-        match apply(&self.serve) {
-            Ok(()) => {
+        let outcome = match settings.and_then(apply) {
+            Ok(callers) => {
                 self.applied = now;
-                tracing::info!(changed, "the files were read again");
+                tracing::info!(
+                    changed,
+                    callers_added = callers.map(|callers| callers.added),
+                    callers_removed = callers.map(|callers| callers.removed),
+                    callers_changed = callers.map(|callers| callers.changed),
+                    "the files were read again"
+                );
+                "applied"
             }
-            Err(error) => tracing::error!(error, "the files were read again and cannot be used; the old ones stay"),
-        }
-        let outcome = if self.applied == self.tried { "applied" } else { "refused" };
+            Err(error) => {
+                tracing::error!(error, "the files were read again and cannot be used; the old ones stay");
+                "refused"
+            }
+        };
         span.record("outcome", outcome);
         Some(outcome)
     }
+
+    /// Whether the look before found the same.
+    fn is_stable(&mut self, now: &Fingerprints) -> bool {
+        if *now == self.seen {
+            self.unstable_looks = 0;
+            return true;
+        }
+        self.unstable_looks += 1;
+        if self.unstable_looks == WARN_AFTER_LOOKS {
+            let changed = now.changed_since(&self.seen).join(", ");
+            tracing::warn!(
+                changed,
+                "files change all the time; they are applied when two looks in a row find the same"
+            );
+        }
+        self.seen = now.clone();
+        false
+    }
 }
 
-/// What the files are put into.
-pub(super) struct Into {
+/// The running parts that a reload changes.
+pub(super) struct ReloadTarget {
     pub(super) server: Reload,
     /// The levels of the log.
     pub(super) levels: Levels,
@@ -86,16 +143,20 @@ pub(super) struct Into {
     pub(super) telemetry: Telemetry,
 }
 
-impl Into {
-    fn apply(&self, serve: &Serve) -> Result<(), String> {
+impl ReloadTarget {
+    fn read(&self, serve: &Serve) -> Result<(Config, EnvFilter), String> {
         let mut config = serve.resolve().map_err(|error| error.to_string())?;
         let filter = log::filter(&serve.log).map_err(|error| error.to_string())?;
         if let Some(url) = &self.sandbox {
             serve::use_sandbox(&mut config, url);
         }
-        self.server.apply(&config).map_err(|error| error.to_string())?;
+        Ok((config, filter))
+    }
+
+    fn apply(&self, (config, filter): (Config, EnvFilter)) -> Result<Option<CallerChanges>, String> {
+        let callers = self.server.apply(&config).map_err(|error| error.to_string())?;
         self.levels.replace(filter);
-        Ok(())
+        Ok(callers)
     }
 }
 
@@ -120,30 +181,72 @@ mod tests {
         Reloader::new(&Flags::parse_from(["test", "--api-key-file", key_file.to_str().unwrap()]).serve)
     }
 
+    /// Looks once and returns the key that was applied, if one was.
+    fn key_after(reloader: &mut Reloader, asked: bool) -> Option<String> {
+        let applied = Cell::new(None);
+        let read = |serve: &Serve| serve.resolve().map_err(|error| error.to_string());
+        let _ = reloader.look(asked, read, |config: Config| {
+            applied.set(config.gateway.key);
+            Ok(None)
+        });
+        applied.take().map(|key| key.expose().to_owned())
+    }
+
     #[test]
     fn files_are_tried_once_for_each_content_and_once_more_for_each_sighup() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         fs::write(&file, "first").unwrap();
         let mut reloader = reloader(&file);
-        let tries = Cell::new(0);
-        let mut look = |asked, outcome: Result<(), String>| {
-            let before = tries.get();
-            let _ = reloader.look(asked, |_| {
-                tries.set(before + 1);
-                outcome
-            });
-            tries.get() - before
-        };
-        assert_eq!(look(false, Ok(())), 0);
+        let mut look = |asked, result: Result<(), String>| reloader.look(asked, |_| result, |()| Ok(None));
+        let broken = || Err("broken".to_owned());
+        assert_eq!(look(false, Ok(())), None);
         fs::write(&file, "").unwrap();
-        assert_eq!([(); 3].map(|()| look(false, Err("broken".to_owned()))), [1, 0, 0]);
-        assert_eq!(look(true, Err("broken".to_owned())), 1);
+        assert_eq!([(); 4].map(|()| look(false, broken())), [None, Some("refused"), None, None]);
+        assert_eq!([(); 2].map(|()| look(true, broken())), [Some("refused"); 2]);
         // What was there before is a change too.
         fs::write(&file, "first").unwrap();
-        assert_eq!([(); 2].map(|()| look(false, Ok(()))), [1, 0]);
+        assert_eq!([(); 3].map(|()| look(false, Ok(()))), [None, Some("applied"), None]);
         fs::remove_file(&file).unwrap();
-        assert_eq!([(); 2].map(|()| look(false, Err("gone".to_owned()))), [1, 0]);
+        assert_eq!([(); 3].map(|()| look(false, broken())), [None, Some("refused"), None]);
+    }
+
+    #[test]
+    fn a_half_written_file_is_not_applied_until_two_looks_find_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs::write(&file, "key-one").unwrap();
+        let mut reloader = reloader(&file);
+        for part in ["key-t", "key-tw", "key-two"] {
+            fs::write(&file, part).unwrap();
+            assert_eq!(key_after(&mut reloader, false), None, "{part}");
+        }
+        assert_eq!(key_after(&mut reloader, false).as_deref(), Some("key-two"));
+        assert_eq!(key_after(&mut reloader, false), None);
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_waits_for_two_more_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs::write(&file, "first").unwrap();
+        let mut reloader = reloader(&file);
+        fs::write(&file, "second").unwrap();
+        assert_eq!(key_after(&mut reloader, false), None);
+        let read = |_: &Serve| fs::write(&file, "third").map_err(|error| error.to_string());
+        assert_eq!(reloader.look(false, read, |()| Ok(None)), None);
+        assert_eq!(key_after(&mut reloader, false).as_deref(), Some("third"));
+    }
+
+    #[test]
+    fn sighup_applies_what_is_there_without_a_second_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs::write(&file, "first").unwrap();
+        let mut reloader = reloader(&file);
+        fs::write(&file, "second").unwrap();
+        assert_eq!(key_after(&mut reloader, true).as_deref(), Some("second"));
+        assert_eq!([(); 2].map(|()| key_after(&mut reloader, false)), [None, None]);
     }
 
     #[test]
@@ -158,11 +261,7 @@ mod tests {
         let mut reloader = reloader(&path("current").join("key"));
         std::os::unix::fs::symlink("2", path("next")).unwrap();
         fs::rename(path("next"), path("current")).unwrap();
-        let read = Cell::new(None);
-        let _ = reloader.look(false, |serve| {
-            read.set(serve.resolve().unwrap().gateway.key);
-            Ok(())
-        });
-        assert_eq!(read.take().unwrap().expose(), "second");
+        assert_eq!(key_after(&mut reloader, false), None);
+        assert_eq!(key_after(&mut reloader, false).as_deref(), Some("second"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::DEFAULT_ENDPOINT;
-use super::reload::Into;
+use super::reload::ReloadTarget;
 use super::{Failure, log, reload, sandbox, signals, table};
 use crate::config;
 use crate::server::{Config, Scrape, Server};
@@ -68,8 +68,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let scrape = pipelines.scrape().map(|scrape| Arc::new(scrape) as Scrape);
     let server = Server::bind(&config, &told, scrape).map_err(|error| Failure::Run(error.to_string()))?;
     let levels = logging.levels.clone();
-    let into = Into { server: server.reload_handle(), levels, sandbox: sandbox_url, telemetry: told };
-    reloader.start(into, signals.hangups)?;
+    let target = ReloadTarget { server: server.reload_handle(), levels, sandbox: sandbox_url, telemetry: told };
+    reloader.start(target, signals.hangups)?;
     // From here on the first signal stops the server instead of ending the process.
     let _ = signals.stop.set(server.stop_handle());
     tracing::info!(

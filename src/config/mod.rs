@@ -5,6 +5,7 @@
 mod callers;
 mod connections;
 mod drain;
+mod file;
 mod key;
 mod limits;
 mod log;
@@ -28,11 +29,12 @@ use self::callers::AuthError;
 pub use self::callers::{AuthMode, Callers};
 pub use self::connections::Connections;
 pub use self::drain::Drain;
+pub use self::file::{FileError, MAX_FILE_BYTES, read_file};
 pub use self::key::Key;
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat};
 pub use self::models::Models;
-pub use self::reload::{Contents, Eye, Reload};
+pub use self::reload::{Fingerprinter, Fingerprints, Reload};
 pub use self::serving::Serving;
 pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
@@ -88,8 +90,8 @@ pub struct Serve {
 /// A mistake in the configuration: one sentence that names the variable.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{variable}: cannot read {path}: {source}")]
-    File { variable: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{variable}: cannot read {path}: {problem}")]
+    File { variable: &'static str, path: PathBuf, problem: FileError },
     #[error("MOUNTSEA_API_KEY: {0}")]
     ApiKey(InvalidKey),
     #[error("MOUNTSEA_API_KEY_FILE: {path} holds no usable key; it should hold visible ASCII characters on one line")]

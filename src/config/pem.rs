@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::Error;
+use super::file::{MAX_FILE_BYTES, read_file};
 
 /// A file that a flag names: the variable of the flag, the path, and what is in it.
 pub(super) struct Pem<'f> {
@@ -20,9 +21,9 @@ pub(super) struct Pem<'f> {
 
 impl<'f> Pem<'f> {
     pub(super) fn read(variable: &'static str, path: &'f Path) -> Result<Self, Error> {
-        match std::fs::read(path) {
+        match read_file(path, MAX_FILE_BYTES) {
             Ok(bytes) => Ok(Self { variable, path, bytes }),
-            Err(source) => Err(Error::File { variable, path: path.to_owned(), source }),
+            Err(problem) => Err(Error::File { variable, path: path.to_owned(), problem }),
         }
     }
 

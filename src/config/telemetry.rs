@@ -44,6 +44,19 @@ pub struct Telemetry {
     )]
     pub trust_trace_context: bool,
 
+    /// Whether upstream gets the trace of the call, with the caller's tracestate; for an upstream of your own. Otherwise
+    /// each request to upstream begins a trace of its own.
+    #[arg(
+        long,
+        help_heading = "Telemetry",
+        env = "GEMINI_GRPC_FORWARD_TRACE_CONTEXT",
+        action = ArgAction::Set,
+        default_value_t = false,
+        value_name = "BOOL",
+        hide_possible_values = true
+    )]
+    pub forward_trace_context: bool,
+
     /// Whether a caller's baggage goes on to upstream, which is somebody else's.
     #[arg(
         long,
@@ -174,6 +187,7 @@ impl Telemetry {
         let names = names(PROPAGATORS, given, &["tracecontext", "baggage", "none"])?;
         Ok(Propagation {
             trace_context: names.contains(&"tracecontext"),
+            forward_trace: self.forward_trace_context,
             trusted: self.trust_trace_context,
             baggage: self.forward_baggage && names.contains(&"baggage"),
         })

@@ -1,12 +1,16 @@
 //! Values as flags and files give them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Error;
+use super::file::{FileError, MAX_FILE_BYTES, read_file};
 
-pub(super) fn read(variable: &'static str, path: &PathBuf) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::File { variable, path: path.clone(), source })
+/// The text in a file that a flag names.
+pub(super) fn read(variable: &'static str, path: &Path) -> Result<String, Error> {
+    let text =
+        read_file(path, MAX_FILE_BYTES).and_then(|bytes| String::from_utf8(bytes).map_err(|_| FileError::NotText));
+    text.map_err(|problem| Error::File { variable, path: path.to_owned(), problem })
 }
 
 /// Some thirty years. A clock cannot be asked for a time that is further away than it counts.

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::tls::Acceptor;
 use super::{Config, Error};
-use crate::gateway;
+use crate::gateway::{self, callers::CallerChanges};
 use crate::upstream::Upstream;
 
 /// What of a running server can be replaced. The rest of its settings needs a restart.
@@ -21,8 +21,8 @@ pub struct Reload {
 
 impl Reload {
     /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. After an
-    /// error everything is as it was.
-    pub fn apply(&self, config: &Config) -> Result<(), Error> {
+    /// error everything is as it was. Returns what is different about callers, where they are known.
+    pub fn apply(&self, config: &Config) -> Result<Option<CallerChanges>, Error> {
         let clients = self
             .upstreams
             .iter()
@@ -37,8 +37,10 @@ impl Reload {
         for (upstream, client) in self.upstreams.iter().zip(clients) {
             upstream.replace(client);
         }
-        let auth = config.gateway.auth.continuing(&self.gateway.load().auth);
+        let previous = self.gateway.load();
+        let changes = config.gateway.auth.changes_since(&previous.auth);
+        let auth = config.gateway.auth.continuing(&previous.auth);
         self.gateway.store(Arc::new(gateway::Config { auth, ..config.gateway.clone() }));
-        Ok(())
+        Ok(changes)
     }
 }

@@ -28,7 +28,7 @@ impl Attempt {
     /// A request is about to go out to a URL, which holds no key. `resend` counts the ones before it.
     pub fn begin(parent: &Parent, resend: u32, url: &impl fmt::Display) -> Self {
         let telemetry = &parent.rpc.0.telemetry;
-        let mut span = telemetry.child(|| names::HTTP_REQUEST, &parent.context, 9);
+        let mut span = telemetry.child(|| names::HTTP_REQUEST, &parent.context, 10);
         if let Some(span) = &mut span {
             span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST));
             span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
@@ -41,10 +41,14 @@ impl Attempt {
         Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, ending: Ending::default() }
     }
 
-    /// Tells upstream of it.
-    pub fn inject(&self, headers: &mut HeaderMap) {
+    /// Adds the headers of its trace. A trace that begins here is recorded in the span, so that both can be matched.
+    pub fn inject(&mut self, headers: &mut HeaderMap) {
         let call = &self.rpc.0;
-        call.telemetry.0.settings.propagation.inject(&self.context, call.baggage.as_ref(), headers);
+        let propagation = call.telemetry.0.settings.propagation;
+        let begun = propagation.inject(&self.context, call.baggage.as_ref(), headers);
+        if let (Some(trace_id), Some(span)) = (begun, &mut self.span) {
+            span.set_attribute(KeyValue::new(attribute::UPSTREAM_TRACE_ID, trace_id.to_string()));
+        }
     }
 
     /// The head of the answer has come.

@@ -85,6 +85,8 @@ pub mod attribute {
     pub const REASON: &str = "gemini_grpc.reason";
     /// The name of the caller in the file of callers.
     pub const CALLER: &str = "gemini_grpc.caller";
+    /// The trace that a request to upstream began there, as its `traceparent` has it.
+    pub const UPSTREAM_TRACE_ID: &str = "gemini_grpc.upstream.trace_id";
     /// Why upstream blocked the prompt.
     pub const BLOCK_REASON: &str = "gemini_grpc.block_reason";
     /// How many pictures came.

@@ -8,8 +8,12 @@ use gemini_grpc::sandbox::FAULTS;
 
 use crate::support::{gemini_grpc, run};
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn page(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|_| panic!("{path} is missing"))
+    fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing"))
 }
 
 /// The fenced blocks of a page in that language.
@@ -81,25 +85,47 @@ fn the_clients_in_the_readme_are_those_in_examples() {
 
 #[test]
 fn every_link_in_the_pages_leads_to_a_file() {
-    for (from, folder) in [
-        ("README.md", ""),
-        ("CONTRIBUTING.md", ""),
-        ("CHANGELOG.md", ""),
-        ("docs/architecture.md", "docs/"),
-        ("docs/callers.md", "docs/"),
-        ("docs/errors.md", "docs/"),
-        ("docs/models.md", "docs/"),
-        ("docs/operations.md", "docs/"),
-        ("docs/sandbox.md", "docs/"),
-    ] {
-        let text = page(from);
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let docs = docs.map(|name| (format!("docs/{}", name.to_str().unwrap()), "docs/"));
+    let at_top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|name| (name.to_owned(), ""));
+    for (from, folder) in at_top.into_iter().chain(docs) {
+        let text = page(&from);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = link.split('#').next().unwrap();
             if file.is_empty() || file.contains("://") {
                 continue;
             }
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{folder}{file}"));
+            let path = root().join(format!("{folder}{file}"));
             assert!(path.exists(), "{from} links to {link}, which is not there");
         }
     }
+}
+
+/// The threats of a page: a name, and what is said to try it.
+fn threats(page: &str) -> Vec<(&str, Vec<&str>)> {
+    let tables = page.split("| threat |").skip(1);
+    let rows = tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with("| ")));
+    let cells = rows.map(|row| row.trim_matches('|').split(" | ").collect::<Vec<_>>());
+    cells.map(|cells| (cells[0].trim(), cells[cells.len() - 1].split('`').skip(1).step_by(2).collect())).collect()
+}
+
+/// Why `file::name` is no test, if it is none.
+fn missing(test: &str) -> Option<String> {
+    let Some((file, name)) = test.split_once("::") else {
+        return Some(format!("{test} is not of the form file::name"));
+    };
+    let Ok(text) = fs::read_to_string(root().join(file)) else { return Some(format!("{test}: there is no such file")) };
+    let is_there = ["fn", "def"].iter().any(|word| text.contains(&format!("{word} {name}(")));
+    (!is_there).then(|| format!("{file} has no test {name}"))
+}
+
+#[test]
+fn every_threat_names_tests_that_exist() {
+    let page = page("docs/security.md");
+    let threats = threats(&page);
+    assert!(threats.len() > 30, "{threats:?}");
+    let without = threats.iter().filter(|(_, tests)| tests.is_empty()).map(|(threat, _)| format!("no test: {threat}"));
+    let missing = threats.iter().flat_map(|(_, tests)| tests).filter_map(|test| missing(test));
+    let faults: Vec<String> = without.chain(missing).collect();
+    assert!(faults.is_empty(), "docs/security.md:\n{}", faults.join("\n"));
 }

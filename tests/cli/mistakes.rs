@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 
+use crate::certificates::{Authority, Files};
 use crate::support::{Ended, Running, field, gemini_grpc, run};
 
 /// A key as it looks when it was pasted with a word too many.
@@ -48,7 +52,7 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_LOG", "gemini_grpc=loud", "try info, or warn,gemini_grpc=debug"),
         ("GEMINI_GRPC_LOG", "inof", "\"inof\" is no level; try info"),
         ("GEMINI_GRPC_CATALOG", "/no/such/file", "cannot read /no/such/file"),
-        ("GEMINI_GRPC_LOG_FILTER_FILE", "/dev/null", "the file is empty"),
+        ("GEMINI_GRPC_LOG_FILTER_FILE", "/dev/null", "it is a device; a regular file is expected"),
         ("OTEL_LOGS_EXPORTER", "prometheus", "\"prometheus\" is none of otlp, console, none"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "an http or https URL is expected"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "\"zstd\" is none of gzip, none"),
@@ -161,6 +165,64 @@ fn a_file_of_callers_that_cannot_be_used_is_named_with_the_place_and_not_shown()
     assert!(ended.err.contains("GEMINI_GRPC_AUTH: tokens needs a key of the gateway's own"), "{}", ended.err);
     let flags = ["serve", "--auth", "tokens", "--callers", "/no/such/file", "--api-key", "own"];
     assert!(run(gemini_grpc(flags)).err.contains("GEMINI_GRPC_CALLERS: cannot read /no/such/file"));
+}
+
+/// The variables of `serve` that name a file.
+fn file_variables() -> Vec<String> {
+    let help = run(gemini_grpc(["serve", "--help"])).out;
+    let after_file = help.split("<FILE>").skip(1);
+    let variables = after_file.map(|text| text.split("[env: ").nth(1).unwrap().split('=').next().unwrap().to_owned());
+    variables.collect()
+}
+
+#[test]
+fn a_file_that_is_not_regular_or_too_large_is_refused_whatever_it_is_for() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let issued = authority.issue();
+    let callers = format!("[callers.a]\ntoken_sha256 = '{}'\n", "0".repeat(64));
+    let (cert, key) = (files.write("cert", &issued.cert), files.write("cert-key", &issued.key));
+    let (ca, empty, callers) =
+        (files.write("ca", &authority.pem), files.write("empty", ""), files.write("callers", &callers));
+    let (api_key, filter) = (files.write("key", "own"), files.write("filter", "info"));
+    // Files that can be used, of which one after the other is replaced.
+    let usable = [
+        ("MOUNTSEA_API_KEY_FILE", &*api_key),
+        ("GEMINI_GRPC_AUTH", "tokens"),
+        ("GEMINI_GRPC_CALLERS", &callers),
+        ("GEMINI_GRPC_CATALOG", &empty),
+        ("GEMINI_GRPC_LOG_FILTER_FILE", &filter),
+        ("GEMINI_GRPC_TLS_CERT", &cert),
+        ("GEMINI_GRPC_TLS_KEY", &key),
+        ("GEMINI_GRPC_TLS_CLIENT_CA", &ca),
+        ("GEMINI_GRPC_UPSTREAM_CERT", &cert),
+        ("GEMINI_GRPC_UPSTREAM_CERT_KEY", &key),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &cert),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
+    ];
+    let path = |name: &str| format!("{empty}-{name}");
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let _socket = UnixListener::bind(path("socket")).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    symlink("/dev/zero", path("zero")).unwrap();
+    fs::File::create(path("large")).unwrap().set_len((1 << 20) + 1).unwrap();
+    let variables = file_variables();
+    assert!(variables.len() >= 13, "{variables:?}");
+    for variable in variables {
+        for (name, says) in [
+            ("pipe", "it is a pipe; a regular file is expected"),
+            ("socket", "it is a socket; a regular file is expected"),
+            ("folder", "it is a directory; a regular file is expected"),
+            ("zero", "it is a device; a regular file is expected"),
+            ("large", "it is larger than 1 MiB; the wrong file?"),
+        ] {
+            let mut command = gemini_grpc(["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+            command.envs(usable).env(&variable, path(name));
+            let ended = run(command);
+            assert_eq!(ended.code, Some(2), "{variable} {name}: {}", ended.err);
+            assert_eq!(ended.err, format!("error: {variable}: cannot read {}: {says}\n", path(name)));
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Files that are read again while `serve` runs.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
 use crate::certificates::Files;
 use crate::support::{Gateway, field};
 
@@ -11,6 +15,55 @@ fn a_file_that_changes_is_read_again_by_itself() {
     files.write("key", "second-key");
     assert_eq!(gateway.log.wait_for(|line| field(line, "changed")), "MOUNTSEA_API_KEY_FILE");
     assert_eq!(gateway.run(["call", "hello"]).code, Some(0));
+}
+
+#[test]
+fn a_file_that_becomes_a_pipe_or_a_device_is_refused_and_the_next_good_one_is_read() {
+    let files = Files::new();
+    let file = files.write("key", "first-key");
+    let mut gateway = Gateway::with(["--api-key-file", &file, "--reload-interval", "0.05"]);
+    let next = format!("{file}-next");
+    for (kind, make) in [
+        ("a pipe", &(|| assert!(Command::new("mkfifo").arg(&next).status().unwrap().success())) as &dyn Fn()),
+        ("a device", &|| symlink("/dev/zero", &next).unwrap()),
+        ("a directory", &|| fs::create_dir(&next).unwrap()),
+    ] {
+        make();
+        fs::remove_file(&file).unwrap();
+        fs::rename(&next, &file).unwrap();
+        let error = gateway.log.wait_for(|line| field(line, "error").filter(|error| error.contains("it is ")));
+        assert_eq!(
+            error,
+            format!("MOUNTSEA_API_KEY_FILE: cannot read {file}: it is {kind}; a regular file is expected")
+        );
+        assert_eq!(gateway.run(["call", "hello"]).code, Some(0));
+        let _ = fs::remove_dir(&file).or_else(|_| fs::remove_file(&file));
+        files.write("key", &format!("key after {kind}").replace(' ', "-"));
+        gateway.log.wait_for(|line| field(line, "changed"));
+    }
+}
+
+#[test]
+fn the_line_of_a_reload_says_how_many_callers_came_went_and_changed() {
+    let files = Files::new();
+    let hash = |digit: &str| digit.repeat(64);
+    let callers = |rows: &[(&str, &str, &str)]| -> String {
+        rows.iter()
+            .map(|(name, digit, rest)| format!("[callers.{name}]\ntoken_sha256 = '{}'\n{rest}\n", hash(digit)))
+            .collect()
+    };
+    let file = files.write("callers.toml", &callers(&[("a", "1", ""), ("b", "2", ""), ("c", "3", "")]));
+    let flags = ["--auth", "tokens", "--api-key", "own", "--callers", &file, "--reload-interval", "0.05"];
+    let mut gateway = Gateway::with(flags);
+    files.write("callers.toml", &callers(&[("b", "2", "calls_in_flight = 1"), ("c", "4", ""), ("d", "5", "")]));
+    let line: serde_json::Value = gateway.log.wait_for(|line| {
+        for digit in ["1", "2", "3", "4", "5"] {
+            assert!(!line.contains(&hash(digit)), "{line}");
+        }
+        field(line, "changed").map(|_| serde_json::from_str(line).unwrap())
+    });
+    let counts = ["callers_added", "callers_removed", "callers_changed"].map(|name| line[name].as_u64());
+    assert_eq!(counts, [Some(1), Some(1), Some(2)], "{line}");
 }
 
 #[test]

@@ -39,14 +39,31 @@ fn a_second_signal_ends_at_once_with_143() {
 #[test]
 fn a_signal_while_it_starts_ends_it_with_0() {
     let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("key");
+    let pipe = folder.path().join("authorities");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut command = gemini_grpc(["serve", "--listen", "127.0.0.1:0", "--api-key-file", pipe.to_str().unwrap()]);
+    let mut command = gemini_grpc(["serve", "--listen", "127.0.0.1:0"]);
+    // The authorities of the system, which are read by a library that waits for a pipe.
+    command.env("SSL_CERT_FILE", &pipe);
     let mut running = Running::start(&mut command);
     // Opened once it reads, which it does not get to the end of.
     let _writer = File::options().write(true).open(&pipe).unwrap();
     running.signal("TERM");
     assert_eq!((running.code(), running.err().rest().as_str()), (Some(0), ""));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_gateway_leaves_no_core_dump() {
+    // Whoever starts it may allow them.
+    let mut command = without_settings("sh");
+    command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gemini-grpc"), "serve"]);
+    command.args(["--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let mut running = Running::start(&mut command);
+    running.err().wait_for(|line| field(line, "address"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{line}");
 }
 
 #[test]

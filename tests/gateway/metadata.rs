@@ -32,6 +32,28 @@ async fn the_callers_key_goes_before_the_gateways_own() {
 }
 
 #[tokio::test]
+async fn upstream_learns_neither_the_callers_trace_nor_its_trace_state() {
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let traceparent = format!("00-{trace_id}-b7ad6b7169203331-01");
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let metadata = [("traceparent", &*traceparent), ("tracestate", "vendor=secret"), ("baggage", "who=me")];
+    for _ in 0..2 {
+        gateway.client.clone().generate_content(with(&metadata)).await.unwrap();
+    }
+    let sent = upstream.requests().into_iter().map(|request| {
+        let request = request.to_lowercase();
+        assert!(
+            !["tracestate", "baggage", trace_id, "b7ad6b7169203331"].iter().any(|word| request.contains(word)),
+            "{request}"
+        );
+        request.lines().find_map(|line| Some(line.strip_prefix("traceparent: 00-")?.to_owned())).unwrap()
+    });
+    let sent: Vec<String> = sent.collect();
+    assert_ne!(sent[0], sent[1], "a caller's requests cannot be linked");
+}
+
+#[tokio::test]
 async fn the_key_can_be_sent_as_google_takes_it() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "k1", "--upstream-auth", "x-goog-api-key"]).await;

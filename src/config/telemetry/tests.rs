@@ -175,4 +175,7 @@ fn what_is_told_and_understood_is_as_the_variables_say() {
         // It goes to upstream only if both variables say so.
         assert!(!settings(&[&flag]).propagation.baggage);
     }
+    for (flags, forwarded) in [(&[][..], false), (&["--forward-trace-context=true"], true)] {
+        assert_eq!(settings(flags).propagation.forward_trace, forwarded, "{flags:?}");
+    }
 }

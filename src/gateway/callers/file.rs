@@ -36,7 +36,7 @@ impl CallersError {
 }
 
 /// A caller as the file has it.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub(super) struct Row {
     pub(super) name: Arc<str>,
     pub(super) tokens: Vec<TokenHash>,

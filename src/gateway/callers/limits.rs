@@ -13,7 +13,7 @@ use crate::memory::Pool;
 const UNTIL_A_CALL_ENDS: Duration = Duration::from_secs(1);
 
 /// What a caller may use; what is not there has no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Limits {
     pub(super) calls_in_flight: Option<NonZeroU64>,
     pub(super) calls_per_minute: Option<NonZeroU64>,

@@ -3,6 +3,7 @@
 //! What they use is counted in this process alone: two replicas allow twice as much.
 
 mod auth;
+mod changes;
 mod file;
 mod hash;
 mod limits;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use subtle::ConditionallySelectable as _;
 
 pub use self::auth::{Admitted, Auth, AuthError};
+pub use self::changes::CallerChanges;
 pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
 pub use self::limits::{CallerPermit, Exceeded, Quota};
@@ -32,6 +34,8 @@ pub struct Caller {
     /// All models if there is none.
     models: Option<Vec<Pattern>>,
     limits: Limits,
+    /// Differs if the file says something else of this caller.
+    definition: u64,
     meter: Arc<Meter>,
 }
 
@@ -49,10 +53,12 @@ impl Callers {
         let origin = Instant::now();
         let mut callers = Self::default();
         for (index, row) in file::parse(text)?.into_iter().enumerate() {
+            let definition = row.definition();
             callers.tokens.extend(row.tokens.into_iter().map(|hash| (hash, index as u64)));
             callers.sans.extend(row.sans.into_iter().map(|san| (san, index)));
             let meter = Arc::new(Meter::new(origin));
-            callers.callers.push(Arc::new(Caller { name: row.name, models: row.models, limits: row.limits, meter }));
+            let file::Row { name, models, limits, .. } = row;
+            callers.callers.push(Arc::new(Caller { name, models, limits, definition, meter }));
         }
         Ok(callers)
     }

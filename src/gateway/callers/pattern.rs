@@ -3,7 +3,7 @@
 use crate::gemini::model::ModelName;
 
 /// A name of a model, or the beginning of names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pattern {
     Name(ModelName),
     /// `gemini-2.5-*`, without its star.

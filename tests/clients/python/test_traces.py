@@ -138,7 +138,7 @@ def below(parent, *spans):
         parent = span
 
 
-def test_a_call_is_three_spans_below_the_caller_s_and_upstream_is_told_of_the_last(client, collector, upstream):
+def test_a_call_is_three_spans_below_the_caller_s_and_the_last_names_the_trace_that_upstream_got(client, collector, upstream):
     caller = Caller()
     config = {"temperature": 0.5, "top_p": 0.75, "top_k": 3, "max_output_tokens": 100, "seed": 7, "presence_penalty": 0.5}
     asked = request("why?", generation_config={**config, "response_mime_type": "application/json"})
@@ -187,17 +187,34 @@ def test_a_call_is_three_spans_below_the_caller_s_and_upstream_is_told_of_the_la
         "gen_ai.usage.image.input_tokens": 3,
         "gen_ai.usage.text.output_tokens": 20,
     }
+    sent = upstream.seen[-1]
+    version, trace_id, span_id, flags = sent["traceparent"].split("-")
+    assert (version, flags) == ("00", "01")
+    # Upstream can neither link the calls of a caller nor read what the caller put into the trace.
+    assert trace_id != caller.trace_id and span_id not in (caller.span_id, server.span_id, operation.span_id)
+    assert "tracestate" not in sent and "baggage" not in sent
     assert http.attributes == {
         **to_upstream,
+        "gemini_grpc.upstream.trace_id": trace_id,
         "http.request.method": "POST",
         "http.response.status_code": 200,
         "network.protocol.version": "1.1",
         "url.full": f"http://127.0.0.1:{upstream.server_port}/v1beta/models/gemini-2.5-flash:generateContent",
     }
-    told = upstream.seen[-1]
-    assert told["traceparent"] == f"00-{caller.trace_id}-{http.span_id}-01"
-    assert told["tracestate"] == "vendor=value" and "baggage" not in told
     assert http.resource["service.name"] == "gemini-grpc" and http.resource["service.version"]
+
+
+def test_upstream_gets_the_trace_of_the_call_if_that_is_configured(collector, upstream):
+    caller = Caller()
+    with gateway(collector, upstream, "--forward-trace-context", "true") as address:
+        client = SyncClient(address)
+        client.generate(request("why?"), metadata=caller.metadata)
+        client.close()
+    *_, http = collector.tree(caller.trace_id, 3)
+    sent = upstream.seen[-1]
+    assert sent["traceparent"] == f"00-{caller.trace_id}-{http.span_id}-01"
+    assert sent["tracestate"] == "vendor=value" and "baggage" not in sent
+    assert "gemini_grpc.upstream.trace_id" not in http.attributes
 
 
 def test_a_stream_is_covered_to_its_last_event(client, collector):
@@ -222,6 +239,7 @@ def test_each_try_is_a_span_of_its_own(client, collector):
     assert first.status == "ERROR" and first.attributes["error.type"] == "503"
     assert "http.request.resend_count" not in first.attributes
     assert second.status == "UNSET" and second.attributes["http.request.resend_count"] == 1
+    assert first.attributes["gemini_grpc.upstream.trace_id"] != second.attributes["gemini_grpc.upstream.trace_id"]
     assert operation.status == server.status == "UNSET"
 
 
@@ -287,10 +305,10 @@ def test_a_method_that_is_not_offered_has_one_name_for_all(client, collector):
     assert server.attributes["rpc.method_original"] == f"/{RPC}/EmbedContent"
 
 
-def test_a_trace_that_is_not_sampled_is_passed_on_and_not_exported(client, collector, upstream):
+def test_a_trace_that_is_not_sampled_is_not_exported_and_upstream_hears_that(client, collector, upstream):
     quiet, loud = Caller(sampled=False), Caller()
     client.generate(request("why?"), metadata=quiet.metadata)
-    assert upstream.seen[-1]["traceparent"].startswith(f"00-{quiet.trace_id}-")
+    assert quiet.trace_id not in upstream.seen[-1]["traceparent"] and "tracestate" not in upstream.seen[-1]
     assert upstream.seen[-1]["traceparent"].endswith("-00")
     client.generate(request("why?"), metadata=loud.metadata)
     collector.tree(loud.trace_id, 3)
@@ -306,7 +324,7 @@ def test_a_trace_that_cannot_be_read_begins_anew(client, upstream, traceparent):
 
 def test_callers_who_are_not_trusted_are_linked_to_and_baggage_goes_on_if_that_is_wanted(collector, upstream):
     caller = Caller(sampled=False)
-    flags = ["--trust-trace-context", "false", "--forward-baggage", "true"]
+    flags = ["--trust-trace-context", "false", "--forward-trace-context", "true", "--forward-baggage", "true"]
     with gateway(collector, upstream, *flags) as address:
         client = SyncClient(address)
         client.generate(request("why?"), metadata=caller.metadata)
@@ -319,13 +337,17 @@ def test_callers_who_are_not_trusted_are_linked_to_and_baggage_goes_on_if_that_i
     assert server.parent == "" and server.links == [caller.trace_id]
 
 
-def test_without_the_sdk_a_trace_still_goes_through(collector, upstream):
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_without_the_sdk_upstream_gets_the_caller_s_trace_only_if_that_is_configured(collector, upstream, forwarded):
     caller = Caller()
-    with gateway(collector, upstream, OTEL_SDK_DISABLED="true") as address:
+    flags = ["--forward-trace-context", "true"] if forwarded else []
+    with gateway(collector, upstream, *flags, OTEL_SDK_DISABLED="true") as address:
         client = SyncClient(address)
         client.generate(request("why?"), metadata=caller.metadata)
         client.close()
-    assert upstream.seen[-1]["traceparent"] == caller.traceparent
+    sent = upstream.seen[-1]
+    assert (sent["traceparent"] == caller.traceparent) == forwarded
+    assert (caller.trace_id in sent["traceparent"]) == ("tracestate" in sent) == forwarded
     # What was exported would be of this trace, and is sent before a gateway ends.
     assert collector.spans(caller.trace_id) == []
 
