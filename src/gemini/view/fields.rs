@@ -23,10 +23,7 @@ impl From<WireError> for ReadError {
 
 /// The number and the value of the next field; `None` at the end of the message.
 #[inline]
-pub(super) fn next<'w>(
-    reader: &mut Reader<'w>,
-    steps: &mut Steps<'_>,
-) -> Result<Option<(u32, Raw<'w>)>, ReadError> {
+pub(super) fn next<'w>(reader: &mut Reader<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, ReadError> {
     if reader.is_empty() {
         return Ok(None);
     }
@@ -90,6 +87,16 @@ impl<'w> Elements<'w> {
         }
         Ok(None)
     }
+}
+
+/// The last value of a text or bytes field, if it is there.
+pub(super) fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
+    let mut found = None;
+    let mut values = Elements::new(message, number);
+    while let Some(value) = values.next(steps)? {
+        found = Some(value);
+    }
+    Ok(found)
 }
 
 /// Calls `f` with the wire bytes of each message at `path`, a field number for each level below `message`, in their

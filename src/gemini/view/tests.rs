@@ -69,6 +69,7 @@ fn the_numbers_are_those_of_the_contract() {
         ("ImageConfig.aspect_ratio", config::ASPECT_RATIO),
         ("ImageConfig.image_size", config::IMAGE_SIZE),
         ("Content.parts", content::PARTS),
+        ("Content.role", content::ROLE),
         ("Part.text", part::TEXT),
         ("Part.inline_data", part::INLINE_DATA),
         ("Part.function_call", part::FUNCTION_CALL),
@@ -78,9 +79,17 @@ fn the_numbers_are_those_of_the_contract() {
         ("Part.code_execution_result", part::CODE_EXECUTION_RESULT),
         ("Part.tool_call", part::TOOL_CALL),
         ("Part.tool_response", part::TOOL_RESPONSE),
+        ("Part.thought", part::THOUGHT),
+        ("FunctionCall.name", part::CALL_NAME),
+        ("FunctionCall.args", part::CALL_ARGS),
+        ("FunctionCall.id", part::CALL_ID),
+        ("FunctionResponse.name", part::RESPONSE_NAME),
+        ("FunctionResponse.response", part::RESPONSE_RESPONSE),
+        ("FunctionResponse.id", part::RESPONSE_ID),
         ("Blob.mime_type", media::BLOB_MIME_TYPE),
         ("Blob.data", media::BLOB_DATA),
         ("FileData.mime_type", media::FILE_MIME_TYPE),
+        ("FileData.file_uri", media::FILE_URI),
         ("FunctionResponse.parts", media::RESPONSE_PARTS),
         ("FunctionResponsePart.inline_data", media::RESPONSE_INLINE_DATA),
         ("FunctionResponsePart.file_data", media::RESPONSE_FILE_DATA),
@@ -122,11 +131,11 @@ fn every_member_of_a_part_replaces_the_others() {
     let part = messages.find(|message| message.name() == "Part").unwrap();
     let data = part.oneof_decl.iter().position(|oneof| oneof.name() == "data").unwrap();
     let members = part.field.iter().filter(|field| field.oneof_index == Some(data as i32)).map(|field| field.number());
-    let members: Vec<_> = members.collect();
-    assert_eq!(members.len(), 9);
+    let members: Vec<_> = members.map(|number| number as u32).collect();
+    assert_eq!(members, numbers::part::DATA);
     for number in members {
         let mut wire = field(3, &field(1, b"image/png"));
-        prost::encoding::encode_key(number as u32, prost::encoding::WireType::LengthDelimited, &mut wire);
+        prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut wire);
         wire.push(0);
         let view = PartView::read(&wire, &mut Steps::unlimited()).unwrap();
         assert_eq!(view.inline_data().is_some(), number == 3, "{number}");
@@ -248,15 +257,15 @@ fn unknown_fields_are_skipped_and_wrong_types_are_not_readable() {
     let view = RequestView::read(&unknown, &mut Steps::unlimited()).unwrap();
     assert_eq!(view.model, "m");
     for wire in [
-        &b"\x08\x01"[..],             // model is a number
-        b"\x0a\x01\xff",              // model is not UTF-8
-        b"\x20\x01",                  // generation_config is a number
-        b"\x22\x02\x0a\x00",          // candidate_count is a text
-        b"\x22\x02\x28\x01",          // temperature is a varint
-        b"\x22\x04\xa2\x01\x01\x80",  // response_modalities ends within a number
-        b"\x0a",                      // cut
-        b"\x00",                      // a tag of nothing
-        b"\x1b\x1b\x1c",              // a group that does not end
+        &b"\x08\x01"[..],                    // model is a number
+        b"\x0a\x01\xff",                     // model is not UTF-8
+        b"\x20\x01",                         // generation_config is a number
+        b"\x22\x02\x0a\x00",                 // candidate_count is a text
+        b"\x22\x02\x28\x01",                 // temperature is a varint
+        b"\x22\x04\xa2\x01\x01\x80",         // response_modalities ends within a number
+        b"\x0a",                             // cut
+        b"\x00",                             // a tag of nothing
+        b"\x1b\x1b\x1c",                     // a group that does not end
         &[b"\x0a", &[0xff; 9][..]].concat(), // a length over all bytes
     ] {
         let read = RequestView::read(wire, &mut Steps::unlimited());
@@ -288,7 +297,9 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
 fn what_a_response_says_of_itself_stays_when_a_later_message_does_not_say_it() {
     let mut about = AboutView::default();
     let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
-    update(r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#);
+    update(
+        r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#,
+    );
     update(r#"{"usageMetadata":{"candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":3}]}}"#);
     update(r#"{"candidates":[{}]}"#);
     let counts = |text, image, audio| ModalityCounts { text, image, audio };
@@ -351,7 +362,9 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
 
 #[test]
 fn messages_at_a_path_come_in_their_order_until_enough_were_seen() {
-    let wire = wire_of(r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#);
+    let wire = wire_of(
+        r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#,
+    );
     let read = |most: usize| {
         let mut seen = Vec::new();
         let all = for_each(&wire, path::RESPONSE_PARTS, &mut Steps::unlimited(), &mut |part, _| {
