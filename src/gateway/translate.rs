@@ -31,7 +31,9 @@ pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result
     // Last of what needs no work: who is refused for a mistake has used nothing.
     call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-    let json::Request { json, unknown_fields } = json::request(&[&request, extra]).map_err(Error::Malformed)?;
+    let json::Request { json, unknown_fields } =
+        json::request(&[&request, extra], json::RequestLimits::default(), None, &mut Steps::unlimited())
+            .map_err(Error::Malformed)?;
     if unknown_fields > 0 {
         call.record.rpc.unknown_fields(unknown_fields);
     }
@@ -44,7 +46,7 @@ pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result
 
 /// What is wrong with bytes that are not a request: the translator says where.
 fn malformed(request: &[u8]) -> Error {
-    match json::request(&[request]) {
+    match json::request(&[request], json::RequestLimits::default(), None, &mut Steps::unlimited()) {
         Err(error) => Error::Malformed(error),
         Ok(_) => Error::NotARequest,
     }

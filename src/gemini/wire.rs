@@ -1,5 +1,7 @@
 //! Protobuf's wire format: varints, tags and lengths (protobuf.dev/programming-guides/encoding).
 
+use super::steps::{Interrupted, Steps};
+
 /// How deep unknown groups may nest.
 const MAX_GROUPS: usize = 100;
 
@@ -14,6 +16,14 @@ pub(super) enum WireError {
     InvalidTag,
     #[error("groups nest too deep")]
     TooDeep,
+    #[error("the work was interrupted")]
+    Interrupted,
+}
+
+impl From<Interrupted> for WireError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
 }
 
 /// A value as it stands on the wire.
@@ -42,8 +52,20 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
+    /// The bytes that were not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next field's number and value.
     pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), WireError> {
+        self.counted_field(&mut Steps::unlimited())
+    }
+
+    /// The next field's number and value. A step is the field, and each field inside if it is a group.
+    #[inline]
+    pub(super) fn counted_field(&mut self, steps: &mut Steps<'_>) -> Result<(u32, Raw<'a>), WireError> {
+        steps.take(1)?;
         let (number, wire_type) = self.tag()?;
         let value = match wire_type {
             0 => Raw::Varint(self.varint()?),
@@ -54,7 +76,7 @@ impl<'a> Reader<'a> {
             }
             5 => Raw::Fixed32(u32::from_le_bytes(self.array()?)),
             3 => {
-                self.skip_group(number)?;
+                self.skip_group(number, steps)?;
                 Raw::Group
             }
             _ => return Err(WireError::InvalidTag),
@@ -99,9 +121,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips what is left of a group.
-    fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
+    #[cold]
+    fn skip_group(&mut self, number: u32, steps: &mut Steps<'_>) -> Result<(), WireError> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {
+            steps.take(1)?;
             let (number, wire_type) = self.tag()?;
             match wire_type {
                 0 => drop(self.varint()?),

@@ -1,6 +1,7 @@
 //! Wire bytes and JSON that are sound.
 
-use gemini_grpc::gemini::json::{self, Problem, to_json, to_wire};
+use gemini_grpc::gemini::json::{self, Problem, RequestLimits, to_json, to_wire};
+use gemini_grpc::gemini::steps::Steps;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -93,7 +94,8 @@ fn the_doors_of_the_gateway_lead_to_the_same_translator() {
                     part.fields = fields.to_vec();
                     wire::message(&part)
                 });
-                let request = json::request(&[&one, &two]).unwrap();
+                let request =
+                    json::request(&[&one, &two], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap();
                 let mut whole: Value = serde_json::from_slice(&to_json(REQUEST, &case.wire).unwrap()).unwrap();
                 whole.as_object_mut().unwrap().shift_remove("model");
                 prop_assert_eq!(serde_json::from_slice::<Value>(&request.json).unwrap(), whole);

@@ -47,6 +47,13 @@ pub enum Problem {
     Timestamp,
     #[error("the name {0:?} is a member of the message already; set that field instead")]
     Collision(&'static str),
+    #[error(
+        "the request contains more than {0} elements (contents, parts, tools and everything else in lists and maps); \
+         send fewer, or raise GEMINI_GRPC_MAX_ELEMENTS"
+    )]
+    TooManyElements(usize),
+    #[error("the translation would be longer than 8 times the message and 8 MiB; send fewer short values")]
+    TooLong,
     #[error("the JSON ends too early")]
     TruncatedJson,
     #[error("the JSON is not well formed")]
@@ -118,6 +125,7 @@ impl From<WireError> for Error {
             WireError::OverlongVarint => Problem::OverlongVarint,
             WireError::InvalidTag => Problem::InvalidTag,
             WireError::TooDeep => Problem::TooDeep,
+            WireError::Interrupted => Problem::Interrupted,
         })
     }
 }

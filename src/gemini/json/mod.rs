@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod error;
 mod frames;
+mod output;
 mod plain;
 mod scan;
 mod table;
@@ -20,7 +21,9 @@ pub use error::{Error, Problem};
 
 use self::decode::Decoder;
 use self::encode::Encoder;
+use self::output::{Length, Output};
 use self::table::{Message, Table};
+use crate::gemini::steps::Steps;
 use crate::pb;
 
 /// How deep a message may nest, counted in JSON objects and lists, in both directions. Protobuf's
@@ -36,8 +39,9 @@ const MODEL: u32 = 1;
 )]
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
-static REQUEST: LazyLock<Option<&Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
-static RESPONSE: LazyLock<Option<&Message>> =
+static REQUEST: LazyLock<Option<&'static Message>> =
+    LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
+static RESPONSE: LazyLock<Option<&'static Message>> =
     LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
 
 /// A request as Gemini's REST API takes it.
@@ -49,15 +53,70 @@ pub struct Request {
     pub unknown_fields: usize,
 }
 
+/// How many elements a request may have, unless it is configured.
+pub const DEFAULT_MAX_ELEMENTS: usize = 100_000;
+
+/// Of a message up to this length, in bytes, the length of the JSON is guessed and not measured.
+const SMALL: usize = 64 << 10;
+
+/// What a request may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Elements of lists and entries of maps, all together: contents, parts, tools and so on. Those of free-form JSON
+    /// (`Struct`, `Value`, `ListValue`) are not counted, as they are not much longer as JSON than on the wire.
+    pub elements: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { elements: DEFAULT_MAX_ELEMENTS }
+    }
+}
+
+impl RequestLimits {
+    const NONE: Self = Self { elements: usize::MAX };
+}
+
+/// The exact length, in bytes, of the JSON that [`request`] writes of these `parts`, found without writing it.
+///
+/// Fails as [`request`] does, except that it does not look whether texts are UTF-8.
+pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) -> Result<usize, Error> {
+    Ok(encode_request(parts, Length::default(), limits, steps)?.0.len())
+}
+
 /// Writes a `GenerateContentRequest` as the JSON body of a REST call, without its `model`, which
 /// belongs into the path. The `parts` are read as one message, so a field can be added by a second part.
-pub fn request(parts: &[&[u8]]) -> Result<Request, Error> {
-    let message = known(*REQUEST)?;
+///
+/// `capacity` is the length from [`measure`]. Without it a small message is written into a buffer that may grow, and a large
+/// one is measured first. Memory beside `parts`: at most 8 times their bytes, and 8 MiB.
+pub fn request(
+    parts: &[&[u8]],
+    limits: RequestLimits,
+    capacity: Option<usize>,
+    steps: &mut Steps<'_>,
+) -> Result<Request, Error> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
-    // Pictures grow by a third, texts by a few escapes, names by a few letters.
-    let mut encoder = Encoder::new(&TABLE, length + length / 3 + 512);
-    encoder.message(message, parts, message.field(MODEL))?;
-    Ok(Request { unknown_fields: encoder.unknown, json: encoder.out })
+    let capacity = match capacity {
+        Some(capacity) => capacity,
+        // Pictures grow by a third, texts by a few escapes, names by a few letters.
+        None if length <= SMALL => length + length / 3 + 512,
+        None => measure(parts, limits, steps)?,
+    };
+    let (json, unknown_fields) = encode_request(parts, Vec::with_capacity(capacity), limits, steps)?;
+    Ok(Request { json, unknown_fields })
+}
+
+/// The JSON and the number of unknown fields.
+fn encode_request<O: Output>(
+    parts: &[&[u8]],
+    out: O,
+    limits: RequestLimits,
+    steps: &mut Steps<'_>,
+) -> Result<(O, usize), Error> {
+    let message = known(*REQUEST)?;
+    let mut encoder = Encoder::new(&TABLE, parts, out, limits, steps)?;
+    encoder.whole(message, message.field(MODEL))?;
+    Ok((encoder.out, encoder.unknown))
 }
 
 /// An answer as callers of gRPC take it.
@@ -80,8 +139,9 @@ pub fn response(json: &[u8]) -> Result<Response, Error> {
 
 /// Writes any message that the service knows, by its full name, as JSON.
 pub fn to_json(name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut encoder = Encoder::new(&TABLE, wire.len() * 2);
-    encoder.message(known(TABLE.find(name))?, &[wire], None)?;
+    let (parts, mut steps) = (&[wire][..], Steps::unlimited());
+    let mut encoder = Encoder::new(&TABLE, parts, Vec::with_capacity(wire.len() * 2), RequestLimits::NONE, &mut steps)?;
+    encoder.whole(known(TABLE.find(name))?, None)?;
     Ok(encoder.out)
 }
 
@@ -92,7 +152,7 @@ pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(decoder.into_wire())
 }
 
-fn known(message: Option<&Message>) -> Result<&Message, Error> {
+fn known(message: Option<&'static Message>) -> Result<&'static Message, Error> {
     message.ok_or(Error::from(Problem::UnknownMessage))
 }
 

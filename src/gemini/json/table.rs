@@ -63,6 +63,8 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     pub(super) shape: Shape,
     pub(super) oneof: Option<u8>,
+    /// A bit for each other member of the oneof, by its index.
+    pub(super) rivals: u64,
     /// The member that comes after this one.
     pub(super) next: Guess,
 }
@@ -78,6 +80,13 @@ pub(super) enum Kind {
     Bytes,
     Enum(usize),
     Message(usize),
+}
+
+impl Kind {
+    /// Whether a list of these may stand on the wire without a tag for each.
+    pub(super) fn is_packable(self) -> bool {
+        !matches!(self, Self::String | Self::Bytes | Self::Message(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +165,7 @@ impl Message {
         let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
         let mut fields = (proto.field.iter()).map(|f| Field::new(f, names)).collect::<Result<Vec<_>, _>>()?;
         fields.sort_by_key(|f| f.number);
-        // The decoder keeps a bit for each.
+        // Both directions have a bit for each.
         if fields.len() > 64 {
             return Err(Unsupported(format!("{name} has over 64 fields")));
         }
@@ -165,6 +174,11 @@ impl Message {
             if let Some(slot) = direct.get_mut(field.number as usize) {
                 *slot = i as u8;
             }
+        }
+        for i in 0..fields.len() {
+            fields[i].rivals = (fields.iter().enumerate())
+                .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
+                .fold(0, |rivals, (other, _)| rivals | 1 << other);
         }
         let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
         let members = Members::new(&fields);
@@ -222,7 +236,24 @@ impl Field {
         let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
         let key = format!("\"{}\":", proto.json_name());
         let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
-        Ok(Self { number: proto.number() as u32, name, key, json_name, kind, shape, oneof, next: Guess::none() })
+        Ok(Self {
+            number: proto.number() as u32,
+            name,
+            key,
+            json_name,
+            kind,
+            shape,
+            oneof,
+            rivals: 0,
+            next: Guess::none(),
+        })
+    }
+}
+
+impl Field {
+    /// Whether it is a list that may stand on the wire without a tag for each element.
+    pub(super) fn is_packable_list(&self) -> bool {
+        self.shape == Shape::Repeated && self.kind.is_packable()
     }
 }
 

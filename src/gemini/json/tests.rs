@@ -12,6 +12,10 @@ fn emitted(json: &str) -> String {
     String::from_utf8(to_json(REQUEST, &wire).unwrap()).unwrap()
 }
 
+fn request(parts: &[&[u8]]) -> Result<Request, Error> {
+    super::request(parts, RequestLimits::default(), None, &mut Steps::unlimited())
+}
+
 fn refused(json: &str) -> String {
     to_wire(REQUEST, json.as_bytes()).unwrap_err().to_string()
 }

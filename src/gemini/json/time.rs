@@ -6,6 +6,7 @@ use std::io::Write as _;
 use prost_types::{Duration, Timestamp};
 
 use super::error::{Error, Problem};
+use super::output::Output;
 
 const NANOS: i32 = 1_000_000_000;
 /// 10,000 years.
@@ -13,7 +14,7 @@ const MAX_DURATION: i64 = 315_576_000_000;
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in Unix seconds.
 const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-pub(super) fn put_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Result<(), Error> {
+pub(super) fn put_duration(out: &mut impl Output, seconds: i64, nanos: i32) -> Result<(), Error> {
     let opposed = (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0);
     if opposed || seconds.unsigned_abs() > MAX_DURATION as u64 || nanos.unsigned_abs() >= NANOS as u32 {
         return Err(Problem::Duration.into());
@@ -21,16 +22,21 @@ pub(super) fn put_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Resul
     put(out, Duration { seconds, nanos })
 }
 
-pub(super) fn put_timestamp(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> Result<(), Error> {
+pub(super) fn put_timestamp(out: &mut impl Output, seconds: i64, nanos: i32) -> Result<(), Error> {
     if !TIMESTAMPS.contains(&seconds) || !(0..NANOS).contains(&nanos) {
         return Err(Problem::Timestamp.into());
     }
     put(out, Timestamp { seconds, nanos })
 }
 
-/// Writing to a `Vec` cannot fail.
-fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) -> Result<(), Error> {
-    write!(out, "\"{value}\"").map_err(|_| Problem::Syntax.into())
+fn put(out: &mut impl Output, value: impl std::fmt::Display) -> Result<(), Error> {
+    // The longest is a time with nine digits behind the point, of 30 bytes.
+    let mut text = [0; 64];
+    let mut rest = &mut text[..];
+    write!(rest, "\"{value}\"").map_err(|_| Problem::Syntax)?;
+    let length = 64 - rest.len();
+    out.put(&text[..length]);
+    Ok(())
 }
 
 /// Seconds and nanoseconds of a duration such as `-1.5s`.

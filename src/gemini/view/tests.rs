@@ -330,6 +330,7 @@ fn floods(times: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("usage", many(&[0x1a, 2, 8, 1])),
         ("details of usage", within(3, many(&[0x2a, 2, 8, 1]))),
         ("unknown numbers", many(&[0x78, 1])),
+        ("numbers in an unknown group", [&[0x7b][..], &many(&[0x78, 1]), &[0x7c]].concat()),
     ]
 }
 

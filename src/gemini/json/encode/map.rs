@@ -1,129 +1,200 @@
 //! Maps, and the members that the schema does not know, which are a map on the wire as well.
 
-use std::collections::BTreeSet;
-
 use super::super::error::{Error, Problem};
+use super::super::output::Output;
 use super::super::table::{Field, Kind, Message};
 use super::super::text::put_string;
-use super::{Encoder, len};
+use super::Encoder;
+use super::keys::LastOfKey;
+use super::places::{Places, Span, Values};
+use super::scalar::len;
+use super::slots::{Fields, Slot};
 use crate::gemini::wire::{Raw, Reader};
 
 /// One entry of a map.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry<'w> {
-    key: &'w [u8],
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'w> {
+    /// The entry itself.
+    bytes: &'w [u8],
+    /// Empty if it is absent.
+    pub(super) key: &'w [u8],
+    /// The bytes of the entry from the key's field on.
+    pub(super) key_field: &'w [u8],
+    /// The last value, and how many there are.
     value: Option<Raw<'w>>,
-    /// The entry itself, if its value stands in several places.
-    split: Option<&'w [u8]>,
+    values: u32,
 }
 
-impl<'t, 'w> Encoder<'t, 'w> {
-    /// Writes a map in the order of the wire; of entries with the same key, the last.
-    pub(super) fn map(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
-        let entries = self.entries(from, to)?;
-        self.out.push(b'{');
-        for (index, entry) in entries {
-            self.entry(field.kind, entry).map_err(|e| e.at_index(index))?;
+impl<'w, O: Output> Encoder<'w, '_, O> {
+    /// Writes a map in the order of the wire; of entries with the same key, the last. `is_limited`: its entries count as
+    /// elements of the request.
+    pub(super) fn map(
+        &mut self,
+        field: &'static Field,
+        slot: Option<Slot<'w>>,
+        places: Places<'w, '_>,
+        is_limited: bool,
+    ) -> Result<(), Error> {
+        self.out.put(b"{");
+        let start = self.out.len();
+        if let Some(slot) = slot {
+            self.entries(field, &slot, places, None, is_limited)?;
         }
-        self.close(b'}');
+        self.out.close(b'}', self.out.len() == start);
         Ok(())
     }
 
-    fn entry(&mut self, kind: Kind, entry: Entry<'w>) -> Result<(), Error> {
-        put_string(&mut self.out, entry.key)?;
-        self.out.push(b':');
-        match (entry.value, entry.split, kind) {
-            (Some(_), Some(bytes), Kind::Message(index)) => {
-                self.message(self.table.message(index), &value_parts(bytes)?, None)?;
+    /// Writes the members that the schema does not know, beside those that it does.
+    pub(super) fn additional(
+        &mut self,
+        message: &'static Message,
+        fields: &Fields,
+        slot: &Slot<'w>,
+        field: &'static Field,
+        places: Places<'w, '_>,
+    ) -> Result<(), Error> {
+        let Kind::Message(index) = field.kind else {
+            return Err(Problem::WireType.into());
+        };
+        let wrapper = self.table.message(index);
+        if slot.count == 1 {
+            return self.wrapped(wrapper, Places::one(len(slot.last)?), (message, fields));
+        }
+        let spans = self.spans(field, slot, places)?;
+        self.wrapped(wrapper, Places::several(&spans), (message, fields))?;
+        self.release(spans);
+        Ok(())
+    }
+
+    /// Writes the entries of a Struct without its braces.
+    fn wrapped(
+        &mut self,
+        wrapper: &'static Message,
+        places: Places<'w, '_>,
+        owner: (&Message, &Fields),
+    ) -> Result<(), Error> {
+        let inside = self.scan(wrapper, places)?;
+        if let Some(slot) = self.slots.get(&inside, 0) {
+            self.entries(&wrapper.fields[0], &slot, places, Some(owner), false)?;
+        }
+        self.slots.close(&inside);
+        Ok(())
+    }
+
+    /// Writes the entries of a map, each with a comma. Keys that are members of `owner` are refused.
+    fn entries(
+        &mut self,
+        field: &'static Field,
+        slot: &Slot<'w>,
+        places: Places<'w, '_>,
+        owner: Option<(&Message, &Fields)>,
+        is_limited: bool,
+    ) -> Result<(), Error> {
+        let keys = if slot.count > 1 { Some(self.last_of_each_key(field, slot, places)?) } else { None };
+        let mut values = Values::new(field, slot, places);
+        for index in 0.. {
+            let Some(value) = values.next(self.wire, self.steps)? else { break };
+            let entry = self.read_entry(len(value)?)?;
+            if is_limited {
+                self.budget.count_element().map_err(|e| e.at_index(index))?;
             }
-            (Some(value), ..) => self.scalar(kind, value)?,
-            (None, ..) => self.absent(kind)?,
+            if let Some(keys) = &keys
+                && !keys.is_last(index, &entry, self.wire, self.steps)?
+            {
+                continue;
+            }
+            if let Some((message, fields)) = owner {
+                must_be_free(message, fields, entry.key)?;
+            }
+            self.entry(field.kind, &entry).map_err(|e| e.at_index(index))?;
         }
-        self.out.push(b',');
+        self.budget.release(keys.map_or(0, |keys| keys.memory()));
         Ok(())
     }
 
-    /// The entries of a map and their places; without those whose key comes again later.
-    fn entries(&self, from: usize, to: usize) -> Result<Vec<(usize, Entry<'w>)>, Error> {
-        let mut entries = Vec::with_capacity(to - from);
-        for (index, found) in self.found[from..to].iter().enumerate() {
-            let mut entry = Entry::default();
-            let bytes = len(found.value)?;
-            let mut reader = Reader::new(bytes);
-            while !reader.is_empty() {
-                match reader.field()? {
-                    (1, Raw::Len(key)) => entry.key = key,
-                    (1, _) => return Err(Problem::WireType.into()),
-                    (2, value) => {
-                        entry.split = entry.value.map(|_| bytes);
-                        entry.value = Some(value);
-                    }
-                    _ => {}
+    fn last_of_each_key(
+        &mut self,
+        field: &'static Field,
+        slot: &Slot<'w>,
+        places: Places<'w, '_>,
+    ) -> Result<LastOfKey<'w>, Error> {
+        let mut keys = LastOfKey::new(slot.count as usize);
+        self.budget.reserve(keys.memory(), self.out.len())?;
+        let mut values = Values::new(field, slot, places);
+        for index in 0.. {
+            let Some(value) = values.next(self.wire, self.steps)? else { break };
+            let entry = self.read_entry(len(value)?)?;
+            keys.add(index, &entry, self.wire, self.steps)?;
+        }
+        Ok(keys)
+    }
+
+    fn read_entry(&mut self, bytes: &'w [u8]) -> Result<Entry<'w>, Error> {
+        let mut entry = Entry { bytes, key: &[], key_field: &[], value: None, values: 0 };
+        let mut reader = Reader::new(bytes);
+        while !reader.is_empty() {
+            let field = reader.rest();
+            match reader.counted_field(self.steps)? {
+                (1, Raw::Len(key)) => (entry.key, entry.key_field) = (key, field),
+                (1, _) => return Err(Problem::WireType.into()),
+                (2, value) => {
+                    entry.value = Some(value);
+                    entry.values += 1;
                 }
+                _ => {}
             }
-            entries.push((index, entry));
         }
-        if entries.len() > 1 {
-            let mut order: Vec<(&[u8], usize)> = entries.iter().map(|(index, entry)| (entry.key, *index)).collect();
-            order.sort_unstable();
-            let superseded: BTreeSet<usize> = order.windows(2).filter(|w| w[0].0 == w[1].0).map(|w| w[0].1).collect();
-            entries.retain(|(index, _)| !superseded.contains(index));
+        Ok(entry)
+    }
+
+    fn entry(&mut self, kind: Kind, entry: &Entry<'w>) -> Result<(), Error> {
+        self.budget.check(self.out.len())?;
+        put_string(&mut self.out, entry.key, self.steps)?;
+        self.out.put(b":");
+        match (entry.value, kind) {
+            (Some(_), Kind::Message(index)) if entry.values > 1 => {
+                let spans = self.value_spans(entry)?;
+                self.message(self.table.message(index), Places::several(&spans))?;
+                self.release(spans);
+            }
+            (Some(value), _) => self.scalar(kind, value)?,
+            (None, _) => self.absent(kind)?,
         }
-        Ok(entries)
+        self.out.put(b",");
+        Ok(())
+    }
+
+    /// The places of an entry's value.
+    fn value_spans(&mut self, entry: &Entry<'w>) -> Result<Vec<Span>, Error> {
+        let mut spans = self.new_spans(entry.values)?;
+        let mut reader = Reader::new(entry.bytes);
+        while !reader.is_empty() {
+            if let (2, value) = reader.counted_field(self.steps)? {
+                spans.extend(Some(len(value)?).filter(|bytes| !bytes.is_empty()).map(|bytes| self.wire.span(bytes)));
+            }
+        }
+        Ok(spans)
     }
 
     /// The value of a map entry that has none: the default of its kind.
     fn absent(&mut self, kind: Kind) -> Result<(), Error> {
         match kind {
-            Kind::Message(index) => self.message(self.table.message(index), &[], None),
+            Kind::Message(index) => self.message(self.table.message(index), Places::one(&[])),
             Kind::String | Kind::Bytes => {
-                self.out.extend_from_slice(b"\"\"");
+                self.out.put(b"\"\"");
                 Ok(())
             }
             _ => self.scalar(kind, Raw::Varint(0)),
         }
     }
-
-    /// The members that the schema does not know, beside those that it does.
-    pub(super) fn additional(
-        &mut self,
-        message: &'t Message,
-        start: usize,
-        from: usize,
-        to: usize,
-    ) -> Result<(), Error> {
-        let Kind::Message(index) = message.fields[self.found[from].field].kind else {
-            return Err(Problem::WireType.into());
-        };
-        let (known, wrapper) = (start..from, self.table.message(index));
-        let parts = self.parts(from, to)?;
-        let top = self.found.len();
-        self.scan(wrapper, &parts, None)?;
-        let entries = self.entries(top, self.found.len())?;
-        for (index, entry) in entries {
-            // An enum may have a value that is newer than the schema; any other known member is set as itself.
-            if let Some(field) = message.member(entry.key) {
-                let given = self.found[known.clone()].iter().any(|found| found.field == field);
-                let field = &message.fields[field];
-                if given || !matches!(field.kind, Kind::Enum(_)) {
-                    return Err(Problem::Collision(field.name).into());
-                }
-            }
-            self.entry(wrapper.fields[0].kind, entry).map_err(|e| e.at_index(index))?;
-        }
-        self.found.truncate(top);
-        Ok(())
-    }
 }
 
-/// The places of a map entry's value, if that is a message.
-fn value_parts(entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
-    let mut parts = Vec::new();
-    let mut reader = Reader::new(entry);
-    while !reader.is_empty() {
-        if let (2, value) = reader.field()? {
-            parts.push(len(value)?);
-        }
+/// Refuses the name of a known member. Only an enum that is not given may be named: its value can be newer than the schema.
+fn must_be_free(message: &Message, fields: &Fields, name: &[u8]) -> Result<(), Error> {
+    let Some(index) = message.member(name) else { return Ok(()) };
+    let field = &message.fields[index];
+    if fields.present >> index & 1 == 1 || !matches!(field.kind, Kind::Enum(_)) {
+        return Err(Problem::Collision(field.name).into());
     }
-    Ok(parts)
+    Ok(())
 }

@@ -1,62 +1,109 @@
-//! Protobuf wire bytes to JSON.
+//! Protobuf wire bytes to JSON, in time linear in the message.
 //!
-//! Each message is scanned once for the places of its values, which are put in order and written.
-//! Protobuf allows what JSON does not: a field may be split over several places (the last scalar
-//! wins, messages merge, lists join), and a later member of a oneof replaces an earlier one.
+//! Each message is scanned once for what its fields are (`slots`), and these are written in order. Protobuf allows what JSON
+//! does not: a field may be split over several places (the last scalar wins, messages merge, lists join), and a later member
+//! of a oneof replaces an earlier one. Values are not gathered: those of a list are read again where they are, from the first
+//! on, so that memory does not grow with them.
 
+mod budget;
+mod keys;
 mod map;
+mod places;
+mod scalar;
+mod slots;
 
-use super::MAX_DEPTH;
+use self::budget::Budget;
+use self::places::{Places, Span, Values, Wire, is_empty_list};
+use self::scalar::{is_zero, len, unpack};
+use self::slots::{Fields, Slot, Slots};
 use super::error::{Error, Problem};
+use super::output::Output;
 use super::table::{Field, Form, Kind, Message, Shape, Table};
-use super::text::{put_base64, put_double, put_float, put_int, put_string};
-use super::time::{put_duration, put_timestamp};
+use super::{MAX_DEPTH, RequestLimits};
+use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
 /// Writes messages as JSON to the end of `out`.
 #[derive(Debug)]
-pub(super) struct Encoder<'t, 'w> {
-    table: &'t Table,
-    pub(super) out: Vec<u8>,
-    /// The values of the messages that are open, as a stack.
-    found: Vec<Found<'w>>,
+pub(super) struct Encoder<'w, 's, O> {
+    table: &'static Table,
+    wire: Wire<'w>,
+    pub(super) out: O,
+    slots: Slots<'w>,
+    steps: &'w mut Steps<'s>,
+    budget: Budget,
     /// How many fields on the wire the schema does not know. They have no name, so JSON cannot hold them.
     pub(super) unknown: usize,
     depth: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Found<'w> {
-    field: usize,
-    value: Raw<'w>,
-}
-
-impl<'t, 'w> Encoder<'t, 'w> {
-    pub(super) fn new(table: &'t Table, capacity: usize) -> Self {
-        Self { table, out: Vec::with_capacity(capacity), found: Vec::new(), unknown: 0, depth: 0 }
+impl<'w, 's, O: Output> Encoder<'w, 's, O> {
+    /// For a message whose bytes are the `parts` in a row.
+    pub(super) fn new(
+        table: &'static Table,
+        parts: &'w [&'w [u8]],
+        out: O,
+        limits: RequestLimits,
+        steps: &'w mut Steps<'s>,
+    ) -> Result<Self, Error> {
+        let budget = Budget::new(parts.iter().map(|part| part.len()).sum(), limits)?;
+        let (wire, slots) = (Wire::new(parts), Slots::default());
+        Ok(Self { table, wire, out, slots, steps, budget, unknown: 0, depth: 0 })
     }
 
-    /// Writes the message whose bytes are the `parts` in a row, without the field `except`.
-    pub(super) fn message(
-        &mut self,
-        message: &'t Message,
-        parts: &[&'w [u8]],
-        except: Option<usize>,
-    ) -> Result<(), Error> {
-        let start = self.found.len();
-        self.scan(message, parts, except)?;
+    /// Writes the whole message, without the field `except`.
+    pub(super) fn whole(&mut self, message: &'static Message, except: Option<usize>) -> Result<(), Error> {
+        let (first, others) = self.wire.whole();
+        let places = Places { first, others: &others };
+        let mut fields = self.scan(message, places)?;
+        if let Some(index) = except {
+            fields.present &= !(1 << index);
+        }
+        self.write(message, &fields, places)
+    }
+
+    fn message(&mut self, message: &'static Message, places: Places<'w, '_>) -> Result<(), Error> {
+        let fields = self.scan(message, places)?;
+        self.write(message, &fields, places)
+    }
+
+    /// Finds which fields a message has.
+    fn scan(&mut self, message: &'static Message, mut places: Places<'w, '_>) -> Result<Fields, Error> {
+        let mut fields = self.slots.open();
+        loop {
+            let Places { first, others } = places;
+            let Some((number, value)) = places.field(self.wire, self.steps)? else { return Ok(fields) };
+            let Some(index) = message.field(number) else {
+                self.unknown += 1;
+                continue;
+            };
+            let field = &message.fields[index];
+            fields.present &= !field.rivals;
+            let slot = self.slots.enter(&mut fields, index);
+            if is_empty_list(field, value) {
+                continue;
+            }
+            if slot.count == 0 {
+                (slot.first, slot.others) = (first, others.len());
+            }
+            slot.count += 1;
+            slot.last = value;
+        }
+    }
+
+    fn write(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
         // A Value is not a level of JSON: its list or object is.
         let level = usize::from(message.form != Form::Value);
         self.descend(level)?;
         match message.form {
-            Form::Object => self.object(message, start)?,
-            Form::Struct => self.map(&message.fields[0], start, self.found.len())?,
-            Form::List => drop(self.list(&message.fields[0], start, self.found.len())?),
-            Form::Value => self.value(message, start)?,
-            Form::Duration | Form::Timestamp => self.time(message.form, start)?,
+            Form::Object => self.object(message, fields, places)?,
+            Form::Struct => self.map(&message.fields[0], self.slots.get(fields, 0), places, false)?,
+            Form::List => self.list(&message.fields[0], self.slots.get(fields, 0), places, false)?,
+            Form::Value => self.value(message, fields, places)?,
+            Form::Duration | Form::Timestamp => self.time(message.form, fields)?,
         }
         self.depth -= level;
-        self.found.truncate(start);
+        self.slots.close(fields);
         Ok(())
     }
 
@@ -65,260 +112,140 @@ impl<'t, 'w> Encoder<'t, 'w> {
         if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
-    /// Finds the values of a message and puts them in the order of their fields.
-    fn scan(&mut self, message: &'t Message, parts: &[&'w [u8]], except: Option<usize>) -> Result<(), Error> {
-        let start = self.found.len();
-        let mut sorted = true;
-        let mut last = 0;
-        // For each oneof: the member that was seen last, and since which place it is the only one.
-        let mut winners = [(usize::MAX, 0); 8];
-        let mut replaced = false;
-        for part in parts {
-            let mut reader = Reader::new(part);
-            while !reader.is_empty() {
-                let (number, value) = reader.field()?;
-                let Some(field) = message.field(number) else {
-                    self.unknown += 1;
-                    continue;
-                };
-                if Some(field) == except {
-                    continue;
-                }
-                sorted &= field >= last;
-                last = field;
-                if let Some(winner) = message.fields[field].oneof.and_then(|oneof| winners.get_mut(usize::from(oneof)))
-                    && winner.0 != field
-                {
-                    replaced |= winner.0 != usize::MAX;
-                    *winner = (field, self.found.len());
-                }
-                self.found.push(Found { field, value });
-            }
-        }
-        if replaced {
-            let mut at = 0;
-            self.found.retain(|found| {
-                let here = at;
-                at += 1;
-                let oneof = message.fields.get(found.field).and_then(|f| f.oneof);
-                here < start
-                    || oneof.is_none_or(|oneof| {
-                        let (winner, since) = winners[usize::from(oneof)];
-                        found.field == winner && here >= since
-                    })
-            });
-        }
-        if !sorted {
-            self.found[start..].sort_by_key(|found| found.field);
-        }
-        Ok(())
-    }
-
-    fn object(&mut self, message: &'t Message, start: usize) -> Result<(), Error> {
-        let end = self.found.len();
-        self.out.push(b'{');
-        let mut at = start;
-        while at < end {
-            let index = self.found[at].field;
-            let from = at;
-            while at < end && self.found[at].field == index {
-                at += 1;
-            }
+    fn object(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
+        self.out.put(b"{");
+        let start = self.out.len();
+        let mut left = fields.present;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let Some(slot) = self.slots.get(fields, index) else { continue };
             let field = &message.fields[index];
             if Some(index) == message.additional {
-                self.additional(message, start, from, at)
+                self.additional(message, fields, &slot, field, places)
             } else {
-                self.member(field, from, at)
+                self.member(field, &slot, places)
             }
             .map_err(|e| e.in_field(field.name))?;
         }
-        self.close(b'}');
+        self.out.close(b'}', self.out.len() == start);
         Ok(())
-    }
-
-    /// Ends an object or a list: the comma behind its last element becomes the bracket.
-    fn close(&mut self, bracket: u8) {
-        match self.out.last_mut() {
-            Some(last) if *last == b',' => *last = bracket,
-            _ => self.out.push(bracket),
-        }
     }
 
     /// Writes `"name":value,` for the values of one field.
-    fn member(&mut self, field: &'t Field, from: usize, to: usize) -> Result<(), Error> {
-        let value = self.found[to - 1].value;
-        if field.shape == Shape::Implicit && is_zero(field.kind, value) {
+    fn member(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<(), Error> {
+        if field.shape == Shape::Implicit && is_zero(field.kind, slot.last) {
             return Ok(());
         }
-        let before = self.out.len();
-        self.out.extend_from_slice(field.key.as_bytes());
-        let level = usize::from(matches!(field.shape, Shape::Repeated | Shape::Map));
-        self.descend(level)?;
-        let mut empty = false;
-        match (field.shape, field.kind) {
-            (Shape::Repeated, _) => empty = !self.list(field, from, to)?,
-            (Shape::Map, _) => self.map(field, from, to)?,
-            (_, Kind::Message(_)) => self.merged(field.kind, from, to)?,
-            _ => self.scalar(field.kind, value)?,
+        self.budget.check(self.out.len())?;
+        self.out.put(field.key.as_bytes());
+        match field.shape {
+            Shape::Repeated => {
+                self.descend(1)?;
+                self.list(field, Some(*slot), places, true)?;
+                self.depth -= 1;
+            }
+            Shape::Map => {
+                self.descend(1)?;
+                self.map(field, Some(*slot), places, true)?;
+                self.depth -= 1;
+            }
+            Shape::Optional | Shape::Implicit => self.singular(field, slot, places)?,
         }
-        self.depth -= level;
-        if empty {
-            // Packed, and without a number in it.
-            self.out.truncate(before);
-        } else {
-            self.out.push(b',');
-        }
+        self.out.put(b",");
         Ok(())
     }
 
-    /// A message field: its places are read as one message.
-    fn merged(&mut self, kind: Kind, from: usize, to: usize) -> Result<(), Error> {
-        if to - from == 1 {
-            return self.scalar(kind, self.found[from].value);
-        }
-        let parts = self.parts(from, to)?;
-        match kind {
-            Kind::Message(index) => self.message(self.table.message(index), &parts, None),
-            _ => Err(Problem::WireType.into()),
+    /// A field that is no list. The places of a message are read as one.
+    fn singular(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<(), Error> {
+        match field.kind {
+            Kind::Message(index) if slot.count > 1 => {
+                let spans = self.spans(field, slot, places)?;
+                self.message(self.table.message(index), Places::several(&spans))?;
+                self.release(spans);
+                Ok(())
+            }
+            kind => self.scalar(kind, slot.last),
         }
     }
 
-    /// The places of a message.
-    fn parts(&self, from: usize, to: usize) -> Result<Vec<&'w [u8]>, Error> {
-        self.found[from..to].iter().map(|found| len(found.value)).collect()
+    /// The places of a message that is in several; those that are empty add nothing to it.
+    fn spans(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<Vec<Span>, Error> {
+        let mut spans = self.new_spans(slot.count)?;
+        let mut values = Values::new(field, slot, places);
+        while let Some(value) = values.next(self.wire, self.steps)? {
+            let bytes = len(value)?;
+            if !bytes.is_empty() {
+                spans.push(self.wire.span(bytes));
+            }
+        }
+        Ok(spans)
     }
 
-    /// Writes a list; says whether it has elements.
-    fn list(&mut self, field: &'t Field, from: usize, to: usize) -> Result<bool, Error> {
-        self.out.push(b'[');
+    /// Room for so many places.
+    fn new_spans(&mut self, count: u32) -> Result<Vec<Span>, Error> {
+        self.budget.reserve(count as usize * size_of::<Span>(), self.out.len())?;
+        Ok(Vec::with_capacity(count as usize))
+    }
+
+    fn release(&mut self, spans: Vec<Span>) {
+        self.budget.release(spans.capacity() * size_of::<Span>());
+    }
+
+    /// Writes a list. `is_limited`: its elements count as elements of the request.
+    fn list(
+        &mut self,
+        field: &'static Field,
+        slot: Option<Slot<'w>>,
+        places: Places<'w, '_>,
+        is_limited: bool,
+    ) -> Result<(), Error> {
+        self.out.put(b"[");
         let mut index = 0;
-        for at in from..to {
-            match (self.found[at].value, field.kind) {
-                (Raw::Len(packed), kind) if packable(kind) => {
-                    let mut reader = Reader::new(packed);
-                    while !reader.is_empty() {
-                        let value = unpack(&mut reader, kind)?;
-                        self.element(kind, value, index)?;
+        if let Some(slot) = slot {
+            let mut values = Values::new(field, &slot, places);
+            while let Some(value) = values.next(self.wire, self.steps)? {
+                match value {
+                    Raw::Len(packed) if field.kind.is_packable() => {
+                        let mut reader = Reader::new(packed);
+                        while !reader.is_empty() {
+                            self.steps.take(1)?;
+                            let value = unpack(&mut reader, field.kind)?;
+                            self.element(field.kind, value, is_limited).map_err(|e| e.at_index(index))?;
+                            index += 1;
+                        }
+                    }
+                    value => {
+                        self.element(field.kind, value, is_limited).map_err(|e| e.at_index(index))?;
                         index += 1;
                     }
                 }
-                (value, kind) => {
-                    self.element(kind, value, index)?;
-                    index += 1;
-                }
             }
         }
-        self.close(b']');
-        Ok(index > 0)
-    }
-
-    fn element(&mut self, kind: Kind, value: Raw<'w>, index: usize) -> Result<(), Error> {
-        self.scalar(kind, value).map_err(|e| e.at_index(index))?;
-        self.out.push(b',');
+        self.out.close(b']', index == 0);
         Ok(())
     }
 
-    /// A `google.protobuf.Value`: its one member, or null.
-    fn value(&mut self, message: &'t Message, start: usize) -> Result<(), Error> {
-        let end = self.found.len();
-        let Some(last) = self.found[start..].last().copied() else {
-            self.out.extend_from_slice(b"null");
+    fn element(&mut self, kind: Kind, value: Raw<'w>, is_limited: bool) -> Result<(), Error> {
+        if is_limited {
+            self.budget.count_element()?;
+        }
+        self.budget.check(self.out.len())?;
+        self.scalar(kind, value)?;
+        self.out.put(b",");
+        Ok(())
+    }
+
+    /// A `google.protobuf.Value`: its one member, or null. All its fields are members of one oneof.
+    fn value(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
+        let index = fields.present.trailing_zeros() as usize;
+        let Some(field) = message.fields.get(index).filter(|field| !matches!(field.kind, Kind::Enum(_))) else {
+            self.out.put(b"null");
             return Ok(());
         };
-        match message.fields[last.field].kind {
-            Kind::Enum(_) => self.out.extend_from_slice(b"null"),
-            kind @ Kind::Message(_) => self.merged(kind, start, end)?,
-            kind => self.scalar(kind, last.value)?,
-        }
-        Ok(())
-    }
-
-    fn time(&mut self, form: Form, start: usize) -> Result<(), Error> {
-        let (mut seconds, mut nanos) = (0, 0);
-        for found in &self.found[start..] {
-            match (found.field, varint(found.value)?) {
-                (0, value) => seconds = value as i64,
-                (_, value) => nanos = value as i32,
-            }
-        }
-        match form {
-            Form::Duration => put_duration(&mut self.out, seconds, nanos),
-            _ => put_timestamp(&mut self.out, seconds, nanos),
+        match self.slots.get(fields, index) {
+            Some(slot) => self.singular(field, &slot, places),
+            None => Ok(()),
         }
     }
-
-    /// Writes one value: a scalar, or a message that stands in one place.
-    fn scalar(&mut self, kind: Kind, value: Raw<'w>) -> Result<(), Error> {
-        let out = &mut self.out;
-        match kind {
-            Kind::Message(index) => return self.message(self.table.message(index), &[len(value)?], None),
-            Kind::String => put_string(out, len(value)?)?,
-            Kind::Bytes => put_base64(out, len(value)?),
-            Kind::Bool => out.extend_from_slice(if varint(value)? == 0 { b"false" } else { b"true" }),
-            Kind::Int32 => put_int(out, i64::from(varint(value)? as i32)),
-            // A 64-bit integer is a string in JSON, whose numbers are doubles.
-            Kind::Int64 => {
-                out.push(b'"');
-                put_int(out, varint(value)? as i64);
-                out.push(b'"');
-            }
-            Kind::Enum(index) => {
-                let number = varint(value)? as i32;
-                match self.table.enumeration(index).name(number) {
-                    Some(name) => {
-                        out.push(b'"');
-                        out.extend_from_slice(name.as_bytes());
-                        out.push(b'"');
-                    }
-                    None => put_int(out, number.into()),
-                }
-            }
-            Kind::Float => match value {
-                Raw::Fixed32(bits) => put_float(out, f32::from_bits(bits))?,
-                _ => return Err(Problem::WireType.into()),
-            },
-            Kind::Double => match value {
-                Raw::Fixed64(bits) => put_double(out, f64::from_bits(bits))?,
-                _ => return Err(Problem::WireType.into()),
-            },
-        }
-        Ok(())
-    }
-}
-
-fn is_zero(kind: Kind, value: Raw<'_>) -> bool {
-    match value {
-        // Of a varint these have the lower half.
-        Raw::Varint(v) if matches!(kind, Kind::Int32 | Kind::Enum(_)) => v as i32 == 0,
-        Raw::Varint(v) | Raw::Fixed64(v) => v == 0,
-        Raw::Fixed32(v) => v == 0,
-        Raw::Len(v) => v.is_empty(),
-        Raw::Group => false,
-    }
-}
-
-fn varint(value: Raw<'_>) -> Result<u64, Error> {
-    match value {
-        Raw::Varint(v) => Ok(v),
-        _ => Err(Problem::WireType.into()),
-    }
-}
-
-fn len(value: Raw<'_>) -> Result<&[u8], Error> {
-    match value {
-        Raw::Len(bytes) => Ok(bytes),
-        _ => Err(Problem::WireType.into()),
-    }
-}
-
-fn packable(kind: Kind) -> bool {
-    !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_))
-}
-
-fn unpack<'w>(reader: &mut Reader<'w>, kind: Kind) -> Result<Raw<'w>, Error> {
-    Ok(match kind {
-        Kind::Float => Raw::Fixed32(u32::from_le_bytes(reader.array()?)),
-        Kind::Double => Raw::Fixed64(u64::from_le_bytes(reader.array()?)),
-        _ => Raw::Varint(reader.varint()?),
-    })
 }

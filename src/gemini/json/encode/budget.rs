@@ -1,0 +1,55 @@
+//! What the translation of one request may take.
+
+use super::super::RequestLimits;
+use super::super::error::{Error, Problem};
+
+/// The JSON, and what is held beside it, may have so many times the bytes of the message, and [`SPARE`].
+const MAX_GROWTH: usize = 8;
+const SPARE: usize = 8 << 20;
+
+/// Counts elements and bytes against their limits.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: RequestLimits,
+    elements: usize,
+    /// The most bytes of JSON and of `held` together.
+    most: usize,
+    /// The bytes that are held beside the JSON: for messages in several places, and for the keys of maps.
+    held: usize,
+}
+
+impl Budget {
+    /// For a message of this length, in bytes.
+    pub(super) fn new(length: usize, limits: RequestLimits) -> Result<Self, Error> {
+        // Places have 32 bits. gRPC allows no longer messages either.
+        if u32::try_from(length).is_err() {
+            return Err(Problem::TooLong.into());
+        }
+        Ok(Self { limits, elements: 0, most: length * MAX_GROWTH + SPARE, held: 0 })
+    }
+
+    /// Counts an element of a list or an entry of a map.
+    #[inline]
+    pub(super) fn count_element(&mut self) -> Result<(), Error> {
+        self.elements += 1;
+        let most = self.limits.elements;
+        if self.elements > most { Err(Problem::TooManyElements(most).into()) } else { Ok(()) }
+    }
+
+    /// Whether so many bytes of JSON may be.
+    #[inline]
+    pub(super) fn check(&self, json: usize) -> Result<(), Error> {
+        if json + self.held > self.most { Err(Problem::TooLong.into()) } else { Ok(()) }
+    }
+
+    /// Counts bytes that are going to be held beside so many of JSON.
+    pub(super) fn reserve(&mut self, bytes: usize, json: usize) -> Result<(), Error> {
+        self.held += bytes;
+        self.check(json)
+    }
+
+    /// Counts bytes that are no longer held.
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.held -= bytes;
+    }
+}
