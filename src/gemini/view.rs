@@ -6,6 +6,7 @@
 //! an earlier one. Each field that is read counts as one of the caller's [`Steps`], so reading can be interrupted.
 
 mod about;
+mod capture;
 mod config;
 mod estimate;
 mod fields;
@@ -16,6 +17,7 @@ mod response;
 mod usage;
 
 pub use self::about::{AboutView, ModalityCounts, UsageDetailsView};
+pub use self::capture::{PartContent, role};
 pub use self::config::{GenerationConfigView, Modalities};
 pub use self::estimate::{Estimate, estimate};
 pub use self::fields::{ReadError, for_each};

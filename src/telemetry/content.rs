@@ -3,19 +3,19 @@
 //! The form is that of the GenAI conventions (`gen_ai.input.messages`): a list of messages with typed parts. Of pictures
 //! and other data only the type is told, and long texts are cut.
 
+mod part;
+
 use opentelemetry::KeyValue;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, Severity};
 use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry_sdk::logs::SdkLogger;
 use opentelemetry_sdk::trace::Span;
-use prost::Message as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::part::{Piece, piece, text};
 use super::names::{attribute, event};
-use crate::gemini::json::to_json;
-use crate::pb::gemini::{
-    Content, FunctionCall, FunctionResponse, GenerateContentRequest, GenerateContentResponse, Part, part,
-};
+use crate::gemini::steps::Steps;
+use crate::gemini::view::{for_each, path, role};
 
 /// Where contents go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,51 +28,63 @@ pub struct Capture {
     pub longest: usize,
 }
 
-/// A call keeps so many parts of its answer: each event of a stream has one.
-const MOST_PARTS: usize = 1000;
+/// A call keeps at most this many parts of its request, and of its response: each message of a stream has one.
+const MAX_PARTS: usize = 1000;
+/// And reads at most this many fields of a message to find them. What lies behind is not captured.
+const MAX_STEPS: u64 = 64 * MAX_PARTS as u64;
 
-/// The contents of an operation.
-#[derive(Debug)]
+/// The contents of an operation, as pieces of JSON: they take little more memory than the texts in them.
 pub(super) struct Contents {
     capture: Capture,
-    system: Vec<Value>,
-    input: Vec<Value>,
-    output: Vec<Value>,
+    system: Vec<Piece>,
+    input: Vec<String>,
+    output: Vec<Piece>,
 }
 
 impl Contents {
     /// What is asked: the wire bytes of a `GenerateContentRequest`.
     pub(super) fn of(capture: Capture, request: &[u8]) -> Self {
-        let request = GenerateContentRequest::decode(request).unwrap_or_default();
-        let parts = |content: &Content| -> Vec<Value> {
-            content.parts.iter().filter_map(|part| told(part, capture.longest)).collect()
-        };
-        let message = |content: &Content| json!({ "role": role(&content.role), "parts": parts(content) });
-        Self {
-            capture,
-            system: request.system_instruction.as_ref().map(parts).unwrap_or_default(),
-            input: request.contents.iter().map(message).collect(),
-            output: Vec::new(),
-        }
+        let (mut system, mut input) = (Vec::new(), Vec::new());
+        let steps = &mut Steps::at_most(MAX_STEPS);
+        let mut left = MAX_PARTS;
+        // Reading that ends early has captured as much as it may.
+        let _ = for_each(request, path::SYSTEM_PARTS, steps, &mut |part, steps| {
+            system.extend(piece(part, capture.longest, steps));
+            left -= 1;
+            left > 0
+        });
+        let _ = for_each(request, path::CONTENTS, steps, &mut |content, steps| {
+            let mut parts = Vec::new();
+            let _ = for_each(content, path::CONTENT_PARTS, steps, &mut |part, steps| {
+                parts.extend(piece(part, capture.longest, steps));
+                left = left.saturating_sub(1);
+                left > 0
+            });
+            let role = text(role(content, steps).unwrap_or_default(), capture.longest);
+            input.push(format!(r#"{{"role":{},"parts":{}}}"#, json!(assistant(&role)), list(parts)));
+            // An empty content costs as much as a part.
+            left = left.saturating_sub(1);
+            left > 0
+        });
+        Self { capture, system, input, output: Vec::new() }
     }
 
     /// A part of the answer: the wire bytes of a `GenerateContentResponse`.
     pub(super) fn saw(&mut self, message: &[u8]) {
-        let answer = GenerateContentResponse::decode(message).unwrap_or_default();
-        let contents = answer.candidates.iter().filter_map(|candidate| candidate.content.as_ref());
-        let parts = contents.flat_map(|content| &content.parts).filter_map(|part| told(part, self.capture.longest));
-        let room = MOST_PARTS.saturating_sub(self.output.len());
-        for part in parts.take(room) {
+        let steps = &mut Steps::at_most(MAX_STEPS);
+        let (output, longest) = (&mut self.output, self.capture.longest);
+        let _ = for_each(message, path::RESPONSE_PARTS, steps, &mut |part, steps| {
+            let Some(piece) = piece(part, longest, steps) else { return true };
             // The pieces of a streamed text are one text.
-            match (self.output.last_mut(), part) {
-                (Some(last), part) if is_text(last) && last["type"] == part["type"] => {
-                    let text =
-                        [last["content"].as_str(), part["content"].as_str()].map(Option::unwrap_or_default).concat();
-                    last["content"] = cut(&text, self.capture.longest).into();
-                }
-                (_, part) => self.output.push(part),
+            let further = match output.last_mut() {
+                Some(last) => last.join(piece, longest),
+                None => Some(piece),
+            };
+            if output.len() < MAX_PARTS {
+                output.extend(further);
             }
-        }
+            output.len() < MAX_PARTS
+        });
     }
 
     /// Tells it.
@@ -83,11 +95,11 @@ impl Contents {
         context: &SpanContext,
         finish_reason: &str,
     ) {
-        let text = |values: Vec<Value>| Value::Array(values).to_string();
-        let output = json!([{ "role": "assistant", "parts": self.output, "finish_reason": finish_reason }]).to_string();
+        let reason = json!(finish_reason);
+        let output = format!(r#"[{{"role":"assistant","parts":{},"finish_reason":{reason}}}]"#, list(self.output));
         let attributes = [
-            (attribute::SYSTEM_INSTRUCTIONS, text(self.system)),
-            (attribute::INPUT_MESSAGES, text(self.input)),
+            (attribute::SYSTEM_INSTRUCTIONS, list(self.system)),
+            (attribute::INPUT_MESSAGES, format!("[{}]", self.input.join(","))),
             (attribute::OUTPUT_MESSAGES, output),
         ];
         if let Some(span) = span.filter(|_| self.capture.spans) {
@@ -106,7 +118,8 @@ impl Contents {
     }
 }
 
-fn role(role: &str) -> &str {
+/// A role in the words of the conventions.
+fn assistant(role: &str) -> &str {
     match role {
         "model" => "assistant",
         "" => "user",
@@ -114,57 +127,21 @@ fn role(role: &str) -> &str {
     }
 }
 
-/// A part in the words of the conventions; none of what they have no word for.
-fn told(part: &Part, longest: usize) -> Option<Value> {
-    Some(match part.data.as_ref()? {
-        part::Data::Text(text) if part.thought => json!({ "type": "reasoning", "content": cut(text, longest) }),
-        part::Data::Text(text) => json!({ "type": "text", "content": cut(text, longest) }),
-        part::Data::InlineData(blob) => {
-            json!({ "type": "blob", "mime_type": blob.mime_type, "modality": modality(&blob.mime_type) })
-        }
-        part::Data::FileData(file) => {
-            let modality = modality(&file.mime_type);
-            json!({ "type": "uri", "mime_type": file.mime_type, "modality": modality, "uri": cut(&file.file_uri, longest) })
-        }
-        part::Data::FunctionCall(FunctionCall { id, name, args, .. }) => {
-            json!({ "type": "tool_call", "id": id, "name": name, "arguments": structure(args.as_ref(), longest) })
-        }
-        part::Data::FunctionResponse(FunctionResponse { id, response, .. }) => {
-            json!({ "type": "tool_call_response", "id": id, "response": structure(response.as_ref(), longest) })
-        }
-        _ => return None,
-    })
-}
-
-fn is_text(part: &Value) -> bool {
-    part["type"] == "text" || part["type"] == "reasoning"
-}
-
-fn modality(mime_type: &str) -> &str {
-    mime_type.split('/').next().filter(|kind| matches!(*kind, "image" | "audio" | "video")).unwrap_or("document")
-}
-
-/// A struct as JSON, or the beginning of its text if it is long.
-fn structure(value: Option<&prost_types::Struct>, longest: usize) -> Value {
-    let Some(value) = value else { return Value::Null };
-    let json = to_json("google.protobuf.Struct", &value.encode_to_vec()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&json);
-    match serde_json::from_str(&text) {
-        Ok(value) if text.len() <= longest => value,
-        _ => cut(&text, longest).into(),
-    }
-}
-
-fn cut(text: &str, longest: usize) -> &str {
-    let end = (0..=longest.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
+fn list(pieces: Vec<Piece>) -> String {
+    format!("[{}]", pieces.into_iter().map(Piece::into_json).collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::gemini::json;
+
+    fn read(json: &str) -> Value {
+        serde_json::from_str(json).unwrap()
+    }
 
     fn contents(longest: usize) -> Contents {
         let capture = Capture { spans: true, events: true, longest };
@@ -183,19 +160,77 @@ mod tests {
     #[test]
     fn contents_are_told_in_the_form_of_the_conventions_and_without_data() {
         let contents = contents(100);
-        assert_eq!(contents.system, [json!({ "type": "text", "content": "be brief" })]);
+        assert_eq!(read(&list(contents.system)), json!([{ "type": "text", "content": "be brief" }]));
         let parts = json!([
             { "type": "text", "content": "why?" },
             { "type": "blob", "mime_type": "image/png", "modality": "image" },
             { "type": "tool_call_response", "id": "", "response": { "a": 1 } },
         ]);
-        assert_eq!(contents.input, [json!({ "role": "user", "parts": parts })]);
+        assert_eq!(contents.input.len(), 1);
+        assert_eq!(read(&contents.input[0]), json!({ "role": "user", "parts": parts }));
+    }
+
+    #[test]
+    fn parts_have_the_words_of_the_conventions() {
+        let captured = |part: &str| {
+            let json = format!(r#"{{"contents":[{{"role":"model","parts":[{part}]}}]}}"#);
+            let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
+            let capture = Capture { spans: true, events: true, longest: 12 };
+            let message = read(&Contents::of(capture, &wire).input.remove(0));
+            assert_eq!(message["role"], "assistant");
+            message["parts"].as_array().unwrap().first().cloned().unwrap_or_default()
+        };
+        for (part, expected) in [
+            (r#"{"text":"hm","thought":true}"#, json!({ "type": "reasoning", "content": "hm" })),
+            (
+                r#"{"fileData":{"mimeType":"video/mp4","fileUri":"https://example.com"}}"#,
+                json!({ "type": "uri", "mime_type": "video/mp4", "modality": "video", "uri": "https://exam" }),
+            ),
+            (
+                r#"{"functionCall":{"id":"i","name":"n","args":{"a":[1]}}}"#,
+                json!({ "type": "tool_call", "id": "i", "name": "n", "arguments": { "a": [1] } }),
+            ),
+            (
+                r#"{"functionCall":{"name":"n","args":{"long":"arguments"}}}"#,
+                json!({ "type": "tool_call", "id": "", "name": "n", "arguments": r#"{"long":"arg"# }),
+            ),
+            (
+                r#"{"functionResponse":{"id":"i","name":"n"}}"#,
+                json!({ "type": "tool_call_response", "id": "i", "response": null }),
+            ),
+            (r#"{"executableCode":{"code":"1"}}"#, Value::Null),
+            ("{}", Value::Null),
+        ] {
+            assert_eq!(captured(part), expected, "{part}");
+        }
+    }
+
+    #[test]
+    fn as_many_parts_are_captured_as_there_may_be_and_no_more() {
+        let part = r#"{"text":""}"#;
+        let parts = |times: usize| vec![part; times].join(",");
+        let captured = |contents: &str| {
+            let json = format!(r#"{{"contents":[{contents}]}}"#);
+            let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
+            let contents = Contents::of(Capture { spans: true, events: true, longest: 9 }, &wire);
+            contents.input.iter().map(|message| 1 + message.matches("content").count()).sum::<usize>()
+        };
+        assert_eq!(captured(&format!(r#"{{"parts":[{}]}}"#, parts(500))), 501);
+        assert_eq!(captured(&format!(r#"{{"parts":[{}]}}"#, parts(2 * MAX_PARTS))), 1 + MAX_PARTS);
+        assert_eq!(captured(&vec!["{}"; 2 * MAX_PARTS].join(",")), MAX_PARTS);
+        let mut contents = contents(9);
+        for _ in 0..2 * MAX_PARTS {
+            let thought = json!({ "candidates": [{ "content": { "parts": [{ "thought": true, "text": "a" }] } }] });
+            contents.saw(&answer("b"));
+            contents.saw(&json::response(thought.to_string().as_bytes()).unwrap().message);
+        }
+        assert_eq!(contents.output.len(), MAX_PARTS);
     }
 
     #[test]
     fn the_pieces_of_a_streamed_text_are_one_text_that_is_cut_where_it_is_too_long() {
         let mut contents = contents(8);
         ["zwölf ", "Böse"].iter().for_each(|text| contents.saw(&answer(text)));
-        assert_eq!(contents.output, [json!({ "type": "text", "content": "zwölf B" })]);
+        assert_eq!(read(&list(contents.output)), json!([{ "type": "text", "content": "zwölf B" }]));
     }
 }

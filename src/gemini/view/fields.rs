@@ -16,8 +16,11 @@ pub enum ReadError {
 }
 
 impl From<WireError> for ReadError {
-    fn from(_: WireError) -> Self {
-        Self::Unreadable
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Interrupted => Self::Interrupted(Interrupted),
+            _ => Self::Unreadable,
+        }
     }
 }
 
@@ -27,8 +30,7 @@ pub(super) fn next<'w>(reader: &mut Reader<'w>, steps: &mut Steps<'_>) -> Result
     if reader.is_empty() {
         return Ok(None);
     }
-    steps.take(1)?;
-    Ok(Some(reader.field()?))
+    Ok(Some(reader.counted_field(steps)?))
 }
 
 /// An `int32` or an enum: 32 bits of the varint count (protobuf.dev/programming-guides/encoding).
@@ -87,6 +89,16 @@ impl<'w> Elements<'w> {
         }
         Ok(None)
     }
+}
+
+/// The last value of a text or bytes field, if it is there.
+pub(super) fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
+    let mut found = None;
+    let mut values = Elements::new(message, number);
+    while let Some(value) = values.next(steps)? {
+        found = Some(value);
+    }
+    Ok(found)
 }
 
 /// Calls `f` with the wire bytes of each message at `path`, a field number for each level below `message`, in their

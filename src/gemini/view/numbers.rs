@@ -34,6 +34,7 @@ pub(super) mod config {
 
 pub(super) mod content {
     pub(in super::super) const PARTS: u32 = 1;
+    pub(in super::super) const ROLE: u32 = 2;
 }
 
 pub(super) mod part {
@@ -46,12 +47,38 @@ pub(super) mod part {
     pub(in super::super) const CODE_EXECUTION_RESULT: u32 = 10;
     pub(in super::super) const TOOL_CALL: u32 = 10003;
     pub(in super::super) const TOOL_RESPONSE: u32 = 10004;
+    /// The members of the oneof `data`.
+    pub(in super::super) const DATA: [u32; 9] = [
+        TEXT,
+        INLINE_DATA,
+        FUNCTION_CALL,
+        FUNCTION_RESPONSE,
+        FILE_DATA,
+        EXECUTABLE_CODE,
+        CODE_EXECUTION_RESULT,
+        TOOL_CALL,
+        TOOL_RESPONSE,
+    ];
+    pub(in super::super) const THOUGHT: u32 = 11;
+    /// Of a `FunctionCall`.
+    pub(in super::super) const CALL_NAME: u32 = 1;
+    /// Of a `FunctionCall`.
+    pub(in super::super) const CALL_ARGS: u32 = 2;
+    /// Of a `FunctionCall`.
+    pub(in super::super) const CALL_ID: u32 = 3;
+    /// Of a `FunctionResponse`.
+    pub(in super::super) const RESPONSE_NAME: u32 = 1;
+    /// Of a `FunctionResponse`.
+    pub(in super::super) const RESPONSE_RESPONSE: u32 = 2;
+    /// Of a `FunctionResponse`.
+    pub(in super::super) const RESPONSE_ID: u32 = 3;
 }
 
 pub(super) mod media {
     pub(in super::super) const BLOB_MIME_TYPE: u32 = 1;
     pub(in super::super) const BLOB_DATA: u32 = 2;
     pub(in super::super) const FILE_MIME_TYPE: u32 = 1;
+    pub(in super::super) const FILE_URI: u32 = 2;
     /// Of a `FunctionResponse`.
     pub(in super::super) const RESPONSE_PARTS: u32 = 8;
     /// Of a `FunctionResponsePart`.

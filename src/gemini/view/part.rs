@@ -1,7 +1,7 @@
 //! A part of a content: media for the rules, and how much there is of text and pictures.
 
 use super::Estimate;
-use super::fields::{Elements, ReadError, bytes, next, text};
+use super::fields::{Elements, ReadError, bytes, last, next, text};
 use super::numbers::{media, part};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
@@ -113,16 +113,6 @@ fn is_picture(part: &[u8], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
         view.member(number).file_or_blob(mime_type);
     }
     Ok(view.pictures > 0)
-}
-
-/// The last value of a text or bytes field, if it is there.
-fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
-    let mut found = None;
-    let mut values = Elements::new(message, number);
-    while let Some(value) = values.next(steps)? {
-        found = Some(value);
-    }
-    Ok(found)
 }
 
 /// MIME types are equal in either case (RFC 2045, 5.1).

@@ -69,6 +69,7 @@ fn the_numbers_are_those_of_the_contract() {
         ("ImageConfig.aspect_ratio", config::ASPECT_RATIO),
         ("ImageConfig.image_size", config::IMAGE_SIZE),
         ("Content.parts", content::PARTS),
+        ("Content.role", content::ROLE),
         ("Part.text", part::TEXT),
         ("Part.inline_data", part::INLINE_DATA),
         ("Part.function_call", part::FUNCTION_CALL),
@@ -78,9 +79,17 @@ fn the_numbers_are_those_of_the_contract() {
         ("Part.code_execution_result", part::CODE_EXECUTION_RESULT),
         ("Part.tool_call", part::TOOL_CALL),
         ("Part.tool_response", part::TOOL_RESPONSE),
+        ("Part.thought", part::THOUGHT),
+        ("FunctionCall.name", part::CALL_NAME),
+        ("FunctionCall.args", part::CALL_ARGS),
+        ("FunctionCall.id", part::CALL_ID),
+        ("FunctionResponse.name", part::RESPONSE_NAME),
+        ("FunctionResponse.response", part::RESPONSE_RESPONSE),
+        ("FunctionResponse.id", part::RESPONSE_ID),
         ("Blob.mime_type", media::BLOB_MIME_TYPE),
         ("Blob.data", media::BLOB_DATA),
         ("FileData.mime_type", media::FILE_MIME_TYPE),
+        ("FileData.file_uri", media::FILE_URI),
         ("FunctionResponse.parts", media::RESPONSE_PARTS),
         ("FunctionResponsePart.inline_data", media::RESPONSE_INLINE_DATA),
         ("FunctionResponsePart.file_data", media::RESPONSE_FILE_DATA),
@@ -122,11 +131,11 @@ fn every_member_of_a_part_replaces_the_others() {
     let part = messages.find(|message| message.name() == "Part").unwrap();
     let data = part.oneof_decl.iter().position(|oneof| oneof.name() == "data").unwrap();
     let members = part.field.iter().filter(|field| field.oneof_index == Some(data as i32)).map(|field| field.number());
-    let members: Vec<_> = members.collect();
-    assert_eq!(members.len(), 9);
+    let members: Vec<_> = members.map(|number| number as u32).collect();
+    assert_eq!(members, numbers::part::DATA);
     for number in members {
         let mut wire = field(3, &field(1, b"image/png"));
-        prost::encoding::encode_key(number as u32, prost::encoding::WireType::LengthDelimited, &mut wire);
+        prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut wire);
         wire.push(0);
         let view = PartView::read(&wire, &mut Steps::unlimited()).unwrap();
         assert_eq!(view.inline_data().is_some(), number == 3, "{number}");
@@ -321,6 +330,7 @@ fn floods(times: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("usage", many(&[0x1a, 2, 8, 1])),
         ("details of usage", within(3, many(&[0x2a, 2, 8, 1]))),
         ("unknown numbers", many(&[0x78, 1])),
+        ("numbers in an unknown group", [&[0x7b][..], &many(&[0x78, 1]), &[0x7c]].concat()),
     ]
 }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use gemini_grpc::gemini::catalog::Catalog;
 use gemini_grpc::gemini::json::{self, Problem, to_json, to_wire};
-use gemini_grpc::gemini::validate::{Options, validate};
-use gemini_grpc::gemini::view::RequestView;
+use gemini_grpc::gemini::steps::Steps;
+use gemini_grpc::gemini::validate::{Options, ValidateError, validate};
+use gemini_grpc::gemini::view::{ReadError, RequestView};
 use gemini_grpc::pb;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
@@ -50,9 +50,20 @@ fuzz_target!(|wire: &[u8]| {
 });
 
 fn every_rule_is_told_in_a_few_words(wire: &[u8]) {
-    let Ok(view) = RequestView::decode(Bytes::copy_from_slice(wire)) else { return };
+    // A field or an element is a step and at least a byte long, and is read a few times.
+    let mut steps = Steps::at_most(8 * wire.len() as u64 + 8);
+    let slow = |error| assert_eq!(error, ReadError::Unreadable, "{} bytes take too long", wire.len());
+    let view = match RequestView::read(wire, &mut steps) {
+        Ok(view) => view,
+        Err(error) => return slow(error),
+    };
     for image_default_modalities in [false, true] {
-        let Err(violations) = validate(&view, &CATALOG, Options { image_default_modalities }) else { continue };
+        let options = Options { image_default_modalities };
+        let violations = match validate(&view, &CATALOG, options, &mut steps) {
+            Err(ValidateError::Violations(violations)) => violations,
+            Err(ValidateError::Read(error)) => return slow(error),
+            Ok(_) => continue,
+        };
         assert!(violations.iter().len() > 0);
         for violation in violations.iter() {
             assert!(violation.field.len() + violation.description.len() < MOST_OF_A_VIOLATION, "{violation:?}");

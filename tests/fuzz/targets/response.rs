@@ -2,6 +2,7 @@
 #![no_main]
 
 use gemini_grpc::gemini::json::{self, Problem, to_json, to_wire};
+use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::view::ResponseView;
 use gemini_grpc::pb::gemini::GenerateContentResponse;
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +17,7 @@ fuzz_target!(|json: &[u8]| {
     // `[1,1,1]` grows the most: two bytes become a tag, a length, a tag and a double.
     assert!(wire.len() <= 8 * json.len() + 64, "{} bytes became {}", json.len(), wire.len());
     // The gateway would not see that the answer is finished.
-    ResponseView::decode(&wire[..]).unwrap();
+    ResponseView::read(&wire, &mut Steps::at_most(8 * wire.len() as u64 + 8)).unwrap();
     let message = decode(&wire);
     match to_json(RESPONSE, &wire) {
         Ok(written) => it_becomes_the_same_answer(message, &written),
