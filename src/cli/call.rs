@@ -1,7 +1,7 @@
 //! `gemini-grpc call`: one call, shown as it comes.
 
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -168,7 +168,7 @@ fn message(args: &Args) -> Result<GenerateContentRequest, Failure> {
         model: args.model.clone(),
         contents: vec![client::prompt(&prompt(&args.prompt)?, pictures)],
         system_instruction: system,
-        tools: args.tools.as_ref().map(tools).transpose()?.unwrap_or_default(),
+        tools: args.tools.as_deref().map(tools).transpose()?.unwrap_or_default(),
         generation_config: Some(GenerationConfig {
             temperature: args.temperature,
             max_output_tokens: args.max_output_tokens,
@@ -193,7 +193,7 @@ fn prompt(words: &[String]) -> Result<String, Failure> {
 }
 
 /// Tools from a file, in any of the forms in which people have them.
-fn tools(path: &PathBuf) -> Result<Vec<Tool>, Failure> {
+fn tools(path: &Path) -> Result<Vec<Tool>, Failure> {
     let fault = |what: String| Failure::Usage(format!("--tools: {}: {what}", path.display()));
     let text = read_file(path, MAX_FILE_BYTES).map_err(|error| fault(error.to_string()))?;
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! Who may call.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -96,8 +96,8 @@ impl Callers {
     }
 }
 
-fn read_callers(path: &PathBuf, parse: impl FnOnce(&str) -> Result<Auth, CallersError>) -> Result<Auth, Error> {
-    parse(&read("GEMINI_GRPC_CALLERS", path)?).map_err(|problem| Error::Callers { path: path.clone(), problem })
+fn read_callers(path: &Path, parse: impl FnOnce(&str) -> Result<Auth, CallersError>) -> Result<Auth, Error> {
+    parse(&read("GEMINI_GRPC_CALLERS", path)?).map_err(|problem| Error::Callers { path: path.to_owned(), problem })
 }
 
 #[cfg(test)]
