@@ -72,6 +72,11 @@ impl Record {
         }
     }
 
+    /// The last byte of the answer has come, whatever it is worth.
+    pub(super) fn upstream_is_done(&mut self) {
+        self.finished = true;
+    }
+
     /// Upstream has answered, or it will not. A call that is dropped before was given up.
     pub(super) fn end(&mut self, error: Option<&Error>) {
         let ending = error.map_or(Ending::Complete, Ending::of);
