@@ -75,6 +75,11 @@ impl Gateway {
         Self { shared, upstream, stopping }
     }
 
+    /// The time limits of calls that begin now.
+    pub fn time_limits(&self) -> TimeLimits {
+        self.shared.config.load().limits
+    }
+
     /// Lets a call in, or says why not. Nothing of its message was read yet.
     pub fn admit(&self, arrival: Arrival) -> Result<Call, Error> {
         let begun = Instant::now();

@@ -1,6 +1,8 @@
 //! The gRPC face: requests in, answers out, under our own name and under Google's two.
 
+mod auxiliary;
 mod body;
+mod bounded;
 mod executor;
 mod health;
 mod metadata;
@@ -8,7 +10,6 @@ mod peer;
 mod request;
 mod status;
 
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,9 +19,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt as _};
 
+use self::auxiliary::Auxiliary;
 use self::body::Reply;
 pub use self::executor::CallExecutor;
 pub use self::health::Health;
@@ -75,8 +75,6 @@ struct Method {
     stream: bool,
 }
 
-type Side = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
-
 /// Everything that is served on the gRPC port. Each call gets a handle of its own, so it is a cheap one.
 #[derive(Clone)]
 pub struct Grpc(Arc<Inner>);
@@ -85,9 +83,9 @@ struct Inner {
     gateway: Gateway,
     telemetry: Telemetry,
     max_request_bytes: usize,
-    health: Side,
+    health: Auxiliary,
     /// v1 and v1alpha.
-    reflection: Option<(Side, Side)>,
+    reflection: Option<(Auxiliary, Auxiliary)>,
 }
 
 impl std::fmt::Debug for Grpc {
@@ -112,10 +110,14 @@ impl Grpc {
                 .register_encoded_file_descriptor_set(pb::RPC_DESCRIPTOR_SET)
         };
         let reflection = match config.reflection {
-            true => Some((side(builder().build_v1()?), side(builder().build_v1alpha()?))),
+            true => {
+                let places = Auxiliary::places();
+                let v1 = Auxiliary::reflection(builder().build_v1()?, &places);
+                Some((v1, Auxiliary::reflection(builder().build_v1alpha()?, &places)))
+            }
             false => None,
         };
-        let (max_request_bytes, health) = (config.max_request_bytes, side(health.service()));
+        let (max_request_bytes, health) = (config.max_request_bytes, Auxiliary::health(health.service()));
         Ok(Self(Arc::new(Inner { gateway, telemetry, max_request_bytes, health, reflection })))
     }
 
@@ -132,7 +134,7 @@ impl Inner {
             return self.call(request, Method { index, stream: index % 2 == 1 }, peer).await;
         }
         let (service, method) = path.split_once('/').unwrap_or_default();
-        let side = match (service, &self.reflection) {
+        let auxiliary = match (service, &self.reflection) {
             (HEALTH, _) => &self.health,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
@@ -142,10 +144,7 @@ impl Inner {
             }
             _ => return refuse(&gateway::Error::NoService, &self.unknown(&request, peer)),
         };
-        match side.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        auxiliary.answer(request, self.gateway.time_limits()).await
     }
 
     /// A call of a method that there is not.
@@ -224,14 +223,6 @@ async fn unless_it_panics<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Opt
         Err(_) => Poll::Ready(None),
     })
     .await
-}
-
-fn side<S>(service: S) -> Side
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
-    BoxCloneSyncService::new(service)
 }
 
 fn refuse(error: &gateway::Error, rpc: &Rpc) -> Response<Body> {
