@@ -142,6 +142,7 @@ impl Serve {
             gateway: gateway::Config {
                 key,
                 auth,
+                caller_share: self.callers.caller_share,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
                 limits: self.limits.times(),

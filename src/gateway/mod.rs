@@ -6,6 +6,7 @@
 mod admission;
 mod call;
 pub mod callers;
+mod connection;
 mod error;
 mod key;
 mod record;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 pub use self::admission::Admission;
 pub use self::call::{Arrival, Call, Message};
 use self::callers::Admitted;
+pub use self::connection::{Connection, OpenCall};
 pub use self::error::{Error, Retry, Source};
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 use self::record::Record;
@@ -45,12 +47,24 @@ pub struct Config {
     pub key: Option<ApiKey>,
     /// Who may call.
     pub auth: callers::Auth,
+    /// How much of the connections one caller may have where there are several, in percent from 1 to 100.
+    pub caller_share: u8,
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
     pub limits: TimeLimits,
     /// How often a caller hears something while upstream is silent, unless it asks for another time. `None`: never.
     pub heartbeat: Option<Duration>,
+}
+
+impl Config {
+    /// What one caller may take of `total`: all of it, unless several callers are known.
+    pub fn share_of(&self, total: usize) -> usize {
+        match usize::from(self.caller_share) {
+            share @ 1..100 if self.auth.callers() > 1 => (total / 100 * share + total % 100 * share / 100).max(1),
+            _ => total,
+        }
+    }
 }
 
 /// What the workers of one gateway share.
@@ -60,6 +74,8 @@ pub struct Shared {
     pub config: Arc<ArcSwap<Config>>,
     pub admission: Arc<Admission>,
     pub memory: Arc<Memory>,
+    /// How many connections there may be, of all callers together.
+    pub max_connections: usize,
 }
 
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
@@ -95,6 +111,10 @@ impl Gateway {
             return Err(Error::TimedOut(deadline.limit));
         }
         self.shared.admission.check()?;
+        if let Some(caller) = &admitted.caller {
+            let most = || config.share_of(self.shared.max_connections);
+            arrival.connection.claim(caller, most).map_err(callers::AuthError::from)?;
+        }
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.shared.memory.hold(),

@@ -122,7 +122,7 @@ impl Grpc {
     }
 
     /// Answers one call.
-    pub async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         self.0.answer(request, &peer).await
     }
 }
@@ -196,12 +196,14 @@ impl Inner {
         let mut call = self.gateway.admit(gateway::Arrival {
             key: metadata::key(headers)?,
             names: peer.names.clone(),
+            connection: peer.connection.clone(),
             rpc: rpc.clone(),
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
         })?;
         executor::set_deadline(call.deadline());
+        executor::set_open(peer.connection.begin_call());
         rpc.deadline(call.deadline().into_std());
         let limit = self.max_request_bytes;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;

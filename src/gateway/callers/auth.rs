@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Caller, CallerPermit, Callers, CallersError, Exceeded};
+use super::{Caller, CallerPermit, Callers, CallersError, Exceeded, San};
 use crate::gateway::{ApiKey, KeyOwner};
 use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
@@ -83,13 +83,16 @@ impl Auth {
         }
     }
 
+    /// How many callers are known; none in forward mode.
+    pub fn callers(&self) -> usize {
+        match self {
+            Self::Forward => 0,
+            Self::Tokens(callers) | Self::Certificates(callers) => callers.count(),
+        }
+    }
+
     /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
-    pub fn authenticate(
-        &self,
-        key: Option<ApiKey>,
-        sans: &[String],
-        own: Option<&ApiKey>,
-    ) -> Result<Admitted, AuthError> {
+    pub fn authenticate(&self, key: Option<ApiKey>, sans: &[San], own: Option<&ApiKey>) -> Result<Admitted, AuthError> {
         let caller = match self {
             Self::Forward => None,
             Self::Tokens(callers) => {

@@ -8,6 +8,7 @@ mod hash;
 mod limits;
 mod pattern;
 mod rate;
+mod san;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use subtle::ConditionallySelectable as _;
 pub use self::auth::{Admitted, Auth, AuthError};
 pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
-pub use self::limits::{CallerPermit, Exceeded, Quota};
+pub use self::limits::{CallerPermit, ConnectionPermit, Exceeded, Quota};
 use self::limits::{Limits, Meter};
 use self::pattern::Pattern;
+pub use self::san::San;
 use crate::gemini::model::ModelName;
 
 /// One that may call.
@@ -39,7 +41,7 @@ pub struct Caller {
 pub struct Callers {
     callers: Vec<Arc<Caller>>,
     tokens: Vec<(TokenHash, u64)>,
-    sans: HashMap<String, usize>,
+    sans: HashMap<San, usize>,
 }
 
 impl Callers {
@@ -77,9 +79,9 @@ impl Callers {
         self.callers.get(usize::try_from(found).ok()?)
     }
 
-    /// The caller that has one of these names of a certificate (SAN), letter for letter. If they belong to several
-    /// callers, it is that of the first name.
-    pub fn by_san(&self, sans: &[String]) -> Option<&Arc<Caller>> {
+    /// The caller that has one of these names of a certificate (SAN), of the same kind and letter for letter. If they
+    /// belong to several callers, it is that of the first name.
+    pub fn by_san(&self, sans: &[San]) -> Option<&Arc<Caller>> {
         let index = sans.iter().find_map(|san| self.sans.get(san))?;
         self.callers.get(*index)
     }
@@ -87,6 +89,11 @@ impl Callers {
     /// The callers, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Caller>> {
         self.callers.iter()
+    }
+
+    /// How many callers there are.
+    pub fn count(&self) -> usize {
+        self.callers.len()
     }
 
     /// The first caller that has no token.
@@ -113,6 +120,11 @@ impl Caller {
     /// Lets a call begin, or says which limit the caller is at.
     pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
         self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
+    }
+
+    /// Counts one more connection for the caller, of which it may have `most`.
+    pub fn connect(&self, most: usize) -> Result<ConnectionPermit, Exceeded> {
+        self.meter.connect(most).map_err(|limit| limit.of(self.name.clone()))
     }
 }
 
