@@ -70,11 +70,9 @@ impl Memory {
         self.hold_within(None)
     }
 
-    /// An empty reservation for one call of a caller that may reserve `percent` of the budget, all its calls together.
-    pub fn hold_share(&self, of_caller: &Arc<Pool>, percent: u8) -> Held {
-        // Divided first, because a cap may be as large as a number can be.
-        let cap = self.cap / 100 * usize::from(percent) + self.cap % 100 * usize::from(percent) / 100;
-        self.hold_within(Some(Limit::new(of_caller, cap, usize::MAX)))
+    /// An empty reservation for one call of a caller that may reserve `share` bytes, all its calls together.
+    pub fn hold_share(&self, of_caller: &Arc<Pool>, share: usize) -> Held {
+        self.hold_within(Some(Limit::new(of_caller, share, usize::MAX)))
     }
 
     fn hold_within(&self, share: Option<Limit>) -> Held {
@@ -310,7 +308,7 @@ mod tests {
     fn a_caller_reserves_no_more_than_its_share() {
         let memory = Memory::new(10 * MIB);
         let caller = Arc::default();
-        let hold = || memory.hold_share(&caller, 50);
+        let hold = || memory.hold_share(&caller, 5 * MIB);
         let (mut one, mut two) = (hold(), hold());
         assert_eq!(one.try_set(3 * MIB), Ok(()));
         assert_eq!(two.try_set(3 * MIB), Err(Full { cap: 5 * MIB, is_share: true }));
@@ -331,7 +329,7 @@ mod tests {
     fn answers_over_a_share_wait_for_those_of_the_same_caller_only() {
         let memory = Memory::new(100 * MIB);
         let caller = Arc::default();
-        let mut answers = [memory.hold_share(&caller, 5), memory.hold_share(&caller, 5), memory.hold()];
+        let mut answers = [memory.hold_share(&caller, 5 * MIB), memory.hold_share(&caller, 5 * MIB), memory.hold()];
         for answer in &mut answers {
             answer.set(4 * MIB);
         }
@@ -345,7 +343,7 @@ mod tests {
     fn a_call_with_the_right_to_go_over_the_limit_of_the_process_waits_for_no_share() {
         let memory = Memory::new(10 * MIB);
         let caller = Arc::default();
-        let (mut first, mut second) = (memory.hold_share(&caller, 60), memory.hold_share(&caller, 60));
+        let (mut first, mut second) = (memory.hold_share(&caller, 6 * MIB), memory.hold_share(&caller, 6 * MIB));
         let mut other = memory.hold();
         other.set(8 * MIB);
         first.set(4 * MIB);

@@ -26,6 +26,17 @@ pub struct Callers {
     /// A TOML file with the callers, what they are known by, and their limits (docs/callers.md).
     #[arg(long, help_heading = "Callers", env = "GEMINI_GRPC_CALLERS", value_name = "FILE")]
     pub callers: Option<PathBuf>,
+
+    /// What one caller may take of all connections where the file has several callers, in percent; 100 means all.
+    #[arg(
+        long,
+        help_heading = "Callers",
+        env = "GEMINI_GRPC_CALLER_SHARE",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u8).range(1..=100),
+        value_name = "PERCENT"
+    )]
+    pub caller_share: u8,
 }
 
 /// How callers are known.
@@ -115,7 +126,7 @@ mod tests {
             path
         });
         let around = Surroundings { listen: listen.parse().unwrap(), has_key, has_client_ca };
-        match (Callers { auth, callers: path }).resolve(around) {
+        match (Callers { auth, callers: path, caller_share: 50 }).resolve(around) {
             Ok(auth) => format!("{auth:?}").split('(').next().unwrap().to_owned(),
             Err(error) => error.to_string().replace(folder.path().to_str().unwrap(), ""),
         }

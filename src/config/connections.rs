@@ -8,9 +8,13 @@ use super::Error;
 use super::value::seconds_or_none;
 use crate::server;
 
+/// For a client that was asked to go and has no open call.
+const IDLE_GRACE: Duration = Duration::from_secs(20);
 /// For the last message of a call that took as long as it may.
 const LAST_MESSAGE: Duration = Duration::from_secs(60);
-/// A handshake with a caller on the other side of the world takes one.
+/// For a client on the other side of the world, on a line that loses packets.
+const HELLO: Duration = Duration::from_secs(3);
+/// A handshake with such a client takes some seconds.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// Pings find callers that vanished without a word.
 const PING: Duration = Duration::from_secs(60);
@@ -19,7 +23,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The flags of connections.
 #[derive(Args, Clone, Debug)]
 pub struct Connections {
-    /// Connections at once; further ones wait. 0 means half of the files that the process may open.
+    /// Connections at once; for a further one the one that is idle longest is closed. 0 means half of the files that the process may open.
     #[arg(
         long,
         help_heading = "Connections",
@@ -49,6 +53,17 @@ pub struct Connections {
         value_name = "SECONDS"
     )]
     pub connection_age: Duration,
+
+    /// When a connection without a call that was admitted is asked to go, in seconds; 0 means never.
+    #[arg(
+        long,
+        help_heading = "Connections",
+        env = "GEMINI_GRPC_CONNECTION_IDLE",
+        default_value = "60",
+        value_parser = seconds_or_none,
+        value_name = "SECONDS"
+    )]
+    pub connection_idle: Duration,
 }
 
 impl Connections {
@@ -60,7 +75,10 @@ impl Connections {
             streams: self.max_streams,
             connections: self.max_connections,
             age: Some(self.connection_age).filter(|age| !age.is_zero()),
+            idle: Some(self.connection_idle).filter(|idle| !idle.is_zero()),
             grace: longest_call + LAST_MESSAGE,
+            idle_grace: IDLE_GRACE,
+            hello: HELLO,
             first_bytes: FIRST_BYTES,
             ping: PING,
             ping_timeout: PING_TIMEOUT,

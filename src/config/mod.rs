@@ -144,10 +144,10 @@ impl Serve {
             gateway: gateway::Config {
                 key,
                 auth,
+                caller_share: self.callers.caller_share,
                 catalog: self.models.resolve()?,
                 image_default_modalities: self.models.image_default_modalities,
                 max_elements: self.limits.max_elements,
-                caller_share: 50,
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },

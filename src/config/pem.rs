@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::Error;
@@ -49,6 +49,16 @@ impl<'f> Pem<'f> {
             authorities.add(certificate).map_err(|error| self.fault(format_args!("is no authority: {error}")))?;
         }
         Ok(authorities)
+    }
+
+    /// At least one certificate revocation list.
+    pub(super) fn revocation_lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+        let lists = CertificateRevocationListDer::pem_slice_iter(&self.bytes).collect::<Result<Vec<_>, _>>();
+        let lists = lists.map_err(|error| self.fault(format_args!("holds broken PEM: {error:?}")))?;
+        match lists.is_empty() {
+            true => Err(self.fault("holds no revocation list (X509 CRL) in PEM")),
+            false => Ok(lists),
+        }
     }
 }
 

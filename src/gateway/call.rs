@@ -9,10 +9,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::admission::Permit;
-use super::callers::{Admitted, AuthError, Exceeded};
+use super::callers::{Admitted, AuthError, Exceeded, San};
 use super::record::Record;
 use super::watch::Watch;
-use super::{ApiKey, Config, Error};
+use super::{ApiKey, Config, Connection, Error};
 use crate::memory::Held;
 use crate::telemetry::Rpc;
 
@@ -22,7 +22,9 @@ pub struct Arrival {
     /// The caller's own key, or what it sends in the place of one; the error if the header holds no key.
     pub key: Result<Option<ApiKey>, Error>,
     /// The names (SAN) of the caller's certificate, if it has shown one.
-    pub names: Option<Arc<[String]>>,
+    pub names: Option<Arc<[San]>>,
+    /// What the call came over.
+    pub connection: Arc<Connection>,
     /// Knows the id that goes upstream and into every error.
     pub rpc: Rpc,
     /// What the caller gives the call, from now on.

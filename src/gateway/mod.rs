@@ -6,6 +6,7 @@
 mod admission;
 mod call;
 pub mod callers;
+mod connection;
 mod error;
 mod heavy;
 mod key;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 pub use self::admission::Admission;
 pub use self::call::{Arrival, Call, Message, Room};
 use self::callers::Admitted;
+pub use self::connection::{Connection, OpenCall};
 pub use self::error::{Error, Retry, Source};
 pub use self::heavy::Heavy;
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
@@ -48,16 +50,27 @@ pub struct Config {
     pub key: Option<ApiKey>,
     /// Who may call.
     pub auth: callers::Auth,
+    /// How much of the connections and of the byte budget one caller may have where there are several, in percent from 1
+    /// to 100.
+    pub caller_share: u8,
     pub catalog: Catalog,
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
     /// How many elements the lists and maps of a request may have in all.
     pub max_elements: usize,
-    /// How much of the byte budget one caller may reserve, in percent, where there are several.
-    pub caller_share: u8,
     pub limits: TimeLimits,
     /// How often a caller hears something while upstream is silent, unless it asks for another time. `None`: never.
     pub heartbeat: Option<Duration>,
+}
+
+impl Config {
+    /// What one caller may take of `total`: all of it, unless several callers are known.
+    pub fn share_of(&self, total: usize) -> usize {
+        match usize::from(self.caller_share) {
+            share @ 1..100 if self.auth.callers() > 1 => (total / 100 * share + total % 100 * share / 100).max(1),
+            _ => total,
+        }
+    }
 }
 
 /// What the workers of one gateway share.
@@ -69,6 +82,8 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// Where long translations are done.
     pub heavy: Heavy,
+    /// How many connections there may be, of all callers together.
+    pub max_connections: usize,
 }
 
 /// The service, without its faces. One per worker, since its connections belong to one runtime.
@@ -82,6 +97,11 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(shared: Shared, upstream: Upstream, stopping: Stopping) -> Self {
         Self { shared, upstream, stopping }
+    }
+
+    /// The time limits of calls that begin now.
+    pub fn time_limits(&self) -> TimeLimits {
+        self.shared.config.load().limits
     }
 
     /// Lets a call in, or says why not: who calls, is the caller at a limit, is there room? Nothing of its message was
@@ -102,6 +122,10 @@ impl Gateway {
         }
         let permit = admitted.enter(begun.into_std())?;
         self.shared.admission.check()?;
+        if let Some(caller) = &admitted.caller {
+            let most = || config.share_of(self.shared.max_connections);
+            arrival.connection.claim(caller, most).map_err(callers::AuthError::from)?;
+        }
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.hold(&admitted, &config),
@@ -113,13 +137,12 @@ impl Gateway {
         })
     }
 
-    /// An empty reservation. A caller has a share if there are others.
+    /// An empty reservation of bytes, within the share of a caller that is known.
     fn hold(&self, admitted: &Admitted, config: &Config) -> Held {
-        match &admitted.caller {
-            Some(caller) if config.auth.has_several_callers() => {
-                self.shared.memory.hold_share(caller.bytes(), config.caller_share)
-            }
-            _ => self.shared.memory.hold(),
+        let memory = &self.shared.memory;
+        match (&admitted.caller, config.share_of(memory.cap())) {
+            (Some(caller), share) if share < memory.cap() => memory.hold_share(caller.bytes(), share),
+            _ => memory.hold(),
         }
     }
 

@@ -7,15 +7,31 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::gateway::OpenCall;
+
 tokio::task_local! {
-    /// When the call of this task has to be over; not known before its head was read.
-    static DEADLINE: Cell<Option<Instant>>;
+    /// What is known of the call of this task, once its head was read.
+    static CALL: Call;
+}
+
+#[derive(Default)]
+struct Call {
+    /// When it has to be over.
+    deadline: Cell<Option<Instant>>,
+    /// Keeps its connection in use until the task ends, which is when the whole answer was passed on to HTTP/2.
+    open: Cell<Option<OpenCall>>,
 }
 
 /// Says when the call that this task serves has to be over.
 pub(super) fn set_deadline(deadline: Instant) {
     // Outside of such a task, as in a test of a part, nothing has to end.
-    let _ = DEADLINE.try_with(|known| known.set(Some(deadline)));
+    let _ = CALL.try_with(|known| known.deadline.set(Some(deadline)));
+}
+
+/// Says that the call that this task serves was admitted.
+pub(super) fn set_open(call: OpenCall) {
+    // Outside of such a task, as in a test of a part, there is no connection.
+    let _ = CALL.try_with(|known| known.open.set(Some(call)));
 }
 
 /// Runs the calls of a connection, each in a task of its own.
@@ -33,7 +49,7 @@ where
     fn execute(&self, call: F) {
         // The timer is set to the right time once that is known.
         let call = UntilDeadline { call, timer: sleep_until(Instant::now()), known: false };
-        tokio::spawn(DEADLINE.scope(Cell::new(None), call));
+        tokio::spawn(CALL.scope(Call::default(), call));
     }
 }
 
@@ -56,7 +72,7 @@ impl<F: Future<Output = ()>> Future for UntilDeadline<F> {
         if this.call.poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let Some(deadline) = DEADLINE.with(Cell::get) else { return Poll::Pending };
+        let Some(deadline) = CALL.with(|known| known.deadline.get()) else { return Poll::Pending };
         if !*this.known {
             this.timer.as_mut().reset(deadline);
             *this.known = true;

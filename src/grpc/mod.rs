@@ -1,6 +1,8 @@
 //! The gRPC face: requests in, answers out, under our own name and under Google's two.
 
+mod auxiliary;
 mod body;
+mod bounded;
 mod executor;
 mod health;
 mod metadata;
@@ -9,7 +11,6 @@ mod request;
 mod status;
 mod unpack;
 
-use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,9 +20,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt as _};
 
+use self::auxiliary::Auxiliary;
 use self::body::Reply;
 pub use self::executor::CallExecutor;
 pub use self::health::Health;
@@ -76,8 +76,6 @@ struct Method {
     stream: bool,
 }
 
-type Side = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
-
 /// Everything that is served on the gRPC port. Each call gets a handle of its own, so it is a cheap one.
 #[derive(Clone)]
 pub struct Grpc(Arc<Inner>);
@@ -86,9 +84,9 @@ struct Inner {
     gateway: Gateway,
     telemetry: Telemetry,
     max_request_bytes: usize,
-    health: Side,
+    health: Auxiliary,
     /// v1 and v1alpha.
-    reflection: Option<(Side, Side)>,
+    reflection: Option<(Auxiliary, Auxiliary)>,
 }
 
 impl std::fmt::Debug for Grpc {
@@ -113,15 +111,19 @@ impl Grpc {
                 .register_encoded_file_descriptor_set(pb::RPC_DESCRIPTOR_SET)
         };
         let reflection = match config.reflection {
-            true => Some((side(builder().build_v1()?), side(builder().build_v1alpha()?))),
+            true => {
+                let places = Auxiliary::places();
+                let v1 = Auxiliary::reflection(builder().build_v1()?, &places);
+                Some((v1, Auxiliary::reflection(builder().build_v1alpha()?, &places)))
+            }
             false => None,
         };
-        let (max_request_bytes, health) = (config.max_request_bytes, side(health.service()));
+        let (max_request_bytes, health) = (config.max_request_bytes, Auxiliary::health(health.service()));
         Ok(Self(Arc::new(Inner { gateway, telemetry, max_request_bytes, health, reflection })))
     }
 
     /// Answers one call.
-    pub async fn answer(self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         self.0.answer(request, &peer).await
     }
 }
@@ -133,7 +135,7 @@ impl Inner {
             return self.call(request, Method { index, stream: index % 2 == 1 }, peer).await;
         }
         let (service, method) = path.split_once('/').unwrap_or_default();
-        let side = match (service, &self.reflection) {
+        let auxiliary = match (service, &self.reflection) {
             (HEALTH, _) => &self.health,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
@@ -143,10 +145,7 @@ impl Inner {
             }
             _ => return refuse(&gateway::Error::NoService, &self.unknown(&request, peer)),
         };
-        match side.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        auxiliary.answer(request, self.gateway.time_limits()).await
     }
 
     /// A call of a method that there is not.
@@ -198,12 +197,14 @@ impl Inner {
         let mut call = self.gateway.admit(gateway::Arrival {
             key: metadata::key(headers),
             names: peer.names.clone(),
+            connection: peer.connection.clone(),
             rpc: rpc.clone(),
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
         })?;
         executor::set_deadline(call.deadline());
+        executor::set_open(peer.connection.begin_call());
         rpc.deadline(call.deadline().into_std());
         let limit = self.max_request_bytes;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
@@ -227,14 +228,6 @@ async fn unless_it_panics<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Opt
         Err(_) => Poll::Ready(None),
     })
     .await
-}
-
-fn side<S>(service: S) -> Side
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-{
-    BoxCloneSyncService::new(service)
 }
 
 fn refuse(error: &gateway::Error, rpc: &Rpc) -> Response<Body> {

@@ -1,8 +1,10 @@
 //! The port for operators: metrics, and whether the server lives and is ready. Plain HTTP/1.1, apart from callers.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
@@ -11,16 +13,25 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 
 use crate::grpc::Health;
 
-/// So many ask at once; others wait.
-const CONNECTIONS: usize = 16;
-/// A request has to be there by then, and a connection without one ends.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// So long for one request and its answer: who does not read would keep a place that a probe waits for.
-const LIFE: Duration = Duration::from_secs(20);
+/// Connections whose request has not come yet. One more closes the oldest of them, so that silent ones keep no probe
+/// out.
+const MAX_WAITING: usize = 256;
+/// Within this time a request has to be there; a probe on a good network takes a hundredth of it.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Requests for metrics that are answered at once. Their answers are large, and clients may read them slowly; probes
+/// need no place.
+const MAX_SCRAPES: usize = 8;
+/// Limit for one request and its response, so that a client that does not read cannot keep its connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait when the process has no descriptor left: each accept would fail at once.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// What reads all metrics, if they are to be had here.
 pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
@@ -49,52 +60,109 @@ impl Admin {
         self.listener.local_addr()
     }
 
-    /// Answers for as long as it is polled, on the runtime of whoever polls.
+    /// Serves for as long as it is polled, on the runtime of whoever polls.
     pub(super) async fn run(self) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let (health, scrape, slots) = (self.health, self.scrape, Arc::new(Semaphore::new(CONNECTIONS)));
+        let service =
+            Service { health: self.health, scrape: self.scrape, scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)) };
+        let (service, mut waiting) = (Arc::new(service), Waiting::default());
         loop {
-            // Never closed.
-            let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of files, most likely; others will be closed.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
-            let (health, scrape) = (health.clone(), scrape.clone());
-            tokio::spawn(async move {
-                let answer = |request| std::future::ready(answer(&request, &health, scrape.as_deref()));
-                let mut builder = http1::Builder::new();
-                builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
-                // How it ends is the asker's affair.
-                let _ = tokio::time::timeout(LIFE, builder.serve_connection(TokioIo::new(stream), service_fn(answer)))
-                    .await;
-                drop(slot);
-            });
+            let has_request = Arc::new(AtomicBool::new(false));
+            let serving = serve(stream, service.clone(), has_request.clone());
+            waiting.add(tokio::spawn(serving).abort_handle(), has_request);
         }
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    health: &Health,
-    scrape: Option<&(dyn Fn() -> String + Send + Sync)>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let text = |status, text: &str| (status, "text/plain; charset=utf-8", text.to_owned());
-    let (status, kind, body) = match (request.method(), request.uri().path(), scrape) {
-        (&Method::GET | &Method::HEAD, "/livez", _) => text(StatusCode::OK, "lives\n"),
-        (&Method::GET | &Method::HEAD, "/readyz", _) if health.is_serving() => text(StatusCode::OK, "serving\n"),
-        (&Method::GET | &Method::HEAD, "/readyz", _) => text(StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
-        (&Method::GET, "/metrics", Some(scrape)) => (StatusCode::OK, "text/plain; version=0.0.4", scrape()),
-        (&Method::GET, "/metrics", None) => text(
-            StatusCode::NOT_FOUND,
-            "metrics are not to be had here: OTEL_METRICS_EXPORTER does not name prometheus\n",
-        ),
-        (_, "/livez" | "/readyz" | "/metrics", _) => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n"),
-    };
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    Ok(response)
+/// Connections in the order in which they came, of which those at the front have no request yet.
+#[derive(Default)]
+struct Waiting(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+
+impl Waiting {
+    /// Adds one that has no request yet. If there are too many of those, the oldest one is closed.
+    fn add(&mut self, task: AbortHandle, has_request: Arc<AtomicBool>) {
+        if self.0.len() >= MAX_WAITING {
+            self.0.retain(|(task, has_request)| !task.is_finished() && !has_request.load(Ordering::Relaxed));
+        }
+        if self.0.len() >= MAX_WAITING
+            && let Some((oldest, _)) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back((task, has_request));
+    }
+}
+
+/// Serves one request.
+async fn serve(stream: TcpStream, service: Arc<Service>, has_request: Arc<AtomicBool>) {
+    let answer = service_fn(|request| {
+        has_request.store(true, Ordering::Relaxed);
+        std::future::ready(Ok::<_, Infallible>(service.answer(&request)))
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
+    // How it ends is the client's affair.
+    let _ = tokio::time::timeout(REQUEST_TIMEOUT, builder.serve_connection(TokioIo::new(stream), answer)).await;
+}
+
+/// What the port answers with.
+struct Service {
+    health: Health,
+    scrape: Option<Scrape>,
+    scrapes: Arc<Semaphore>,
+}
+
+impl Service {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (status, kind, body) = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "lives\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") if self.health.is_serving() => text(StatusCode::OK, "serving\n"),
+            (&Method::GET | &Method::HEAD, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
+            (&Method::GET, "/metrics") => self.metrics(),
+            (_, "/livez" | "/readyz" | "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"),
+            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n"),
+        };
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+        response
+    }
+
+    fn metrics(&self) -> Answer {
+        let Some(scrape) = &self.scrape else {
+            let problem = "metrics are not to be had here: OTEL_METRICS_EXPORTER does not name prometheus\n";
+            return text(StatusCode::NOT_FOUND, problem);
+        };
+        match self.scrapes.clone().try_acquire_owned() {
+            Ok(place) => {
+                let metrics = Metrics { text: scrape(), _place: place };
+                (StatusCode::OK, "text/plain; version=0.0.4", Bytes::from_owner(metrics))
+            }
+            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "too many requests for metrics at once; try again\n"),
+        }
+    }
+}
+
+/// Status, content type and body.
+type Answer = (StatusCode, &'static str, Bytes);
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
+    (status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+/// The text of all metrics, and the place of the request, which is free again when the text was sent.
+struct Metrics {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Metrics {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }

@@ -12,16 +12,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
 
 use super::drain::{Phase, reached};
 use super::limits::Limits;
+use super::open::Place;
 use super::preface;
 use super::sifted::Sifted;
 use super::tls::Acceptor;
+use crate::gateway::Connection;
+use crate::gateway::callers::San;
 use crate::grpc::{CallExecutor, Grpc, Peer};
 
 /// A frame carries 1 MiB, so that a picture takes few of them.
@@ -60,7 +63,7 @@ struct Shared {
 /// A connection that speaks HTTP/2.
 enum Opened {
     Plain(Sifted<TcpStream>),
-    Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[String]>>),
+    Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
 }
 
 impl Connections {
@@ -68,14 +71,19 @@ impl Connections {
         Self { shared: Arc::new(Shared { grpc, limits, tls, phases }), tasks: TaskTracker::new() }
     }
 
-    /// Serves a connection until the caller or the server ends it. The slot is free again then.
-    pub(super) fn serve(&self, stream: TcpStream, caller: SocketAddr, slot: OwnedSemaphorePermit) {
+    /// Serves a connection until the caller or the server ends it. Its place is free again then.
+    pub(super) fn serve(&self, stream: TcpStream, caller: SocketAddr, place: Place) {
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = shared.serve(stream, caller).await {
+            let connection = &place.connection;
+            let served = tokio::select! {
+                served = shared.serve(stream, caller, connection) => served,
+                () = connection.evicted() => Err(Error::other("it was idle, and another connection needed its place")),
+            };
+            if let Err(error) = served {
                 tracing::debug!(%caller, %error, "a connection ended with an error");
             }
-            drop(slot);
+            drop(place);
         });
     }
 
@@ -87,42 +95,56 @@ impl Connections {
 }
 
 impl Shared {
-    async fn serve(&self, stream: TcpStream, caller: SocketAddr) -> Result<()> {
+    async fn serve(&self, stream: TcpStream, address: SocketAddr, connection: &Arc<Connection>) -> Result<()> {
         let opened = tokio::select! {
             opened = timeout(self.limits.first_bytes, self.open(stream)) => opened,
             // It has no call yet.
             () = self.reached(Phase::Closing) => return Ok(()),
         };
-        match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "it sent nothing of HTTP/2 in time"))?? {
-            Opened::Plain(stream) => self.http2(stream, Peer { address: caller, names: None }).await,
-            Opened::Tls(stream, names) => self.http2(stream, Peer { address: caller, names }).await,
+        let peer = |names| Arc::new(Peer { address, names, connection: connection.clone() });
+        match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no HTTP/2 preface within the time limit"))?? {
+            Opened::Plain(stream) => self.http2(stream, peer(None)).await,
+            Opened::Tls(stream, names) => self.http2(stream, peer(names)).await,
         }
     }
 
     async fn open(&self, stream: TcpStream) -> Result<Opened> {
-        let Some(tls) = &self.tls else { return Ok(Opened::Plain(preface::read(stream).await?)) };
-        let (stream, names) = tls.accept(stream).await?;
+        let late = |_| Error::new(ErrorKind::TimedOut, "no first bytes within the time limit");
+        let Some(tls) = &self.tls else {
+            let stream = timeout(self.limits.hello, preface::read(stream)).await.map_err(late)??;
+            return Ok(Opened::Plain(stream));
+        };
+        let hello = timeout(self.limits.hello, Acceptor::hello(stream)).await.map_err(late)??;
+        let (stream, names) = tls.accept(hello).await?;
         Ok(Opened::Tls(Box::new(preface::read(stream).await?), names))
     }
 
-    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Peer) -> Result<()> {
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
         let service = service_fn(|request| {
             // In a box, since hyper moves it about.
             let answer = Box::pin(self.grpc.clone().answer(request, peer.clone()));
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
-        let age = self.limits.jittered_age();
+        let (age, idle, begun) = (self.limits.jittered_age(), self.limits.idle, Instant::now());
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(Error::other),
             () = async { sleep(age.unwrap_or_default()).await }, if age.is_some() => {}
+            () = async { peer.connection.idle(begun, idle.unwrap_or_default()).await }, if idle.is_some() => {}
+            () = peer.connection.has_to_leave() => {}
             () = self.reached(Phase::Closing) => {}
         }
         // GOAWAY twice (RFC 9113, 6.8): no new calls, but those that are underway; the open ones go on.
         connection.as_mut().graceful_shutdown();
-        match timeout(self.limits.grace, connection).await {
-            Ok(ended) => ended.map_err(Error::other),
-            Err(_) => Err(Error::new(ErrorKind::TimedOut, "its calls ran longer than any call may")),
+        tokio::select! {
+            ended = timeout(self.limits.grace, connection) => match ended {
+                Ok(ended) => ended.map_err(Error::other),
+                Err(_) => Err(Error::new(ErrorKind::TimedOut, "open calls outlived the grace period")),
+            },
+            // It does not answer, or watches health on: it would keep its place for the whole grace period.
+            () = peer.connection.idle(Instant::now(), self.limits.idle_grace) => {
+                Err(Error::new(ErrorKind::TimedOut, "it did not go, and has no open call"))
+            }
         }
     }
 

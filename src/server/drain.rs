@@ -11,9 +11,10 @@
 
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::open::OpenConnections;
 use crate::gateway::Stopping;
 use crate::grpc::Health;
 
@@ -99,24 +100,6 @@ impl Driver {
 
         tracing::warn!(connections = self.open.count(), "cutting connections that have not ended");
         self.phases.send_replace(Phase::Over);
-    }
-}
-
-/// The connections of all workers, by the slots that they have taken.
-#[derive(Clone, Debug)]
-pub(super) struct OpenConnections {
-    pub(super) slots: std::sync::Arc<Semaphore>,
-    pub(super) most: usize,
-}
-
-impl OpenConnections {
-    pub(super) fn new(most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { slots: std::sync::Arc::new(Semaphore::new(most)), most }
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.slots.available_permits())
     }
 }
 

@@ -11,8 +11,14 @@ pub struct Limits {
     pub connections: usize,
     /// When a connection is asked to go, give or take a tenth; none means never.
     pub age: Option<Duration>,
+    /// When a connection without an admitted call is asked to go; none means never.
+    pub idle: Option<Duration>,
     /// How long its calls may run on after that: as long as any call may take.
     pub grace: Duration,
+    /// How long a connection that was asked to go may stay without an admitted call.
+    pub idle_grace: Duration,
+    /// Within this time a connection has to have sent its ClientHello, or the first bytes of HTTP/2 in plaintext.
+    pub hello: Duration,
     /// Within this time a connection has to have sent the first bytes of HTTP/2, after TLS if that is spoken.
     pub first_bytes: Duration,
     /// How often a connection is asked whether it is there. One that has sent a part of a header block and no more
@@ -49,7 +55,10 @@ mod tests {
             streams: 1,
             connections: 1,
             age: Some(Duration::from_secs(100)),
+            idle: None,
             grace: Duration::ZERO,
+            idle_grace: Duration::ZERO,
+            hello: Duration::ZERO,
             first_bytes: Duration::ZERO,
             ping: Duration::ZERO,
             ping_timeout: Duration::ZERO,

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 use tokio::time::Instant;
 
-use super::drain::OpenConnections;
+use super::open::{OpenConnections, Place};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often is said that the most connections are open.
-const SAID: Duration = Duration::from_secs(60);
+/// The connection limit is logged at most this often.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 /// Finds callers that vanished before they spoke HTTP/2; after that pings do.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -49,21 +48,22 @@ fn socket(address: SocketAddr) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-/// Hands over every connection that comes, for ever, with a slot of its own. Where none is left the next ones wait in
-/// the backlog of the kernel.
+/// Serves every connection that comes, forever, each in a place of its own. At the limit an idle connection makes room;
+/// while all are in use, new ones wait in the backlog of the kernel.
 pub(super) async fn accept(
     listener: TcpListener,
     open: &OpenConnections,
-    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    serve: impl Fn(TcpStream, SocketAddr, Place),
 ) {
-    let mut said = None;
+    let mut warned = None;
     loop {
         match listener.accept().await {
             Ok((stream, caller)) => {
                 prepare(&stream);
-                // Only now: a worker that holds a slot while it waits for connections takes it from the others.
-                let Some(slot) = slot(open, &mut said).await else { return };
-                serve(stream, caller, slot);
+                warn_if_full(open, &mut warned);
+                // Only now: a worker that has a place while it waits for connections takes it from the others.
+                let Some(place) = open.place().await else { return };
+                serve(stream, caller, place);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -81,17 +81,14 @@ fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-/// Waits for a slot. None if there will never be one again.
-async fn slot(open: &OpenConnections, said: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
-    match open.slots.clone().try_acquire_owned() {
-        Err(TryAcquireError::NoPermits) => {}
-        taken => return taken.ok(),
+fn warn_if_full(open: &OpenConnections, warned: &mut Option<Instant>) {
+    if open.is_full() && warned.is_none_or(|last| last.elapsed() > WARN_INTERVAL) {
+        *warned = Some(Instant::now());
+        tracing::warn!(
+            connections = open.most(),
+            "connection limit reached: each new connection closes the one that is idle longest, or waits"
+        );
     }
-    if said.is_none_or(|last| last.elapsed() > SAID) {
-        *said = Some(Instant::now());
-        tracing::warn!(connections = open.most, "the most connections are open; new ones wait until one has ended");
-    }
-    open.slots.clone().acquire_owned().await.ok()
 }
 
 /// Whether only the connection at hand failed.

@@ -11,10 +11,12 @@ mod late;
 mod limits;
 mod listener;
 mod observe;
+mod open;
 mod preface;
 mod reload;
 mod sifted;
 mod tls;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,11 +29,13 @@ use self::admin::Admin;
 pub use self::admin::Scrape;
 use self::connection::Connections;
 pub use self::drain::Drain;
-use self::drain::{Driver, OpenConnections, Phase, reached};
+use self::drain::{Driver, Phase, reached};
 pub use self::limits::Limits;
+use self::open::OpenConnections;
 pub use self::reload::Reload;
 use self::tls::Acceptor;
 pub use self::tls::{Tls, TlsError};
+pub use self::trust::ClientTrust;
 use crate::gateway::{self, Admission, Gateway, Heavy, Stopping};
 use crate::grpc::{self, Grpc, Health};
 use crate::memory::Memory;
@@ -116,9 +120,11 @@ impl Server {
             admission: Admission::new(config.max_calls),
             memory: Memory::new(config.max_bytes_held),
             heavy: Heavy::new(config.workers),
+            max_connections: open.most(),
         };
         let budget = Budget::new();
-        let mut reload = Reload { acceptors: Vec::new(), gateway: shared.config.clone(), upstreams: Vec::new() };
+        let mut reload =
+            Reload { acceptors: Vec::new(), open: open.clone(), gateway: shared.config.clone(), upstreams: Vec::new() };
         let mut stopping = Vec::with_capacity(config.workers);
 
         let bind = |source| Error::Bind { address: config.listen, source };
@@ -223,7 +229,7 @@ impl Worker {
             let Self { listener, connections, phases, open } = self;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
-                () = listener::accept(listener, &open, |stream, caller, slot| connections.serve(stream, caller, slot)) => {}
+                () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}
                 () = reached(phases.clone(), Phase::Closing) => {}
             }
             tokio::select! {

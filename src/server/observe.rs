@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::drain::OpenConnections;
+use super::open::OpenConnections;
 use crate::gateway::Shared;
 use crate::grpc::Health;
 use crate::telemetry::{Telemetry, names};

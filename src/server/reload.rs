@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::open::OpenConnections;
 use super::tls::Acceptor;
 use super::{Config, Error};
 use crate::gateway::{self, callers::CallerChanges};
@@ -14,14 +15,16 @@ use crate::upstream::Upstream;
 pub struct Reload {
     /// One per worker.
     pub(super) acceptors: Vec<Acceptor>,
+    pub(super) open: OpenConnections,
     pub(super) gateway: Arc<ArcSwap<gateway::Config>>,
     /// One per worker.
     pub(super) upstreams: Vec<Upstream>,
 }
 
 impl Reload {
-    /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. After an
-    /// error everything is as it was. Returns what is different about callers, where they are known.
+    /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. Where
+    /// other client certificates are trusted than before, open connections are asked to go. After an error everything is
+    /// as it was. Returns what is different about callers, where they are known.
     pub fn apply(&self, config: &Config) -> Result<Option<CallerChanges>, Error> {
         let clients = self
             .upstreams
@@ -32,7 +35,18 @@ impl Reload {
         // From here on nothing fails.
         if let Some(tls) = &config.tls {
             tls.warn_if_expired();
-            self.acceptors.iter().for_each(|acceptor| acceptor.replace(tls));
+            let mut is_other_trust = false;
+            for acceptor in &self.acceptors {
+                is_other_trust |= acceptor.replace(tls);
+            }
+            // After the replacement: a connection that is not asked now was verified by the new settings.
+            if is_other_trust {
+                tracing::info!(
+                    connections = self.open.count(),
+                    "client certificates are verified anew: open connections are asked to reconnect"
+                );
+                self.open.leave();
+            }
         }
         for (upstream, client) in self.upstreams.iter().zip(clients) {
             upstream.replace(client);

@@ -1,50 +1,54 @@
 //! TLS for callers: what is spoken, and who the caller is.
 
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use arc_swap::ArcSwap;
-use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::task::yield_now;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
+use super::trust::ClientTrust;
+use crate::gateway::callers::San;
+
 /// gRPC is HTTP/2, and says so in the handshake.
 const H2: &[u8] = b"h2";
-/// Handshakes at once, per worker. Each costs a signature; what waits here waits for less than its own time limit.
-const HANDSHAKES: usize = 256;
+/// Handshakes that one worker begins before its other tasks get a turn: each costs a signature.
+const HANDSHAKES_PER_TURN: usize = 8;
 
 /// The certificate that callers are shown, and whom callers have to be known to.
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<rustls::ServerConfig>,
     certificate: CertificateDer<'static>,
+    clients: Option<ClientTrust>,
 }
 
 /// Why it cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct TlsError(Box<dyn std::error::Error + Send + Sync>);
+pub struct TlsError(pub(super) Box<dyn std::error::Error + Send + Sync>);
 
 impl Tls {
-    /// With authorities, every caller has to show a certificate of one of them.
-    pub fn new(identity: Arc<CertifiedKey>, authorities: Option<RootCertStore>) -> std::result::Result<Self, TlsError> {
+    /// With `clients`, every client has to show a certificate.
+    pub fn new(identity: Arc<CertifiedKey>, clients: Option<ClientTrust>) -> std::result::Result<Self, TlsError> {
         let certificate = identity.cert.first().cloned().ok_or_else(|| TlsError("no certificate".into()))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = rustls::ServerConfig::builder_with_provider(provider.clone());
+        let builder = rustls::ServerConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError(error.into()))?;
-        let (builder, resumed) = match authorities {
-            Some(authorities) => {
-                let verifier = WebPkiClientVerifier::builder_with_provider(authorities.into(), provider).build();
-                (builder.with_client_cert_verifier(verifier.map_err(|error| TlsError(error.into()))?), false)
-            }
+        let (builder, resumed) = match &clients {
+            Some(trust) => (builder.with_client_cert_verifier(trust.verifier.clone()), false),
             None => (builder.with_no_client_auth(), true),
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
@@ -56,12 +60,15 @@ impl Tls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), certificate })
+        Ok(Self { config: Arc::new(config), certificate, clients })
     }
 
     /// Says so if the certificate has expired. It is served all the same: callers judge it, and a restart for another
-    /// reason should not become an outage.
+    /// reason should not become an outage. Says so of an expired revocation list as well.
     pub(super) fn warn_if_expired(&self) {
+        if let Some(trust) = &self.clients {
+            trust.warn_if_expired();
+        }
         if let Ok((_, certificate)) = parse_x509_certificate(&self.certificate)
             && !certificate.validity().is_valid()
         {
@@ -77,24 +84,43 @@ impl Tls {
 /// Makes TLS of connections, with whatever certificate is the current one.
 #[derive(Clone, Debug)]
 pub(super) struct Acceptor {
-    current: Arc<ArcSwap<rustls::ServerConfig>>,
-    handshakes: Arc<Semaphore>,
+    current: Arc<ArcSwap<Tls>>,
+    turn: Arc<Semaphore>,
 }
 
 impl Acceptor {
     pub(super) fn new(tls: &Tls) -> Self {
-        Self { current: Arc::new(ArcSwap::new(tls.config.clone())), handshakes: Arc::new(Semaphore::new(HANDSHAKES)) }
+        let turn = Arc::new(Semaphore::new(HANDSHAKES_PER_TURN));
+        Self { current: Arc::new(ArcSwap::from_pointee(tls.clone())), turn }
     }
 
-    /// New connections are shown another certificate, the open ones stay as they are.
-    pub(super) fn replace(&self, tls: &Tls) {
-        self.current.store(tls.config.clone());
+    /// New connections are shown another certificate, the open ones stay as they are. Whether other client certificates
+    /// are trusted than before.
+    pub(super) fn replace(&self, tls: &Tls) -> bool {
+        self.current.swap(Arc::new(tls.clone())).clients != tls.clients
     }
 
-    /// Shakes hands; with the stream comes who the caller is, if it had to say so.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Option<Arc<[String]>>)> {
-        let _slot = self.handshakes.acquire().await.map_err(Error::other)?;
-        let stream = TlsAcceptor::from(self.current.load_full()).accept(stream).await?;
+    /// Reads the ClientHello. Nothing is computed or reserved for a connection before it is whole.
+    pub(super) async fn hello(stream: TcpStream) -> Result<StartHandshake<TcpStream>> {
+        LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await
+    }
+
+    /// Does the TLS handshake; with client authentication also returns the names of the certificate.
+    pub(super) async fn accept(
+        &self,
+        hello: StartHandshake<TcpStream>,
+    ) -> Result<(TlsStream<TcpStream>, Option<Arc<[San]>>)> {
+        let mut handshake = pin!(hello.into_stream(self.current.load().config.clone()));
+        let turn = self.turn.acquire().await.map_err(Error::other)?;
+        // The signature is made by the first poll; what comes after is mostly waiting for the client, which may be
+        // silent on purpose and must not keep others from their turn.
+        let begun = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+        yield_now().await;
+        drop(turn);
+        let stream = match begun {
+            Poll::Ready(done) => done?,
+            Poll::Pending => handshake.await?,
+        };
         let (_, session) = stream.get_ref();
         // rustls refuses a list without h2, and takes a caller who sends no list.
         if session.alpn_protocol() != Some(H2) {
@@ -105,15 +131,16 @@ impl Acceptor {
     }
 }
 
-/// The names for which a certificate stands: its subject alternative names, as text.
-fn names(certificate: &CertificateDer<'_>) -> Arc<[String]> {
+/// The names for which a certificate stands: its subject alternative names.
+fn names(certificate: &CertificateDer<'_>) -> Arc<[San]> {
     let parsed = parse_x509_certificate(certificate);
     let parsed = parsed.as_ref().ok().and_then(|(_, parsed)| parsed.subject_alternative_name().ok().flatten());
     let names = parsed.iter().flat_map(|extension| &extension.value.general_names);
     names
         .filter_map(|name| match name {
             // Not e-mail and IP addresses: as text they could be taken for one of the others.
-            GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+            GeneralName::DNSName(name) => Some(San::Dns((*name).to_owned())),
+            GeneralName::URI(name) => Some(San::Uri((*name).to_owned())),
             _ => None,
         })
         .collect()

@@ -87,6 +87,7 @@ def test_every_file_comes_from_where_the_values_say():
         "tls.crt": ("secret", f"{name}-tls", "tls.crt"),
         "tls.key": ("secret", f"{name}-tls", "tls.key"),
         "client-ca.crt": ("configMap", "callers-ca", "ca.crt"),
+        "client-ca.crl": ("configMap", "callers-ca", "ca.crl"),
         "upstream-ca.crt": ("secret", "upstream-ca", "ca.pem"),
         "upstream.crt": ("secret", "upstream-client", "tls.crt"),
         "upstream.key": ("secret", "upstream-client", "tls.key"),

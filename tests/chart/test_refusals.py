@@ -100,6 +100,11 @@ CONTRADICTIONS = [
         "tls: secret and certManager.enabled are both set",
         {"tls": {"secret": ""}},
     ),
+    (
+        {"tls": {**TLS, "clientCRL": {"configMap": "a"}}},
+        "tls.clientCRL: revocation lists mean nothing without the authorities",
+        {"tls": {"clientCA": {"configMap": "a"}}},
+    ),
     *(
         ({"tls": unused}, "tls: certificates are set, but tls.enabled is false", {"tls": {"enabled": True, **TLS}})
         for unused in ({"secret": "a"}, {"clientCA": {"secret": "a"}}, {"clientCA": {"configMap": "a"}})

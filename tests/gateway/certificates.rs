@@ -1,7 +1,15 @@
 //! Certificates and the files that they are in.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+};
 use tempfile::TempDir;
+
+/// The next authority has this number in its name.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// Somebody who issues certificates.
 pub struct Authority {
@@ -20,6 +28,10 @@ impl Authority {
     pub fn new() -> Self {
         let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Revocation lists are told apart by the name of who made them.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
@@ -32,7 +44,39 @@ impl Authority {
     /// One that was valid long ago.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_expired(&self) -> Issued {
-        self.sign(|params| params.not_after = rcgen::date_time_ymd(2001, 1, 1))
+        self.sign(|params| params.not_after = date_time_ymd(2001, 1, 1))
+    }
+
+    /// One with this name and no other.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn issue_for(&self, name: SanType) -> Issued {
+        self.sign(|params| params.subject_alt_names = vec![name])
+    }
+
+    /// One with this serial number.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn issue_numbered(&self, serial: u64) -> Issued {
+        self.sign(|params| params.serial_number = Some(SerialNumber::from(serial)))
+    }
+
+    /// A list of the certificates that are revoked, by their serial numbers; it is to be renewed in this year.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn revoke(&self, serials: &[u64], until: i32) -> String {
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2001, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2001, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE};
-use crate::support::{Running, Upstream, config};
+use crate::support::{Client, Running, Upstream, config, event, prompt, sse};
 
 /// Short, where the event is a time that has run out.
 const SOON: Duration = Duration::from_millis(50);
@@ -160,16 +160,21 @@ async fn who_answers_pings_stays_and_who_is_amid_a_header_block_cannot() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_waits_until_another_has_ended() {
-    let running = with(&["--max-connections", "1", "--workers", "2"], |_| {}).await;
+async fn a_connection_too_many_waits_while_all_others_have_open_calls() {
+    let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
+    let flags = ["--api-key", "own", "--max-connections", "1", "--workers", "2"];
+    let running = Running::start(&config(&upstream, &flags));
     let first = running.connect().await;
-    check(&first).await;
+    let mut call = Client::new(first.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    assert!(call.message().await.unwrap().is_some());
     let mut second = Raw::open(running.address).await;
     for _ in 0..20 {
         check(&first).await;
     }
     let nothing = second.0.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
-    drop(first);
+    // Without an open call the first one makes room.
+    drop(call);
     assert!(second.next_of(SETTINGS).await.is_some());
+    drop(first);
 }

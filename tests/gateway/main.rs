@@ -10,10 +10,14 @@ mod frames;
 /// A gateway, an upstream and a client, for the tests.
 mod support;
 
+/// The port for operators.
+mod admin;
 /// Callers that are known, and their limits.
 mod auth;
 /// Calls that their callers give up.
 mod cancel;
+/// Certificates of clients: their names, and those that are no longer trusted.
+mod client_certificates;
 /// Answers that upstream packs.
 mod compression;
 /// What a connection may do, and for how long.
@@ -42,6 +46,8 @@ mod services;
 mod shares;
 /// What callers are charged, and which places they keep.
 mod spending;
+/// What callers that are not known may take.
+mod strangers;
 /// Streams, and how they end.
 mod stream;
 /// TLS on both sides.

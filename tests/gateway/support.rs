@@ -224,6 +224,12 @@ struct Flags {
     serve: Serve,
 }
 
+/// What is wrong with the settings of a gateway, if anything is.
+pub fn resolve(flags: &[&str]) -> Result<Config, String> {
+    let serve = Flags::parse_from(["test"].iter().chain(flags)).serve;
+    serve.resolve().map_err(|error| error.to_string())
+}
+
 /// The settings of a gateway on a free port.
 pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
     let fixed = ["test", "--listen", "127.0.0.1:0", "--drain-delay", "0", "--upstream-url", &upstream.url];
@@ -314,10 +320,17 @@ impl Gateway {
         metadata: impl IntoIterator<Item = (&str, &str)>,
         body: tonic::body::Body,
     ) -> HeaderMap {
-        let mut request = http::Request::post(format!(
-            "http://{}/mountsea.gemini.v1.GenerativeService/{method}",
-            self.running.address
-        ));
+        self.raw_at(&format!("mountsea.gemini.v1.GenerativeService/{method}"), metadata, body).await
+    }
+
+    /// The same for any path.
+    pub async fn raw_at(
+        &self,
+        path: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> HeaderMap {
+        let mut request = http::Request::post(format!("http://{}/{path}", self.running.address));
         for (name, value) in metadata {
             request = request.header(name, value);
         }

@@ -1,6 +1,7 @@
 //! TLS on both sides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gemini_grpc::server::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
@@ -18,7 +19,7 @@ use crate::frames::{PREFACE, Raw};
 use crate::support::{Client, Details, Gateway, Running, STOP, Upstream, config, json, prompt, read_request};
 
 /// The settings of a gateway that shows a certificate of this authority.
-fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags: &[&str]) -> Config {
+pub fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags: &[&str]) -> Config {
     let issued = authority.issue();
     let (cert, key) = (files.write("cert.pem", &issued.cert), files.write("key.pem", &issued.key));
     let fixed = ["--api-key", "own-key", "--tls-cert", &cert, "--tls-key", &key];
@@ -26,7 +27,7 @@ fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags
 }
 
 /// A connection that trusts an authority, and shows a certificate if it has one.
-async fn connect(running: &Running, trusted: &Authority, shown: Option<Issued>) -> Result<Channel, String> {
+pub async fn connect(running: &Running, trusted: &Authority, shown: Option<Issued>) -> Result<Channel, String> {
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&trusted.pem));
     if let Some(Issued { cert, key }) = shown {
         tls = tls.identity(Identity::from_pem(cert, key));
@@ -35,7 +36,7 @@ async fn connect(running: &Running, trusted: &Authority, shown: Option<Issued>) 
     endpoint.connect().await.map_err(|error| format!("{error:?}"))
 }
 
-async fn call(channel: Channel) -> Result<(), Status> {
+pub async fn call(channel: Channel) -> Result<(), Status> {
     Client::new(channel).generate_content(prompt("hi")).await.map(drop)
 }
 
@@ -113,6 +114,49 @@ async fn who_does_not_ask_for_h2_is_not_served() {
             let _ = stream.read_to_end(&mut answer).await;
             assert_eq!(answer, b"");
         }
+    }
+}
+
+/// The first bytes of a client that speaks TLS.
+fn client_hello(authority: &Authority) -> Vec<u8> {
+    let client = ClientConfig::builder().with_root_certificates(roots(authority)).with_no_client_auth();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(client), name).unwrap().write_tls(&mut hello).unwrap();
+    hello
+}
+
+#[tokio::test]
+async fn connections_that_do_not_finish_their_handshake_delay_no_other() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let mut config = speaking_tls(&upstream, &files, &authority, &["--workers", "1"]);
+    // They stay to the end of the test.
+    (config.limits.hello, config.limits.first_bytes) = (Duration::MAX, Duration::MAX);
+    let running = Running::start(&config);
+    let hello = client_hello(&authority);
+    let mut unfinished = Vec::new();
+    for said in [&hello[..0], &hello[..1], &hello[..hello.len() - 1], &hello] {
+        for _ in 0..100 {
+            let mut raw = Raw::silent(running.address).await;
+            raw.say(said).await;
+            unfinished.push(raw);
+        }
+    }
+    call(connect(&running, &authority, None).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_without_a_whole_client_hello_in_time_is_closed() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let mut config = speaking_tls(&Upstream::answering("").await, &files, &authority, &[]);
+    (config.limits.hello, config.limits.first_bytes) = (Duration::from_millis(50), Duration::MAX);
+    let running = Running::start(&config);
+    let hello = client_hello(&authority);
+    for said in [&hello[..0], &hello[..hello.len() - 1]] {
+        let mut raw = Raw::silent(running.address).await;
+        raw.say(said).await;
+        assert_eq!(raw.rest().await, b"");
     }
 }
 

@@ -39,6 +39,7 @@ only in a pod that does not start.
   "callers" .Values.callers
   "catalog" .Values.catalog
   "tls.clientCA" .Values.tls.clientCA
+  "tls.clientCRL" .Values.tls.clientCRL
   "upstreamTLS.ca" .Values.upstreamTLS.ca
   "telemetry.otlp.ca" .Values.telemetry.otlp.ca
   "tests.ca" .Values.tests.ca }}
@@ -64,6 +65,9 @@ only in a pod that does not start.
 {{- end }}
 
 {{- define "gemini-grpc.check.tls" -}}
+{{- if and (or .Values.tls.clientCRL.configMap .Values.tls.clientCRL.secret) (not (include "gemini-grpc.hasClientCA" .)) }}
+{{- fail "tls.clientCRL: revocation lists mean nothing without the authorities; set tls.clientCA.configMap or tls.clientCA.secret" }}
+{{- end }}
 {{- if and .Values.tls.enabled (not .Values.tls.secret) (not .Values.tls.certManager.enabled) }}
 {{- fail "tls: it needs a certificate; set tls.secret, or tls.certManager.enabled" }}
 {{- end }}

@@ -19,6 +19,7 @@ The environment of the program. What is null, and what is not used, is left out:
   "GEMINI_GRPC_CALLERS" (list .Values.callers "callers.toml")
   "GEMINI_GRPC_CATALOG" (list .Values.catalog "catalog.toml")
   "GEMINI_GRPC_TLS_CLIENT_CA" (list .Values.tls.clientCA "client-ca.crt")
+  "GEMINI_GRPC_TLS_CLIENT_CRL" (list .Values.tls.clientCRL "client-ca.crl")
   "GEMINI_GRPC_UPSTREAM_CA" (list .Values.upstreamTLS.ca "upstream-ca.crt")
   "OTEL_EXPORTER_OTLP_CERTIFICATE" (list .Values.telemetry.otlp.ca "otlp-ca.crt") }}
 {{- with index $source 0 }}

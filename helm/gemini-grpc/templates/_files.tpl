@@ -15,6 +15,7 @@ changes, and the program reads them again: so nothing here restarts a pod, and n
 {{- include "gemini-grpc.certificate" (list (include "gemini-grpc.tlsSecret" .) "tls") }}
 {{- end }}
 {{- include "gemini-grpc.fileOf" (list . .Values.tls.clientCA "client-ca.crt") }}
+{{- include "gemini-grpc.fileOf" (list . .Values.tls.clientCRL "client-ca.crl") }}
 {{- include "gemini-grpc.fileOf" (list . .Values.upstreamTLS.ca "upstream-ca.crt") }}
 {{- include "gemini-grpc.certificate" (list .Values.upstreamTLS.clientSecret "upstream") }}
 {{- include "gemini-grpc.fileOf" (list . .Values.telemetry.otlp.ca "otlp-ca.crt") }}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Caller, CallerPermit, Callers, CallersError, Exceeded};
+use super::{Caller, CallerPermit, Callers, CallersError, Exceeded, San};
 use crate::gateway::{ApiKey, KeyOwner};
 use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
@@ -89,21 +89,16 @@ impl Auth {
         !matches!(self, Self::Certificates(_))
     }
 
-    /// Whether the file names more than one caller, so that each has a share.
-    pub fn has_several_callers(&self) -> bool {
+    /// How many callers are known; none in forward mode.
+    pub fn callers(&self) -> usize {
         match self {
-            Self::Forward => false,
-            Self::Tokens(callers) | Self::Certificates(callers) => callers.iter().nth(1).is_some(),
+            Self::Forward => 0,
+            Self::Tokens(callers) | Self::Certificates(callers) => callers.count(),
         }
     }
 
     /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
-    pub fn authenticate(
-        &self,
-        key: Option<ApiKey>,
-        sans: &[String],
-        own: Option<&ApiKey>,
-    ) -> Result<Admitted, AuthError> {
+    pub fn authenticate(&self, key: Option<ApiKey>, sans: &[San], own: Option<&ApiKey>) -> Result<Admitted, AuthError> {
         let caller = match self {
             Self::Forward => None,
             Self::Tokens(callers) => {

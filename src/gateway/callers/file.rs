@@ -12,6 +12,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::hash::{InvalidHash, TokenHash};
 use super::limits::Limits;
 use super::pattern::Pattern;
+use super::san::San;
 
 /// More is a slip of the finger; and a rate counts in nanoseconds.
 const MOST: u64 = 1_000_000_000;
@@ -40,7 +41,7 @@ impl CallersError {
 pub(super) struct Row {
     pub(super) name: Arc<str>,
     pub(super) tokens: Vec<TokenHash>,
-    pub(super) sans: Vec<String>,
+    pub(super) sans: Vec<San>,
     pub(super) models: Option<Vec<Pattern>>,
     pub(super) limits: Limits,
 }
@@ -130,10 +131,10 @@ fn hash(text: &str) -> Result<TokenHash, String> {
     text.parse().map_err(|error: InvalidHash| error.to_string())
 }
 
-fn san(text: &str) -> Result<String, String> {
+fn san(text: &str) -> Result<San, String> {
     match text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '*') {
         true => Err("a name (SAN) as the certificate has it is expected; there are no patterns".into()),
-        false => Ok(text.to_owned()),
+        false => Ok(San::listed(text)),
     }
 }
 

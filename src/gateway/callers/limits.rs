@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::rate::Rate;
@@ -26,13 +26,14 @@ pub(super) struct Meter {
     /// What the rates count from.
     origin: Instant,
     in_flight: AtomicU64,
+    connections: AtomicUsize,
     calls: Rate,
     tokens: Rate,
     /// The bytes that its calls have reserved.
     pub(super) bytes: Arc<Pool>,
 }
 
-/// The limits of a caller, by the names that the file gives them.
+/// The limits of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
     /// Calls at the same time.
@@ -43,6 +44,8 @@ pub enum Quota {
     TokensPerMinute,
     /// Bytes of requests and responses that its calls hold together. The share is of the process, not of the file.
     BytesHeld,
+    /// Connections at the same time; not in the file, but a share of all that there may be.
+    Connections,
 }
 
 /// A caller is at a limit.
@@ -86,6 +89,7 @@ impl Meter {
         Self {
             origin,
             in_flight: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
             calls: Rate::default(),
             tokens: Rate::default(),
             bytes: Arc::default(),
@@ -99,7 +103,7 @@ impl Meter {
     /// Lets a call begin, or says which limit it is at. A call that is refused uses nothing.
     pub(super) fn admit(self: &Arc<Self>, limits: &Limits, now: Instant) -> Result<CallerPermit, AtLimit> {
         let now = self.nanos(now);
-        let at = |quota, limit| move |retry_after| AtLimit { quota, limit, retry_after };
+        let at = |quota, limit: NonZeroU64| move |retry_after| AtLimit { quota, limit: limit.get(), retry_after };
         if let Some(limit) = limits.tokens_per_minute {
             self.tokens.has_one(limit, now).map_err(at(Quota::TokensPerMinute, limit))?;
         }
@@ -115,19 +119,39 @@ impl Meter {
         }
         Ok(permit)
     }
+
+    /// Counts one more connection, of which there may be `most`.
+    pub(super) fn connect(self: &Arc<Self>, most: usize) -> Result<ConnectionPermit, AtLimit> {
+        let permit = ConnectionPermit(self.clone());
+        if self.connections.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(permit);
+        }
+        let (quota, limit) = (Quota::Connections, u64::try_from(most).unwrap_or(u64::MAX));
+        Err(AtLimit { quota, limit, retry_after: UNTIL_A_CALL_ENDS })
+    }
+}
+
+/// A connection that is counted for a caller until this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<Meter>);
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// `Exceeded`, before it is known whose.
 #[derive(Debug)]
 pub(super) struct AtLimit {
     quota: Quota,
-    limit: NonZeroU64,
+    limit: u64,
     retry_after: Duration,
 }
 
 impl AtLimit {
     pub(super) fn of(self, caller: Arc<str>) -> Exceeded {
-        Exceeded { caller, quota: self.quota, limit: self.limit.get(), retry_after: self.retry_after }
+        Exceeded { caller, quota: self.quota, limit: self.limit, retry_after: self.retry_after }
     }
 }
 
@@ -166,13 +190,14 @@ impl Drop for CallerPermit {
 }
 
 impl Quota {
-    /// The name that the file of callers gives it.
+    /// Its name in errors, and in the file of callers if it stands there.
     pub fn name(self) -> &'static str {
         match self {
             Self::CallsInFlight => "calls_in_flight",
             Self::CallsPerMinute => "calls_per_minute",
             Self::TokensPerMinute => "tokens_per_minute",
             Self::BytesHeld => "bytes_held",
+            Self::Connections => "connections",
         }
     }
 }

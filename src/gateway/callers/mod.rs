@@ -9,6 +9,7 @@ mod hash;
 mod limits;
 mod pattern;
 mod rate;
+mod san;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ pub use self::auth::{Admitted, Auth, AuthError};
 pub use self::changes::CallerChanges;
 pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
-pub use self::limits::{CallerPermit, Exceeded, Quota};
+pub use self::limits::{CallerPermit, ConnectionPermit, Exceeded, Quota};
 use self::limits::{Limits, Meter};
 use self::pattern::Pattern;
+pub use self::san::San;
 use crate::gemini::model::ModelName;
 use crate::memory::Pool;
 
@@ -44,7 +46,7 @@ pub struct Caller {
 pub struct Callers {
     callers: Vec<Arc<Caller>>,
     tokens: Vec<(TokenHash, u64)>,
-    sans: HashMap<String, usize>,
+    sans: HashMap<San, usize>,
 }
 
 impl Callers {
@@ -84,9 +86,9 @@ impl Callers {
         self.callers.get(usize::try_from(found).ok()?)
     }
 
-    /// The caller that has one of these names of a certificate (SAN), letter for letter. If they belong to several
-    /// callers, it is that of the first name.
-    pub fn by_san(&self, sans: &[String]) -> Option<&Arc<Caller>> {
+    /// The caller that has one of these names of a certificate (SAN), of the same kind and letter for letter. If they
+    /// belong to several callers, it is that of the first name.
+    pub fn by_san(&self, sans: &[San]) -> Option<&Arc<Caller>> {
         let index = sans.iter().find_map(|san| self.sans.get(san))?;
         self.callers.get(*index)
     }
@@ -94,6 +96,11 @@ impl Callers {
     /// The callers, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Caller>> {
         self.callers.iter()
+    }
+
+    /// How many callers there are.
+    pub fn count(&self) -> usize {
+        self.callers.len()
     }
 
     /// The first caller that has no token.
@@ -126,6 +133,11 @@ impl Caller {
     /// left, and reserves one of the calls per minute. It needs nothing but the head of a call.
     pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
         self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
+    }
+
+    /// Counts one more connection for the caller, of which it may have `most`.
+    pub fn connect(&self, most: usize) -> Result<ConnectionPermit, Exceeded> {
+        self.meter.connect(most).map_err(|limit| limit.of(self.name.clone()))
     }
 }
 

@@ -30,7 +30,7 @@ fn call(caller: &Arc<Caller>, now: Instant) -> Result<(), Exceeded> {
     caller.admit(now).map(|mut permit| permit.spend_call(now))
 }
 
-fn quota(result: Result<CallerPermit, Exceeded>) -> (Quota, u64, Duration) {
+fn quota<T: std::fmt::Debug>(result: Result<T, Exceeded>) -> (Quota, u64, Duration) {
     let exceeded = result.unwrap_err();
     assert_eq!(&*exceeded.caller, "a");
     (exceeded.quota, exceeded.limit, exceeded.retry_after)
@@ -59,7 +59,7 @@ fn either_token_of_two_is_good() {
 fn a_name_of_a_certificate_is_compared_letter_for_letter() {
     let callers = callers(&[("a", ""), ("b", "")]);
     let by_san = |sans: &[&str]| {
-        let sans: Vec<String> = sans.iter().map(ToString::to_string).collect();
+        let sans: Vec<San> = sans.iter().map(|san| San::Dns(san.to_string())).collect();
         callers.by_san(&sans).map(|caller| caller.name.to_string())
     };
     assert_eq!(by_san(&["other", "b.internal"]).as_deref(), Some("b"));
@@ -67,6 +67,23 @@ fn a_name_of_a_certificate_is_compared_letter_for_letter() {
     for sans in [&[][..], &["A.internal"], &["*.internal"], &["a.internal."], &["x.a.internal"]] {
         assert_eq!(by_san(sans), None, "{sans:?}");
     }
+}
+
+#[test]
+fn a_listed_name_matches_certificates_by_its_kind_only() {
+    let callers = Callers::from_toml("[callers.a]\nsan = ['a.internal', 'spiffe://x/a']").unwrap();
+    let knows = |san| callers.by_san(&[san]).is_some();
+    assert!(knows(San::Dns("a.internal".into())) && knows(San::Uri("spiffe://x/a".into())));
+    assert!(!knows(San::Uri("a.internal".into())) && !knows(San::Dns("spiffe://x/a".into())));
+}
+
+#[test]
+fn connections_are_counted_until_their_permits_are_dropped() {
+    let (caller, _) = caller("");
+    let permit = caller.connect(1).unwrap();
+    assert_eq!(quota(caller.connect(1)), (Quota::Connections, 1, Duration::from_secs(1)));
+    drop(permit);
+    caller.connect(1).unwrap();
 }
 
 #[test]
@@ -189,7 +206,7 @@ fn authenticate(
     sans: &[&str],
 ) -> Result<(Option<String>, String, KeyOwner), AuthError> {
     let key = key.map(|key| key.parse::<ApiKey>().unwrap());
-    let sans: Vec<String> = sans.iter().map(ToString::to_string).collect();
+    let sans: Vec<San> = sans.iter().map(|san| San::listed(san)).collect();
     let admitted = auth.authenticate(key, &sans, Some(&"own".parse().unwrap()))?;
     let caller = admitted.caller.map(|caller| caller.name.to_string());
     Ok((caller, admitted.key.expose().to_owned(), admitted.owner))
@@ -297,7 +314,7 @@ fn the_file_in_the_documentation_can_be_used() {
     let file = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let callers = Callers::from_toml(file).unwrap();
     assert!(callers.without_token().is_none());
-    assert!(callers.by_san(&["team-a.internal".to_owned()]).is_some());
+    assert!(callers.by_san(&[San::Dns("team-a.internal".to_owned())]).is_some());
 }
 
 proptest! {

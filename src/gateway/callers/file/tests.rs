@@ -31,7 +31,7 @@ fn a_file_with_everything_is_read() {
     .unwrap();
     let [b, a] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((&*a.name, a.tokens.len(), a.tokens[0].to_hex().as_str()), ("team-a", 2, HASH));
-    assert_eq!(a.sans, ["spiffe://cluster/ns/a/sa/b", "team-a.internal"]);
+    assert_eq!(a.sans, ["spiffe://cluster/ns/a/sa/b", "team-a.internal"].map(San::listed));
     assert_eq!(a.models.as_ref().unwrap().len(), 2);
     assert_eq!(a.limits.calls_in_flight.unwrap().get(), 20);
     assert_eq!(a.limits.calls_per_minute.unwrap().get(), 600);

@@ -1,0 +1,141 @@
+//! What the calls of a connection and the server share about it: whether it is in use, whose it is, and whether it has
+//! to go.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::callers::{Caller, ConnectionPermit, Exceeded};
+
+/// A client's connection. Only calls that were admitted count as its use: neither health, reflection nor pings do, or
+/// a stranger could keep its place forever.
+#[derive(Debug)]
+pub struct Connection {
+    opened: Instant,
+    /// Admitted calls that have not ended.
+    open_calls: AtomicUsize,
+    /// When the last admitted call ended, in milliseconds since `opened`.
+    last_call: AtomicU64,
+    /// Counts the connection for the caller of its first admitted call.
+    permit: OnceLock<ConnectionPermit>,
+    leave: Notify,
+    evict: Notify,
+}
+
+/// An admitted call. Its connection is in use until this is dropped.
+#[derive(Debug)]
+pub struct OpenCall(Arc<Connection>);
+
+impl Connection {
+    /// A connection that was opened now and has no calls yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            open_calls: AtomicUsize::new(0),
+            last_call: AtomicU64::new(0),
+            permit: OnceLock::new(),
+            leave: Notify::new(),
+            evict: Notify::new(),
+        })
+    }
+
+    /// Marks the connection as in use by a call that was admitted.
+    pub fn begin_call(self: &Arc<Self>) -> OpenCall {
+        self.open_calls.fetch_add(1, Ordering::Relaxed);
+        OpenCall(self.clone())
+    }
+
+    /// Since when no admitted call is open; `None` while there is one.
+    pub fn idle_since(&self) -> Option<Instant> {
+        // Ordered with the end of a call: whoever sees no open call also sees when the last one ended.
+        let is_idle = self.open_calls.load(Ordering::Acquire) == 0;
+        is_idle.then(|| self.opened + Duration::from_millis(self.last_call.load(Ordering::Relaxed)))
+    }
+
+    /// Ready once no admitted call was open for `limit`, counted from `start` at the earliest.
+    pub async fn idle(&self, start: Instant, limit: Duration) {
+        let mut end = start + limit;
+        loop {
+            sleep_until(end).await;
+            let now = Instant::now();
+            end = self.idle_since().unwrap_or(now).max(start) + limit;
+            if end <= now {
+                return;
+            }
+        }
+    }
+
+    /// Counts the connection for the caller of its first admitted call. A caller that has `most` connections already
+    /// gets an error, and the connection is asked to go.
+    pub(super) fn claim(&self, caller: &Caller, most: impl FnOnce() -> usize) -> Result<(), Exceeded> {
+        if self.permit.get().is_some() {
+            return Ok(());
+        }
+        let permit = caller.connect(most()).inspect_err(|_| self.leave())?;
+        // If another call was first, the permit is dropped and nothing is counted twice.
+        let _ = self.permit.set(permit);
+        Ok(())
+    }
+
+    /// Asks the client to go: open calls run on, new ones have to use another connection.
+    pub fn leave(&self) {
+        self.leave.notify_one();
+    }
+
+    /// Ready once the connection has to go.
+    pub async fn has_to_leave(&self) {
+        self.leave.notified().await;
+    }
+
+    /// Closes the connection at once, because another one needs its place.
+    pub fn evict(&self) {
+        self.evict.notify_one();
+    }
+
+    /// Ready once the connection has to be closed.
+    pub async fn evicted(&self) {
+        self.evict.notified().await;
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        connection.last_call.fetch_max(now, Ordering::Relaxed);
+        connection.open_calls.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_from_the_end_of_its_last_call() {
+        let (connection, start) = (Connection::new(), Instant::now());
+        let calls = [connection.begin_call(), connection.begin_call()];
+        let ending = async {
+            for (call, after) in calls.into_iter().zip([10, 100]) {
+                sleep_until(start + Duration::from_secs(after)).await;
+                assert_eq!(connection.idle_since(), None);
+                drop(call);
+            }
+        };
+        tokio::join!(connection.idle(start, LIMIT), ending);
+        assert_eq!(start.elapsed(), Duration::from_secs(160));
+        assert_eq!(connection.idle_since(), Some(start + Duration::from_secs(100)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_call_is_idle_from_the_start() {
+        let (connection, start) = (Connection::new(), Instant::now());
+        connection.idle(start, LIMIT).await;
+        assert_eq!(start.elapsed(), LIMIT);
+    }
+}

@@ -1,0 +1,259 @@
+//! What callers that are not known may take: health, reflection, connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use gemini_grpc::gateway::callers::TokenHash;
+use gemini_grpc::pb::health::HealthCheckRequest;
+use gemini_grpc::pb::health::health_client::HealthClient;
+use gemini_grpc::pb::rpc;
+use http::HeaderMap;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+
+use crate::certificates::Files;
+use crate::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, SETTINGS};
+use crate::support::{
+    Client, Details, Gateway, Running, STOP, Upstream, body, config, event, json, prompt, sse, unfinished,
+};
+
+/// Short, where the event is a time that has run out.
+const SOON: Duration = Duration::from_millis(50);
+
+const HEALTH: [&str; 3] = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch"];
+const REFLECTION: [&str; 2] = [
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+fn status(headers: &HeaderMap) -> Status {
+    Status::from_header_map(headers).unwrap()
+}
+
+/// The five bytes before a message.
+fn announcing(flag: u8, bytes: u32) -> Vec<u8> {
+    [&[flag][..], &bytes.to_be_bytes()].concat()
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_by_its_announced_length() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let paths = HEALTH.iter().map(|path| (path, 4 << 10)).chain(REFLECTION.iter().map(|path| (path, 64 << 10)));
+    for (path, limit) in paths {
+        for flag in [0, 1] {
+            // Nothing of the message follows, and the body does not end.
+            let prefix = tonic::body::Body::new(endless(announcing(flag, limit + 1)));
+            let refused = status(&gateway.raw_at(path, [], prefix).await);
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{path}: {refused:?}");
+            assert!(refused.message().contains(&limit.to_string()), "{path}: {refused:?}");
+        }
+    }
+    // The largest that is taken: a field of 3 bytes and a name.
+    let name = "a".repeat((4 << 10) - 3);
+    let unknown = HealthClient::new(gateway.channel.clone()).check(HealthCheckRequest { service: name }).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+}
+
+/// A body that begins like this and then says nothing.
+fn endless(bytes: Vec<u8>) -> impl http_body::Body<Data = bytes::Bytes, Error = Status> + Send + 'static {
+    use tokio_stream::StreamExt as _;
+    let begun = http_body::Frame::data(bytes::Bytes::from(bytes));
+    http_body_util::StreamBody::new(tokio_stream::iter([Ok(begun)]).chain(tokio_stream::pending()))
+}
+
+#[tokio::test]
+async fn a_second_message_to_health_is_refused() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let refused = status(&gateway.raw_at(HEALTH[0], [], body([vec![0; 10]])).await);
+    assert_eq!(refused.code(), Code::Internal);
+}
+
+#[tokio::test]
+async fn a_request_to_health_or_reflection_that_is_not_finished_ends() {
+    let upstream = Upstream::answering("").await;
+    let (short, long) = (Gateway::with(&upstream, &["--upload-timeout", "0.05"]).await, Gateway::over(&upstream).await);
+    for path in HEALTH.iter().chain(&REFLECTION) {
+        for (gateway, metadata, says) in
+            [(&short, None, "GEMINI_GRPC_UPLOAD_TIMEOUT"), (&long, Some(("grpc-timeout", "50m")), "grpc-timeout")]
+        {
+            let ended = status(&gateway.raw_at(path, metadata, unfinished()).await);
+            assert_eq!(ended.code(), Code::DeadlineExceeded, "{path}: {ended:?}");
+            assert!(ended.message().contains(says), "{path}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_health_or_reflection_ends_at_the_deadline_of_its_caller() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    for (path, sent) in [(HEALTH[2], body([vec![0; 5]])), (REFLECTION[0], tonic::body::Body::new(endless(Vec::new())))]
+    {
+        let ended = status(&gateway.raw_at(path, [("grpc-timeout", "50m")], sent).await);
+        assert_eq!(ended.code(), Code::DeadlineExceeded, "{path}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn streams_of_reflection_are_few_at_once() {
+    let gateway = Gateway::with(&Upstream::answering("").await, &["--workers", "1"]).await;
+    let mut raw = Raw::open(gateway.running.address).await;
+    for stream in 0..16 {
+        raw.send(HEADERS, END_HEADERS, 2 * stream + 1, &head(&format!("/{}", REFLECTION[0]), "")).await;
+        assert!(raw.next_of(HEADERS).await.is_some());
+    }
+    let mut client = ServerReflectionClient::new(gateway.channel.clone());
+    let refused = client.server_reflection_info(tokio_stream::pending()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    // Health has no share in it.
+    HealthClient::new(gateway.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    drop(raw);
+    while client.server_reflection_info(tokio_stream::pending()).await.is_err() {}
+}
+
+/// A header block with this path, and a key in the place of a token (RFC 7541, 6.1 and 6.2.2).
+fn head(path: &str, key: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // POST, http, and names of the static table with values that follow; the last name is new.
+    let block = [&[0x83, 0x86, 0x01][..], &text("a"), &[0x04], &text(path), &[0x0f, 0x10], &text("application/grpc")];
+    [&block.concat()[..], &[0], &text("x-goog-api-key"), &text(key)].concat()
+}
+
+#[tokio::test]
+async fn a_connection_without_an_admitted_call_is_asked_to_go_and_cut_if_it_stays() {
+    let mut config = config(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
+    config.limits.idle_grace = SOON;
+    let running = Running::start(&config);
+    // It says nothing; it watches health; it calls without a key; its call is for no method.
+    let paths = ["", "/grpc.health.v1.Health/Watch", "/mountsea.gemini.v1.GenerativeService/GenerateContent", "/a/b"];
+    for path in paths {
+        let mut raw = Raw::open(running.address).await;
+        if !path.is_empty() {
+            raw.send(HEADERS, END_HEADERS, 1, &head(path, "")).await;
+            raw.send(DATA, END_STREAM, 1, &[0; 5]).await;
+        }
+        assert!(raw.next_of(GOAWAY).await.is_some(), "{path}");
+        raw.rest().await;
+    }
+}
+
+/// A channel that counts its connections.
+async fn counting(running: &Running) -> (Channel, Arc<AtomicUsize>) {
+    let (address, connections) = (running.address, Arc::new(AtomicUsize::new(0)));
+    let counted = connections.clone();
+    let connector = tower::service_fn(move |_: http::Uri| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move { TcpStream::connect(address).await.map(TokioIo::new) }
+    });
+    (Endpoint::from_static("http://gateway").connect_with_connector(connector).await.unwrap(), connections)
+}
+
+#[tokio::test]
+async fn a_connection_with_an_open_call_is_not_asked_to_go() {
+    let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
+    let running = Running::start(&config(&upstream, &["--api-key", "own", "--connection-idle", "0.05"]));
+    let (channel, connections) = counting(&running).await;
+    let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    assert!(call.message().await.unwrap().is_some());
+    for _ in 0..3 {
+        // One that is idle has gone meanwhile.
+        assert!(Raw::open(running.address).await.next_of(GOAWAY).await.is_some());
+    }
+    HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+    drop(call);
+    // Now it is idle, and its client connects anew by itself.
+    while connections.load(Ordering::Relaxed) == 1 {
+        HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn at_the_limit_the_connection_that_is_idle_longest_makes_room() {
+    let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
+    let flags = ["--api-key", "own", "--max-connections", "3", "--workers", "2"];
+    let running = Running::start(&config(&upstream, &flags));
+    let channel = running.connect().await;
+    let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+    assert!(call.message().await.unwrap().is_some());
+    // One has said nothing, and one is open and watches health.
+    let mut silent = Raw::silent(running.address).await;
+    let mut watching = Raw::open(running.address).await;
+    watching.send(HEADERS, END_HEADERS, 1, &head("/grpc.health.v1.Health/Watch", "")).await;
+    watching.send(DATA, END_STREAM, 1, &[0; 5]).await;
+    assert!(watching.next_of(HEADERS).await.is_some());
+    let mut newer = Vec::new();
+    for _ in 0..2 {
+        let mut new = Raw::open(running.address).await;
+        assert!(new.next_of(SETTINGS).await.is_some());
+        newer.push(new);
+    }
+    assert_eq!(silent.rest().await, b"");
+    watching.rest().await;
+    // The call goes on, and so does its connection.
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn idle_connections_keep_nobody_out() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&config(&upstream, &["--api-key", "own", "--max-connections", "20"]));
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(Raw::open(running.address).await);
+        Client::new(running.connect().await).generate_content(prompt("hi")).await.unwrap();
+    }
+}
+
+const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
+
+/// A call with a token, on a connection of its own.
+async fn call(running: &Running, token: &str) -> Result<Channel, Status> {
+    let channel = running.connect().await;
+    call_on(&channel, token).await.map(|()| channel)
+}
+
+async fn call_on(channel: &Channel, token: &str) -> Result<(), Status> {
+    let mut request = Request::new(prompt("hi"));
+    request.metadata_mut().insert("x-goog-api-key", token.parse().unwrap());
+    Client::new(channel.clone()).generate_content(request).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_caller_has_no_more_than_its_share_of_the_connections() {
+    let (upstream, files) = (Upstream::answering(json("200 OK", STOP)).await, Files::new());
+    let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
+    let list = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
+    let list = files.write("callers.toml", &list);
+    let fixed = ["--api-key", "own", "--auth", "tokens", "--callers", &list, "--max-connections", "8"];
+    let with = |share: &str| config(&upstream, &[&fixed[..], &["--caller-share", share]].concat());
+    let running = Running::start(&with("25"));
+    let [first, second] = [call(&running, TOKENS[0]).await.unwrap(), call(&running, TOKENS[0]).await.unwrap()];
+    let refused = call(&running, TOKENS[0]).await.unwrap_err();
+    let details = Details::of(&refused);
+    assert_eq!((refused.code(), details.reason().as_str()), (Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED"));
+    let failure: rpc::QuotaFailure = details.find("QuotaFailure").unwrap();
+    assert_eq!((failure.violations[0].quota_id.as_str(), failure.violations[0].quota_value), ("connections", 2));
+
+    // The connection too many is asked to go, those within the share are not.
+    let mut raw = Raw::open(running.address).await;
+    let path = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
+    raw.send(HEADERS, END_HEADERS, 1, &head(path, TOKENS[0])).await;
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    call_on(&first, TOKENS[0]).await.unwrap();
+    // It belongs to the caller of its first call, whoever calls on it later.
+    let other = call(&running, TOKENS[1]).await.unwrap();
+    call_on(&other, TOKENS[0]).await.unwrap();
+
+    // What is open stays counted when the file is read again, and is not when it has gone.
+    running.reload.apply(&with("25")).unwrap();
+    call(&running, TOKENS[0]).await.unwrap_err();
+    drop(second);
+    while call(&running, TOKENS[0]).await.is_err() {}
+    running.reload.apply(&with("100")).unwrap();
+    call(&running, TOKENS[0]).await.unwrap();
+    drop(first);
+}
