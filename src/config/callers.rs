@@ -27,7 +27,8 @@ pub struct Callers {
     #[arg(long, help_heading = "Callers", env = "GEMINI_GRPC_CALLERS", value_name = "FILE")]
     pub callers: Option<PathBuf>,
 
-    /// What one caller may take of all connections where the file has several callers, in percent; 100 means all.
+    /// What one caller may take of all connections, and of the bytes held, where the file has several callers, in percent;
+    /// 100 means all.
     #[arg(
         long,
         help_heading = "Callers",

@@ -1,5 +1,7 @@
 //! Contents for telemetry that captures prompts and responses: borrowed, so that as little as wanted is copied.
 
+use std::fmt;
+
 use super::fields::{ReadError, bytes, int32, last, next};
 use super::numbers::{content, media, part};
 use crate::gemini::steps::Steps;
@@ -30,6 +32,13 @@ pub enum PartContent<'w> {
         id: &'w [u8],
         response: Option<&'w [u8]>,
     },
+}
+
+/// Without the contents.
+impl fmt::Debug for PartContent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PartContent")
+    }
 }
 
 impl<'w> PartContent<'w> {
