@@ -65,7 +65,7 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
         })
     };
     let json::Response { message, unknown_members } =
-        json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
+        json::response(text, None, &mut Steps::unlimited()).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
     let view = ResponseView::decode(&message[..]).unwrap_or_default();
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates.is_empty()
