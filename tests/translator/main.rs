@@ -15,6 +15,10 @@ mod harness;
 mod loose;
 /// prost-reflect.
 mod oracle;
+/// Wire bytes that cost a careless reader more than their size.
+mod hostile;
+/// JSON that does.
+mod hostile_json;
 /// Where the translator differs from proto3 JSON on purpose.
 mod quirks;
 /// Numbers, texts and times, with a liking for the extreme.
@@ -26,6 +30,8 @@ mod tree;
 /// Wire bytes in canonical form.
 mod wire;
 
+/// What hostile messages cost.
+mod cost;
 /// Wire bytes and JSON that are broken.
 mod damage;
 /// Wire bytes and JSON that are sound.
