@@ -161,10 +161,7 @@ mod tests {
 
     #[test]
     fn a_total_is_at_least_the_sum_of_its_parts() {
-        for (report, total) in [
-            (usage(5000, 5000, 0), 10_000),
-            (usage(10, 20, 40), 40),
-        ] {
+        for (report, total) in [(usage(5000, 5000, 0), 10_000), (usage(10, 20, 40), 40)] {
             assert_eq!(Spending::of(REQUEST).add(text(1), Some(report)), Some(total), "{report:?}");
         }
     }

@@ -50,7 +50,11 @@ pub(super) fn check(
 /// Checks a picture, or other data, in a request.
 pub(super) fn inline_data(blob: &BlobView<'_>, path: fmt::Arguments<'_>, violations: &mut Violations) {
     if blob.mime_type.is_empty() {
-        violations.add(format_args!("{path}.mime_type"), "MIME_TYPE_EMPTY", "a MIME type is required, such as image/png");
+        violations.add(
+            format_args!("{path}.mime_type"),
+            "MIME_TYPE_EMPTY",
+            "a MIME type is required, such as image/png",
+        );
     }
     let description = match blob.data {
         [] => "the data is empty",

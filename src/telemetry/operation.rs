@@ -17,7 +17,8 @@ use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::{EstimatedTokens, Tokens};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
-    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView, UsageView,
+    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
+    UsageView,
 };
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;

@@ -199,10 +199,10 @@ mod on_the_wire {
     fn contents_that_are_not_readable_come_before_any_rule() {
         for part in [
             &b"\x1a\x03\x0a\x01\xff"[..], // a MIME type that is not UTF-8
-            b"\x18\x01",                   // inline_data that is a number
-            b"\x1a\x02\x08\x01",           // a MIME type that is a number
-            b"\x1a\x05\x0a",               // cut
-            b"\x0f",                       // a wire type that does not exist
+            b"\x18\x01",                  // inline_data that is a number
+            b"\x1a\x02\x08\x01",          // a MIME type that is a number
+            b"\x1a\x05\x0a",              // cut
+            b"\x0f",                      // a wire type that does not exist
         ] {
             let wire = [field(2, &field(1, part)), field(1, b"no/model")].concat();
             let result = check(&wire, OPTIONS, &mut Steps::unlimited());

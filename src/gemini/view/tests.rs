@@ -248,15 +248,15 @@ fn unknown_fields_are_skipped_and_wrong_types_are_not_readable() {
     let view = RequestView::read(&unknown, &mut Steps::unlimited()).unwrap();
     assert_eq!(view.model, "m");
     for wire in [
-        &b"\x08\x01"[..],             // model is a number
-        b"\x0a\x01\xff",              // model is not UTF-8
-        b"\x20\x01",                  // generation_config is a number
-        b"\x22\x02\x0a\x00",          // candidate_count is a text
-        b"\x22\x02\x28\x01",          // temperature is a varint
-        b"\x22\x04\xa2\x01\x01\x80",  // response_modalities ends within a number
-        b"\x0a",                      // cut
-        b"\x00",                      // a tag of nothing
-        b"\x1b\x1b\x1c",              // a group that does not end
+        &b"\x08\x01"[..],                    // model is a number
+        b"\x0a\x01\xff",                     // model is not UTF-8
+        b"\x20\x01",                         // generation_config is a number
+        b"\x22\x02\x0a\x00",                 // candidate_count is a text
+        b"\x22\x02\x28\x01",                 // temperature is a varint
+        b"\x22\x04\xa2\x01\x01\x80",         // response_modalities ends within a number
+        b"\x0a",                             // cut
+        b"\x00",                             // a tag of nothing
+        b"\x1b\x1b\x1c",                     // a group that does not end
         &[b"\x0a", &[0xff; 9][..]].concat(), // a length over all bytes
     ] {
         let read = RequestView::read(wire, &mut Steps::unlimited());
@@ -288,7 +288,9 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
 fn what_a_response_says_of_itself_stays_when_a_later_message_does_not_say_it() {
     let mut about = AboutView::default();
     let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
-    update(r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#);
+    update(
+        r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#,
+    );
     update(r#"{"usageMetadata":{"candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":3}]}}"#);
     update(r#"{"candidates":[{}]}"#);
     let counts = |text, image, audio| ModalityCounts { text, image, audio };
@@ -351,7 +353,9 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
 
 #[test]
 fn messages_at_a_path_come_in_their_order_until_enough_were_seen() {
-    let wire = wire_of(r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#);
+    let wire = wire_of(
+        r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#,
+    );
     let read = |most: usize| {
         let mut seen = Vec::new();
         let all = for_each(&wire, path::RESPONSE_PARTS, &mut Steps::unlimited(), &mut |part, _| {

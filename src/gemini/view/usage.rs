@@ -24,8 +24,7 @@ impl UsageView {
     pub fn total(&self) -> u64 {
         // Cached tokens are tokens of the prompt, so the prompt has no fewer.
         let prompt = self.prompt_token_count.max(self.cached_content_token_count);
-        let parts =
-            prompt + self.candidates_token_count + self.tool_use_prompt_token_count + self.thoughts_token_count;
+        let parts = prompt + self.candidates_token_count + self.tool_use_prompt_token_count + self.thoughts_token_count;
         parts.max(self.total_token_count)
     }
 
