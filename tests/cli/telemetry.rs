@@ -2,6 +2,8 @@
 
 use gemini_grpc::telemetry::names::{Kind, METRICS};
 
+use crate::support::Gateway;
+
 #[test]
 fn the_page_lists_every_metric_as_the_code_has_it() {
     let page = include_str!("../../docs/telemetry.md");
@@ -20,4 +22,20 @@ fn the_page_lists_every_metric_as_the_code_has_it() {
     let listed: Vec<_> =
         page.lines().filter(|line| line.matches(" | ").count() == 4 && line.starts_with("| `")).collect();
     assert_eq!(listed, rows, "docs/telemetry.md on the left; it should have\n{}", rows.join("\n"));
+}
+
+#[test]
+fn the_access_log_says_which_tokens_are_estimates() {
+    let mut gateway = Gateway::start();
+    for (model, estimated) in [("gemini-2.5-flash", false), ("sandbox-empty-200", true), ("sandbox-429", false)] {
+        gateway.run(["call", "--unary", "--model", model, "four words of text"]);
+        let line = gateway.log.wait_for(|line| line.contains("gemini_grpc::access").then(|| line.to_owned()));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["model"], model, "{line}");
+        assert_eq!(line.get("tokens_estimated").is_some_and(|estimated| estimated == true), estimated, "{line}");
+        if estimated {
+            // 18 bytes, and nothing came.
+            assert!(line["input_tokens"] == 5 && line.get("output_tokens").is_none(), "{line}");
+        }
+    }
 }

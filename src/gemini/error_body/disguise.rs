@@ -79,7 +79,7 @@ impl Spelling {
 fn decoded(bytes: &[u8], at: usize) -> (u8, usize) {
     let escaped = match bytes[at] {
         b'%' => percent(bytes, at),
-        b'\\' => backslash(bytes, at),
+        b'\\' => Some(backslash(bytes, at)),
         b'&' => entity(bytes, at),
         _ => None,
     };
@@ -96,14 +96,16 @@ fn percent(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
 }
 
 /// `\u002d`, `\x2d` and `\n` in JSON or code, with any number of backslashes.
-fn backslash(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+fn backslash(bytes: &[u8], at: usize) -> (u8, usize) {
     let name = at + bytes[at..].iter().take_while(|byte| **byte == b'\\').count();
-    match bytes.get(name)? {
-        b'u' => number(bytes, name + 1, 4, 16),
-        b'x' => number(bytes, name + 1, 2, 16),
-        b'b' | b'f' | b'n' | b'r' | b't' => Some((b' ', name + 1)),
-        _ => Some((b' ', name)),
-    }
+    let escaped = match bytes.get(name) {
+        Some(b'u') => number(bytes, name + 1, 4, 16),
+        Some(b'x') => number(bytes, name + 1, 2, 16),
+        Some(b'b' | b'f' | b'n' | b'r' | b't') => Some((b' ', name + 1)),
+        _ => None,
+    };
+    // Behind the backslashes in any case, or each of a long row would be followed to its end.
+    escaped.unwrap_or((b' ', name))
 }
 
 /// `&#45;` and `&#x2d;` in a web page, and the names of what JSON and HTML escape.

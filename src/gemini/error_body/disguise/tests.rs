@@ -96,7 +96,7 @@ fn what_is_no_key_is_left_alone() {
     for text in [
         "API key not valid. Please pass a valid API key.",
         "100% of a\\b & c; %zz %2 \\u12 &# &#x; &#99999999999; %25%25%25",
-        "QVEuQWI4LVJONl9LeDB+c",
+        "QVEuQWI4LVJONl9L",
         "",
     ] {
         assert_eq!(redact(text, &[KEY, "", "a-b", "+++"]), text);
@@ -146,7 +146,7 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
     }
     // Split over the members of a list, of an object, and over names.
     for body in [
-        json!({"message": [start, end]}),
+        json!({"message": ["no key:", start, end]}),
         json!({"message": ["key:", "AQ", ".Ab8-", "", "RN6_K", "x0~q"]}),
         json!({"error": {"message": "m", "details": [{"a": start, "b": end}, {"list": [start, [1, end]]}]}}),
         json!({"error": {"message": "m", "details": [{start: 1, end: "x"}, {start: end}]}}),
@@ -173,7 +173,7 @@ fn a_key_in_the_title_of_a_web_page_is_hidden() {
 #[test]
 fn a_body_of_escapes_is_read_once() {
     // Each of these would take hours if a place were looked at for every place before it.
-    for piece in ["%25", "\\", "&#", "&#x", "%", "&", "25", "AQ.Ab8-RN6_", "Bearer ", KEY] {
+    for piece in ["%25", "\\", "\\\\u", "\\\\u00", "&#", "&#x", "%", "&", "25", "AQ.Ab8-RN6_", "Bearer ", KEY] {
         let text = piece.repeat((1 << 20) / piece.len());
         assert!(find(&text, &[KEY]).len() <= text.len());
     }
