@@ -174,10 +174,11 @@ fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Transla
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let json::Response { message, unknown_members } = json::response(text, Some(key.finder()), steps).map_err(|error| match error.problem() {
-        Problem::Interrupted => Stop::Interrupted,
-        _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
-    })?;
+    let json::Response { message, unknown_members } =
+        json::response(text, Some(key.finder()), steps).map_err(|error| match error.problem() {
+            Problem::Interrupted => Stop::Interrupted,
+            _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
+        })?;
     let view = match ResponseView::read(&message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),

@@ -1,7 +1,7 @@
 """How much memory a gateway takes, whatever its callers do.
 
 slow: a caller opens a stream of 1 GiB and hardly reads it, or not at all. The gateway's memory has to stay within
-64 MiB of what it was before.
+48 MiB of what it was before.
 
 pictures: a hundred calls at once, each with a picture of 16 MiB and an answer with one of 16 MiB, inside a cgroup of
 twice what the gateway may hold. Some may be refused with RESOURCE_EXHAUSTED; none may fail otherwise, and the gateway
@@ -14,7 +14,7 @@ import time
 
 import tools
 
-WITHIN = 64 << 20
+WITHIN = 48 << 20
 
 
 def arguments():
@@ -104,7 +104,7 @@ def slow(args, verdict, table, mib):
                 rows.append((name, what, mib(idle), mib(peak), mib(peak - idle), mib(served.written)))
                 started = served.written > 0
                 verdict.check(
-                    f"{name}, {what}: within 64 MiB", started and peak - idle <= WITHIN, f"{mib(peak - idle)} MiB"
+                    f"{name}, {what}: within {WITHIN >> 20} MiB", started and peak - idle <= WITHIN, f"{mib(peak - idle)} MiB"
                 )
     tools.say("")
     table(*rows)

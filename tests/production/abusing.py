@@ -1,0 +1,149 @@
+"""The processes of abuse.py: callers who send hostile shapes, one who calls as ordinary callers do, and an upstream."""
+
+import asyncio
+import itertools
+import re
+import threading
+import time
+
+# How long an ordinary caller waits for an answer, in seconds.
+DEADLINE = 10
+ANSWER = (
+    b'{"candidates": [{"content": {"parts": [{"text": "yes"}], "role": "model"}, "finishReason": "STOP"}],'
+    b' "usageMetadata": {"promptTokenCount": 300, "candidatesTokenCount": 1, "totalTokenCount": 301}}'
+)
+
+
+def attack(address, tokens, turns, stop, results):
+    """The process of the attackers: a thread for each token sends one shape after another, without pause."""
+    threads = [
+        threading.Thread(target=_attack, args=(address, token, _from(turns, number / len(tokens)), stop, results))
+        for number, token in enumerate(tokens)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _from(turns, part):
+    """Each attacker begins at another place."""
+    first = int(len(turns) * part)
+    return turns[first:] + turns[:first]
+
+
+def _attack(address, token, turns, stop, results):
+    """`turns` are the name of a request, the file with its gzip, and whether to send it unpacked."""
+    import shapes
+
+    client = None
+    for name, path, plain in itertools.cycle(turns):
+        if stop.is_set():
+            return
+        data = path.read_bytes()
+        message = shapes.unpacked(data) if plain else data
+        client, status, seconds = _send(client, address, token, message, not plain)
+        results.put((name, status, seconds))
+
+
+def _send(client, address, token, message, compressed):
+    """Sends one; the client is another one after an error."""
+    import rawcalls
+
+    begun = time.monotonic()
+    try:
+        client = client or rawcalls.Client(address, [("authorization", f"Bearer {token}")], timeout=60)
+        status = client.call(rawcalls.framed(message, compressed), compressed=compressed)
+    except OSError as error:
+        if client:
+            client.close()
+        client, status = None, type(error).__name__
+        time.sleep(0.05)
+    return client, status, time.monotonic() - begun
+
+
+def ordinary(address, token, rate, stop, ready, results):
+    """The process of an ordinary caller: 1 KB so many times a second, and health every second."""
+    asyncio.run(_ordinary(address, token, rate, stop, ready, results))
+
+
+async def _ordinary(address, token, rate, stop, ready, results):
+    import grpc
+    import rawcalls
+    import shapes
+    from calls import METHOD
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    message = shapes.part(shapes.member(2, b"Why is the sky blue, and not violet? " * 27))
+    metadata = [("authorization", f"Bearer {token}")]
+    assert len(rawcalls.framed(message)) > 1000
+
+    async def ask(kind, call):
+        begun = time.monotonic()
+        try:
+            await call
+            status = "OK"
+        except grpc.aio.AioRpcError as error:
+            status = error.code().name
+        results.put((kind, status, time.monotonic() - begun))
+
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    # Health on a connection of its own, as a probe comes.
+    async with grpc.aio.insecure_channel(address, options) as channel, grpc.aio.insecure_channel(address, options) as side:
+        call, health = channel.unary_unary(METHOD), health_pb2_grpc.HealthStub(side)
+        asked, begun, number = set(), time.monotonic(), 0
+        while not stop.is_set():
+            asked.add(asyncio.create_task(ask("call", call(message, metadata=metadata, timeout=DEADLINE))))
+            if number % rate == 0:
+                check = health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
+                asked.add(asyncio.create_task(ask("health", check)))
+            number += 1
+            if number == rate:
+                ready.set()
+            asked = {task for task in asked if not task.done()}
+            await asyncio.sleep(max(0, begun + number / rate - time.monotonic()))
+        if asked:
+            await asyncio.wait(asked)
+
+
+def upstream(port, received):
+    """The process of an upstream that throws requests away as fast as they come, and answers each."""
+    asyncio.run(_upstream(port, received))
+
+
+async def _upstream(port, received):
+    server = await asyncio.get_running_loop().create_server(lambda: _Answering(received), "127.0.0.1", 0)
+    with port.get_lock():
+        port.value = server.sockets[0].getsockname()[1]
+    await server.serve_forever()
+
+
+class _Answering(asyncio.Protocol):
+    """`received` has the requests, their bytes, and the bytes of the largest."""
+
+    def __init__(self, received):
+        self.received, self.head, self.rest = received, bytearray(), 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        while data:
+            if not self.rest:
+                self.head += data
+                end = self.head.find(b"\r\n\r\n")
+                if end < 0:
+                    return
+                self.rest = int(re.search(rb"(?i)content-length: *(\d+)", self.head)[1])
+                data = bytes(self.head[end + 4 :])
+                self.head.clear()
+                self.received[0] += 1
+                self.received[1] += self.rest
+                self.received[2] = max(self.received[2], self.rest)
+            here = min(self.rest, len(data))
+            self.rest -= here
+            data = data[here:]
+            if not self.rest:
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
+                self.transport.write(head + ANSWER)
+

@@ -1,0 +1,204 @@
+"""How many instructions the gateway takes for a call, a chunk of a stream, and a picture.
+
+The whole process serves real calls under valgrind, on one worker, one call at a time; each load runs with a number of
+units and with twice as many, and the difference is that of the units. So it is the same on a busy machine. Only code
+in user space is counted, and not how long its instructions take: docs/performance.md has times.
+
+With --against, another binary is counted as well, and no load may take 3 % more than with that one.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import pathlib
+import random
+import re
+import shutil
+import socket
+import threading
+
+import tools
+
+# How much more than the other binary, at most.
+ALLOWED = 1.03
+PICTURE = 4 << 20
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--against", help="another binary, such as that of the commit before")
+    add("--only", action="append", choices=sorted(LOADS), help="one of the loads; all of them by default")
+    add("--keep", action="store_true", help="keep the files for callgrind_annotate, in target/production/instructions")
+    return parser.parse_args()
+
+
+def answer(part, finished=True):
+    """The JSON of an answer as Gemini writes it, with `part` in it."""
+    candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
+    usage = {"promptTokenCount": 12, "candidatesTokenCount": 210, "totalTokenCount": 222}
+    usage["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": 12}]
+    ending = {"finishReason": "STOP"} if finished else {}
+    about = {"usageMetadata": usage, "modelVersion": "gemini-2.5-flash", "responseId": "mRXpaKe1E8yYnvgPqLWcqAU"}
+    return json.dumps({"candidates": [candidate | ending], **about}, indent=2).encode()
+
+
+def picture():
+    data = random.Random(7).randbytes(PICTURE)
+    return {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(data).decode()}}
+
+
+class Upstream:
+    """Answers each request at once. A stream sends its next event once `turn` says that the last one arrived."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.turn, self.chunks = threading.Semaphore(0), 0
+        text = "The sky is blue because air scatters short waves of light more than long ones. " * 12
+        self.small, self.large = answer({"text": text[:900]}), answer(picture())
+        event = json.dumps(json.loads(answer({"text": "light more than long ones, which "}, finished=False))).encode()
+        self.event, self.last = event, json.dumps(json.loads(answer({"text": "."}))).encode()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection, connection.makefile("rb") as reader, contextlib.suppress(ConnectionError):
+            while head := b"".join(iter(reader.readline, b"\r\n")).decode():
+                reader.read(int(re.search(r"(?i)content-length: *(\d+)", head)[1]))
+                if ":streamGenerateContent" in head:
+                    self._stream(connection)
+                    continue
+                body = self.large if "/gemini-large:" in head else self.small
+                about = f"content-type: application/json; charset=UTF-8\r\ncontent-length: {len(body)}"
+                connection.sendall(f"HTTP/1.1 200 OK\r\n{about}\r\n\r\n".encode() + body)
+
+    def _stream(self, connection):
+        about = b"content-type: text/event-stream\r\ntransfer-encoding: chunked"
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + about + b"\r\n\r\n")
+        for number in range(self.chunks):
+            self.turn.acquire()
+            event = self.last if number == self.chunks - 1 else self.event
+            connection.sendall(b"%x\r\ndata: %s\r\n\r\n\r\n" % (len(event) + 10, event))
+        connection.sendall(b"0\r\n\r\n")
+
+
+# Each load makes so many units on a connection.
+
+
+def request(model, part):
+    """The bytes of a GenerateContentRequest with one part."""
+    import rawcalls
+    from frames import _member as member
+
+    return rawcalls.framed(member(0x0A, model.encode()) + member(0x12, member(0x0A, part) + member(0x12, b"user")))
+
+
+def unary(client, _, count):
+    """A call with 1 KB in the request and in the answer."""
+    from frames import _member as member
+
+    data = request("gemini-2.5-flash", member(0x12, b"Why is the sky blue, and not violet? " * 27))
+    for _ in range(count):
+        assert (status := client.call(data)) == "OK", status
+
+
+def chunk(client, upstream, count):
+    """A chunk of a stream, each of which comes alone."""
+    from frames import _member as member
+
+    upstream.chunks = count
+    upstream.turn.release()
+    data = request("gemini-2.5-flash", member(0x12, b"Why is the sky blue?"))
+    status = client.call(data, "StreamGenerateContent", on_data=lambda _: upstream.turn.release())
+    assert status == "OK", status
+
+
+def picture_in(client, _, count):
+    """A picture of 4 MiB in a request."""
+    from frames import _member as member
+
+    blob = member(0x0A, b"image/png") + member(0x12, random.Random(8).randbytes(PICTURE))
+    data = request("gemini-2.5-flash", member(0x1A, blob))
+    for _ in range(count):
+        assert (status := client.call(data)) == "OK", status
+
+
+def picture_out(client, _, count):
+    """A picture of 4 MiB in an answer."""
+    from frames import _member as member
+
+    data = request("gemini-large", member(0x12, b"A picture of the sky"))
+    for _ in range(count):
+        assert (status := client.call(data)) == "OK", status
+
+
+LOADS = {"unary": (unary, 200), "chunk": (chunk, 400), "picture in": (picture_in, 8), "picture out": (picture_out, 8)}
+
+
+def counted(binary, load, count, folder):
+    """The instructions of a whole process that serves so many units."""
+    import processes
+    import rawcalls
+    import running
+
+    running.BINARY, upstream = binary, Upstream()
+    out = folder / f"{pathlib.Path(binary).resolve().parts[-3]}-{load.__name__}-{count}.callgrind"
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
+    flags = ["--workers", 1, "--upstream-url", upstream.url, "--drain-delay", 0, "--reload-interval", 0]
+    # As it is without flags, with a line for each call.
+    with running.gateway(*flags, env={"MOUNTSEA_API_KEY": "a-key"}, before=valgrind, log=("--log", "info")) as server:
+        client = rawcalls.Client(server.address)
+        # What is only done for the first call does not count either way.
+        load(client, upstream, 2)
+        load(client, upstream, count)
+        client.close()
+        server.signal(15)
+        assert server.wait(120) == 0, server.words()
+    upstream.listener.close()
+    total = int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)[1])
+    assert total, processes.ENVIRONMENT
+    return total
+
+
+def main(args):
+    import processes
+    from running import end_well
+    from verdict import Verdict, table
+
+    if not shutil.which("valgrind"):
+        raise SystemExit("error: there is no valgrind; Debian's package of that name has it")
+    end_well()
+    verdict, folder = Verdict(), tools.scratch("instructions")
+    binaries = [str(processes.BINARY), *([args.against] if args.against else [])]
+    rows = [("load", "instructions", *(["against", "ratio"] if args.against else []))]
+    for name in args.only or LOADS:
+        load, count = LOADS[name]
+        each = []
+        for binary in binaries:
+            less, more = (counted(binary, load, number, folder) for number in (count, 2 * count))
+            each.append(round((more - less) / count))
+        verdict.check(f"{name}: it was counted", min(each) > 0, each[0])
+        if args.against:
+            ratio = each[0] / each[1]
+            each.append(f"{ratio:.3f}")
+            verdict.check(f"{name}: at most {ALLOWED} times the other's", ratio <= ALLOWED, f"{ratio:.3f}")
+        rows.append((name, *each))
+    if not args.keep:
+        tools.scratch("instructions")
+    tools.say("")
+    table(*rows)
+    return verdict.end()
+
+
+if __name__ == "__main__":
+    parsed = arguments()
+    tools.enter()
+    raise SystemExit(main(parsed))
