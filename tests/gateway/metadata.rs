@@ -1,10 +1,11 @@
 //! What a call carries besides its message: keys, request ids.
 
 use gemini_grpc::pb::rpc;
+use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+use crate::support::{Details, Gateway, STOP, Upstream, json, prompt, sse, text};
 
 fn with(metadata: &[(&'static str, &str)]) -> Request<gemini_grpc::pb::gemini::GenerateContentRequest> {
     let mut request = Request::new(prompt("hi"));
@@ -102,6 +103,28 @@ async fn a_key_that_upstream_repeats_is_removed() {
     assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "key *** may not"));
     assert!(!String::from_utf8_lossy(status.details()).contains("own-key"));
     assert!(Details::of(&status).find::<rpc::Help>("Help").is_some());
+}
+
+#[tokio::test]
+async fn a_key_in_an_answer_is_removed_wherever_it_stands() {
+    let answer = r#"{"candidates":[{"content":{"parts":[{"text":"it is own-key."},{"functionCall":{"name":"f","args":
+        {"own-key":["x own-key y",{"a":"\u006fwn-key"}]}}}],"own-key":1},"finishReason":"own-key"}],
+        "modelVersion":"own-key","debug":{"authorization":"Bearer own-key"},"own-keys":"own-key"}"#;
+    let one_line = answer.replace('\n', "");
+    for (bytes, stream) in [(json("200 OK", answer), false), (sse(format!("data: {one_line}\r\n\r\n")), true)] {
+        let gateway = Gateway::over(&Upstream::answering(bytes).await).await;
+        let message = match stream {
+            false => gateway.generate(prompt("hi")).await.unwrap(),
+            true => {
+                let mut messages = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+                messages.message().await.unwrap().unwrap()
+            }
+        };
+        let wire = message.encode_to_vec();
+        assert!(memchr::memmem::find(&wire, b"own-key").is_none(), "{message:?}");
+        assert_eq!(text(&message), "it is ***.");
+        assert_eq!(message.model_version, "***");
+    }
 }
 
 #[tokio::test]

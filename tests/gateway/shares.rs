@@ -220,7 +220,7 @@ fn slow(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn long_work_holds_up_no_other_call_and_ends_with_its_deadline() {
+async fn long_work_holds_up_no_other_call() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
     let message = framed(&slow(60 * MIB), false);

@@ -89,6 +89,23 @@ async fn a_caller_is_known_by_a_name_of_its_certificate() {
 }
 
 #[tokio::test]
+async fn what_a_caller_with_a_good_certificate_sends_as_a_key_is_not_read() {
+    let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let client_ca = files.write("client-ca.pem", &callers.pem);
+    let file = files.write("callers.toml", "[callers.billing]\nsan = 'localhost'");
+    let flags = ["--auth", "mtls", "--callers", &file, "--tls-client-ca", &client_ca];
+    let running = Running::start(&speaking_tls(&upstream, &files, &authority, &flags));
+    let channel = connect(&running, &authority, Some(callers.issue())).await.unwrap();
+    for header in ["x-goog-api-key", "authorization"] {
+        let mut request = tonic::Request::new(prompt("hi"));
+        request.metadata_mut().insert(header, "Bearer no key at all".parse().unwrap());
+        Client::new(channel.clone()).generate_content(request).await.unwrap();
+    }
+    assert!(upstream.requests().iter().all(|request| request.contains("authorization: Bearer own-key")));
+}
+
+#[tokio::test]
 async fn plaintext_on_the_port_of_tls_is_closed() {
     let (files, authority) = (Files::new(), Authority::new());
     let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
