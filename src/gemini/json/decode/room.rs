@@ -41,6 +41,7 @@ impl Decoder<'_, '_> {
         }
         let rest = (length - self.json.at()) * MAX_GROWTH_HALVES / 2;
         let most = (length * MAX_GROWTH_HALVES / 2).saturating_sub(out.len());
-        out.reserve_exact(rest.min(most).max(bytes) + SLACK);
+        // Twice the slack, or the end of the text would make the buffer grow again.
+        out.reserve_exact(rest.min(most).max(bytes) + 2 * SLACK);
     }
 }
