@@ -27,8 +27,9 @@ pub(super) fn prepare(call: &mut Call, request: Bytes, method: Method) -> Result
     // Last of what needs no work: who is refused for a mistake has used nothing.
     call.record.caller = call.admitted.admit(&valid.name, std::time::Instant::now())?;
     let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-    let json::Request { json, unknown_fields } = json::request(&[&request, extra], json::RequestLimits::default(), None, &mut Steps::unlimited())
-        .map_err(Error::Malformed)?;
+    let json::Request { json, unknown_fields } =
+        json::request(&[&request, extra], json::RequestLimits::default(), None, &mut Steps::unlimited())
+            .map_err(Error::Malformed)?;
     if unknown_fields > 0 {
         call.record.rpc.unknown_fields(unknown_fields);
     }
@@ -64,8 +65,8 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let json::Response { message, unknown_members } =
-        json::response(text, None, &mut Steps::unlimited()).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
+    let json::Response { message, unknown_members } = json::response(text, None, &mut Steps::unlimited())
+        .map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
     let view = ResponseView::decode(&message[..]).unwrap_or_default();
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates.is_empty()

@@ -251,7 +251,11 @@ mod tests {
     fn pictures_are_counted_and_words_about_them_are_not() {
         let count = |parts: &str| {
             let answer = format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#);
-            images(&json::response(answer.as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited()).unwrap().message)
+            images(
+                &json::response(answer.as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited())
+                    .unwrap()
+                    .message,
+            )
         };
         let picture = r#"{"inlineData":{"mimeType":"image/png","data":"AAAA"}}"#;
         assert_eq!(count(r#"{"text":"image/png"},{"inlineData":{"mimeType":"audio/wav","data":"AAAA"}}"#), 0);

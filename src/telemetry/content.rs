@@ -177,7 +177,9 @@ mod tests {
 
     fn answer(text: &str) -> Vec<u8> {
         let json = json!({ "candidates": [{ "content": { "role": "model", "parts": [{ "text": text }] } }] });
-        json::response(json.to_string().as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited()).unwrap().message
+        json::response(json.to_string().as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited())
+            .unwrap()
+            .message
     }
 
     #[test]

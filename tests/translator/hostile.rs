@@ -126,7 +126,8 @@ fn each(
     chosen: impl Fn(&FieldDescriptor) -> bool,
     content: impl Fn(&FieldDescriptor) -> Vec<u8>,
 ) -> Vec<u8> {
-    let pieces: Vec<_> = kind.fields().filter(chosen).map(|field| self::field(field.number(), &content(&field))).collect();
+    let pieces: Vec<_> =
+        kind.fields().filter(chosen).map(|field| self::field(field.number(), &content(&field))).collect();
     if pieces.is_empty() { Vec::new() } else { pieces.iter().cycle().take(n).flatten().copied().collect() }
 }
 
@@ -166,7 +167,9 @@ fn split(kind: &MessageDescriptor, n: usize, levels: usize) -> Vec<u8> {
 fn inside(kind: &MessageDescriptor, levels: usize) -> Vec<u8> {
     let own = |field: &FieldDescriptor| field.kind().as_message().is_some() && !field.is_map();
     match kind.fields().find(own) {
-        Some(field) if levels > 0 => self::field(field.number(), &inside(field.kind().as_message().unwrap(), levels - 1)),
+        Some(field) if levels > 0 => {
+            self::field(field.number(), &inside(field.kind().as_message().unwrap(), levels - 1))
+        }
         _ => kind.fields().take(1).flat_map(|field| small(&field)).collect(),
     }
 }
@@ -243,7 +246,8 @@ fn additional(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     let entries: Vec<u8> = (0..n / 2).flat_map(entry).collect();
     delimited(&mut out, additional.number(), &entries);
     (0..n / 2).for_each(|i| delimited(&mut out, additional.number(), &entry(i)));
-    let known: Vec<_> = kind.fields().filter(FieldDescriptor::is_list).map(|field| small(&field).repeat(n / 10)).collect();
+    let known: Vec<_> =
+        kind.fields().filter(FieldDescriptor::is_list).map(|field| small(&field).repeat(n / 10)).collect();
     out.extend(known.concat());
     out
 }

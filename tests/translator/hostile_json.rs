@@ -17,7 +17,10 @@ pub fn shapes() -> Vec<(String, Build)> {
         ("many keys", Box::new(|n| format!("{{{}}}", members(n, "{}")))),
         ("deep lists", Box::new(|n| format!("[{}]", vec![nested(30, "0"); n.div_ceil(30)].join(",")))),
         ("a long list deep inside", Box::new(move |n| nested(60, &list("0")(n)))),
-        ("lists at each depth", Box::new(move |n| (0..40).fold("0".into(), |inner, _| format!("[{inner},{}]", list("\"abc\"")(n / 40))))),
+        (
+            "lists at each depth",
+            Box::new(move |n| (0..40).fold("0".into(), |inner, _| format!("[{inner},{}]", list("\"abc\"")(n / 40)))),
+        ),
         ("a text of escapes", Box::new(|n| format!("\"{}\"", "\\n\\u00e9".repeat(n)))),
         ("a plain text", Box::new(|n| format!("\"{}\"", "x".repeat(64 * n)))),
         ("white space", Box::new(|n| format!("[{}1]", " \n\t".repeat(16 * n)))),
@@ -49,14 +52,23 @@ pub fn shapes() -> Vec<(String, Build)> {
         ("members that are not known", Box::new(|n| format!("{{{}}}", members(n, "0")))),
         ("short members that are not known", Box::new(|n| format!("{{{}}}", vec!["\"\":0"; n.max(1)].join(",")))),
         ("members that are not known in each part", Box::new(|n| part(&vec![r#"{"x":[0,0]}"#; n.max(1)].join(",")))),
-        ("new enum names", Box::new(|n| format!(r#"{{"candidates":[{}]}}"#, vec![r#"{"finishReason":"NEW"}"#; n.max(1)].join(",")))),
-        ("base64 of the other alphabet", Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "-_-_".repeat(16 * n))))),
-        ("base64 with escapes", Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "\\u0041AAA".repeat(n))))),
+        (
+            "new enum names",
+            Box::new(|n| format!(r#"{{"candidates":[{}]}}"#, vec![r#"{"finishReason":"NEW"}"#; n.max(1)].join(","))),
+        ),
+        (
+            "base64 of the other alphabet",
+            Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "-_-_".repeat(16 * n)))),
+        ),
+        (
+            "base64 with escapes",
+            Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "\\u0041AAA".repeat(n)))),
+        ),
         ("pictures", Box::new(|n| part(&vec![r#"{"inlineData":{"data":"AAAA"}}"#; n.max(1)].join(",")))),
     ];
-    shapes.extend(whole.into_iter().map(|(name, build)| {
-        (name.to_owned(), Box::new(move |n| build(n).into_bytes()) as Build)
-    }));
+    shapes.extend(
+        whole.into_iter().map(|(name, build)| (name.to_owned(), Box::new(move |n| build(n).into_bytes()) as Build)),
+    );
     shapes
 }
 

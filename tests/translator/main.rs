@@ -11,14 +11,14 @@ mod dice;
 mod grow;
 /// Runs a property over every field of every message.
 mod harness;
-/// Wire bytes in the other forms that protobuf allows.
-mod loose;
-/// prost-reflect.
-mod oracle;
 /// Wire bytes that cost a careless reader more than their size.
 mod hostile;
 /// JSON that does.
 mod hostile_json;
+/// Wire bytes in the other forms that protobuf allows.
+mod loose;
+/// prost-reflect.
+mod oracle;
 /// Where the translator differs from proto3 JSON on purpose.
 mod quirks;
 /// Numbers, texts and times, with a liking for the extreme.

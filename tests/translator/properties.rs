@@ -94,7 +94,8 @@ fn the_doors_of_the_gateway_lead_to_the_same_translator() {
                     part.fields = fields.to_vec();
                     wire::message(&part)
                 });
-                let request = json::request(&[&one, &two], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap();
+                let request =
+                    json::request(&[&one, &two], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap();
                 let mut whole: Value = serde_json::from_slice(&to_json(REQUEST, &case.wire).unwrap()).unwrap();
                 whole.as_object_mut().unwrap().shift_remove("model");
                 prop_assert_eq!(serde_json::from_slice::<Value>(&request.json).unwrap(), whole);

@@ -106,9 +106,8 @@ impl Frames {
     /// Widens the lengths of the open frames for `more` bytes to come. Each byte is moved once, however many frames it is in.
     fn make_room(&mut self, more: usize) {
         let end = self.out.len();
-        let width = |frame: &Frame, shift: usize| {
-            varint_len((end - frame.content() + shift + more) as u64).max(frame.width)
-        };
+        let width =
+            |frame: &Frame, shift: usize| varint_len((end - frame.content() + shift + more) as u64).max(frame.width);
         let mut shift = 0;
         for frame in self.open.iter().rev() {
             shift += width(frame, shift) - frame.width;

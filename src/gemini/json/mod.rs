@@ -41,7 +41,8 @@ const MODEL: u32 = 1;
 )]
 static TABLE: LazyLock<Table> =
     LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
-static REQUEST: LazyLock<Option<&'static Message>> = LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
+static REQUEST: LazyLock<Option<&'static Message>> =
+    LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
 static RESPONSE: LazyLock<Option<&'static Message>> =
     LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
 

@@ -236,7 +236,17 @@ impl Field {
         let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
         let key = format!("\"{}\":", proto.json_name());
         let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
-        Ok(Self { number: proto.number() as u32, name, key, json_name, kind, shape, oneof, rivals: 0, next: Guess::none() })
+        Ok(Self {
+            number: proto.number() as u32,
+            name,
+            key,
+            json_name,
+            kind,
+            shape,
+            oneof,
+            rivals: 0,
+            next: Guess::none(),
+        })
     }
 }
 

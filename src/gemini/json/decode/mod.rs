@@ -62,13 +62,21 @@ impl<'j, 's> Decoder<'j, 's> {
         }
         let secret = secret.filter(|secret| !secret.needle().is_empty());
         let (unknown, reported) = (Vec::new(), Vec::new());
-        Ok(Self { table, json: Scanner::new(json, steps), frames: Frames::new(out), unknown, reported, secret, depth: 0 })
+        Ok(Self {
+            table,
+            json: Scanner::new(json, steps),
+            frames: Frames::new(out),
+            unknown,
+            reported,
+            secret,
+            depth: 0,
+        })
     }
 
     /// Reads the whole text as that message.
     pub(super) fn whole(&mut self, message: &'static Message) -> Result<(), Error> {
         self.message(message)?;
-        self.step()?;
+        self.count_moved()?;
         self.json.end()
     }
 
@@ -174,13 +182,7 @@ impl<'j, 's> Decoder<'j, 's> {
         Ok(index)
     }
 
-    fn member(
-        &mut self,
-        field: &'static Field,
-        again: bool,
-        oneofs: &mut u64,
-        owner: &Message,
-    ) -> Result<Seen, Error> {
+    fn member(&mut self, field: &'static Field, again: bool, oneofs: &mut u64, owner: &Message) -> Result<Seen, Error> {
         // Null means absent, but for a Value it is a value.
         if !self.is_value(field) && self.json.null()? {
             return Ok(Seen::Known);

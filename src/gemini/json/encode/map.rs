@@ -4,11 +4,11 @@ use super::super::error::{Error, Problem};
 use super::super::output::Output;
 use super::super::table::{Field, Kind, Message};
 use super::super::text::put_string;
+use super::Encoder;
 use super::keys::LastOfKey;
 use super::places::{Places, Span, Values};
-use super::slots::{Fields, Slot};
-use super::Encoder;
 use super::scalar::len;
+use super::slots::{Fields, Slot};
 use crate::gemini::wire::{Raw, Reader};
 
 /// One entry of a map.
