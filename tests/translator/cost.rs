@@ -12,7 +12,7 @@ const LIMITS: RequestLimits = RequestLimits { elements: usize::MAX };
 
 /// The steps of some work, for a size and for four times that.
 fn assert_linear(name: &str, steps: impl Fn(usize) -> u64) {
-    let (one, four) = (steps(500), steps(2_000));
+    let (one, four) = (steps(4_000), steps(16_000));
     assert!(2 * four <= 9 * one + SPARE, "{name}: {one} steps became {four} when the size grew fourfold");
 }
 
@@ -25,9 +25,10 @@ fn the_steps_of_a_request_grow_as_its_size() {
             let wire = (shape.build)(n);
             let mut steps = Steps::unlimited();
             let length = measure(&[&wire], LIMITS, &mut steps);
-            let written = request(&[&wire], LIMITS, None, &mut steps);
-            if let Ok(written) = written {
-                assert_eq!(length.unwrap(), written.json.len(), "{}", shape.name);
+            // A text that is not UTF-8 has a length, and cannot be written.
+            let written = request(&[&wire], LIMITS, length.as_ref().ok().copied(), &mut steps);
+            if let (Ok(length), Ok(written)) = (length, written) {
+                assert_eq!(length, written.json.len(), "{}", shape.name);
             }
             assert!(steps.taken() as usize >= wire.len() / 256, "{}: {} steps", shape.name, steps.taken());
             steps.taken()
@@ -41,8 +42,8 @@ fn the_steps_of_an_answer_grow_as_its_size() {
         assert_linear(&name, |n| {
             let json = build(n);
             let mut steps = Steps::unlimited();
-            drop(response(&json, None, &mut steps));
-            assert!(steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
+            let read = response(&json, None, &mut steps);
+            assert!(read.is_err() || steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
             steps.taken()
         });
     }

@@ -139,7 +139,7 @@ fn unsorted(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
 
 fn repeated(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     let count = kind.fields().len().max(1);
-    kind.fields().flat_map(|field| small(&field).repeat(n / count)).collect()
+    kind.fields().flat_map(|field| small(&field).repeat(n.div_ceil(count))).collect()
 }
 
 /// In turns, and then in two runs; with a list between them, if there is one.

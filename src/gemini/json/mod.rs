@@ -87,7 +87,7 @@ pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) ->
 }
 
 /// Writes a `GenerateContentRequest` as the JSON body of a REST call, without its `model`, which
-/// belongs into the path. The `parts` are read as one message, so a field can be added by a second part.
+/// belongs into the path. The `parts` are read as one message, so a field can be added by a second part; they must not overlap.
 ///
 /// `capacity` is the length from [`measure`]. Without it a small message is written into a buffer that may grow, and a large
 /// one is measured first. Memory beside `parts`: at most 8 times their bytes, and 8 MiB.

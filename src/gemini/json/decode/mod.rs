@@ -76,7 +76,7 @@ impl<'j, 's> Decoder<'j, 's> {
     /// Reads the whole text as that message.
     pub(super) fn whole(&mut self, message: &'static Message) -> Result<(), Error> {
         self.message(message)?;
-        self.step()?;
+        self.count_moved()?;
         self.json.end()
     }
 
