@@ -1,5 +1,7 @@
 //! Contents for telemetry that captures prompts and responses: borrowed, so that as little as wanted is copied.
 
+use std::fmt;
+
 use super::fields::{ReadError, bytes, int32, last, next};
 use super::numbers::{content, media, part};
 use crate::gemini::steps::Steps;
@@ -64,6 +66,19 @@ impl<'w> PartContent<'w> {
             part::FUNCTION_CALL => Some(Self::FunctionCall { id: first, name: second, args: third }),
             part::FUNCTION_RESPONSE => Some(Self::FunctionResponse { id: first, response: third }),
             _ => None,
+        })
+    }
+}
+
+/// Without prompts.
+impl fmt::Debug for PartContent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text { .. } => "Text",
+            Self::InlineData { .. } => "InlineData",
+            Self::FileData { .. } => "FileData",
+            Self::FunctionCall { .. } => "FunctionCall",
+            Self::FunctionResponse { .. } => "FunctionResponse",
         })
     }
 }
