@@ -102,7 +102,7 @@ fn throughput(criterion: &mut Criterion) {
             criterion,
             &format!("response, {name}"),
             &value,
-            |json| response(json).map(|answer| answer.message).unwrap_or_default(),
+            |json| response(json, None, &mut Steps::unlimited()).map(|answer| answer.message).unwrap_or_default(),
             write,
         );
     }

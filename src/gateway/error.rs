@@ -240,7 +240,9 @@ mod tests {
 
     /// One of each kind that names its reason itself.
     fn one_of_each() -> Vec<Error> {
-        let unreadable = || json::response(b"").expect_err("nothing is no answer");
+        let unreadable = || {
+            json::response(b"", None, &mut crate::gemini::steps::Steps::unlimited()).expect_err("nothing is no answer")
+        };
         let upstream = [
             Up::Connect("refused"),
             Up::ConnectTimeout { after: Duration::ZERO },

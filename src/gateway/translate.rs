@@ -69,8 +69,8 @@ pub(super) fn translate(text: &[u8], key: &ApiKey) -> Result<Translated, upstrea
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let json::Response { message, unknown_members } =
-        json::response(text).map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
+    let json::Response { message, unknown_members } = json::response(text, None, &mut Steps::unlimited())
+        .map_err(|error| refused().unwrap_or(upstream::Error::Unreadable(error)))?;
     let view = ResponseView::read(&message, &mut Steps::unlimited()).unwrap_or_default();
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates == 0

@@ -38,7 +38,7 @@ pub(super) enum Raw<'a> {
 }
 
 /// Reads the fields of one message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }

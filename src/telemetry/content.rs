@@ -154,7 +154,9 @@ mod tests {
 
     fn answer(text: &str) -> Vec<u8> {
         let json = json!({ "candidates": [{ "content": { "role": "model", "parts": [{ "text": text }] } }] });
-        json::response(json.to_string().as_bytes()).unwrap().message
+        json::response(json.to_string().as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited())
+            .unwrap()
+            .message
     }
 
     #[test]
@@ -222,7 +224,9 @@ mod tests {
         for _ in 0..2 * MAX_PARTS {
             let thought = json!({ "candidates": [{ "content": { "parts": [{ "thought": true, "text": "a" }] } }] });
             contents.saw(&answer("b"));
-            contents.saw(&json::response(thought.to_string().as_bytes()).unwrap().message);
+            contents.saw(
+                &json::to_wire("mountsea.gemini.v1.GenerateContentResponse", thought.to_string().as_bytes()).unwrap(),
+            );
         }
         assert_eq!(contents.output.len(), MAX_PARTS);
     }

@@ -11,6 +11,10 @@ mod dice;
 mod grow;
 /// Runs a property over every field of every message.
 mod harness;
+/// Wire bytes that cost a careless reader more than their size.
+mod hostile;
+/// JSON that does.
+mod hostile_json;
 /// Wire bytes in the other forms that protobuf allows.
 mod loose;
 /// prost-reflect.
@@ -26,6 +30,8 @@ mod tree;
 /// Wire bytes in canonical form.
 mod wire;
 
+/// What hostile messages cost.
+mod cost;
 /// Wire bytes and JSON that are broken.
 mod damage;
 /// Wire bytes and JSON that are sound.

@@ -2,7 +2,8 @@
 //! known behind it.
 //!
 //! One byte is kept free for a length, and the message moves up if that was too little. So that
-//! a picture never moves, room is made in all open frames before a large value is written.
+//! a picture never moves, room is made in all open frames before a large value is written. Messages that are
+//! deep inside each other grow beyond their lengths together, so they are all moved at once, too.
 
 use crate::gemini::wire::{WireType, put_tag, put_varint, varint_len};
 
@@ -14,6 +15,8 @@ const LARGE: usize = 4096;
 pub(super) struct Frames {
     pub(super) out: Vec<u8>,
     open: Vec<Frame>,
+    /// How many bytes were moved since this was last asked, as work that is to be counted.
+    moved: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +26,21 @@ struct Frame {
     width: usize,
 }
 
+impl Frame {
+    fn content(&self) -> usize {
+        self.at + self.width
+    }
+}
+
 impl Frames {
     pub(super) fn new(out: Vec<u8>) -> Self {
-        Self { out, open: Vec::new() }
+        Self { out, open: Vec::new(), moved: 0 }
+    }
+
+    /// How many bytes were moved since the last call.
+    #[inline]
+    pub(super) fn take_moved(&mut self) -> usize {
+        std::mem::take(&mut self.moved)
     }
 
     /// Begins a length-delimited field.
@@ -38,15 +53,27 @@ impl Frames {
     /// Ends the innermost field.
     pub(super) fn close(&mut self) {
         let Some(frame) = self.open.pop() else { return };
-        let length = self.out.len() - frame.at - frame.width;
+        let length = self.out.len() - frame.content();
         if length < 0x80 && frame.width == 1 {
             self.out[frame.at] = length as u8;
             return;
         }
+        self.close_long(frame, length);
+    }
+
+    fn close_long(&mut self, frame: Frame, length: usize) {
         let width = varint_len(length as u64);
-        self.widen(frame, width);
-        // Room was made for a value that turned out smaller.
-        self.out.drain(frame.at..frame.at + frame.width.saturating_sub(width));
+        if width != frame.width {
+            self.moved += length;
+        }
+        if width > frame.width {
+            let end = self.out.len();
+            self.out.resize(end + width - frame.width, 0);
+            self.out.copy_within(frame.content()..end, frame.at + width);
+        } else {
+            // Room was made for a value that turned out smaller.
+            self.out.drain(frame.at..frame.content() - width);
+        }
         let mut rest = length as u64;
         let mut at = frame.at;
         while rest >= 0x80 {
@@ -55,6 +82,12 @@ impl Frames {
             at += 1;
         }
         self.out[at] = rest as u8;
+        if length >= LARGE
+            && let Some(parent) = self.open.last()
+            && varint_len((self.out.len() - parent.content()) as u64) > parent.width
+        {
+            self.make_room(0);
+        }
     }
 
     /// Begins a length-delimited field of a known length, of which the caller appends the bytes.
@@ -70,31 +103,34 @@ impl Frames {
         start
     }
 
-    /// Widens the open frames for `more` bytes to come.
+    /// Widens the lengths of the open frames for `more` bytes to come. Each byte is moved once, however many frames it is in.
     fn make_room(&mut self, more: usize) {
-        for i in 0..self.open.len() {
-            let frame = self.open[i];
-            let width = varint_len((self.out.len() - frame.at - frame.width + more) as u64);
-            if width > frame.width {
-                let shift = self.widen(frame, width);
-                self.open[i].width = width;
-                for inner in &mut self.open[i + 1..] {
-                    inner.at += shift;
-                }
+        let end = self.out.len();
+        let width =
+            |frame: &Frame, shift: usize| varint_len((end - frame.content() + shift + more) as u64).max(frame.width);
+        let mut shift = 0;
+        for frame in self.open.iter().rev() {
+            shift += width(frame, shift) - frame.width;
+        }
+        // A look at a frame is worth a few bytes.
+        self.moved += self.open.len() * 16;
+        self.out.resize(end + shift, 0);
+        // From the back: what is behind a frame's length moves by what that frame and those around it grow.
+        let (mut inner_shift, mut behind) = (0, end);
+        for frame in self.open.iter_mut().rev() {
+            if shift == 0 {
+                break;
             }
+            let content = frame.content();
+            self.out.copy_within(content..behind, content + shift);
+            self.moved += behind - content;
+            behind = frame.at;
+            let grown = width(frame, inner_shift) - frame.width;
+            inner_shift += grown;
+            shift -= grown;
+            frame.at += shift;
+            frame.width += grown;
         }
-    }
-
-    /// Moves a frame's content up so that its length may have `width` bytes; says how far.
-    fn widen(&mut self, frame: Frame, width: usize) -> usize {
-        let shift = width.saturating_sub(frame.width);
-        if shift > 0 {
-            let content = frame.at + frame.width;
-            let end = self.out.len();
-            self.out.resize(end + shift, 0);
-            self.out.copy_within(content..end, content + shift);
-        }
-        shift
     }
 }
 
@@ -111,6 +147,42 @@ mod tests {
         frames.out.push(b'x');
         frames.close();
         assert_eq!(frames.out, [10, 1, b'x']);
+    }
+
+    #[test]
+    fn nested_frames_are_moved_together() {
+        let mut frames = Frames::new(Vec::new());
+        let mut expected = Vec::new();
+        for size in [10_000, 100_000, 3_000_000] {
+            (0..100).for_each(|_| frames.open(1));
+            frames.sized(2, size);
+            frames.out.resize(frames.out.len() + size, b'x');
+            (0..100).for_each(|_| frames.close());
+
+            let mut inner = Vec::new();
+            put_tag(&mut inner, 2, WireType::Len);
+            put_varint(&mut inner, size as u64);
+            inner.resize(inner.len() + size, b'x');
+            for _ in 0..100 {
+                let mut outer = Vec::new();
+                put_tag(&mut outer, 1, WireType::Len);
+                put_varint(&mut outer, inner.len() as u64);
+                outer.append(&mut inner);
+                inner = outer;
+            }
+            expected.append(&mut inner);
+        }
+        assert_eq!(frames.out, expected);
+        // Many small values, of which none makes room.
+        (0..100).for_each(|_| frames.open(1));
+        frames.take_moved();
+        for _ in 0..1_000 {
+            frames.open(1);
+            frames.out.resize(frames.out.len() + 100, b'x');
+            frames.close();
+        }
+        (0..100).for_each(|_| frames.close());
+        assert!(frames.take_moved() < 5 * 100_000);
     }
 
     #[test]

@@ -17,7 +17,9 @@ mod time;
 
 use std::sync::LazyLock;
 
-pub use error::{Error, Problem};
+use memchr::memmem::Finder;
+
+pub use self::error::{Error, Problem};
 
 use self::decode::Decoder;
 use self::encode::Encoder;
@@ -85,7 +87,7 @@ pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) ->
 }
 
 /// Writes a `GenerateContentRequest` as the JSON body of a REST call, without its `model`, which
-/// belongs into the path. The `parts` are read as one message, so a field can be added by a second part.
+/// belongs into the path. The `parts` are read as one message, so a field can be added by a second part; they must not overlap.
 ///
 /// `capacity` is the length from [`measure`]. Without it a small message is written into a buffer that may grow, and a large
 /// one is measured first. Memory beside `parts`: at most 8 times their bytes, and 8 MiB.
@@ -130,9 +132,12 @@ pub struct Response {
 }
 
 /// Reads the JSON of an answer, or of one event of a stream, into a `GenerateContentResponse`.
-pub fn response(json: &[u8]) -> Result<Response, Error> {
+///
+/// `secret` is a key that must not reach the caller: wherever a text or the name of a member contains it, `***` takes its
+/// place. Bytes are not searched. Memory beside `json`: at most 8 times its bytes, and 8 MiB.
+pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
     // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
-    let mut decoder = Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3));
+    let mut decoder = Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3), secret, steps)?;
     decoder.whole(known(*RESPONSE)?)?;
     Ok(Response { unknown_members: std::mem::take(&mut decoder.reported), message: decoder.into_wire() })
 }
@@ -147,7 +152,8 @@ pub fn to_json(name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Reads the JSON of any message that the service knows, by its full name.
 pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut decoder = Decoder::new(&TABLE, json, Vec::new());
+    let mut steps = Steps::unlimited();
+    let mut decoder = Decoder::new(&TABLE, json, Vec::new(), None, &mut steps)?;
     decoder.whole(known(TABLE.find(name))?)?;
     Ok(decoder.into_wire())
 }

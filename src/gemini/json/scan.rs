@@ -7,12 +7,14 @@ use memchr::memchr2;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::plain::ends_and_odds;
+use crate::gemini::steps::Steps;
 
-/// A place in a JSON text.
-#[derive(Clone, Debug)]
-pub(super) struct Scanner<'j> {
+/// A place in a JSON text. What is read is counted in steps.
+#[derive(Debug)]
+pub(super) struct Scanner<'j, 's> {
     text: &'j [u8],
     at: usize,
+    steps: &'j mut Steps<'s>,
 }
 
 /// What stands between the quotes of a string.
@@ -27,20 +29,35 @@ pub(super) struct Str<'j> {
 /// Strings are looked at word by word so far, in bytes; most end before that. memchr is faster from there.
 const SHORT: usize = 32;
 
-impl<'j> Scanner<'j> {
+impl<'j, 's> Scanner<'j, 's> {
     /// Starts behind a byte-order mark, if there is one (RFC 8259, 8.1 lets a reader ignore it).
-    pub(super) fn new(text: &'j [u8]) -> Self {
-        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0 }
+    pub(super) fn new(text: &'j [u8], steps: &'j mut Steps<'s>) -> Self {
+        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, steps }
+    }
+
+    /// Counts what is done with the text.
+    pub(super) fn steps(&mut self) -> &mut Steps<'s> {
+        self.steps
+    }
+
+    /// How long the text is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.text.len()
+    }
+
+    /// How much of the text was read, in bytes.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes back, or forth again, to a place that [`Scanner::at`] gave.
+    pub(super) fn seek(&mut self, at: usize) {
+        self.at = at;
     }
 
     /// How much text is left, in bytes.
     pub(super) fn left(&self) -> usize {
         self.text.len() - self.at
-    }
-
-    /// The text from where `earlier` stands.
-    pub(super) fn since(&self, earlier: &Self) -> &'j [u8] {
-        &self.text[earlier.at..self.at]
     }
 
     /// The first byte of the next token; it is not consumed.
@@ -53,13 +70,22 @@ impl<'j> Scanner<'j> {
     }
 
     fn peek_behind_space(&mut self) -> Result<u8, Error> {
-        while let Some(&byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+        /// Between these the work may be interrupted.
+        const BLOCK: usize = 64 << 10;
+        loop {
+            let rest = &self.text[self.at..];
+            let block = &rest[..rest.len().min(BLOCK)];
+            let blank = block.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+            // A byte of white space is looked at alone.
+            self.steps.take_bytes(blank * 16)?;
+            self.at += blank;
+            if let Some(&byte) = block.get(blank) {
                 return Ok(byte);
             }
-            self.at += 1;
+            if block.is_empty() {
+                return Err(Problem::TruncatedJson.into());
+            }
         }
-        Err(Problem::TruncatedJson.into())
     }
 
     /// Consumes `byte` if it comes next.
@@ -104,16 +130,12 @@ impl<'j> Scanner<'j> {
         Ok(byte == b',')
     }
 
-    /// Consumes `key`, a plain name in quotes with its colon, if just that comes next; hands over the name.
+    /// Consumes `key`, a plain name in quotes with its colon, if just that is here, without white space before it.
     #[inline]
-    pub(super) fn key(&mut self, key: &str) -> Option<Str<'j>> {
-        self.peek().ok()?;
-        let rest = &self.text[self.at..];
-        if !rest.starts_with(key.as_bytes()) {
-            return None;
-        }
-        self.at += key.len();
-        Some(Str { raw: &rest[1..key.len() - 2], escaped: false, plain: true })
+    pub(super) fn key(&mut self, key: &str) -> bool {
+        let there = self.text[self.at..].starts_with(key.as_bytes());
+        self.at += if there { key.len() } else { 0 };
+        there
     }
 
     /// A string; its text is not looked at beyond finding its end.
@@ -148,10 +170,12 @@ impl<'j> Scanner<'j> {
         loop {
             let found = memchr2(b'"', b'\\', &self.text[self.at..]).ok_or(Problem::TruncatedJson)?;
             self.at += found + 1;
+            self.steps.take_bytes(found)?;
             if self.text[self.at - 1] == b'"' {
                 return Ok(Str { raw: &self.text[start..self.at - 1], escaped, plain: false });
             }
             escaped = true;
+            self.steps.take(1)?;
             if self.left() == 0 {
                 return Err(Problem::TruncatedJson.into());
             }
@@ -208,15 +232,16 @@ impl<'j> Scanner<'j> {
             self.at += usize::from(next_is(self, b"+-"));
             digits(self)?;
         }
+        // Digits are looked at one by one, here and when the number is made of them.
+        self.steps.take_bytes((self.at - start) * 16)?;
         str::from_utf8(&self.text[start..self.at]).map_err(|_| Problem::Utf8.into())
     }
 
-    /// Skips a value of any kind and hands over its text.
-    pub(super) fn skip(&mut self) -> Result<&'j [u8], Error> {
-        self.peek()?;
-        let start = self.at;
+    /// Skips a value of any kind.
+    pub(super) fn skip(&mut self) -> Result<(), Error> {
         let mut open = 0;
         loop {
+            self.steps.take(1)?;
             match self.peek()? {
                 b'{' | b'[' => {
                     open += 1;
@@ -241,7 +266,7 @@ impl<'j> Scanner<'j> {
                 _ => drop(self.number()?),
             }
             if open == 0 {
-                return Ok(&self.text[start..self.at]);
+                return Ok(());
             }
         }
     }
@@ -255,15 +280,16 @@ impl<'j> Scanner<'j> {
 impl<'j> Str<'j> {
     /// Appends the text of the string, which must be UTF-8 without bare control characters.
     #[inline]
-    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub(super) fn put(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>) -> Result<(), Error> {
         if self.plain {
             out.extend_from_slice(self.raw);
             return Ok(());
         }
-        self.put_checked(out)
+        self.put_checked(out, steps)
     }
 
-    fn put_checked(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>) -> Result<(), Error> {
+        steps.take_bytes(self.raw.len())?;
         self.sound()?;
         if !self.escaped {
             out.extend_from_slice(self.raw);
@@ -271,6 +297,7 @@ impl<'j> Str<'j> {
         }
         let mut rest = self.raw;
         while let Some(at) = memchr::memchr(b'\\', rest) {
+            steps.take(1)?;
             out.extend_from_slice(&rest[..at]);
             rest = unescape(&rest[at + 1..], out)?;
         }
@@ -285,12 +312,13 @@ impl<'j> Str<'j> {
     }
 
     /// The text of a string that is short or rare.
-    pub(super) fn text(&self) -> Result<Cow<'j, str>, Error> {
+    pub(super) fn text(&self, steps: &mut Steps<'_>) -> Result<Cow<'j, str>, Error> {
         if !self.escaped {
+            steps.take_bytes(self.raw.len())?;
             return self.sound().map(Cow::Borrowed);
         }
         let mut out = Vec::with_capacity(self.raw.len());
-        self.put(&mut out)?;
+        self.put(&mut out, steps)?;
         String::from_utf8(out).map(Cow::Owned).map_err(|_| Problem::Utf8.into())
     }
 }
@@ -343,9 +371,10 @@ mod tests {
 
     /// The text of the string that `json` begins with, and how much of it was read.
     fn read(json: &[u8]) -> Result<(String, usize), Error> {
-        let mut scanner = Scanner::new(json);
+        let (mut counted, mut steps) = (Steps::unlimited(), Steps::unlimited());
+        let mut scanner = Scanner::new(json, &mut counted);
         let mut out = Vec::new();
-        scanner.string()?.put(&mut out)?;
+        scanner.string()?.put(&mut out, &mut steps)?;
         Ok((String::from_utf8(out).unwrap(), json.len() - scanner.left()))
     }
 
@@ -372,12 +401,14 @@ mod tests {
     fn a_short_integer_is_read_and_anything_else_is_left_alone() {
         for (text, value) in [("0", 0), ("-0", 0), ("7,", 7), ("-12}", -12), ("123456789012345678", 123456789012345678)]
         {
-            let mut scanner = Scanner::new(text.as_bytes());
+            let mut steps = Steps::unlimited();
+            let mut scanner = Scanner::new(text.as_bytes(), &mut steps);
             assert_eq!(scanner.short_integer(), Some(value), "{text}");
             assert_eq!(scanner.left(), text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len());
         }
         for text in ["", "-", "01", "1.0", "1e3", "1234567890123456789", "9999999999999999999", "\"1\"", "x"] {
-            let mut scanner = Scanner::new(text.as_bytes());
+            let mut steps = Steps::unlimited();
+            let mut scanner = Scanner::new(text.as_bytes(), &mut steps);
             assert_eq!((scanner.short_integer(), scanner.left()), (None, text.len()), "{text}");
         }
     }

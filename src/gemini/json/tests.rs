@@ -16,6 +16,10 @@ fn request(parts: &[&[u8]]) -> Result<Request, Error> {
     super::request(parts, RequestLimits::default(), None, &mut Steps::unlimited())
 }
 
+fn response(json: &[u8]) -> Result<Response, Error> {
+    super::response(json, None, &mut Steps::unlimited())
+}
+
 fn refused(json: &str) -> String {
     to_wire(REQUEST, json.as_bytes()).unwrap_err().to_string()
 }

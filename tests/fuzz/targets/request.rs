@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use gemini_grpc::gemini::catalog::Catalog;
-use gemini_grpc::gemini::json::{self, Problem, to_json, to_wire};
+use gemini_grpc::gemini::json::{self, Problem, RequestLimits, measure, to_json, to_wire};
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::validate::{Options, ValidateError, validate};
 use gemini_grpc::gemini::view::{ReadError, RequestView};
@@ -19,6 +19,10 @@ use serde_json::Value;
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 /// An error has to fit into headers; a violation is a path and a sentence.
 const MOST_OF_A_VIOLATION: usize = 1 << 10;
+/// How many steps a translation may take for each byte of the message, and beside those. A message is read once for each of
+/// its fields that is a list, at most.
+const MAX_STEPS_PER_BYTE: usize = 32;
+const MAX_STEPS_BESIDE: usize = 1_000;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
 
@@ -38,7 +42,9 @@ static ENUMS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 
 fuzz_target!(|wire: &[u8]| {
     every_rule_is_told_in_a_few_words(wire);
-    match json::request(&[wire]) {
+    let result = translate(&[wire]);
+    the_length_is_known_before(wire, &result);
+    match result {
         Ok(request) => {
             what_is_written_is_json(&request.json);
             json_becomes_the_same_request(wire, &request.json);
@@ -71,6 +77,29 @@ fn every_rule_is_told_in_a_few_words(wire: &[u8]) {
     }
 }
 
+/// A slow input is a failure.
+fn translate(parts: &[&[u8]]) -> Result<json::Request, json::Error> {
+    let budget = parts.concat().len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+    let result = json::request(parts, RequestLimits::default(), None, &mut Steps::at_most(budget as u64));
+    assert!(!is_interrupted(&result), "it took more than {budget} steps");
+    result
+}
+
+fn is_interrupted<T>(result: &Result<T, json::Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted)
+}
+
+fn the_length_is_known_before(wire: &[u8], result: &Result<json::Request, json::Error>) {
+    let budget = wire.len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+    match (measure(&[wire], RequestLimits::default(), &mut Steps::at_most(budget as u64)), result) {
+        (Ok(length), Ok(request)) => assert_eq!(length, request.json.len()),
+        (Ok(_), Err(error)) => assert_eq!(error.problem(), Problem::Utf8),
+        (Err(measured), Err(error)) if error.problem() != Problem::Utf8 => assert_eq!(measured, *error),
+        (Err(_), Err(_)) => {}
+        (Err(error), Ok(_)) => panic!("{error}"),
+    }
+}
+
 fn what_is_written_is_json(json: &[u8]) {
     let text = str::from_utf8(json).unwrap();
     // Not a Value: serde_json takes some of the largest doubles for infinite.
@@ -95,14 +124,14 @@ fn json_becomes_the_same_request(wire: &[u8], json: &[u8]) {
 /// So the gateway adds what a caller left out.
 fn a_second_part_is_read_as_what_follows(wire: &[u8]) {
     const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
-    let read = |parts: &[&[u8]]| json::request(parts).map(|request| request.json);
+    let read = |parts: &[&[u8]]| translate(parts).map(|request| request.json);
     assert_eq!(read(&[wire, TEXT_AND_IMAGE]), read(&[&[wire, TEXT_AND_IMAGE].concat()]));
 }
 
 /// prost writes in order and in one place what stood in any order and in several.
 fn prost_reads_the_same_request(wire: &[u8], json: &[u8]) {
     let Ok(message) = pb::gemini::GenerateContentRequest::decode(wire) else { return };
-    let settled = json::request(&[&message.encode_to_vec()]).unwrap();
+    let settled = translate(&[&message.encode_to_vec()]).unwrap();
     // To prost, minus zero in a field without presence is absent.
     if memchr::memmem::find(json, b"-0.0").is_some() {
         return;

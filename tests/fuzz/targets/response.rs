@@ -10,9 +10,20 @@ use prost::Message as _;
 
 const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
 const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// How many steps a translation may take for each byte of the text, and beside those: a slow input is a failure.
+const MAX_STEPS_PER_BYTE: usize = 16;
+const MAX_STEPS_BESIDE: usize = 1_000;
+/// A key of the gateway's that may be in an answer. Neither base64 nor a name of the schema has a hyphen.
+const KEY: &str = "s3-key";
 
 fuzz_target!(|json: &[u8]| {
-    let Ok(json::Response { message: wire, .. }) = json::response(json) else { return };
+    let budget = json.len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+    let result = json::response(json, None, &mut Steps::at_most(budget as u64));
+    if result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted) {
+        panic!("it took more than {budget} steps");
+    }
+    let Ok(json::Response { message: wire, .. }) = result else { return };
+    no_text_has_the_key(json);
     what_is_read_is_json(json);
     // `[1,1,1]` grows the most: two bytes become a tag, a length, a tag and a double.
     assert!(wire.len() <= 8 * json.len() + 64, "{} bytes became {}", json.len(), wire.len());
@@ -25,6 +36,24 @@ fuzz_target!(|json: &[u8]| {
         Err(error) => assert_eq!(error.problem(), Problem::NotFinite),
     }
 });
+
+fn no_text_has_the_key(json: &[u8]) {
+    let secret = memchr::memmem::Finder::new(KEY);
+    let answer = json::response(json, Some(&secret), &mut Steps::unlimited()).unwrap();
+    assert!(answer.unknown_members.iter().all(|name| !name.contains(KEY)));
+    let Ok(written) = to_json(RESPONSE, &answer.message) else { return };
+    let Ok(value) = serde_json::from_slice(&written) else { return };
+    assert!(!has_key(&value), "{}", String::from_utf8_lossy(&written));
+}
+
+fn has_key(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains(KEY),
+        serde_json::Value::Array(values) => values.iter().any(has_key),
+        serde_json::Value::Object(members) => members.iter().any(|(name, value)| name.contains(KEY) || has_key(value)),
+        _ => false,
+    }
+}
 
 fn what_is_read_is_json(json: &[u8]) {
     let text = str::from_utf8(json.strip_prefix(BOM).unwrap_or(json)).unwrap();

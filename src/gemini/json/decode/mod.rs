@@ -5,26 +5,34 @@
 //! names in any case, whole numbers with a point, both base64 alphabets. A member that the schema
 //! does not know is kept in `additional_fields`.
 
+mod room;
 mod scalar;
+mod secret;
 mod structure;
+
+use memchr::memmem::Finder;
 
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::frames::Frames;
-use super::scan::{Scanner, Str};
+use super::scan::Scanner;
 use super::table::{Field, Form, Guess, Kind, Message, Shape, Table};
 use super::time::{parse_duration, parse_timestamp};
+use crate::gemini::steps::Steps;
 
 /// Reads one JSON text and appends the wire bytes of a message.
 #[derive(Debug)]
-pub(super) struct Decoder<'t, 'j> {
-    table: &'t Table,
-    json: Scanner<'j>,
+pub(super) struct Decoder<'j, 's> {
+    table: &'static Table,
+    json: Scanner<'j, 's>,
     frames: Frames,
-    /// Members of the open messages that the schema does not know, as a stack.
-    unknown: Vec<Unknown<'j>>,
+    /// Where the members of the open messages begin that the schema does not know, as a stack: offsets in the text. It has
+    /// 4 bytes for each member, of 5 at least in the text.
+    unknown: Vec<u32>,
     /// The names of some of them.
     pub(super) reported: Vec<String>,
+    /// Is replaced wherever it stands in a text or a name.
+    secret: Option<&'j Finder<'j>>,
     depth: usize,
 }
 
@@ -33,28 +41,42 @@ const MOST_REPORTED: usize = 16;
 /// A longer name is not, in bytes: one that would be of use is a word.
 const LONGEST_REPORTED: usize = 64;
 
-#[derive(Debug)]
-struct Unknown<'j> {
-    name: Str<'j>,
-    value: &'j [u8],
-}
-
 /// What a member turned out to be.
-enum Seen<'j> {
+enum Seen {
     Known,
-    /// An enum name that the schema does not know: the whole member, to be kept as it is.
-    Unknown(&'j [u8]),
+    /// An enum name that the schema does not know: the whole member is kept as it is.
+    Unknown,
 }
 
-impl<'t, 'j> Decoder<'t, 'j> {
-    pub(super) fn new(table: &'t Table, json: &'j [u8], out: Vec<u8>) -> Self {
+impl<'j, 's> Decoder<'j, 's> {
+    pub(super) fn new(
+        table: &'static Table,
+        json: &'j [u8],
+        out: Vec<u8>,
+        secret: Option<&'j Finder<'j>>,
+        steps: &'j mut Steps<'s>,
+    ) -> Result<Self, Error> {
+        // Places in the text have 32 bits.
+        if u32::try_from(json.len()).is_err() {
+            return Err(Problem::TooLong.into());
+        }
+        let secret = secret.filter(|secret| !secret.needle().is_empty());
         let (unknown, reported) = (Vec::new(), Vec::new());
-        Self { table, json: Scanner::new(json), frames: Frames::new(out), unknown, reported, depth: 0 }
+        Ok(Self {
+            table,
+            json: Scanner::new(json, steps),
+            frames: Frames::new(out),
+            unknown,
+            reported,
+            secret,
+            depth: 0,
+        })
     }
 
     /// Reads the whole text as that message.
-    pub(super) fn whole(&mut self, message: &'t Message) -> Result<(), Error> {
+    pub(super) fn whole(&mut self, message: &'static Message) -> Result<(), Error> {
         self.message(message)?;
+        self.count_moved()?;
         self.json.end()
     }
 
@@ -63,7 +85,7 @@ impl<'t, 'j> Decoder<'t, 'j> {
         self.frames.out
     }
 
-    fn message(&mut self, message: &'t Message) -> Result<(), Error> {
+    fn message(&mut self, message: &'static Message) -> Result<(), Error> {
         match message.form {
             Form::Object => self.object(message),
             Form::Struct => self.structure(),
@@ -79,7 +101,7 @@ impl<'t, 'j> Decoder<'t, 'j> {
         if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
-    fn object(&mut self, message: &'t Message) -> Result<(), Error> {
+    fn object(&mut self, message: &'static Message) -> Result<(), Error> {
         self.descend()?;
         self.open(b'{', "an object")?;
         let mark = self.unknown.len();
@@ -87,19 +109,25 @@ impl<'t, 'j> Decoder<'t, 'j> {
         let mut more = !self.json.eat(b'}')?;
         let mut guess = &message.first;
         while more {
-            let (name, index) = self.name(message, guess)?;
-            match index {
+            self.step()?;
+            self.json.peek()?;
+            let start = self.json.at();
+            let index = self.name(message, guess)?;
+            let seen = match index {
                 Some(index) => {
                     let field = &message.fields[index];
-                    self.member(field, name, seen >> index & 1 == 1, &mut oneofs, message)
-                        .map_err(|e| e.in_field(field.name))?;
+                    let again = seen >> index & 1 == 1;
                     seen |= 1 << index;
                     guess = &field.next;
+                    self.member(field, again, &mut oneofs, message).map_err(|e| e.in_field(field.name))?
                 }
                 None => {
-                    let value = self.json.skip()?;
-                    self.unknown.push(Unknown { name, value });
+                    self.json.skip()?;
+                    Seen::Unknown
                 }
+            };
+            if matches!(seen, Seen::Unknown) {
+                self.unknown.push(start as u32);
             }
             more = self.json.more(b'}')?;
         }
@@ -113,12 +141,20 @@ impl<'t, 'j> Decoder<'t, 'j> {
 
     /// Notes the names of the unknown members of a message.
     fn report(&mut self, mark: usize) -> Result<(), Error> {
-        let room = MOST_REPORTED.saturating_sub(self.reported.len());
-        for unknown in
-            self.unknown[mark..].iter().filter(|unknown| unknown.name.raw.len() <= LONGEST_REPORTED).take(room)
-        {
-            self.reported.push(unknown.name.text()?.into_owned());
+        let behind = self.json.at();
+        for index in mark..self.unknown.len() {
+            if self.reported.len() == MOST_REPORTED {
+                break;
+            }
+            self.json.seek(self.unknown[index] as usize);
+            self.json.steps().take(1)?;
+            let name = self.json.string()?;
+            if name.raw.len() <= LONGEST_REPORTED {
+                let name = name.text(self.json.steps())?;
+                self.reported.push(self.without_secret(name));
+            }
         }
+        self.json.seek(behind);
         Ok(())
     }
 
@@ -126,33 +162,30 @@ impl<'t, 'j> Decoder<'t, 'j> {
         if self.json.eat(bracket)? { Ok(()) } else { Err(Problem::Expected(wanted).into()) }
     }
 
-    /// The name of a member with its colon, and the index of the field that it means.
-    fn name(&mut self, message: &Message, guess: &Guess) -> Result<(Str<'j>, Option<usize>), Error> {
+    /// Reads the name of a member with its colon; the index of the field that it means.
+    fn name(&mut self, message: &Message, guess: &Guess) -> Result<Option<usize>, Error> {
         if let Some((index, field)) = guess.field(message)
-            && let Some(name) = self.json.key(&field.key)
+            && self.json.key(&field.key)
         {
-            return Ok((name, Some(index)));
+            return Ok(Some(index));
         }
         let name = self.json.string()?;
         self.json.expect(b':')?;
-        let index = if name.escaped { message.member(name.text()?.as_bytes()) } else { message.member(name.raw) };
+        let index = if name.escaped {
+            message.member(name.text(self.json.steps())?.as_bytes())
+        } else {
+            message.member(name.raw)
+        };
         if let Some(index) = index {
             guess.learn(index);
         }
-        Ok((name, index))
+        Ok(index)
     }
 
-    fn member(
-        &mut self,
-        field: &'t Field,
-        name: Str<'j>,
-        again: bool,
-        oneofs: &mut u64,
-        owner: &Message,
-    ) -> Result<(), Error> {
+    fn member(&mut self, field: &'static Field, again: bool, oneofs: &mut u64, owner: &Message) -> Result<Seen, Error> {
         // Null means absent, but for a Value it is a value.
         if !self.is_value(field) && self.json.null()? {
-            return Ok(());
+            return Ok(Seen::Known);
         }
         if again {
             return Err(Problem::Duplicate.into());
@@ -163,16 +196,12 @@ impl<'t, 'j> Decoder<'t, 'j> {
             }
             *oneofs |= 1 << oneof;
         }
-        let seen = match field.shape {
-            Shape::Map => self.map(field)?,
-            Shape::Repeated => self.repeated(field)?,
-            Shape::Implicit => self.singular(field, false)?,
-            Shape::Optional => self.singular(field, true)?,
-        };
-        if let Seen::Unknown(value) = seen {
-            self.unknown.push(Unknown { name, value });
+        match field.shape {
+            Shape::Map => self.map(field),
+            Shape::Repeated => self.repeated(field),
+            Shape::Implicit => self.singular(field, false),
+            Shape::Optional => self.singular(field, true),
         }
-        Ok(())
     }
 
     fn is_value(&self, field: &Field) -> bool {
@@ -182,12 +211,13 @@ impl<'t, 'j> Decoder<'t, 'j> {
         }
     }
 
-    fn map(&mut self, field: &'t Field) -> Result<Seen<'j>, Error> {
+    fn map(&mut self, field: &'static Field) -> Result<Seen, Error> {
         self.descend()?;
         self.open(b'{', "an object")?;
         let mut more = !self.json.eat(b'}')?;
         let mut index = 0;
         while more {
+            self.step()?;
             let key = self.json.string()?;
             self.json.expect(b':')?;
             self.frames.open(field.number);
@@ -211,16 +241,16 @@ impl<'t, 'j> Decoder<'t, 'j> {
         }
     }
 
-    fn framed(&mut self, number: u32, message: &'t Message) -> Result<(), Error> {
+    fn framed(&mut self, number: u32, message: &'static Message) -> Result<(), Error> {
         self.frames.open(number);
         self.message(message)?;
         self.frames.close();
         Ok(())
     }
 
-    fn repeated(&mut self, field: &'t Field) -> Result<Seen<'j>, Error> {
-        let packed = !matches!(field.kind, Kind::String | Kind::Bytes | Kind::Message(_));
-        let (before, whole) = (self.frames.out.len(), self.json.clone());
+    fn repeated(&mut self, field: &'static Field) -> Result<Seen, Error> {
+        let packed = field.kind.is_packable();
+        let (before, start) = (self.frames.out.len(), self.json.at());
         self.descend()?;
         self.open(b'[', "a list")?;
         let mut more = !self.json.eat(b']')?;
@@ -234,6 +264,7 @@ impl<'t, 'j> Decoder<'t, 'j> {
         let mut index = 0;
         let mut known = true;
         while more {
+            self.step()?;
             let element = if packed { self.number(field.kind, None, true) } else { self.length_delimited(field) };
             known &= matches!(element.map_err(|e| e.at_index(index))?, Seen::Known);
             index += 1;
@@ -248,11 +279,12 @@ impl<'t, 'j> Decoder<'t, 'j> {
         }
         // One name is unknown: the list is kept whole and in its order.
         self.frames.out.truncate(before);
-        self.json = whole;
-        Ok(Seen::Unknown(self.json.skip()?))
+        self.json.seek(start);
+        self.json.skip()?;
+        Ok(Seen::Unknown)
     }
 
-    fn singular(&mut self, field: &'t Field, presence: bool) -> Result<Seen<'j>, Error> {
+    fn singular(&mut self, field: &'static Field, presence: bool) -> Result<Seen, Error> {
         match field.kind {
             Kind::String | Kind::Bytes => {
                 let text = self.text()?;
@@ -266,7 +298,7 @@ impl<'t, 'j> Decoder<'t, 'j> {
         }
     }
 
-    fn length_delimited(&mut self, field: &'t Field) -> Result<Seen<'j>, Error> {
+    fn length_delimited(&mut self, field: &'static Field) -> Result<Seen, Error> {
         match field.kind {
             Kind::Message(index) => self.framed(field.number, self.table.message(index))?,
             _ => {

@@ -11,7 +11,7 @@ use super::super::table::{Field, Kind};
 use super::{Decoder, Seen};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 
-impl<'j> Decoder<'_, 'j> {
+impl<'j> Decoder<'j, '_> {
     pub(super) fn put_text(&mut self, field: &Field, text: Str<'j>) -> Result<(), Error> {
         match field.kind {
             Kind::Bytes => self.base64(field.number, text),
@@ -27,37 +27,53 @@ impl<'j> Decoder<'_, 'j> {
     }
 
     pub(super) fn string(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        self.make_room(text.raw.len());
         if text.escaped {
             self.frames.open(number);
-            text.put(&mut self.frames.out)?;
+            let start = self.frames.out.len();
+            text.put(&mut self.frames.out, self.json.steps())?;
+            self.redact_from(start)?;
             self.frames.close();
             return Ok(());
         }
+        if self.has_secret(text.raw)? {
+            return self.redacted(number, text);
+        }
         self.frames.sized(number, text.raw.len());
-        text.put(&mut self.frames.out)
+        text.put(&mut self.frames.out, self.json.steps())
     }
 
     /// Base64 straight into the message: the standard alphabet with padding, which Google sends, at
     /// full speed; the other forms after a second look.
     pub(super) fn base64(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        self.json.steps().take_bytes(text.raw.len())?;
         let padding = text.raw.iter().rev().take(2).filter(|&&b| b == b'=').count();
         if !text.escaped && text.raw.len().is_multiple_of(4) {
-            let start = self.frames.sized(number, (text.raw.len() / 4 * 3).saturating_sub(padding));
+            let length = (text.raw.len() / 4 * 3).saturating_sub(padding);
+            self.make_room(length);
+            let start = self.frames.sized(number, length);
             if STANDARD.decode_append(text.raw, &mut self.frames.out).is_ok() {
                 return Ok(());
             }
             self.frames.out.truncate(start);
         }
-        let standard = text.text()?.replace('-', "+").replace('_', "/");
-        let bytes =
-            base64_simd::forgiving_decode_to_vec(standard.as_bytes()).map_err(|_| Problem::Expected("base64"))?;
+        let mut owned = text.text(self.json.steps())?.into_owned().into_bytes();
+        for byte in &mut owned {
+            match byte {
+                b'-' => *byte = b'+',
+                b'_' => *byte = b'/',
+                _ => {}
+            }
+        }
+        let bytes = base64_simd::forgiving_decode_inplace(&mut owned).map_err(|_| Problem::Expected("base64"))?;
+        self.make_room(bytes.len());
         self.frames.sized(number, bytes.len());
-        self.frames.out.extend_from_slice(&bytes);
+        self.frames.out.extend_from_slice(bytes);
         Ok(())
     }
 
     /// A number, a bool or an enum; with its tag, unless it stands in a packed list.
-    pub(super) fn number(&mut self, kind: Kind, tag: Option<u32>, keep_zero: bool) -> Result<Seen<'j>, Error> {
+    pub(super) fn number(&mut self, kind: Kind, tag: Option<u32>, keep_zero: bool) -> Result<Seen, Error> {
         let (wire_type, bits) = match kind {
             Kind::Bool => (WireType::Varint, self.bool()?.into()),
             Kind::Int32 => {
@@ -67,8 +83,8 @@ impl<'j> Decoder<'_, 'j> {
             Kind::Float => (WireType::Fixed32, self.float::<f32>("a 32-bit float", f32::is_finite)?.to_bits().into()),
             Kind::Double => (WireType::Fixed64, self.float::<f64>("a double", f64::is_finite)?.to_bits()),
             Kind::Enum(index) => match self.enumeration(index)? {
-                Ok(number) => (WireType::Varint, i64::from(number) as u64),
-                Err(name) => return Ok(Seen::Unknown(name)),
+                Some(number) => (WireType::Varint, i64::from(number) as u64),
+                None => return Ok(Seen::Unknown),
             },
             _ => (WireType::Varint, self.integer()? as u64),
         };
@@ -100,7 +116,7 @@ impl<'j> Decoder<'_, 'j> {
     /// The text of a number, which may also stand in quotes.
     pub(super) fn numeral(&mut self, wanted: &'static str) -> Result<Cow<'j, str>, Error> {
         match self.json.peek()? {
-            b'"' => self.json.string()?.text(),
+            b'"' => self.json.string()?.text(self.json.steps()),
             b'-' | b'0'..=b'9' => self.json.number().map(Cow::Borrowed),
             _ => Err(Problem::Expected(wanted).into()),
         }
@@ -141,21 +157,20 @@ impl<'j> Decoder<'_, 'j> {
         }
     }
 
-    /// An enum by name or number. A name that the schema does not know comes back as it stands.
-    pub(super) fn enumeration(&mut self, index: usize) -> Result<Result<i32, &'j [u8]>, Error> {
+    /// An enum by name or number; `None` for a name that the schema does not know.
+    pub(super) fn enumeration(&mut self, index: usize) -> Result<Option<i32>, Error> {
         match self.json.peek()? {
             b'"' => {
-                let start = self.json.clone();
-                let name = self.json.string()?.text()?;
-                Ok(self.table.enumeration(index).number(name.as_bytes()).ok_or(self.json.since(&start)))
+                let name = self.json.string()?.text(self.json.steps())?;
+                Ok(self.table.enumeration(index).number(name.as_bytes()))
             }
-            b'-' | b'0'..=b'9' => Ok(Ok(i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?)),
+            b'-' | b'0'..=b'9' => Ok(Some(i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?)),
             _ => Err(Problem::Expected("a name or a number of the enum").into()),
         }
     }
 
     pub(super) fn time(&mut self, wanted: &'static str, parse: fn(&str) -> Option<(i64, i32)>) -> Result<(), Error> {
-        let text = self.text()?.text()?;
+        let text = self.text()?.text(self.json.steps())?;
         let (seconds, nanos) = parse(&text).ok_or(Problem::Expected(wanted))?;
         for (number, value) in [(1, seconds), (2, nanos.into())] {
             if value != 0 {

@@ -1,12 +1,12 @@
 //! JSON without a schema: `Struct`, `Value` and `ListValue`, and the members that the schema does not know.
 
 use super::super::error::{Error, Problem};
-use super::super::scan::{Scanner, Str};
+use super::super::scan::Str;
 use super::super::table::{ADDITIONAL_FIELDS, Message};
-use super::{Decoder, Unknown};
+use super::Decoder;
 use crate::gemini::wire::{WireType, put_tag};
 
-impl<'j> Decoder<'_, 'j> {
+impl<'j> Decoder<'j, '_> {
     /// The inside of a `google.protobuf.Struct`.
     pub(super) fn structure(&mut self) -> Result<(), Error> {
         self.descend()?;
@@ -14,6 +14,7 @@ impl<'j> Decoder<'_, 'j> {
         let mut more = !self.json.eat(b'}')?;
         let mut index = 0;
         while more {
+            self.step()?;
             let key = self.json.string()?;
             self.json.expect(b':')?;
             self.entry(key).map_err(|e| e.at_index(index))?;
@@ -42,6 +43,7 @@ impl<'j> Decoder<'_, 'j> {
         let mut more = !self.json.eat(b']')?;
         let mut index = 0;
         while more {
+            self.step()?;
             self.frames.open(1);
             self.value().map_err(|e| e.at_index(index))?;
             self.frames.close();
@@ -91,17 +93,20 @@ impl<'j> Decoder<'_, 'j> {
 
     /// Writes the unknown members of a message, those since `mark`, as its `additional_fields`.
     pub(super) fn additional(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
-        let unknown = self.unknown.split_off(mark);
-        if message.additional.is_none() {
-            return Ok(());
+        if message.additional.is_some() {
+            let behind = self.json.at();
+            self.frames.open(ADDITIONAL_FIELDS);
+            for index in mark..self.unknown.len() {
+                self.json.seek(self.unknown[index] as usize);
+                self.step()?;
+                let name = self.json.string()?;
+                self.json.expect(b':')?;
+                self.entry(name).map_err(|e| e.at_index(index - mark))?;
+            }
+            self.frames.close();
+            self.json.seek(behind);
         }
-        self.frames.open(ADDITIONAL_FIELDS);
-        for (index, Unknown { name, value }) in unknown.into_iter().enumerate() {
-            let behind = std::mem::replace(&mut self.json, Scanner::new(value));
-            self.entry(name).map_err(|e| e.at_index(index))?;
-            self.json = behind;
-        }
-        self.frames.close();
+        self.unknown.truncate(mark);
         Ok(())
     }
 }

@@ -47,14 +47,14 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         steps: &'w mut Steps<'s>,
     ) -> Result<Self, Error> {
         let budget = Budget::new(parts.iter().map(|part| part.len()).sum(), limits)?;
-        let (wire, slots) = (Wire::new(parts), Slots::default());
+        let (wire, slots) = (Wire::new(parts), Slots::new());
         Ok(Self { table, wire, out, slots, steps, budget, unknown: 0, depth: 0 })
     }
 
     /// Writes the whole message, without the field `except`.
     pub(super) fn whole(&mut self, message: &'static Message, except: Option<usize>) -> Result<(), Error> {
         let (first, others) = self.wire.whole();
-        let places = Places { first, others: &others };
+        let places = Places::new(first, &others);
         let mut fields = self.scan(message, places)?;
         if let Some(index) = except {
             fields.present &= !(1 << index);
@@ -71,7 +71,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
     fn scan(&mut self, message: &'static Message, mut places: Places<'w, '_>) -> Result<Fields, Error> {
         let mut fields = self.slots.open();
         loop {
-            let Places { first, others } = places;
+            let position = places.position();
             let Some((number, value)) = places.field(self.wire, self.steps)? else { return Ok(fields) };
             let Some(index) = message.field(number) else {
                 self.unknown += 1;
@@ -79,15 +79,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
             };
             let field = &message.fields[index];
             fields.present &= !field.rivals;
-            let slot = self.slots.enter(&mut fields, index);
-            if is_empty_list(field, value) {
-                continue;
-            }
-            if slot.count == 0 {
-                (slot.first, slot.others) = (first, others.len());
-            }
-            slot.count += 1;
-            slot.last = value;
+            self.slots.add(&mut fields, index, position, value, is_empty_list(field, value));
         }
     }
 

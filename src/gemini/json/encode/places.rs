@@ -71,17 +71,32 @@ impl<'w> Wire<'w> {
 /// The bytes of one message from some field on: what is left of the first place, and the places behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places<'w, 'p> {
-    pub(super) first: &'w [u8],
-    pub(super) others: &'p [Span],
+    first: Reader<'w>,
+    others: &'p [Span],
 }
 
 impl<'w, 'p> Places<'w, 'p> {
     pub(super) fn one(first: &'w [u8]) -> Self {
-        Self { first, others: &[] }
+        Self::new(first, &[])
     }
 
     pub(super) fn several(others: &'p [Span]) -> Self {
-        Self { first: &[], others }
+        Self::new(&[], others)
+    }
+
+    pub(super) fn new(first: &'w [u8], others: &'p [Span]) -> Self {
+        Self { first: Reader::new(first), others }
+    }
+
+    /// Where the next field is: the rest of its place, and how many places follow.
+    #[inline]
+    pub(super) fn position(&self) -> (&'w [u8], u32) {
+        (self.first.rest(), self.others.len() as u32)
+    }
+
+    /// These places from a position on, which an earlier [`Places::position`] of them gave.
+    fn at(&self, first: &'w [u8], others: u32) -> Self {
+        Self::new(first, &self.others[self.others.len() - others as usize..])
     }
 
     /// Reads the next field, wherever it is.
@@ -89,12 +104,9 @@ impl<'w, 'p> Places<'w, 'p> {
     pub(super) fn field(&mut self, wire: Wire<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, Error> {
         while self.first.is_empty() {
             let Some((next, others)) = self.others.split_first() else { return Ok(None) };
-            *self = Self { first: wire.bytes(*next), others };
+            *self = Self::new(wire.bytes(*next), others);
         }
-        let mut reader = Reader::new(self.first);
-        let field = reader.counted_field(steps)?;
-        self.first = reader.rest();
-        Ok(Some(field))
+        Ok(Some(self.first.counted_field(steps)?))
     }
 }
 
@@ -112,8 +124,7 @@ impl<'w, 'p> Values<'w, 'p> {
     /// The values that were counted in `slot` when the message, which is in these places, was scanned.
     pub(super) fn new(field: &'static Field, slot: &Slot<'w>, places: Places<'w, 'p>) -> Self {
         let only = (slot.count == 1).then_some(slot.last);
-        let others = &places.others[places.others.len() - slot.others..];
-        Self { only, places: Places { first: slot.first, others }, field, left: slot.count }
+        Self { only, places: places.at(slot.first, slot.others), field, left: slot.count }
     }
 
     pub(super) fn next(&mut self, wire: Wire<'w>, steps: &mut Steps<'_>) -> Result<Option<Raw<'w>>, Error> {

@@ -11,19 +11,15 @@ pub(super) struct Slot<'w> {
     /// How many there are. Packed lists without an element are not counted.
     pub(super) count: u32,
     /// How many places of the message follow the one with the first value.
-    pub(super) others: usize,
+    pub(super) others: u32,
     /// The bytes of that place from the first value on.
     pub(super) first: &'w [u8],
     /// The last value: of a singular scalar, the one that counts.
     pub(super) last: Raw<'w>,
 }
 
-impl Slot<'_> {
-    const EMPTY: Self = Self { count: 0, others: 0, first: &[], last: Raw::Varint(0) };
-}
-
 /// The slots of all messages that are open, as a stack: of each message only the fields that it has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots<'w> {
     stack: Vec<Slot<'w>>,
 }
@@ -40,6 +36,11 @@ pub(super) struct Fields {
 }
 
 impl<'w> Slots<'w> {
+    pub(super) fn new() -> Self {
+        // Enough for most requests.
+        Self { stack: Vec::with_capacity(32) }
+    }
+
     /// Begins a message.
     pub(super) fn open(&self) -> Fields {
         Fields { present: 0, start: self.stack.len(), slots: [NONE; 64] }
@@ -50,20 +51,32 @@ impl<'w> Slots<'w> {
         self.stack.truncate(fields.start);
     }
 
-    /// The slot of a field that has come. It is empty if the field was not there, or a rival in its oneof has replaced it.
+    /// Adds a value of a field, which is at that position of the message. An empty list is noted, but not counted.
     #[inline]
-    pub(super) fn enter(&mut self, fields: &mut Fields, field: usize) -> &mut Slot<'w> {
+    pub(super) fn add(
+        &mut self,
+        fields: &mut Fields,
+        field: usize,
+        (first, others): (&'w [u8], u32),
+        last: Raw<'w>,
+        is_empty_list: bool,
+    ) {
         let is_new = fields.present >> field & 1 == 0;
         fields.present |= 1 << field;
+        let slot = Slot { count: u32::from(!is_empty_list), others, first, last };
         if fields.slots[field] == NONE {
             fields.slots[field] = (self.stack.len() - fields.start) as u8;
-            self.stack.push(Slot::EMPTY);
+            self.stack.push(slot);
+            return;
         }
-        let slot = &mut self.stack[fields.start + usize::from(fields.slots[field])];
-        if is_new {
-            *slot = Slot::EMPTY;
+        let known = &mut self.stack[fields.start + usize::from(fields.slots[field])];
+        // If a rival in the oneof has replaced the field meanwhile, it begins again.
+        if is_new || known.count == 0 {
+            *known = slot;
+        } else if !is_empty_list {
+            known.count += 1;
+            known.last = last;
         }
-        slot
     }
 
     /// What is known of a field, if it has a value.

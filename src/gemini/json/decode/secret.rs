@@ -1,0 +1,75 @@
+//! The gateway's own key must not reach a caller, though upstream may repeat it.
+
+use std::borrow::Cow;
+
+use memchr::memmem::Finder;
+
+use super::super::error::Error;
+use super::super::scan::Str;
+use super::Decoder;
+
+/// What stands in the place of the key.
+const REDACTED: &[u8] = b"***";
+
+impl<'j> Decoder<'j, '_> {
+    /// Whether a text contains the key. Most are shorter than a key, and not searched.
+    #[inline]
+    pub(super) fn has_secret(&mut self, text: &[u8]) -> Result<bool, Error> {
+        match self.secret {
+            Some(secret) if text.len() >= secret.needle().len() => {
+                self.json.steps().take_bytes(text.len())?;
+                Ok(secret.find(text).is_some())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Writes a text that contains the key, without it.
+    #[cold]
+    pub(super) fn redacted(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        self.frames.open(number);
+        let start = self.frames.out.len();
+        text.put(&mut self.frames.out, self.json.steps())?;
+        self.redact_from(start)?;
+        self.frames.close();
+        Ok(())
+    }
+
+    /// Takes the key out of what was written since `start`.
+    pub(super) fn redact_from(&mut self, start: usize) -> Result<(), Error> {
+        let Some(secret) = self.secret else { return Ok(()) };
+        let text = &self.frames.out[start..];
+        if text.len() < secret.needle().len() {
+            return Ok(());
+        }
+        self.json.steps().take_bytes(text.len())?;
+        if secret.find(text).is_some() {
+            let text = redact(text, secret);
+            self.frames.out.truncate(start);
+            self.frames.out.extend_from_slice(&text);
+        }
+        Ok(())
+    }
+
+    /// A name to be reported, without the key.
+    pub(super) fn without_secret(&self, name: Cow<'_, str>) -> String {
+        match self.secret {
+            Some(secret) if secret.find(name.as_bytes()).is_some() => {
+                String::from_utf8_lossy(&redact(name.as_bytes(), secret)).into_owned()
+            }
+            _ => name.into_owned(),
+        }
+    }
+}
+
+fn redact(text: &[u8], secret: &Finder<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = secret.find(rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(REDACTED);
+        rest = &rest[at + secret.needle().len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}

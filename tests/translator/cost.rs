@@ -1,0 +1,50 @@
+//! What a translation costs: its steps grow as the message does, whatever the message is.
+
+use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::steps::Steps;
+
+use crate::hostile;
+use crate::hostile_json;
+
+/// Four times the size may take 4.5 times the steps, and a few more.
+const SPARE: u64 = 200;
+const LIMITS: RequestLimits = RequestLimits { elements: usize::MAX };
+
+/// The steps of some work, for a size and for four times that.
+fn assert_linear(name: &str, steps: impl Fn(usize) -> u64) {
+    let (one, four) = (steps(4_000), steps(16_000));
+    assert!(2 * four <= 9 * one + SPARE, "{name}: {one} steps became {four} when the size grew fourfold");
+}
+
+#[test]
+fn the_steps_of_a_request_grow_as_its_size() {
+    let shapes = hostile::shapes();
+    assert!(shapes.len() > 500, "only {} shapes", shapes.len());
+    for shape in shapes {
+        assert_linear(&shape.name, |n| {
+            let wire = (shape.build)(n);
+            let mut steps = Steps::unlimited();
+            let length = measure(&[&wire], LIMITS, &mut steps);
+            // A text that is not UTF-8 has a length, and cannot be written.
+            let written = request(&[&wire], LIMITS, length.as_ref().ok().copied(), &mut steps);
+            if let (Ok(length), Ok(written)) = (length, written) {
+                assert_eq!(length, written.json.len(), "{}", shape.name);
+            }
+            assert!(steps.taken() as usize >= wire.len() / 256, "{}: {} steps", shape.name, steps.taken());
+            steps.taken()
+        });
+    }
+}
+
+#[test]
+fn the_steps_of_an_answer_grow_as_its_size() {
+    for (name, build) in hostile_json::shapes() {
+        assert_linear(&name, |n| {
+            let json = build(n);
+            let mut steps = Steps::unlimited();
+            let read = response(&json, None, &mut steps);
+            assert!(read.is_err() || steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
+            steps.taken()
+        });
+    }
+}

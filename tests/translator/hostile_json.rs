@@ -1,0 +1,85 @@
+//! JSON that costs a careless reader more than its size.
+
+type Build = Box<dyn Fn(usize) -> Vec<u8>>;
+
+/// Answers with so many repetitions, and what is hostile about each.
+pub fn shapes() -> Vec<(String, Build)> {
+    let list = |item: &'static str| move |n: usize| format!("[{}]", vec![item; n.max(1)].join(","));
+    let values: [(&str, Box<dyn Fn(usize) -> String>); 16] = [
+        ("numbers", Box::new(list("0"))),
+        ("long numbers", Box::new(|n| "1".repeat(16 * n))),
+        ("fractions", Box::new(|n| format!("0.{}", "1".repeat(16 * n)))),
+        ("numbers in quotes", Box::new(list("\"NaN\""))),
+        ("nulls", Box::new(list("null"))),
+        ("empty objects", Box::new(list("{}"))),
+        ("empty texts", Box::new(list("\"\""))),
+        ("one key again and again", Box::new(|n| format!("{{{}}}", vec!["\"a\":0"; n.max(1)].join(",")))),
+        ("many keys", Box::new(|n| format!("{{{}}}", members(n, "{}")))),
+        ("deep lists", Box::new(|n| format!("[{}]", vec![nested(30, "0"); n.div_ceil(30)].join(",")))),
+        ("a long list deep inside", Box::new(move |n| nested(60, &list("0")(n)))),
+        (
+            "lists at each depth",
+            Box::new(move |n| (0..40).fold("0".into(), |inner, _| format!("[{inner},{}]", list("\"abc\"")(n / 40)))),
+        ),
+        ("a text of escapes", Box::new(|n| format!("\"{}\"", "\\n\\u00e9".repeat(n)))),
+        ("a plain text", Box::new(|n| format!("\"{}\"", "x".repeat(64 * n)))),
+        ("white space", Box::new(|n| format!("[{}1]", " \n\t".repeat(16 * n)))),
+        ("brackets that do not match", Box::new(|n| format!("[{}", "[},".repeat(n)))),
+    ];
+    let mut shapes: Vec<(String, Build)> = Vec::new();
+    for (name, value) in values {
+        let value: std::rc::Rc<dyn Fn(usize) -> String> = value.into();
+        // As free-form JSON, as a member that is not known, and as the value of members of all kinds.
+        for place in [
+            r#"{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"a":@}}}]}}]}"#,
+            r#"{"new":@}"#,
+            r#"{"new":@,"usageMetadata":{"new":1},"other":2}"#,
+            r#"{"candidates":[{"content":{"parts":[{"new":@,"text":"a"},{"text":"b"}]}}]}"#,
+            r#"{"candidates":@}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":@}]}}]}"#,
+            r#"{"candidates":[{"content":{"parts":[{"thoughtSignature":@}]}}]}"#,
+            r#"{"candidates":[{"index":@}]}"#,
+            r#"{"candidates":[{"avgLogprobs":@}]}"#,
+            r#"{"candidates":[{"finishReason":@}]}"#,
+            r#"{"candidates":[{"content":@}]}"#,
+            r#"@"#,
+        ] {
+            let value = value.clone();
+            shapes.push((format!("{name} at {place}"), Box::new(move |n| place.replace('@', &value(n)).into_bytes())));
+        }
+    }
+    let whole: [(&str, Box<dyn Fn(usize) -> String>); 7] = [
+        ("members that are not known", Box::new(|n| format!("{{{}}}", members(n, "0")))),
+        ("short members that are not known", Box::new(|n| format!("{{{}}}", vec!["\"\":0"; n.max(1)].join(",")))),
+        ("members that are not known in each part", Box::new(|n| part(&vec![r#"{"x":[0,0]}"#; n.max(1)].join(",")))),
+        (
+            "new enum names",
+            Box::new(|n| format!(r#"{{"candidates":[{}]}}"#, vec![r#"{"finishReason":"NEW"}"#; n.max(1)].join(","))),
+        ),
+        (
+            "base64 of the other alphabet",
+            Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "-_-_".repeat(16 * n)))),
+        ),
+        (
+            "base64 with escapes",
+            Box::new(|n| part(&format!(r#"{{"inlineData":{{"data":"{}"}}}}"#, "\\u0041AAA".repeat(n)))),
+        ),
+        ("pictures", Box::new(|n| part(&vec![r#"{"inlineData":{"data":"AAAA"}}"#; n.max(1)].join(",")))),
+    ];
+    shapes.extend(
+        whole.into_iter().map(|(name, build)| (name.to_owned(), Box::new(move |n| build(n).into_bytes()) as Build)),
+    );
+    shapes
+}
+
+fn members(n: usize, value: &str) -> String {
+    (0..n.max(1)).map(|i| format!("\"k{i}\":{value}")).collect::<Vec<_>>().join(",")
+}
+
+fn nested(depth: usize, inner: &str) -> String {
+    format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+fn part(parts: &str) -> String {
+    format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#)
+}

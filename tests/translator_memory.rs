@@ -1,0 +1,78 @@
+//! What a translation takes of memory: at most 8 times the size of what is translated, and 8 MiB. A program of its own, since
+//! it counts all that is allocated.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
+
+#[path = "translator/catalogue.rs"]
+mod catalogue;
+#[path = "translator/hostile.rs"]
+mod hostile;
+#[path = "translator/hostile_json.rs"]
+mod hostile_json;
+#[path = "translator/tree.rs"]
+mod tree;
+#[path = "translator/wire.rs"]
+mod wire;
+
+use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::steps::Steps;
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// All shapes are tried with about so many bytes, and the worst of them with more.
+const SMALL: usize = 64 << 10;
+const LARGE: usize = 8 << 20;
+const WORST: usize = 8;
+
+/// The most bytes that were allocated at once by some work, beside those that were before.
+fn peak<T>(work: impl FnOnce() -> T) -> usize {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    drop(work());
+    ALLOCATOR.peak_usage().saturating_sub(before)
+}
+
+fn peak_of_request(wire: &[u8], limits: RequestLimits, is_measured: bool) -> usize {
+    peak(|| {
+        let steps = &mut Steps::unlimited();
+        let length = if is_measured { Some(measure(&[wire], limits, steps).ok()?) } else { None };
+        request(&[wire], limits, length, steps).ok()
+    })
+}
+
+fn peak_of_response(json: &[u8]) -> usize {
+    peak(|| response(json, None, &mut Steps::unlimited()))
+}
+
+/// Tries every shape, then the worst of them larger. A shape is a name and what makes it so many times.
+fn assert_bounded(shapes: Vec<(String, Box<dyn Fn(usize) -> Vec<u8>>)>, peak: impl Fn(&[u8]) -> usize) {
+    let check = |(name, build): &(String, Box<dyn Fn(usize) -> Vec<u8>>), size: usize| {
+        let each = build(1_200).len();
+        let input = build(1_200 * size / each.max(1));
+        let peak = peak(&input);
+        let most = 8 * input.len() + (8 << 20);
+        assert!(peak <= most, "{name}: {} bytes took {peak}, at most {most} are right", input.len());
+        peak as f64 / input.len() as f64
+    };
+    let mut ratios: Vec<_> = shapes.iter().map(|shape| (check(shape, SMALL), shape)).collect();
+    ratios.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (_, shape) in ratios.iter().take(WORST) {
+        check(shape, LARGE);
+    }
+}
+
+/// One test, or another one would allocate meanwhile.
+#[test]
+fn a_translation_takes_eight_times_its_size_and_8_mib_at_most() {
+    // What is made once.
+    peak_of_request(b"", RequestLimits::default(), true);
+    peak_of_response(b"{}");
+    let unlimited = RequestLimits { elements: usize::MAX };
+    for (limits, is_measured) in [(unlimited, true), (RequestLimits::default(), false)] {
+        let shapes = hostile::shapes().into_iter().map(|shape| (shape.name, shape.build)).collect();
+        assert_bounded(shapes, |wire| peak_of_request(wire, limits, is_measured));
+    }
+    assert_bounded(hostile_json::shapes(), peak_of_response);
+}
