@@ -225,9 +225,7 @@ mod tests {
             let thought = json!({ "candidates": [{ "content": { "parts": [{ "thought": true, "text": "a" }] } }] });
             contents.saw(&answer("b"));
             contents.saw(
-                &json::response(thought.to_string().as_bytes(), None, &mut crate::gemini::steps::Steps::unlimited())
-                    .unwrap()
-                    .message,
+                &json::to_wire("mountsea.gemini.v1.GenerateContentResponse", thought.to_string().as_bytes()).unwrap(),
             );
         }
         assert_eq!(contents.output.len(), MAX_PARTS);

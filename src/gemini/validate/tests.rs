@@ -213,7 +213,7 @@ mod on_the_wire {
     #[test]
     fn checking_takes_steps_in_proportion_and_can_be_interrupted() {
         let steps = |parts: usize| {
-            let wire: Vec<u8> = [field(1, b"m"), vec![0x12, 0x00].repeat(parts)].concat();
+            let wire: Vec<u8> = [field(1, b"m"), [0x12, 0x00].repeat(parts)].concat();
             let mut steps = Steps::unlimited();
             assert_eq!(all_violations(&wire, OPTIONS).more + MAX_VIOLATIONS, parts);
             let _ = check(&wire, OPTIONS, &mut steps);

@@ -77,6 +77,19 @@ impl<'w> PartContent<'w> {
     }
 }
 
+/// Without prompts.
+impl fmt::Debug for PartContent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text { .. } => "Text",
+            Self::InlineData { .. } => "InlineData",
+            Self::FileData { .. } => "FileData",
+            Self::FunctionCall { .. } => "FunctionCall",
+            Self::FunctionResponse { .. } => "FunctionResponse",
+        })
+    }
+}
+
 /// The fields that are captured of a member, in the order in which they are taken out of the values.
 fn fields(member: u32) -> &'static [u32] {
     match member {
