@@ -52,7 +52,9 @@ def nested(open_with, inner, depth):
 
 
 SHAPES = {
-    # Oneofs that are set twice, again and again.
+    # Oneofs that are set twice: in each of many messages, and again and again in one.
+    "parts set twice": lambda size: request(member(2, fill(member(1, b"\x12\x00\x22\x00"), size)), good=False),
+    "values set twice": lambda size: arguments(member(6, fill(member(1, b"\x08\x00\x20\x00"), size))),
     "oneof set twice": lambda size: part(fill(b"\x12\x00\x22\x00", size)),
     "oneof of three": lambda size: part(fill(b"\x12\x00\x1a\x00\x22\x00", size)),
     "value set twice": lambda size: arguments(fill(b"\x08\x00\x20\x00", size)),
