@@ -102,6 +102,9 @@ impl Gateway {
         if self.stopping.is_refusing() {
             return Err(Error::Stopping);
         }
+        if arrival.connection.refuses_calls() {
+            return Err(Error::Leaving);
+        }
         let config = self.shared.config.load_full();
         let admitted =
             config.auth.authenticate(arrival.key, arrival.names.as_deref().unwrap_or_default(), config.key.as_ref())?;
