@@ -8,6 +8,8 @@ use super::Error;
 use super::value::seconds_or_none;
 use crate::server;
 
+/// More than any round trip.
+const GOAWAY_FLIGHT: Duration = Duration::from_secs(2);
 /// For a client that was asked to go and has no open call.
 const IDLE_GRACE: Duration = Duration::from_secs(20);
 /// For the last message of a call that took as long as it may.
@@ -77,6 +79,7 @@ impl Connections {
             age: Some(self.connection_age).filter(|age| !age.is_zero()),
             idle: Some(self.connection_idle).filter(|idle| !idle.is_zero()),
             grace: longest_call + LAST_MESSAGE,
+            goaway_flight: GOAWAY_FLIGHT,
             idle_grace: IDLE_GRACE,
             hello: HELLO,
             first_bytes: FIRST_BYTES,

@@ -1,7 +1,7 @@
 //! What the calls of a connection and the server share about it: whether it is in use, whose it is, and whether it has
 //! to go.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub struct Connection {
     permit: OnceLock<ConnectionPermit>,
     leave: Notify,
     evict: Notify,
+    refuses_calls: AtomicBool,
 }
 
 /// An admitted call. Its connection is in use until this is dropped.
@@ -39,6 +40,7 @@ impl Connection {
             permit: OnceLock::new(),
             leave: Notify::new(),
             evict: Notify::new(),
+            refuses_calls: AtomicBool::new(false),
         })
     }
 
@@ -88,6 +90,17 @@ impl Connection {
     /// Ready once the connection has to go.
     pub async fn has_to_leave(&self) {
         self.leave.notified().await;
+    }
+
+    /// Refuses calls from now on: the client was asked to go some time ago. One that ignores that could otherwise go on
+    /// with a certificate that is no longer trusted.
+    pub fn refuse_calls(&self) {
+        self.refuses_calls.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether calls are refused.
+    pub fn refuses_calls(&self) -> bool {
+        self.refuses_calls.load(Ordering::Relaxed)
     }
 
     /// Closes the connection at once, because another one needs its place.

@@ -58,6 +58,8 @@ pub enum Error {
     NoMemory { cap: usize },
     #[error("the gateway is stopping and takes no more calls; another one will")]
     Stopping,
+    #[error("this connection was asked to go and takes no more calls; another one will")]
+    Leaving,
     #[error("the gateway stopped before the call was over, at the end of its drain time (GEMINI_GRPC_DRAIN_TIMEOUT)")]
     Stopped,
     #[error("a fault of the gateway; please report it with the request id")]
@@ -126,7 +128,7 @@ impl Error {
             // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
             Self::OwnKeyRefused(_) | Self::Framing(_) | Self::Panicked => Code::Internal,
             Self::TimedOut(_) => Code::DeadlineExceeded,
-            Self::Stopping | Self::Stopped => Code::Unavailable,
+            Self::Stopping | Self::Leaving | Self::Stopped => Code::Unavailable,
             Self::Upstream(error) => match error {
                 Up::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
                 Up::Refused(body) => body.code,
@@ -157,7 +159,7 @@ impl Error {
             Self::TimedOut(_) => "TIMED_OUT",
             Self::TooManyCalls { .. } => "TOO_MANY_CALLS",
             Self::NoMemory { .. } => "TOO_MANY_BYTES",
-            Self::Stopping | Self::Stopped => "STOPPING",
+            Self::Stopping | Self::Leaving | Self::Stopped => "STOPPING",
             Self::Panicked => "INTERNAL",
             Self::Upstream(error) => error.reason(),
         }
@@ -180,7 +182,8 @@ impl Error {
         match self {
             Self::TimedOut(TimedOut { limit: Limit::Connect | Limit::FirstByte | Limit::Idle, .. }) => Source::Upstream,
             Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => Source::Gateway,
-            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Stopped => Source::Gateway,
+            Self::TooManyCalls { .. } | Self::NoMemory { .. } => Source::Gateway,
+            Self::Stopping | Self::Leaving | Self::Stopped => Source::Gateway,
             Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header) => Source::Gateway,
             Self::Upstream(Up::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
             Self::Upstream(_) => Source::Upstream,
@@ -191,7 +194,7 @@ impl Error {
     /// Whether to try again, and when. UNAVAILABLE alone makes Google's clients try five times.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping => Retry::After(SOON),
+            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Leaving => Retry::After(SOON),
             Self::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Retry::After(SOON),
             Self::TimedOut(_) | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
             Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
@@ -292,6 +295,7 @@ mod tests {
             Error::TooManyCalls { cap: 1 },
             Error::NoMemory { cap: 1 },
             Error::Stopping,
+            Error::Leaving,
             Error::Panicked,
         ];
         own.into_iter().chain(upstream.map(Error::Upstream)).collect()

@@ -111,6 +111,9 @@ impl Gateway {
         if self.stopping.is_refusing() {
             return Err(Error::Stopping);
         }
+        if arrival.connection.refuses_calls() {
+            return Err(Error::Leaving);
+        }
         let config = self.shared.config.load_full();
         let names = arrival.names.as_deref().unwrap_or_default();
         let key = if config.auth.reads_keys() { arrival.key? } else { None };

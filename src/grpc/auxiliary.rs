@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use super::bounded::{Bounded, Ending, Rules};
+use super::oldest::{Place, Places};
 use super::{executor, metadata};
 use crate::gateway::{Limit, TimeLimits, TimedOut};
 
@@ -21,6 +22,13 @@ use crate::gateway::{Limit, TimeLimits, TimedOut};
 const MAX_HEALTH_BYTES: usize = 4 << 10;
 /// The largest message to reflection, in bytes. It has the name of a host and of a symbol, and is repeated in the answer.
 const MAX_REFLECTION_BYTES: usize = 64 << 10;
+/// Requests to health that one worker waits for at once. One that comes whole is there a moment later, so it is no loss
+/// to anybody else that one more ends the oldest of them.
+const MAX_UNFINISHED: usize = 256;
+/// Watches of health that one worker serves at once; one more ends the oldest of them.
+const MAX_WATCHES: usize = 4096;
+/// The only method of health whose answers may go on forever.
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// Streams of reflection that one worker serves at once: answers have whole files, and may be read slowly.
 const MAX_REFLECTION_STREAMS: usize = 16;
 /// How long the status of a call that met its deadline may take to leave.
@@ -30,9 +38,22 @@ const STATUS_FLUSH_TIME: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Auxiliary {
     service: BoxCloneSyncService<Request<Bounded<Incoming>>, Response<Body>, Infallible>,
-    max_bytes: usize,
-    /// Of all methods that have many messages; `None` if each request is one message.
-    streams: Option<Arc<Semaphore>>,
+    kind: Kind,
+}
+
+/// What may be called at once.
+#[derive(Clone)]
+enum Kind {
+    Health { unfinished: Arc<Places>, watches: Arc<Places> },
+    Reflection { streams: Arc<Semaphore> },
+}
+
+/// What a call takes from others.
+struct Taken {
+    rules: Rules,
+    stream: Option<OwnedSemaphorePermit>,
+    unfinished: Option<Place>,
+    watch: Option<Place>,
 }
 
 impl Auxiliary {
@@ -46,7 +67,8 @@ impl Auxiliary {
             + 'static,
         S::Future: Send + 'static,
     {
-        Self { service: BoxCloneSyncService::new(service), max_bytes: MAX_HEALTH_BYTES, streams: None }
+        let [unfinished, watches] = [MAX_UNFINISHED, MAX_WATCHES].map(|most| Arc::new(Places::new(most)));
+        Self { service: BoxCloneSyncService::new(service), kind: Kind::Health { unfinished, watches } }
     }
 
     /// Reflection: messages come and go on streams, for which there are so many places.
@@ -59,8 +81,7 @@ impl Auxiliary {
             + 'static,
         S::Future: Send + 'static,
     {
-        let service = BoxCloneSyncService::new(service);
-        Self { service, max_bytes: MAX_REFLECTION_BYTES, streams: Some(places.clone()) }
+        Self { service: BoxCloneSyncService::new(service), kind: Kind::Reflection { streams: places.clone() } }
     }
 
     /// The places of all streams of reflection.
@@ -70,52 +91,49 @@ impl Auxiliary {
 
     /// Answers one call.
     pub(super) async fn answer(&self, request: Request<Incoming>, limits: TimeLimits) -> Response<Body> {
-        match self.rules(request.headers(), limits) {
-            Ok((rules, place)) => self.serve(request, rules, place).await,
+        match self.take(&request, limits) {
+            Ok(taken) => self.serve(request, taken).await,
             Err(status) => status.into_http(),
         }
     }
 
-    fn rules(&self, headers: &HeaderMap, limits: TimeLimits) -> Result<(Rules, Option<OwnedSemaphorePermit>), Status> {
-        let asked = metadata::timeout(headers).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let place = self.streams.clone().map(Semaphore::try_acquire_owned).transpose();
-        let place = place.map_err(|_| {
-            Status::resource_exhausted(format!(
-                "{MAX_REFLECTION_STREAMS} streams of reflection are open, and no more are served at once; try again"
-            ))
-        })?;
-        let own = TimedOut { limit: Limit::Ceiling, after: limits.ceiling };
-        let asked = asked.map(|after| TimedOut { limit: Limit::Caller, after });
-        let rules = Rules {
-            max_bytes: self.max_bytes,
-            max_messages: if self.streams.is_some() { usize::MAX } else { 1 },
-            upload: TimedOut { limit: Limit::Upload, after: limits.upload },
-            // A client may watch health for as long as it is connected, unless it says otherwise.
-            whole: match (asked, self.streams.is_some()) {
-                (Some(asked), _) if asked.after <= limits.ceiling => Some(asked),
-                (None, false) => None,
-                _ => Some(own),
-            },
-        };
-        Ok((rules, place))
+    fn take(&self, request: &Request<Incoming>, limits: TimeLimits) -> Result<Taken, Status> {
+        let asked =
+            metadata::timeout(request.headers()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let upload = TimedOut { limit: Limit::Upload, after: limits.upload };
+        let ceiling = TimedOut { limit: Limit::Ceiling, after: limits.ceiling };
+        let asked = asked.map(|after| TimedOut { limit: Limit::Caller, after }).filter(|a| a.after <= ceiling.after);
+        match &self.kind {
+            Kind::Health { unfinished, watches } => Ok(Taken {
+                // A client may watch for as long as it is connected, unless it says otherwise.
+                rules: Rules { max_bytes: MAX_HEALTH_BYTES, max_messages: 1, upload, whole: asked },
+                stream: None,
+                unfinished: Some(unfinished.take()),
+                watch: (request.uri().path() == WATCH).then(|| watches.take()),
+            }),
+            Kind::Reflection { streams } => {
+                let stream = streams.clone().try_acquire_owned().map_err(|_| {
+                    Status::resource_exhausted("too many streams of reflection are open at once; try again later")
+                })?;
+                let whole = Some(asked.unwrap_or(ceiling));
+                let rules = Rules { max_bytes: MAX_REFLECTION_BYTES, max_messages: usize::MAX, upload, whole };
+                Ok(Taken { rules, stream: Some(stream), unfinished: None, watch: None })
+            }
+        }
     }
 
-    async fn serve(
-        &self,
-        request: Request<Incoming>,
-        rules: Rules,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Response<Body> {
+    async fn serve(&self, request: Request<Incoming>, taken: Taken) -> Response<Body> {
+        let Taken { rules, stream, unfinished, watch } = taken;
         let (begun, failure) = (Instant::now(), Arc::new(OnceLock::new()));
         if let Some(whole) = rules.whole {
             // For a client that does not read; otherwise the call ends by itself.
             executor::set_deadline(begun + whole.after + STATUS_FLUSH_TIME);
         }
-        let request = request.map(|body| Bounded::new(body, rules, begun, failure.clone(), place));
+        let request = request.map(|body| Bounded::new(body, rules, begun, failure.clone(), stream, unfinished));
         match self.service.clone().oneshot(request).await {
             // It is over already.
             Ok(response) if response.headers().contains_key(Status::GRPC_STATUS) => response,
-            Ok(response) => response.map(|body| Body::new(Ending::new(body, rules.whole, begun, failure))),
+            Ok(response) => response.map(|body| Body::new(Ending::new(body, rules.whole, begun, failure, watch))),
             Err(never) => match never {},
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
+use super::oldest::Place;
 use super::status;
 use crate::gateway::TimedOut;
 
@@ -47,7 +48,9 @@ pin_project! {
         // Why the call failed. Reflection does not repeat it to the client.
         failure: Arc<OnceLock<Status>>,
         // Free again when the request is no longer read.
-        _place: Option<OwnedSemaphorePermit>,
+        _stream: Option<OwnedSemaphorePermit>,
+        // Until the first message is there.
+        unfinished: Option<Place>,
     }
 }
 
@@ -57,11 +60,12 @@ impl<B> Bounded<B> {
         rules: Rules,
         begun: Instant,
         failure: Arc<OnceLock<Status>>,
-        place: Option<OwnedSemaphorePermit>,
+        stream: Option<OwnedSemaphorePermit>,
+        unfinished: Option<Place>,
     ) -> Self {
         let (timeout, end) = next_timeout(&rules, begun, begun);
         let timer = sleep_until(end);
-        Self { body, rules, messages: Messages::default(), begun, timer, timeout, failure, _place: place }
+        Self { body, rules, messages: Messages::default(), begun, timer, timeout, failure, _stream: stream, unfinished }
     }
 }
 
@@ -91,6 +95,7 @@ where
                     Ok(_) => {
                         let (timeout, end) = next_timeout(this.rules, *this.begun, Instant::now());
                         *this.timeout = timeout;
+                        *this.unfinished = None;
                         this.timer.as_mut().reset(end);
                         return Poll::Ready(Some(Ok(frame)));
                     }
@@ -100,13 +105,21 @@ where
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                ready!(this.timer.poll(cx));
-                Status::deadline_exceeded(this.timeout.to_string())
+                if is_lost(this.unfinished, cx) {
+                    Status::resource_exhausted("too many requests were begun and not finished; try again")
+                } else {
+                    ready!(this.timer.poll(cx));
+                    Status::deadline_exceeded(this.timeout.to_string())
+                }
             }
         };
         let status = this.failure.get_or_init(|| status).clone();
         Poll::Ready(Some(Err(status.into())))
     }
+}
+
+fn is_lost(place: &mut Option<Place>, cx: &mut Context<'_>) -> bool {
+    place.as_mut().is_some_and(|place| place.poll_lost(cx).is_ready())
 }
 
 /// Follows the messages of a body by their prefixes.
@@ -169,14 +182,21 @@ pin_project! {
         timer: Option<Sleep>,
         whole: Option<TimedOut>,
         failure: Arc<OnceLock<Status>>,
+        watch: Option<Place>,
         is_over: bool,
     }
 }
 
 impl<B> Ending<B> {
-    pub(super) fn new(body: B, whole: Option<TimedOut>, begun: Instant, failure: Arc<OnceLock<Status>>) -> Self {
+    pub(super) fn new(
+        body: B,
+        whole: Option<TimedOut>,
+        begun: Instant,
+        failure: Arc<OnceLock<Status>>,
+        watch: Option<Place>,
+    ) -> Self {
         let timer = whole.map(|whole| sleep_until(begun + whole.after));
-        Self { body, timer, whole, failure, is_over: false }
+        Self { body, timer, whole, failure, watch, is_over: false }
     }
 }
 
@@ -192,9 +212,16 @@ impl<B: Body> Body for Ending<B> {
         let frame = match this.body.poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let (Some(timer), Some(whole)) = (this.timer.as_pin_mut(), *this.whole) else { return Poll::Pending };
-                ready!(timer.poll(cx));
-                let _ = this.failure.set(Status::deadline_exceeded(whole.to_string()));
+                let status = if is_lost(this.watch, cx) {
+                    Status::resource_exhausted("too many watch health at once; try again")
+                } else {
+                    let (Some(timer), Some(whole)) = (this.timer.as_pin_mut(), *this.whole) else {
+                        return Poll::Pending;
+                    };
+                    ready!(timer.poll(cx));
+                    Status::deadline_exceeded(whole.to_string())
+                };
+                let _ = this.failure.set(status);
                 None
             }
         };

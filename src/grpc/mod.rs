@@ -6,6 +6,7 @@ mod bounded;
 mod executor;
 mod health;
 mod metadata;
+mod oldest;
 mod peer;
 mod request;
 mod status;

@@ -27,8 +27,9 @@ use crate::gateway::Connection;
 use crate::gateway::callers::San;
 use crate::grpc::{CallExecutor, Grpc, Peer};
 
-/// A frame carries 1 MiB, so that a picture takes few of them.
-const FRAME: u32 = 1 << 20;
+/// A frame carries so much that a picture takes few of them. HTTP/2 reads a frame to its end before it looks at it, so
+/// this is also what a stranger can make us keep with half a frame, for each connection.
+const FRAME: u32 = 128 << 10;
 /// What a caller may send before we read it, per stream and per connection: a few pictures.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
@@ -136,7 +137,13 @@ impl Shared {
         }
         // GOAWAY twice (RFC 9113, 6.8): no new calls, but those that are underway; the open ones go on.
         connection.as_mut().graceful_shutdown();
+        let refusing = async {
+            sleep(self.limits.goaway_flight).await;
+            peer.connection.refuse_calls();
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
+            () = refusing => Ok(()),
             ended = timeout(self.limits.grace, connection) => match ended {
                 Ok(ended) => ended.map_err(Error::other),
                 Err(_) => Err(Error::new(ErrorKind::TimedOut, "open calls outlived the grace period")),

@@ -15,6 +15,8 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// How long its calls may run on after that: as long as any call may take.
     pub grace: Duration,
+    /// How long calls may be underway when a connection is asked to go; those that come later are refused.
+    pub goaway_flight: Duration,
     /// How long a connection that was asked to go may stay without an admitted call.
     pub idle_grace: Duration,
     /// Within this time a connection has to have sent its ClientHello, or the first bytes of HTTP/2 in plaintext.
@@ -57,6 +59,7 @@ mod tests {
             age: Some(Duration::from_secs(100)),
             idle: None,
             grace: Duration::ZERO,
+            goaway_flight: Duration::ZERO,
             idle_grace: Duration::ZERO,
             hello: Duration::ZERO,
             first_bytes: Duration::ZERO,

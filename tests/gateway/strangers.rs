@@ -10,6 +10,7 @@ use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::rpc;
 use http::HeaderMap;
 use hyper_util::rt::TokioIo;
+use prost::Message as _;
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -88,6 +89,24 @@ async fn a_request_to_health_or_reflection_that_is_not_finished_ends() {
 }
 
 #[tokio::test]
+async fn a_request_to_health_too_many_ends_the_oldest_that_is_not_finished() {
+    let gateway = Gateway::with(&Upstream::answering("").await, &["--workers", "1"]).await;
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        let mut raw = Raw::open(gateway.running.address).await;
+        for stream in 0..90 {
+            raw.send(HEADERS, END_HEADERS, 2 * stream + 1, &head(&format!("/{}", HEALTH[0]), "")).await;
+            raw.send(DATA, 0, 2 * stream + 1, &announcing(0, 4)).await;
+        }
+        connections.push(raw);
+        // All of them have come; and whoever finishes a request is answered.
+        let check = HealthCheckRequest::default();
+        HealthClient::new(gateway.channel.clone()).check(check).await.unwrap();
+    }
+    assert_eq!(connections[0].next_of(HEADERS).await.unwrap().stream, 1);
+}
+
+#[tokio::test]
 async fn a_stream_of_health_or_reflection_ends_at_the_deadline_of_its_caller() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     for (path, sent) in [(HEALTH[2], body([vec![0; 5]])), (REFLECTION[0], tonic::body::Body::new(endless(Vec::new())))]
@@ -137,6 +156,31 @@ async fn a_connection_without_an_admitted_call_is_asked_to_go_and_cut_if_it_stay
         }
         assert!(raw.next_of(GOAWAY).await.is_some(), "{path}");
         raw.rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_ignores_goaway_has_its_calls_refused() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let mut config = config(&upstream, &["--api-key", "own", "--connection-age", "0.05"]);
+    config.limits.goaway_flight = SOON;
+    let running = Running::start(&config);
+    let mut raw = Raw::open(running.address).await;
+    assert!(raw.next_of(GOAWAY).await.is_some());
+    let (path, mut stream) = ("/mountsea.gemini.v1.GenerativeService/GenerateContent", 1);
+    // It never answers the ping, so HTTP/2 itself takes more streams.
+    let message = prompt("hi").encode_to_vec();
+    let message = [announcing(0, u32::try_from(message.len()).unwrap()), message].concat();
+    loop {
+        let taken = upstream.requests().len();
+        raw.send(HEADERS, END_HEADERS, stream, &head(path, "a-key")).await;
+        raw.send(DATA, END_STREAM, stream, &message).await;
+        // The trailers of the call before may come first.
+        while raw.next_of(HEADERS).await.unwrap().stream != stream {}
+        if upstream.requests().len() == taken {
+            break;
+        }
+        stream += 2;
     }
 }
 
