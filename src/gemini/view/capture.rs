@@ -34,13 +34,6 @@ pub enum PartContent<'w> {
     },
 }
 
-/// Without the contents.
-impl fmt::Debug for PartContent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PartContent")
-    }
-}
-
 impl<'w> PartContent<'w> {
     /// Reads the wire bytes of a `Part`; `None` if it has no data, or data of another kind. Of a struct in several
     /// places, the last one is kept.
