@@ -1,5 +1,10 @@
 //! The quirks of Gemini's JSON, a sentence each.
 
+/// What a translation may take.
+mod limits;
+/// Keys that must not come back.
+mod secret;
+
 use super::*;
 use crate::gemini::wire;
 
