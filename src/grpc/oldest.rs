@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn the_oldest_place_that_is_still_taken_is_lost() {
         let places = Places::new(2);
-        let mut is_lost = |place: &mut Place| place.poll_lost(&mut Context::from_waker(Waker::noop())).is_ready();
+        let is_lost = |place: &mut Place| place.poll_lost(&mut Context::from_waker(Waker::noop())).is_ready();
         let (mut first, second, mut third) = (places.take(), places.take(), places.take());
         assert!(is_lost(&mut first) && !is_lost(&mut third));
         drop(second);
