@@ -43,7 +43,7 @@ impl Reload {
             if is_other_trust {
                 tracing::info!(
                     connections = self.open.count(),
-                    "client certificates are verified anew: open connections are asked to reconnect"
+                    "trusted client certificates have changed: open connections are asked to reconnect"
                 );
                 self.open.leave();
             }

@@ -209,7 +209,7 @@ async fn a_connection_with_an_open_call_is_not_asked_to_go() {
     HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(connections.load(Ordering::Relaxed), 1);
     drop(call);
-    // Now it is idle, and its client connects anew by itself.
+    // Now it is idle, and its client reconnects by itself.
     while connections.load(Ordering::Relaxed) == 1 {
         HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     }

@@ -147,20 +147,21 @@ fn client_hello(authority: &Authority) -> Vec<u8> {
 async fn connections_that_do_not_finish_their_handshake_delay_no_other() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let mut config = speaking_tls(&upstream, &files, &authority, &["--workers", "1"]);
-    // They stay to the end of the test.
+    let flags = ["--workers", "1", "--max-connections", "1000"];
+    let mut config = speaking_tls(&upstream, &files, &authority, &flags);
+    // Each stays for as long as it wants to.
     (config.limits.hello, config.limits.first_bytes) = (Duration::MAX, Duration::MAX);
     let running = Running::start(&config);
     let hello = client_hello(&authority);
-    let mut unfinished = Vec::new();
     for said in [&hello[..0], &hello[..1], &hello[..hello.len() - 1], &hello] {
-        for _ in 0..100 {
+        let mut unfinished = Vec::new();
+        for _ in 0..270 {
             let mut raw = Raw::silent(running.address).await;
             raw.say(said).await;
             unfinished.push(raw);
         }
+        call(connect(&running, &authority, None).await.unwrap()).await.unwrap();
     }
-    call(connect(&running, &authority, None).await.unwrap()).await.unwrap();
 }
 
 #[tokio::test]
