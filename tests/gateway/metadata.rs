@@ -116,7 +116,8 @@ async fn a_key_in_an_answer_is_removed_wherever_it_stands() {
         let message = match stream {
             false => gateway.generate(prompt("hi")).await.unwrap(),
             true => {
-                let mut messages = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
+                let mut messages =
+                    gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
                 messages.message().await.unwrap().unwrap()
             }
         };
