@@ -178,7 +178,6 @@ impl Gateway {
         while watch.within_limits(pin!(whole.more())).await?.map_err(theirs)? {
             watch.heard();
         }
-        record.upstream_is_done();
         let (json, mut held) = whole.into_json().map_err(theirs)?;
         // Both are there until the message is whole.
         held.set(json.len() * 2);

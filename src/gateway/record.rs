@@ -24,6 +24,8 @@ pub(super) struct Record {
     /// From the moment that upstream is asked.
     operation: Option<Operation>,
     spending: Spending,
+    /// Whether the answer is read while upstream makes it.
+    stream: bool,
     /// Whether upstream has finished its answer.
     finished: bool,
 }
@@ -42,12 +44,12 @@ enum Ending {
 
 impl Record {
     pub(super) fn new(rpc: Rpc, caller: Option<CallerPermit>) -> Self {
-        Self { rpc, caller, operation: None, spending: Spending::default(), finished: false }
+        Self { rpc, caller, operation: None, spending: Spending::default(), stream: false, finished: false }
     }
 
     /// Upstream is about to be asked, by a request that contains so much.
     pub(super) fn begin(&mut self, asked: &Asked<'_>, request: Estimate) {
-        self.spending = Spending::of(request);
+        (self.spending, self.stream) = (Spending::of(request), asked.stream);
         if let Some(caller) = &mut self.caller {
             caller.spend_call(Instant::now());
         }
@@ -72,14 +74,9 @@ impl Record {
         }
     }
 
-    /// The last byte of the answer has come, whatever it is worth.
-    pub(super) fn upstream_is_done(&mut self) {
-        self.finished = true;
-    }
-
     /// Upstream has answered, or it will not. A call that is dropped before was given up.
     pub(super) fn end(&mut self, error: Option<&Error>) {
-        let ending = error.map_or(Ending::Complete, Ending::of);
+        let ending = error.map_or(Ending::Complete, |error| Ending::of(error, self.stream));
         self.settle(ending, |operation| operation.end(error.map(Error::kind)));
     }
 
@@ -110,7 +107,7 @@ impl Drop for Record {
 }
 
 impl Ending {
-    fn of(error: &Error) -> Self {
+    fn of(error: &Error, stream: bool) -> Self {
         use upstream::Error as Up;
         match error {
             Error::OwnKeyRefused(_) | Error::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Self::NotTaken,
@@ -118,6 +115,8 @@ impl Ending {
                 Up::Refused(_) | Up::Connect(_) | Up::ConnectTimeout { .. } => Self::NotTaken,
                 Up::Tls | Up::NotTaken | Up::Header => Self::NotTaken,
                 Up::NoAnswer | Up::Cut | Up::Unfinished | Up::Empty { .. } => Self::Broken,
+                // A single answer is read to its end before it is looked at.
+                Up::NotJson { .. } | Up::Unreadable(_) if !stream => Self::Broken,
                 Up::TooLarge { .. } | Up::NotJson { .. } | Up::Unreadable(_) => Self::GivenUp,
             },
             _ => Self::GivenUp,

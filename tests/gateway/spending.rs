@@ -57,7 +57,10 @@ async fn read(gateway: &Gateway, messages: Option<usize>) -> Result<(), Status> 
 
 /// Which limit refuses the next call, and after how long another may be made.
 async fn refused(gateway: &Gateway) -> Option<(String, Duration)> {
-    let status = generate(gateway, prompt("1234")).await.err()?;
+    let mut request = known(prompt("1234"));
+    // A call that is not refused may find an upstream that never answers.
+    request.set_timeout(Duration::from_secs(20));
+    let status = gateway.client.clone().generate_content(request).await.err()?;
     let details = Details::of(&status);
     if details.reason() != "CALLER_QUOTA_EXCEEDED" {
         return None;

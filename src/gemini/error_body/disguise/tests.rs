@@ -146,8 +146,8 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
     }
     // Split over the members of a list, of an object, and over names.
     for body in [
-        json!({"message": ["no key:", start, end]}),
-        json!({"message": ["key:", "AQ", ".Ab8-", "", "RN6_K", "x0~q"]}),
+        json!({"message": [format!("no {start}"), end]}),
+        json!({"message": ["key: AQ", ".Ab8-", "", "RN6_K", "x0~q"]}),
         json!({"error": {"message": "m", "details": [{"a": start, "b": end}, {"list": [start, [1, end]]}]}}),
         json!({"error": {"message": "m", "details": [{start: 1, end: "x"}, {start: end}]}}),
     ] {
