@@ -1,6 +1,7 @@
 """The processes of abuse.py: callers who send hostile shapes, one who calls as ordinary callers do, and an upstream."""
 
 import asyncio
+import contextlib
 import itertools
 import re
 import threading
@@ -88,8 +89,11 @@ async def _ordinary(address, token, rate, stop, ready, results):
         results.put((kind, status, time.monotonic() - begun))
 
     options = [("grpc.use_local_subchannel_pool", 1)]
-    # Health on a connection of its own, as a probe comes.
-    async with grpc.aio.insecure_channel(address, options) as channel, grpc.aio.insecure_channel(address, options) as side:
+    async with contextlib.AsyncExitStack() as stack:
+        # Health on a connection of its own, as a probe comes.
+        channel, side = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options)) for _ in range(2)
+        ]
         call, health = channel.unary_unary(METHOD), health_pb2_grpc.HealthStub(side)
         asked, begun, number = set(), time.monotonic(), 0
         while not stop.is_set():

@@ -103,9 +103,8 @@ def slow(args, verdict, table, mib):
                 name = caller.__name__.replace("_", " ")
                 rows.append((name, what, mib(idle), mib(peak), mib(peak - idle), mib(served.written)))
                 started = served.written > 0
-                verdict.check(
-                    f"{name}, {what}: within {WITHIN >> 20} MiB", started and peak - idle <= WITHIN, f"{mib(peak - idle)} MiB"
-                )
+                within = started and peak - idle <= WITHIN
+                verdict.check(f"{name}, {what}: within {WITHIN >> 20} MiB", within, f"{mib(peak - idle)} MiB")
     tools.say("")
     table(*rows)
 

@@ -93,7 +93,9 @@ SHAPES = {
     ),
     "list of nulls": lambda size: arguments(member(6, fill(member(1, b"\x08\x00"), size))),
     "list of nothing": lambda size: arguments(member(6, fill(b"\x0a\x00", size))),
-    "list of digits": lambda size: arguments(member(6, fill(member(1, b"\x11" + struct.pack("<d", -5.1e-300 / 3)), size))),
+    "list of digits": lambda size: arguments(
+        member(6, fill(member(1, b"\x11" + struct.pack("<d", -5.1e-300 / 3)), size))
+    ),
     "list of empty lists": lambda size: arguments(member(6, fill(member(1, member(6, b"")), size))),
     "deep lists": lambda size: arguments(
         member(6, fill(member(1, nested(lambda inner: member(6, member(1, inner)), b"\x08\x00", 40)), size))

@@ -86,3 +86,29 @@ impl Body {
         self.chunk = Bytes::copy_from_slice(&self.chunk);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_text_has_the_same_capacity_whatever_its_first_chunk_was() {
+        let capacity = |first: usize| {
+            let mut body = Body::default();
+            for length in [first, 5 << 20] {
+                body.push(vec![b'a'; length].into());
+                body.hold(64 << 20);
+            }
+            body.held.capacity()
+        };
+        assert_eq!([500, 9_000, 70_000, 300_000].map(capacity), [8 << 20; 4]);
+    }
+
+    #[test]
+    fn a_small_text_has_no_more_capacity_than_it_needs() {
+        let mut body = Body::default();
+        body.push(vec![b'a'; 500].into());
+        body.hold(64 << 20);
+        assert_eq!(body.held.capacity(), 500);
+    }
+}
