@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::drain::{Phase, reached};
 use super::limits::Limits;
@@ -67,6 +67,18 @@ enum Opened {
     Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
 }
 
+/// How an open connection has to end.
+enum End {
+    /// It is asked to go.
+    Asked,
+    /// It is closed at once.
+    Evicted,
+}
+
+fn evicted() -> Error {
+    Error::other("it was idle, and another connection needed its place")
+}
+
 impl Connections {
     pub(super) fn new(grpc: Grpc, limits: Limits, tls: Option<Acceptor>, phases: watch::Receiver<Phase>) -> Self {
         Self { shared: Arc::new(Shared { grpc, limits, tls, phases }), tasks: TaskTracker::new() }
@@ -76,12 +88,7 @@ impl Connections {
     pub(super) fn serve(&self, stream: TcpStream, caller: SocketAddr, place: Place) {
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
-            let connection = &place.connection;
-            let served = tokio::select! {
-                served = shared.serve(stream, caller, connection) => served,
-                () = connection.evicted() => Err(Error::other("it was idle, and another connection needed its place")),
-            };
-            if let Err(error) = served {
+            if let Err(error) = shared.serve(stream, caller, &place.connection).await {
                 tracing::debug!(%caller, %error, "a connection ended with an error");
             }
             drop(place);
@@ -101,6 +108,7 @@ impl Shared {
             opened = timeout(self.limits.first_bytes, self.open(stream)) => opened,
             // It has no call yet.
             () = self.reached(Phase::Closing) => return Ok(()),
+            () = connection.evicted() => return Err(evicted()),
         };
         let peer = |names| Arc::new(Peer { address, names, connection: connection.clone() });
         match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no HTTP/2 preface within the time limit"))?? {
@@ -127,13 +135,15 @@ impl Shared {
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
-        let (age, idle, begun) = (self.limits.jittered_age(), self.limits.idle, Instant::now());
+        let has_to_go = self.has_to_go(peer.connection.clone());
         tokio::select! {
+            biased;
             ended = connection.as_mut() => return ended.map_err(Error::other),
-            () = async { sleep(age.unwrap_or_default()).await }, if age.is_some() => {}
-            () = async { peer.connection.idle(begun, idle.unwrap_or_default()).await }, if idle.is_some() => {}
-            () = peer.connection.has_to_leave() => {}
-            () = self.reached(Phase::Closing) => {}
+            end = has_to_go => match end {
+                Ok(End::Evicted) => return Err(evicted()),
+                // It does not panic.
+                Ok(End::Asked) | Err(_) => {}
+            }
         }
         // GOAWAY twice (RFC 9113, 6.8): no new calls, but those that are underway; the open ones go on.
         connection.as_mut().graceful_shutdown();
@@ -144,6 +154,7 @@ impl Shared {
         };
         tokio::select! {
             () = refusing => Ok(()),
+            () = peer.connection.evicted() => Err(evicted()),
             ended = timeout(self.limits.grace, connection) => match ended {
                 Ok(ended) => ended.map_err(Error::other),
                 Err(_) => Err(Error::new(ErrorKind::TimedOut, "open calls outlived the grace period")),
@@ -153,6 +164,23 @@ impl Shared {
                 Err(Error::new(ErrorKind::TimedOut, "it did not go, and has no open call"))
             }
         }
+    }
+
+    /// Ready once the connection has to go. This is a task, because futures beside the connection would be polled again
+    /// for each of its frames.
+    fn has_to_go(&self, connection: Arc<Connection>) -> AbortOnDropHandle<End> {
+        let (age, idle, begun) = (self.limits.jittered_age(), self.limits.idle, Instant::now());
+        let phases = self.phases.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::select! {
+                () = async { sleep(age.unwrap_or_default()).await }, if age.is_some() => {}
+                () = async { connection.idle(begun, idle.unwrap_or_default()).await }, if idle.is_some() => {}
+                () = connection.has_to_leave() => {}
+                () = reached(phases, Phase::Closing) => {}
+                () = connection.evicted() => return End::Evicted,
+            }
+            End::Asked
+        }))
     }
 
     async fn reached(&self, phase: Phase) {

@@ -69,7 +69,19 @@ impl<'j, 's> Scanner<'j, 's> {
         }
     }
 
+    #[inline]
     fn peek_behind_space(&mut self) -> Result<u8, Error> {
+        // Most writers put one space behind a colon or a comma, or none.
+        if let [b' ', next, ..] = self.text[self.at..]
+            && next > b' '
+        {
+            self.at += 1;
+            return Ok(next);
+        }
+        self.peek_behind_spaces()
+    }
+
+    fn peek_behind_spaces(&mut self) -> Result<u8, Error> {
         /// Between these the work may be interrupted.
         const BLOCK: usize = 64 << 10;
         loop {

@@ -15,13 +15,16 @@ const MAX_GROWTH_HALVES: usize = 11;
 
 impl Decoder<'_, '_> {
     /// Counts a member or an element, and sees to it that there is room for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step(&mut self) -> Result<(), Error> {
         self.json.steps().take(1)?;
-        if self.json.length() > SMALL {
-            self.count_moved()?;
-            self.make_room(0);
-        }
+        if self.json.length() > SMALL { self.look_at_memory() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn look_at_memory(&mut self) -> Result<(), Error> {
+        self.count_moved()?;
+        self.make_room(0);
         Ok(())
     }
 
