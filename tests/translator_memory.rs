@@ -16,6 +16,7 @@ mod wire;
 
 use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
 use gemini_grpc::gemini::steps::Steps;
+use hostile_json::Build;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -47,8 +48,8 @@ fn peak_of_response(json: &[u8]) -> usize {
 }
 
 /// Tries every shape, then the worst of them larger. A shape is a name and what makes it so many times.
-fn assert_bounded(shapes: Vec<(String, Box<dyn Fn(usize) -> Vec<u8>>)>, peak: impl Fn(&[u8]) -> usize) {
-    let check = |(name, build): &(String, Box<dyn Fn(usize) -> Vec<u8>>), size: usize| {
+fn assert_bounded(shapes: Vec<(String, Build)>, peak: impl Fn(&[u8]) -> usize) {
+    let check = |(name, build): &(String, Build), size: usize| {
         let each = build(1_200).len();
         let input = build(1_200 * size / each.max(1));
         let peak = peak(&input);

@@ -1,7 +1,11 @@
 //! What a translation costs: its steps grow as the message does, whatever the message is.
 
+use std::rc::Rc;
+
 use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
 use gemini_grpc::gemini::steps::Steps;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::hostile;
 use crate::hostile_json;
@@ -47,4 +51,29 @@ fn the_steps_of_an_answer_grow_as_its_size() {
             steps.taken()
         });
     }
+}
+
+/// As one message, what the shapes add to each other is merged.
+#[test]
+fn the_steps_of_mixed_requests_grow_as_their_size() {
+    let shapes = Rc::new(hostile::shapes());
+    let picks = prop::collection::vec((0..shapes.len(), 12..60_usize), 1..6);
+    let checked = TestRunner::default().run(&picks, |picks| {
+        let wire: Vec<u8> = picks.iter().flat_map(|(shape, n)| (shapes[*shape].build)(*n)).collect();
+        let steps = |times: usize| {
+            let wire = wire.repeat(times);
+            let mut steps = Steps::unlimited();
+            if let Ok(length) = measure(&[&wire], LIMITS, &mut steps) {
+                let written = request(&[&wire], LIMITS, Some(length), &mut steps).map(|request| request.json.len());
+                assert!(written.is_err() || written == Ok(length));
+            }
+            steps.taken()
+        };
+        // A list is read from its first value to its last: in the few first repetitions that is not yet nearly everything.
+        let (one, four) = (steps(16), steps(64));
+        let names: Vec<_> = picks.iter().map(|(shape, _)| &shapes[*shape].name).collect();
+        prop_assert!(2 * four <= 9 * one + SPARE, "{:?}: {} steps became {}", names, one, four);
+        Ok(())
+    });
+    checked.unwrap();
 }

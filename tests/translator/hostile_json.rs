@@ -1,11 +1,13 @@
 //! JSON that costs a careless reader more than its size.
 
-type Build = Box<dyn Fn(usize) -> Vec<u8>>;
+/// Makes the bytes with so many repetitions.
+pub type Build = Box<dyn Fn(usize) -> Vec<u8>>;
+type BuildText = Box<dyn Fn(usize) -> String>;
 
 /// Answers with so many repetitions, and what is hostile about each.
 pub fn shapes() -> Vec<(String, Build)> {
     let list = |item: &'static str| move |n: usize| format!("[{}]", vec![item; n.max(1)].join(","));
-    let values: [(&str, Box<dyn Fn(usize) -> String>); 16] = [
+    let values: [(&str, BuildText); 16] = [
         ("numbers", Box::new(list("0"))),
         ("long numbers", Box::new(|n| "1".repeat(16 * n))),
         ("fractions", Box::new(|n| format!("0.{}", "1".repeat(16 * n)))),
@@ -48,7 +50,7 @@ pub fn shapes() -> Vec<(String, Build)> {
             shapes.push((format!("{name} at {place}"), Box::new(move |n| place.replace('@', &value(n)).into_bytes())));
         }
     }
-    let whole: [(&str, Box<dyn Fn(usize) -> String>); 7] = [
+    let whole: [(&str, BuildText); 7] = [
         ("members that are not known", Box::new(|n| format!("{{{}}}", members(n, "0")))),
         ("short members that are not known", Box::new(|n| format!("{{{}}}", vec!["\"\":0"; n.max(1)].join(",")))),
         ("members that are not known in each part", Box::new(|n| part(&vec![r#"{"x":[0,0]}"#; n.max(1)].join(",")))),

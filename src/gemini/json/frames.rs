@@ -91,7 +91,7 @@ impl Frames {
     }
 
     /// Begins a length-delimited field of a known length, of which the caller appends the bytes.
-    /// Hands over where the field begins, for taking it back.
+    /// Returns where the field begins, so that it can be taken back.
     pub(super) fn sized(&mut self, number: u32, length: usize) -> usize {
         if length >= LARGE {
             self.make_room(length);

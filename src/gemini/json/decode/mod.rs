@@ -21,7 +21,6 @@ use super::time::{parse_duration, parse_timestamp};
 use crate::gemini::steps::Steps;
 
 /// Reads one JSON text and appends the wire bytes of a message.
-#[derive(Debug)]
 pub(super) struct Decoder<'j, 's> {
     table: &'static Table,
     json: Scanner<'j, 's>,
@@ -36,7 +35,7 @@ pub(super) struct Decoder<'j, 's> {
     depth: usize,
 }
 
-/// So many are reported of one text.
+/// At most this many unknown members of one text are reported.
 const MOST_REPORTED: usize = 16;
 /// A longer name is not, in bytes: one that would be of use is a word.
 const LONGEST_REPORTED: usize = 64;

@@ -9,8 +9,8 @@ const GROWS_FREELY: usize = 256 << 10;
 const SMALL: usize = 4 << 10;
 /// Room for tags, lengths and numbers between two looks.
 const SLACK: usize = 4 << 10;
-/// The wire bytes of a text have at most so many halves of its length: of `[0,0,0]` in free-form JSON, each two bytes become
-/// two tags, two lengths and a double.
+/// A message is at most this many halves of its JSON's length. The worst is `[0,0,0]` in free-form JSON, of which each two bytes
+/// become two tags, a length and a double.
 const MAX_GROWTH_HALVES: usize = 11;
 
 impl Decoder<'_, '_> {
@@ -34,7 +34,7 @@ impl Decoder<'_, '_> {
         Ok(self.json.steps().take_bytes(moved)?)
     }
 
-    /// Makes room for a value of so many bytes.
+    /// Makes room for a value of this many bytes.
     #[inline]
     pub(super) fn make_room(&mut self, bytes: usize) {
         let out = &self.frames.out;

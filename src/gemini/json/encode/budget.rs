@@ -3,7 +3,7 @@
 use super::super::RequestLimits;
 use super::super::error::{Error, Problem};
 
-/// The JSON, and what is held beside it, may have so many times the bytes of the message, and [`SPARE`].
+/// The JSON and the memory beside it are limited to this many times the bytes of the message, plus [`SPARE`].
 const MAX_GROWTH: usize = 8;
 const SPARE: usize = 8 << 20;
 
@@ -14,7 +14,7 @@ pub(super) struct Budget {
     elements: usize,
     /// The most bytes of JSON and of `held` together.
     most: usize,
-    /// The bytes that are held beside the JSON: for messages in several places, and for the keys of maps.
+    /// The bytes that are allocated beside the JSON: for messages in several places, and for the keys of maps.
     held: usize,
 }
 
@@ -36,19 +36,19 @@ impl Budget {
         if self.elements > most { Err(Problem::TooManyElements(most).into()) } else { Ok(()) }
     }
 
-    /// Whether so many bytes of JSON may be.
+    /// Fails if the JSON, of this many bytes, is too long.
     #[inline]
     pub(super) fn check(&self, json: usize) -> Result<(), Error> {
         if json + self.held > self.most { Err(Problem::TooLong.into()) } else { Ok(()) }
     }
 
-    /// Counts bytes that are going to be held beside so many of JSON.
+    /// Counts bytes that are about to be allocated beside the JSON, which has this many bytes.
     pub(super) fn reserve(&mut self, bytes: usize, json: usize) -> Result<(), Error> {
         self.held += bytes;
         self.check(json)
     }
 
-    /// Counts bytes that are no longer held.
+    /// Counts bytes that were freed.
     pub(super) fn release(&mut self, bytes: usize) {
         self.held -= bytes;
     }

@@ -8,7 +8,7 @@ use super::places::Wire;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
-/// So many keys are compared with each other.
+/// Up to this many keys are compared with each other.
 const FEW: usize = 8;
 /// A free slot.
 const FREE: u32 = u32::MAX;
@@ -31,7 +31,7 @@ pub(super) struct Table {
 }
 
 impl<'w> LastOfKey<'w> {
-    /// For so many entries.
+    /// For a map with this many entries.
     pub(super) fn new(entries: usize) -> Self {
         if entries <= FEW {
             return Self::Few { keys: [&[]; FEW], count: 0 };

@@ -24,7 +24,6 @@ use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
 /// Writes messages as JSON to the end of `out`.
-#[derive(Debug)]
 pub(super) struct Encoder<'w, 's, O> {
     table: &'static Table,
     wire: Wire<'w>,
@@ -174,7 +173,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         Ok(spans)
     }
 
-    /// Room for so many places.
+    /// Room for this many places.
     fn new_spans(&mut self, count: u32) -> Result<Vec<Span>, Error> {
         self.budget.reserve(count as usize * size_of::<Span>(), self.out.len())?;
         Ok(Vec::with_capacity(count as usize))
