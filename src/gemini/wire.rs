@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field's number and value. A step is the field, and each field inside if it is a group.
-    #[inline]
+    #[inline(always)]
     pub(super) fn counted_field(&mut self, steps: &mut Steps<'_>) -> Result<(u32, Raw<'a>), WireError> {
         steps.take(1)?;
         let (number, wire_type) = self.tag()?;

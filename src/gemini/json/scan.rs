@@ -61,7 +61,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// The first byte of the next token; it is not consumed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
         match self.text.get(self.at) {
             Some(&byte) if byte > b' ' => Ok(byte),
@@ -69,7 +69,7 @@ impl<'j, 's> Scanner<'j, 's> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn peek_behind_space(&mut self) -> Result<u8, Error> {
         // Most writers put one space behind a colon or a comma, or none.
         if let [b' ', next, ..] = self.text[self.at..]
@@ -132,7 +132,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// Moves to the next element or member after one was read: true if there is one, false at `close`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn more(&mut self, close: u8) -> Result<bool, Error> {
         let byte = self.peek()?;
         if byte != b',' && byte != close {

@@ -25,7 +25,7 @@ impl From<WireError> for ReadError {
 }
 
 /// The number and the value of the next field; `None` at the end of the message.
-#[inline]
+#[inline(always)]
 pub(super) fn next<'w>(reader: &mut Reader<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, ReadError> {
     if reader.is_empty() {
         return Ok(None);
