@@ -8,12 +8,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// Less than this is not counted: ordinary calls then share no cache line. The limit on calls bounds what it adds up to.
 const GRAIN: usize = 16 << 10;
+
+/// From this size, in bytes, what is released still counts for [`RETURN_DELAY`]: the allocator keeps the memory that long,
+/// and the next large request would come on top of it. Smaller memory is soon used again.
+const LARGE: usize = 32 << 20;
+/// How long mimalloc keeps memory that was freed (its option `purge_delay`).
+const RETURN_DELAY: Duration = Duration::from_secs(1);
 
 /// The budget of the process.
 #[derive(Debug)]
@@ -76,9 +85,8 @@ impl Memory {
     }
 
     fn hold_within(&self, share: Option<Limit>) -> Held {
-        // By default the cap is half of the memory limit of the container. With half as much again, there is still room
-        // for everything that is not counted.
-        let alone = self.cap.saturating_add(self.cap / 2);
+        // By default the cap is half of the memory limit of the container; the rest is for everything that is not counted.
+        let alone = self.cap.saturating_add(self.cap / 4);
         Held { process: Limit::new(&self.pool, self.cap, alone), share, counted: 0, waiting: None }
     }
 
@@ -103,6 +111,13 @@ impl Pool {
     fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
+
+    fn release(&self, less: usize, cap: usize) {
+        // Nobody waits unless the limit was reached.
+        if self.used.fetch_sub(less, Ordering::Relaxed) >= cap {
+            self.freed.notify_waiters();
+        }
+    }
 }
 
 impl Limit {
@@ -123,12 +138,20 @@ impl Limit {
         self.pool.used.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Releases `less` bytes; `is_last` if the call has none left.
+    /// Releases `less` bytes that were in use; `is_last` if the call has none left.
     fn shrink(&mut self, less: usize, is_last: bool) {
-        let used = self.pool.used.fetch_sub(less, Ordering::Relaxed);
         let had_overdraft = is_last && self.overdraft.take().is_some();
-        // Nobody waits unless the limit was reached.
-        if had_overdraft || used >= self.cap {
+        match Handle::try_current() {
+            Ok(runtime) if less >= LARGE => {
+                let (pool, cap) = (self.pool.clone(), self.cap);
+                runtime.spawn(async move {
+                    sleep(RETURN_DELAY).await;
+                    pool.release(less, cap);
+                });
+            }
+            _ => self.pool.release(less, self.cap),
+        }
+        if had_overdraft {
             self.pool.freed.notify_waiters();
         }
     }
@@ -163,7 +186,7 @@ impl Held {
             }
             if !self.process.try_grow(more, own) {
                 if let Some(share) = &mut self.share {
-                    share.shrink(more, false);
+                    share.pool.release(more, share.cap);
                 }
                 return Err(Full { cap: self.process.cap, is_share: false });
             }
@@ -277,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_as_large_again_as_the_cap_fits_alone() {
-        let memory = Memory::new(2 * MIB);
+    fn what_is_larger_than_the_cap_by_a_quarter_fits_alone() {
+        let memory = Memory::new(4 * MIB);
         let mut alone = memory.hold();
-        assert_eq!(alone.try_set(5 * MIB / 2), Ok(()));
-        assert_eq!(alone.try_set(3 * MIB), Ok(()));
-        assert!(alone.try_set(4 * MIB).is_err());
+        assert_eq!(alone.try_set(9 * MIB / 2), Ok(()));
+        assert_eq!(alone.try_set(5 * MIB), Ok(()));
+        assert!(alone.try_set(6 * MIB).is_err());
         assert!(memory.hold().try_set(MIB).is_err());
         // A small one is not counted.
         assert_eq!(memory.hold().try_set(1000), Ok(()));
@@ -364,6 +387,19 @@ mod tests {
         let mut small = memory.hold();
         small.set(1000);
         assert!(has_room(&mut small));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn much_memory_counts_until_the_allocator_has_returned_it() {
+        let memory = Memory::new(64 * MIB);
+        let mut held = memory.hold();
+        assert_eq!(held.try_set(50 * MIB), Ok(()));
+        held.set(10 * MIB);
+        assert_eq!(memory.used(), 50 * MIB);
+        assert!(memory.hold().try_set(20 * MIB).is_err());
+        sleep(RETURN_DELAY * 2).await;
+        assert_eq!(memory.used(), 10 * MIB);
+        assert_eq!(memory.hold().try_set(20 * MIB), Ok(()));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ import struct
 
 import frames
 
-# The largest window (RFC 9113, 6.9.1), and the largest frame that the gateway takes.
+# The largest window (RFC 9113, 6.9.1), and the largest frame that we take.
 WINDOW, FRAME = (1 << 31) - 1, 1 << 20
 HEADER_TABLE_SIZE = 1
 STATUS = dict(
@@ -69,6 +69,8 @@ class Client:
         self.buffer, self.stream = bytearray(), -1
         # What the gateway allows: for a new stream, and for each that is open; 0 is the connection.
         self.initial, self.windows = 65535, collections.Counter({0: 65535})
+        # The largest frame that the gateway takes; until it says so, what every peer takes (RFC 9113, 6.5.2).
+        self.frame = 16384
         # The bytes of responses that came, and those of them that the connection's window still lacks.
         self.received = self.owed = 0
         wanted = [(HEADER_TABLE_SIZE, 0), (frames.INITIAL_WINDOW_SIZE, WINDOW), (frames.MAX_FRAME_SIZE, FRAME)]
@@ -86,7 +88,7 @@ class Client:
         self.socket.sendall(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, block))
         rest, status, sent_all = memoryview(data), None, False
         while True:
-            while not sent_all and (size := min(len(rest), FRAME, self.windows[0], self.windows[stream])) > 0:
+            while not sent_all and (size := min(len(rest), self.frame, self.windows[0], self.windows[stream])) > 0:
                 sent_all = size == len(rest)
                 self._send(frames.frame(frames.DATA, sent_all, stream, rest[:size].tobytes()))
                 self.windows[0] -= size
@@ -129,6 +131,8 @@ class Client:
             if name == frames.INITIAL_WINDOW_SIZE:
                 self.windows[stream] += value - self.initial
                 self.initial = value
+            elif name == frames.MAX_FRAME_SIZE:
+                self.frame = value
         self._send(frames.frame(frames.SETTINGS, frames.ACK))
 
     def _send(self, data):

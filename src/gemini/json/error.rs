@@ -52,6 +52,8 @@ pub enum Problem {
          send fewer, or raise GEMINI_GRPC_MAX_ELEMENTS"
     )]
     TooManyElements(usize),
+    #[error("one message in the request is in too many places, or a map has too many keys")]
+    TooScattered,
     #[error("the translation would be longer than 8 times the message and 8 MiB; send fewer short values")]
     TooLong,
     #[error("the JSON ends too early")]

@@ -3,19 +3,22 @@
 use super::super::RequestLimits;
 use super::super::error::{Error, Problem};
 
-/// The JSON and the memory beside it are limited to this many times the bytes of the message, plus [`SPARE`].
+/// The JSON is limited to this many times the bytes of the message, plus [`SPARE`].
 const MAX_GROWTH: usize = 8;
 const SPARE: usize = 8 << 20;
+/// The most memory beside the JSON, in bytes. Nothing reserves it before it is used, so it is small: for a million keys of
+/// a map, or a message in a million places.
+const MAX_BESIDE: usize = 8 << 20;
 
 /// Counts elements and bytes against their limits.
 #[derive(Debug)]
 pub(super) struct Budget {
     limits: RequestLimits,
     elements: usize,
-    /// The most bytes of JSON and of `held` together.
+    /// The most bytes of JSON.
     most: usize,
     /// The bytes that are allocated beside the JSON: for messages in several places, and for the keys of maps.
-    held: usize,
+    beside: usize,
 }
 
 impl Budget {
@@ -25,7 +28,7 @@ impl Budget {
         if u32::try_from(length).is_err() {
             return Err(Problem::TooLong.into());
         }
-        Ok(Self { limits, elements: 0, most: length * MAX_GROWTH + SPARE, held: 0 })
+        Ok(Self { limits, elements: 0, most: length * MAX_GROWTH + SPARE, beside: 0 })
     }
 
     /// Counts an element of a list or an entry of a map.
@@ -39,17 +42,17 @@ impl Budget {
     /// Fails if the JSON, of this many bytes, is too long.
     #[inline]
     pub(super) fn check(&self, json: usize) -> Result<(), Error> {
-        if json + self.held > self.most { Err(Problem::TooLong.into()) } else { Ok(()) }
+        if json > self.most { Err(Problem::TooLong.into()) } else { Ok(()) }
     }
 
-    /// Counts bytes that are about to be allocated beside the JSON, which has this many bytes.
-    pub(super) fn reserve(&mut self, bytes: usize, json: usize) -> Result<(), Error> {
-        self.held += bytes;
-        self.check(json)
+    /// Counts bytes that are about to be allocated beside the JSON.
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
+        self.beside += bytes;
+        if self.beside > MAX_BESIDE { Err(Problem::TooScattered.into()) } else { Ok(()) }
     }
 
     /// Counts bytes that were freed.
     pub(super) fn release(&mut self, bytes: usize) {
-        self.held -= bytes;
+        self.beside -= bytes;
     }
 }

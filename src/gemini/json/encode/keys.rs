@@ -30,22 +30,24 @@ pub(super) struct Table {
     empty_key: Option<usize>,
 }
 
+/// How many slots the table for so many entries has: three quarters are used at most.
+fn slots(entries: usize) -> usize {
+    entries + entries / 3 + 1
+}
+
 impl<'w> LastOfKey<'w> {
     /// For a map with this many entries.
     pub(super) fn new(entries: usize) -> Self {
         if entries <= FEW {
             return Self::Few { keys: [&[]; FEW], count: 0 };
         }
-        let slots = vec![FREE; entries + entries / 3 + 1];
+        let slots = vec![FREE; slots(entries)];
         Self::Many(Table { slots, hasher: RandomState::new(), empty_key: None })
     }
 
-    /// How many bytes of memory the table has.
-    pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Few { .. } => 0,
-            Self::Many(table) => table.slots.len() * size_of::<u32>(),
-        }
+    /// How many bytes of memory this allocates for so many entries.
+    pub(super) fn memory(entries: usize) -> usize {
+        if entries <= FEW { 0 } else { slots(entries) * size_of::<u32>() }
     }
 
     /// Notes the next entry, of this index.

@@ -108,7 +108,7 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
             }
             self.entry(field.kind, &entry).map_err(|e| e.at_index(index))?;
         }
-        self.budget.release(keys.map_or(0, |keys| keys.memory()));
+        self.budget.release(keys.map_or(0, |_| LastOfKey::memory(slot.count as usize)));
         Ok(())
     }
 
@@ -118,8 +118,8 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
         slot: &Slot<'w>,
         places: Places<'w, '_>,
     ) -> Result<LastOfKey<'w>, Error> {
+        self.budget.reserve(LastOfKey::memory(slot.count as usize))?;
         let mut keys = LastOfKey::new(slot.count as usize);
-        self.budget.reserve(keys.memory(), self.out.len())?;
         let mut values = Values::new(field, slot, places);
         for index in 0.. {
             let Some(value) = values.next(self.wire, self.steps)? else { break };

@@ -175,7 +175,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
 
     /// Room for this many places.
     fn new_spans(&mut self, count: u32) -> Result<Vec<Span>, Error> {
-        self.budget.reserve(count as usize * size_of::<Span>(), self.out.len())?;
+        self.budget.reserve(count as usize * size_of::<Span>())?;
         Ok(Vec::with_capacity(count as usize))
     }
 
