@@ -140,7 +140,6 @@ impl Limit {
 
     /// Releases `less` bytes that were in use; `is_last` if the call has none left.
     fn shrink(&mut self, less: usize, is_last: bool) {
-        let had_overdraft = is_last && self.overdraft.take().is_some();
         match Handle::try_current() {
             Ok(runtime) if less >= LARGE => {
                 let (pool, cap) = (self.pool.clone(), self.cap);
@@ -148,10 +147,16 @@ impl Limit {
                     sleep(RETURN_DELAY).await;
                     pool.release(less, cap);
                 });
+                self.release(0, is_last);
             }
-            _ => self.pool.release(less, self.cap),
+            _ => self.release(less, is_last),
         }
-        if had_overdraft {
+    }
+
+    /// Releases `less` bytes at once.
+    fn release(&mut self, less: usize, is_last: bool) {
+        self.pool.release(less, self.cap);
+        if is_last && self.overdraft.take().is_some() {
             self.pool.freed.notify_waiters();
         }
     }
@@ -167,14 +172,18 @@ impl Limit {
 }
 
 impl Held {
-    /// Reserves `bytes` in all, whatever the limits say: they are there already.
+    /// Reserves `bytes` in all, whatever the limits say: they are there already, and what is released was in use.
     pub fn set(&mut self, bytes: usize) {
-        if bytes.abs_diff(self.counted) >= GRAIN || (bytes == 0 && self.counted > 0) {
-            self.count(bytes);
+        if self.differs(bytes) {
+            self.count(bytes, Limit::shrink);
         }
     }
 
-    /// Makes sure of room for `bytes` in all, or changes nothing.
+    fn differs(&self, bytes: usize) -> bool {
+        bytes.abs_diff(self.counted) >= GRAIN || (bytes == 0 && self.counted > 0)
+    }
+
+    /// Makes sure of room for `bytes` in all, or changes nothing. What this releases was reserved and not used.
     pub fn try_set(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.counted);
         if more >= GRAIN {
@@ -192,7 +201,9 @@ impl Held {
             }
             self.counted = bytes;
         }
-        self.set(bytes);
+        if self.differs(bytes) {
+            self.count(bytes, Limit::release);
+        }
         Ok(())
     }
 
@@ -251,12 +262,12 @@ impl Held {
         if self.process.has_room() { None } else { Some(self.process.pool.freed.clone()) }
     }
 
-    fn count(&mut self, bytes: usize) {
+    fn count(&mut self, bytes: usize, shrink: fn(&mut Limit, usize, bool)) {
         let before = std::mem::replace(&mut self.counted, bytes);
         for limit in self.share.iter_mut().chain([&mut self.process]) {
             match bytes.checked_sub(before) {
                 Some(more) => limit.grow(more),
-                None => limit.shrink(before - bytes, bytes == 0),
+                None => shrink(limit, before - bytes, bytes == 0),
             }
         }
     }
@@ -394,8 +405,11 @@ mod tests {
         let memory = Memory::new(64 * MIB);
         let mut held = memory.hold();
         assert_eq!(held.try_set(50 * MIB), Ok(()));
+        // What was not used is free at once.
+        assert_eq!(held.try_set(45 * MIB), Ok(()));
+        assert_eq!(memory.used(), 45 * MIB);
         held.set(10 * MIB);
-        assert_eq!(memory.used(), 50 * MIB);
+        assert_eq!(memory.used(), 45 * MIB);
         assert!(memory.hold().try_set(20 * MIB).is_err());
         sleep(RETURN_DELAY * 2).await;
         assert_eq!(memory.used(), 10 * MIB);

@@ -87,13 +87,13 @@ impl Unpacked<'_> {
         Ok(())
     }
 
-    /// Doubles the buffer. While it is copied, the old one is there too.
+    /// Doubles the buffer. The old one is there while it is copied, and the allocator keeps it for a while.
     fn grow(&mut self, length: usize) -> Result<(), Error> {
         let before = self.bytes.capacity();
         let after = (before * 2).max(length).min(self.limit.min(self.limit_by_ratio));
         self.room.reserve(before + after)?;
         self.bytes.reserve_exact(after - self.bytes.len());
-        self.room.reserve(after)
+        Ok(())
     }
 }
 
