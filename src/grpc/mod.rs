@@ -165,6 +165,7 @@ impl Inner {
     /// What both methods share: the caller's metadata, the message, and how failures go back.
     async fn call(&self, request: Request<Incoming>, method: Method, peer: &Peer) -> Response<Body> {
         let (head, body) = request.into_parts();
+        let mut unread = Some(body);
         let Method { index, stream } = method;
         let rpc = self.telemetry.rpc(&Arrived {
             method: telemetry::Method::Known { index, name: METHODS[index], stream },
@@ -175,7 +176,7 @@ impl Inner {
             request_id: &metadata::request_id(&head.headers),
         });
         // Not a panic of the task: the connection would not know what to answer.
-        let reply = unless_it_panics(pin!(self.reply(&head.headers, body, method, peer, &rpc))).await;
+        let reply = unless_it_panics(pin!(self.reply(&head.headers, &mut unread, method, peer, &rpc))).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply));
@@ -183,14 +184,21 @@ impl Inner {
                 put_request_id(response.headers_mut(), rpc.request_id());
                 response
             }
-            Err(error) => refuse(&error, &rpc),
+            Err(error) => {
+                // A caller that is turned away for now may come again and again on a connection that it needs.
+                if let Some(body) = unread.filter(|_| matches!(error.retry(), gateway::Retry::After(_))) {
+                    request::discard(body);
+                }
+                refuse(&error, &rpc)
+            }
         }
     }
 
+    /// Takes the body when the call is let in.
     async fn reply(
         &self,
         headers: &HeaderMap,
-        body: Incoming,
+        body: &mut Option<Incoming>,
         method: Method,
         peer: &Peer,
         rpc: &Rpc,
@@ -208,6 +216,7 @@ impl Inner {
         executor::set_open(peer.connection.begin_call());
         rpc.deadline(call.deadline().into_std());
         let limit = self.max_request_bytes;
+        let body = body.take().ok_or(gateway::Error::NoMessage)?;
         let upload = call.upload(pin!(request::begin(headers, body, limit))).await?;
         let mut room = call.room();
         room.reserve_message(upload.announced())?;

@@ -1,12 +1,19 @@
 //! Reads the one message of a request, as the bytes that came.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::unpack::Unpacking;
 use crate::gateway::{Error, Room};
+
+/// The most that is read of a request that was refused, in bytes, and for how long.
+const MAX_DISCARDED: usize = 64 << 10;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What stands before a message: whether it is compressed, and its length (gRPC over HTTP/2).
 const PREFIX: usize = 5;
@@ -105,6 +112,26 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
         }
     }
     Ok(None)
+}
+
+/// Reads what a caller still sends to a call that was refused, and drops it.
+///
+/// Without this HTTP/2 resets the stream. It remembers few such streams, and takes each frame that comes for one it has
+/// forgotten as an error of the caller; after a thousand of them it closes the connection, with all its calls.
+pub(super) fn discard(mut body: Incoming) {
+    tokio::spawn(async move {
+        let reading = async {
+            let mut left = MAX_DISCARDED;
+            while let Ok(Some(piece)) = next(&mut body).await {
+                left = left.saturating_sub(piece.len());
+                if left == 0 {
+                    break;
+                }
+            }
+        };
+        // What is sent later, or is more, is reset.
+        let _ = timeout(DISCARD_TIMEOUT, reading).await;
+    });
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {

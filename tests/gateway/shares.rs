@@ -14,6 +14,8 @@ use gemini_grpc::pb::rpc;
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
+use crate::strangers::head;
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, body, json, prompt, unfinished};
 
 const MIB: usize = 1 << 20;
@@ -87,6 +89,36 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
         let second = gateway.raw("GenerateContent", token, unfinished()).await;
         assert_eq!(quota(&second), (quota_id.to_owned(), 1));
     }
+}
+
+#[tokio::test]
+async fn a_caller_at_a_limit_may_ask_again_thousands_of_times_on_one_connection() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = gateway(&upstream, "calls_per_minute = 1", &[]).await;
+    let message = framed(&prompt("hi").encode_to_vec(), false);
+    let path = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
+    let mut raw = Raw::open(gateway.running.address).await;
+    for round in 0..40 {
+        let streams: Vec<u32> = (0..100).map(|n| 2 * (100 * round + n) + 1).collect();
+        for stream in &streams {
+            raw.send(HEADERS, END_HEADERS, *stream, &head(path, TOKENS[0])).await;
+        }
+        // The message of a call comes when the call is refused already; the first one is let in.
+        let refused = streams.len() - usize::from(round == 0);
+        for _ in 0..refused {
+            assert!(raw.next_of(HEADERS).await.is_some(), "the connection was closed in round {round}");
+        }
+        for stream in &streams {
+            raw.send(DATA, END_STREAM, *stream, &message).await;
+        }
+        if round == 0 {
+            // Its head and its trailers.
+            assert!(raw.next_of(HEADERS).await.is_some() && raw.next_of(HEADERS).await.is_some());
+        }
+    }
+    // Nothing was reset and the connection lives: this one is refused as well.
+    raw.send(HEADERS, END_HEADERS, 8001, &head(path, TOKENS[0])).await;
+    assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 8001);
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ async fn streams_of_reflection_are_few_at_once() {
 }
 
 /// A header block with this path, and a key in the place of a token (RFC 7541, 6.1 and 6.2.2).
-fn head(path: &str, key: &str) -> Vec<u8> {
+pub fn head(path: &str, key: &str) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     // POST, http, and names of the static table with values that follow; the last name is new.
     let block = [&[0x83, 0x86, 0x01][..], &text("a"), &[0x04], &text(path), &[0x0f, 0x10], &text("application/grpc")];
