@@ -1,3 +1,5 @@
+//! Reservations of calls, of callers and of the process.
+
 use std::task::Waker;
 
 use super::*;
