@@ -44,6 +44,8 @@ class Machine:
             mine = "test" in name
             both = (self.callers_certificate, self.callers_key) if mine else (self.certificate, self.key)
             return both[key == "tls.key"]
+        if key.endswith(".crl"):
+            return self.authority.revocations()
         if key.startswith("ca."):
             return self.authority.pem()
         others = {

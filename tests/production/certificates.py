@@ -38,6 +38,16 @@ class Authority:
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
+    def revocations(self):
+        """A list of revoked certificates with none on it."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
+        builder = builder.last_update(now - DAY).next_update(now + 30 * DAY)
+        of_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        for extension in (x509.CRLNumber(1), of_key):
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def builder(self, name, key):
         """A certificate of this authority's that lacks what it is for, and the signature."""
         now = datetime.datetime.now(datetime.UTC)
