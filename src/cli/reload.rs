@@ -11,7 +11,7 @@ use crate::gateway::callers::CallerChanges;
 use crate::server::{Config, Reload};
 use crate::telemetry::{Telemetry, names};
 
-/// Files that differ at so many looks in a row are worth a warning: until they stay the same, nothing is applied.
+/// After this many looks in a row that find the files changed, a warning is logged: until they stay the same, nothing is applied.
 const WARN_AFTER_LOOKS: u32 = 6;
 
 /// Knows what was in the files when they were last read.
@@ -72,7 +72,7 @@ impl Reloader {
     /// Applies a change that two looks in a row have found, and returns the outcome if something was tried. A file
     /// that is being written in place can be cut short and still be valid: a key without its end, callers without the
     /// last ones. SIGHUP means that the files are ready, so it applies what is there. Broken files are tried and logged
-    /// once, and once more for each SIGHUP.
+    /// once, and again for each SIGHUP.
     fn look<T>(
         &mut self,
         asked: bool,

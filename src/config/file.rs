@@ -24,7 +24,7 @@ pub enum FileError {
     NotText,
 }
 
-/// The contents of a regular file, or of the one that a link leads to, if it has at most so many bytes.
+/// The contents of a regular file, or of the one that a link leads to, if it has at most this many bytes.
 ///
 /// It never waits for another process, and reads no further than the limit however much the file grows.
 pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {

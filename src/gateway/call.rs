@@ -78,7 +78,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Makes sure of room for so many bytes in all, or changes nothing.
+    /// Reserves this many bytes in all, or changes nothing and says which budget is full.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
         reserve(&mut self.held, bytes, self.caller.as_ref())
     }
@@ -89,7 +89,7 @@ impl Room {
     }
 }
 
-/// Makes sure of room for so many bytes in all, or says which budget is full.
+/// Reserves this many bytes in all, or says which budget is full.
 pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
     held.try_set(bytes).map_err(|full| match caller {
         Some(caller) if full.is_share => Error::Caller(AuthError::Exceeded(Exceeded::bytes(caller.clone(), full.cap))),

@@ -22,8 +22,8 @@ use crate::memory::Held;
 use crate::telemetry::Asked;
 use crate::upstream::{self, Method};
 
-/// Work of so many steps is done at once: one or two milliseconds. A picture of 10 MiB is less; what is more goes to a
-/// thread of its own and begins again there.
+/// Work of up to this many steps is done where the call is: one or two milliseconds. A picture of 10 MiB takes less. Work
+/// that takes more steps begins again on another thread.
 const STEPS_AT_ONCE: u64 = 50_000;
 
 /// The JSON of a message up to this length is not measured before it is written, in bytes.

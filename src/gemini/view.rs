@@ -19,7 +19,7 @@ mod usage;
 pub use self::about::{AboutView, ModalityCounts, UsageDetailsView};
 pub use self::capture::{PartContent, role};
 pub use self::config::{GenerationConfigView, Modalities};
-pub use self::estimate::{Estimate, estimate};
+pub use self::estimate::Estimate;
 pub use self::fields::{ReadError, for_each};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};

@@ -2,9 +2,9 @@
 
 use std::ops::AddAssign;
 
+use super::PartView;
 use super::fields::{Elements, ReadError};
 use super::numbers::content;
-use super::{PartView, RequestView};
 use crate::gemini::steps::Steps;
 
 /// What a message contains of that which upstream charges for.
@@ -33,17 +33,4 @@ impl Estimate {
         }
         Ok(sum)
     }
-}
-
-/// Of the wire bytes of a `GenerateContentRequest`. Validation finds the same on its way
-/// ([`Valid::estimate`](crate::gemini::validate::Valid)), and so does reading a
-/// [`ResponseView`](super::ResponseView) for a response.
-pub fn estimate(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate, ReadError> {
-    let view = RequestView::read(request, steps)?;
-    let mut sum = view.beside_contents();
-    let mut contents = view.contents();
-    while let Some(content) = contents.next(steps)? {
-        sum += Estimate::of_content(content, steps)?;
-    }
-    Ok(sum)
 }

@@ -67,11 +67,22 @@ fn pictures_are_counted_and_words_about_them_are_not() {
     assert_eq!(estimate(upper), (0, 2));
 }
 
+/// The estimate of a request, as validation adds it up.
+fn estimate_of_request(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate, ReadError> {
+    let view = RequestView::read(request, steps)?;
+    let mut sum = view.beside_contents();
+    let mut contents = view.contents();
+    while let Some(content) = contents.next(steps)? {
+        sum += Estimate::of_content(content, steps)?;
+    }
+    Ok(sum)
+}
+
 #[test]
 fn a_prompt_is_all_that_the_model_reads() {
     let estimate = |json: &str| {
         let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
-        super::estimate(&wire, &mut Steps::unlimited()).unwrap()
+        estimate_of_request(&wire, &mut Steps::unlimited()).unwrap()
     };
     assert_eq!(estimate(r#"{"model":"m","labels":{"a":"b"}}"#), Estimate::default());
     let texts = r#"{"systemInstruction":{"parts":[{"text":"12345"}]},"contents":[{"parts":[{"text":"1234"},{"text":"123"}]},{"parts":[{"text":"12"}]}]}"#;
@@ -99,7 +110,7 @@ fn a_prompt_is_all_that_the_model_reads() {
 fn a_later_member_of_a_part_replaces_an_earlier_one() {
     let png = field(3, &field(1, b"image/png"));
     let call = field(4, &field(1, b"name"));
-    let read = |part: &[&[u8]]| estimate(&parts(&[&part.concat()]), &mut Steps::unlimited()).unwrap();
+    let read = |part: &[&[u8]]| estimate_of_request(&parts(&[&part.concat()]), &mut Steps::unlimited()).unwrap();
     assert_eq!(read(&[&png, &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
     assert_eq!(read(&[&field(2, b"hello"), &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
     assert_eq!(read(&[&field(2, b"hi"), &png]), Estimate { text_bytes: 0, images: 1 });
@@ -223,7 +234,7 @@ fn floods(times: usize) -> Vec<(&'static str, Vec<u8>)> {
 fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
     type Read = fn(&[u8], &mut Steps<'_>) -> Result<(), ReadError>;
     let reads: [Read; 3] = [
-        |wire, steps| estimate(wire, steps).map(drop),
+        |wire, steps| estimate_of_request(wire, steps).map(drop),
         |wire, steps| ResponseView::read(wire, steps).map(drop),
         |wire, steps| AboutView::default().update(wire, steps),
     ];

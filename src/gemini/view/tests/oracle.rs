@@ -134,7 +134,7 @@ proptest! {
         let view = RequestView::read(&wire, steps).unwrap();
         prop_assert_eq!(view.model, &message.model);
         prop_assert_eq!(
-            estimate(&wire, steps).unwrap(),
+            super::estimate_of_request(&wire, steps).unwrap(),
             estimate_of(message.contents.iter().chain(&message.system_instruction))
         );
         let expected = message.generation_config.as_ref().map(|config| GenerationConfigView {
@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn bytes_that_prost_reads_are_read(bytes in vec(any::<u8>(), 0..40)) {
         if GenerateContentRequest::decode(&bytes[..]).is_ok() {
-            prop_assert!(estimate(&bytes, &mut Steps::unlimited()).is_ok());
+            prop_assert!(super::estimate_of_request(&bytes, &mut Steps::unlimited()).is_ok());
         }
         if GenerateContentResponse::decode(&bytes[..]).is_ok() {
             prop_assert!(ResponseView::read(&bytes, &mut Steps::unlimited()).is_ok());
