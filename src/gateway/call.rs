@@ -13,6 +13,7 @@ use super::callers::{Admitted, AuthError, Exceeded, San};
 use super::record::Record;
 use super::watch::Watch;
 use super::{ApiKey, Config, Connection, Error};
+use crate::gemini::json::Names;
 use crate::memory::Held;
 use crate::telemetry::Rpc;
 
@@ -33,6 +34,8 @@ pub struct Arrival {
     pub heartbeat: Option<Duration>,
     /// How often the caller has tried before.
     pub previous_attempts: u32,
+    /// Whose schema the caller reads the answer with.
+    pub value_names: Names,
 }
 
 /// A call that was let in. Dropped, it gives everything back, and upstream is let go.
@@ -44,6 +47,7 @@ pub struct Call {
     pub(super) watch: Watch,
     pub(super) held: Held,
     pub(super) record: Record,
+    pub(super) names: Names,
     /// The right to be in flight, from the moment the request is there.
     pub(super) permit: Option<Permit>,
 }

@@ -35,7 +35,7 @@ pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 use self::record::Record;
 pub use self::stopping::Stopping;
 pub use self::stream::Answers;
-use self::translate::{Stop, prepare, translate_at_once, translate_beside};
+use self::translate::{Reading, Stop, prepare, translate_at_once, translate_beside};
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
@@ -136,6 +136,7 @@ impl Gateway {
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
             admitted,
+            names: arrival.value_names,
             permit: None,
         })
     }
@@ -167,6 +168,7 @@ impl Gateway {
     async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let method = Method::GenerateContent;
         let (model, json) = self.begin(call, request, method).await?;
+        let reading = Reading::new(call, method);
         let Call { watch, held, record, admitted, .. } = call;
         let (deadline, parent) = (watch.deadline(), record.parent());
         let outgoing = Outgoing { model: &model, method, key: admitted.key.expose(), json, deadline, parent };
@@ -181,15 +183,15 @@ impl Gateway {
         let (json, mut held) = whole.into_json().map_err(theirs)?;
         // Both are there until the message is whole.
         held.set(json.len() * 2);
-        let answer = match translate_at_once(&json, admitted) {
+        let answer = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
-                let beside = translate_beside(self.shared.heavy.clone(), json, admitted.clone());
+                let beside = translate_beside(self.shared.heavy.clone(), json, reading);
                 watch.within_limits(pin!(beside)).await??
             }
             done => done.map_err(Stop::into_error)?,
         };
         record.saw(&answer);
-        Ok(Message::only(held, answer.message))
+        Ok(Message::only(held, answer.response.message))
     }
 
     /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as

@@ -6,7 +6,7 @@ use super::callers::CallerPermit;
 use super::spending::Spending;
 use super::translate::Translated;
 use super::{Error, Limit, TimedOut};
-use crate::gemini::view::Estimate;
+use crate::gemini::view::{Ends, Estimate};
 use crate::telemetry::{Asked, Operation, Parent, Rpc};
 use crate::upstream;
 
@@ -27,7 +27,7 @@ pub(super) struct Record {
     /// Whether the answer is read while upstream makes it.
     stream: bool,
     /// Whether upstream has finished its answer.
-    finished: bool,
+    ends: Ends,
 }
 
 /// How a call ended that upstream was asked for.
@@ -44,7 +44,7 @@ enum Ending {
 
 impl Record {
     pub(super) fn new(rpc: Rpc, caller: Option<CallerPermit>) -> Self {
-        Self { rpc, caller, operation: None, spending: Spending::default(), stream: false, finished: false }
+        Self { rpc, caller, operation: None, spending: Spending::default(), stream: false, ends: Ends::default() }
     }
 
     /// Upstream is about to be asked, by a request that contains so much.
@@ -63,11 +63,11 @@ impl Record {
 
     /// Records a message of the answer, and charges what it reports. Each report replaces the last.
     pub(super) fn saw(&mut self, answer: &Translated) {
-        let Translated { message, view, unknown_members } = answer;
+        let Translated { response, view, .. } = answer;
         if let Some(operation) = &mut self.operation {
-            operation.chunk(message, view, unknown_members);
+            operation.chunk(response, view);
         }
-        self.finished |= view.is_finished();
+        self.ends.add(&view.ends);
         let reported = self.spending.add(view.estimate, view.usage_metadata);
         if let (Some(caller), Some(total)) = (&mut self.caller, reported) {
             caller.spend_tokens(total, Instant::now());
@@ -94,7 +94,7 @@ impl Record {
             }
         }
         end(&mut operation);
-        if taken && ending == Ending::GivenUp && !self.finished {
+        if taken && ending == Ending::GivenUp && !self.ends.is_finished() {
             self.caller.take().into_iter().for_each(keep_in_flight);
         }
     }

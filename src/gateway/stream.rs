@@ -9,10 +9,12 @@ use bytes::Bytes;
 use tokio_stream::{Stream, StreamExt as _};
 
 use super::heavy::Heavy;
-use super::translate::{Stop, Translated, translate_at_once, translate_beside};
+use super::translate::{Reading, Stop, Translated, translate_at_once, translate_beside};
 use super::watch::Alarm;
 use super::{Call, Error, Message};
-use crate::upstream::{self, EventStream};
+use crate::gemini::json::Halves;
+use crate::gemini::view::Ends;
+use crate::upstream::{self, EventStream, Method};
 
 /// The request on its way, until the head of the answer is there.
 type Sending = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>> + Send>>;
@@ -34,7 +36,9 @@ struct Open {
     translating: Option<Translating>,
     call: Call,
     heavy: Heavy,
-    finished: bool,
+    reading: Reading,
+    halves: Halves,
+    ends: Ends,
 }
 
 #[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
@@ -47,7 +51,9 @@ impl Answers {
     /// Awaits the first message, which may be a heartbeat.
     pub(super) async fn begin(sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let source = Source::Sending(sending);
-        let open = Open { source, translating: None, call, heavy, finished: false };
+        let reading = Reading::new(&call, Method::StreamGenerateContent);
+        let (halves, ends) = (Halves::default(), Ends::default());
+        let open = Open { source, translating: None, call, heavy, reading, halves, ends };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;
         Ok(answers)
@@ -88,29 +94,30 @@ impl Open {
         if self.translating.is_none() {
             let theirs = |error| Error::upstream(error, self.call.admitted.owner);
             let Some(json) = ready!(self.source.poll_event(cx)).transpose().map_err(theirs)? else {
-                let end = if self.finished { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
+                let end = if self.ends.is_finished() { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
                 return Poll::Ready(end);
             };
             self.call.watch.heard();
-            match translate_at_once(&json, &self.call.admitted) {
+            match translate_at_once(&json, &self.reading) {
                 Err(Stop::Interrupted) => {
-                    let beside = translate_beside(self.heavy.clone(), json, self.call.admitted.clone());
+                    let beside = translate_beside(self.heavy.clone(), json, self.reading.clone());
                     self.translating = Some(Box::pin(beside));
                 }
-                done => return Poll::Ready(done.map(|answer| Some(self.message(answer))).map_err(Stop::into_error)),
+                done => return Poll::Ready(done.map_err(Stop::into_error).and_then(|answer| self.message(answer))),
             }
         }
         let Some(translating) = &mut self.translating else { return Poll::Pending };
         let answer = ready!(translating.as_mut().poll(cx));
         self.translating = None;
         self.call.watch.heard();
-        Poll::Ready(answer.map(|answer| Some(self.message(answer))))
+        Poll::Ready(answer.and_then(|answer| self.message(answer)))
     }
 
-    fn message(&mut self, answer: Translated) -> Message {
-        self.finished |= answer.view.is_finished();
+    fn message(&mut self, mut answer: Translated) -> Result<Option<Message>, Error> {
+        self.ends.add(&answer.view.ends);
+        answer.join(&mut self.halves)?;
         self.call.record.saw(&answer);
-        Message::beside(&self.call.held, answer.message)
+        Ok(Some(Message::beside(&self.call.held, answer.response.message)))
     }
 }
 

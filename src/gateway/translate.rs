@@ -13,7 +13,7 @@ use super::callers::Admitted;
 use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
 use crate::gemini::error_body::{Reply, is_error};
-use crate::gemini::json::{self, Problem, RequestLimits};
+use crate::gemini::json::{self, Halves, Names, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
@@ -159,27 +159,58 @@ impl Stop<Error> {
 
 /// One message of an answer.
 pub(super) struct Translated {
-    pub(super) message: Vec<u8>,
+    pub(super) response: json::Response,
     /// What the gateway watches of it.
     pub(super) view: ResponseView,
-    /// Members that the contract does not have.
-    pub(super) unknown_members: Vec<String>,
+    /// Whether texts in it begin or end with half of a character.
+    has_halves: bool,
+}
+
+/// How an answer is to be read.
+#[derive(Clone)]
+pub(super) struct Reading {
+    /// The key that upstream was given, which must not reach the caller.
+    key: ApiKey,
+    owner: KeyOwner,
+    names: Names,
+    /// Whether it is the whole answer, or an event of it.
+    is_whole: bool,
+}
+
+impl Reading {
+    pub(super) fn new(call: &Call, method: Method) -> Self {
+        let Admitted { key, owner, .. } = &call.admitted;
+        Self { key: key.clone(), owner: *owner, names: call.names, is_whole: method == Method::GenerateContent }
+    }
+}
+
+impl Translated {
+    /// Joins characters that were cut between two events of a stream.
+    pub(super) fn join(&mut self, halves: &mut Halves) -> Result<(), Error> {
+        if self.has_halves || halves.is_waiting() {
+            let joined = halves.join(&mut self.response, false, &mut Steps::unlimited());
+            joined.map_err(|error| Error::Upstream(upstream::Error::Unreadable(error)))?;
+        }
+        Ok(())
+    }
 }
 
 /// Turns the JSON of an answer into a message, unless it is an error in disguise.
-fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Translated, Stop<upstream::Error>> {
+fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Translated, Stop<upstream::Error>> {
+    let key = &reading.key;
     let refused = || {
         is_error(text).then(|| {
             let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
             upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
         })
     };
-    let json::Response { message, unknown_members } =
-        json::response(text, Some(key.finder()), steps).map_err(|error| match error.problem() {
-            Problem::Interrupted => Stop::Interrupted,
-            _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
-        })?;
-    let view = match ResponseView::read(&message, steps) {
+    let unreadable = |error: json::Error| match error.problem() {
+        Problem::Interrupted => Stop::Interrupted,
+        _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
+    };
+    let json::Event { mut response, has_halves } =
+        json::event(text, Some(key.finder()), reading.names, steps).map_err(unreadable)?;
+    let view = match ResponseView::read(&response.message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),
     };
@@ -190,18 +221,26 @@ fn translate(text: &[u8], key: &ApiKey, steps: &mut Steps<'_>) -> Result<Transla
     {
         return Err(Stop::Failed(error));
     }
-    Ok(Translated { message, view, unknown_members })
+    if reading.is_whole {
+        if !view.is_whole() {
+            return Err(Stop::Failed(upstream::Error::Unfinished));
+        }
+        if has_halves {
+            Halves::default().join(&mut response, true, steps).map_err(unreadable)?;
+        }
+    }
+    Ok(Translated { response, view, has_halves })
 }
 
 /// Translates an answer that takes little work.
-pub(super) fn translate_at_once(text: &[u8], admitted: &Admitted) -> Result<Translated, Stop<Error>> {
-    translate(text, &admitted.key, &mut Steps::at_most(STEPS_AT_ONCE)).map_err(|stop| stop.of(admitted.owner))
+pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Translated, Stop<Error>> {
+    translate(text, reading, &mut Steps::at_most(STEPS_AT_ONCE)).map_err(|stop| stop.of(reading.owner))
 }
 
 /// Translates an answer that takes much, beside the workers. It needs nothing of the call, which may end meanwhile.
-pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, admitted: Admitted) -> Result<Translated, Error> {
-    let Admitted { key, owner, .. } = admitted;
-    let translated = heavy.run(move |steps| translate(&text, &key, steps)).await?;
+pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Translated, Error> {
+    let owner = reading.owner;
+    let translated = heavy.run(move |steps| translate(&text, &reading, steps)).await?;
     translated.map_err(|stop| stop.of(owner).into_error())
 }
 

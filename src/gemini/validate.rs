@@ -140,6 +140,9 @@ fn contents(
             if let Some(blob) = part.inline_data() {
                 image::inline_data(blob, format_args!("contents[{i}].parts[{j}].inline_data"), violations);
             }
+            if part.is_empty() {
+                empty_part(format_args!("contents[{i}].parts[{j}]"), violations);
+            }
             estimate += part.estimate();
             j += 1;
         }
@@ -151,7 +154,15 @@ fn contents(
     if i == 0 {
         violations.add("contents", "CONTENTS_EMPTY", "at least one content is required: the prompt");
     }
+    if let Some(j) = request.empty_system_part {
+        empty_part(format_args!("system_instruction.parts[{j}]"), violations);
+    }
     Ok(estimate)
+}
+
+fn empty_part(field: impl fmt::Display, violations: &mut Violations) {
+    let allowed = "a part has one of text, inline_data, function_call and the other members of its data";
+    violations.add(field, "PART_EMPTY", allowed);
 }
 
 /// The ranges that Gemini documents and that hold for every model.

@@ -24,7 +24,8 @@ pub use self::fields::{ReadError, for_each};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};
 pub use self::request::RequestView;
-pub use self::response::{FinishReasons, MAX_CANDIDATES, PromptFeedbackView, ResponseView};
+pub(super) use self::response::{CandidateKeys, CandidateView};
+pub use self::response::{Ends, FinishReasons, MAX_CANDIDATES, PromptFeedbackView, ResponseView};
 pub use self::usage::UsageView;
 #[cfg(doc)]
 use super::steps::Steps;

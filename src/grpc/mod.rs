@@ -29,6 +29,7 @@ pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
 use crate::gateway::{self, Gateway};
+use crate::gemini::json::Names;
 use crate::pb;
 use crate::telemetry::{self, Arrived, Rpc, Telemetry};
 
@@ -211,6 +212,8 @@ impl Inner {
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
+            // The first service is ours.
+            value_names: if method.index < 2 { Names::Own } else { Names::Google },
         })?;
         executor::set_deadline(call.deadline());
         executor::set_open(peer.connection.begin_call());

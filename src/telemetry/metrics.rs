@@ -12,6 +12,7 @@ use super::rpc::{Method, Phase};
 use super::series::Series;
 use super::usage::Usage;
 use crate::gemini::code::Code;
+use crate::gemini::json::{Fault, Oddity};
 
 /// gRPC's codes.
 const CODES: usize = 17;
@@ -23,13 +24,15 @@ const UNKNOWN_MEMBERS: usize = 100;
 const MAX_MEMBER_NAME: usize = 64;
 
 /// What is counted one by one, with one label at most.
-const COUNTED: [Metric; 7] = [
+const COUNTED: [Metric; 9] = [
     names::CALLS_REFUSED,
     names::CALLS_CANCELLED,
     names::RETRIES,
     names::RETRIES_DENIED,
     names::UPSTREAM_CONNECTIONS,
     names::UNKNOWN_MEMBERS,
+    names::UNREADABLE_MEMBERS,
+    names::REPAIRED_TEXTS,
     names::RELOADS,
 ];
 
@@ -159,6 +162,15 @@ impl Metrics {
         let known = || self.unknown.get(name).or_else(|| self.unknown.get_or_add(&name.into(), || ()));
         let known = name.len() <= MAX_MEMBER_NAME && known().is_some();
         self.count(names::UNKNOWN_MEMBERS, Some(if known { name } else { names::OTHER }));
+    }
+
+    /// A fault of an answer that did not cost it.
+    pub(super) fn oddity(&self, oddity: &Oddity) {
+        let metric = match oddity.fault {
+            Fault::Unreadable => names::UNREADABLE_MEMBERS,
+            Fault::Repaired => names::REPAIRED_TEXTS,
+        };
+        self.add(metric, Some(&oddity.member), oddity.count);
     }
 
     pub(super) fn rpc(&self, method: Method, code: Code, is_fault: bool, seconds: f64) {

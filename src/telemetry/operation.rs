@@ -15,6 +15,7 @@ use super::metrics::ModelSeries;
 use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::{EstimatedTokens, Tokens};
+use crate::gemini::json::{Oddity, Response};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
     AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
@@ -98,7 +99,7 @@ pub struct Operation {
     about: AboutView,
     finish_reasons: FinishReasons,
     block_reason: i32,
-    finished: bool,
+    has_end: bool,
     /// Only if somebody wants to see it.
     contents: Option<Box<Contents>>,
     ending: Ending,
@@ -142,7 +143,7 @@ impl Operation {
             about: AboutView::default(),
             finish_reasons: FinishReasons::default(),
             block_reason: 0,
-            finished: false,
+            has_end: false,
             contents: capture.map(|capture| Box::new(Contents::of(capture, asked.request))),
             ending: Ending::default(),
         }
@@ -153,12 +154,18 @@ impl Operation {
         Parent { rpc: self.rpc.clone(), context: self.context.clone() }
     }
 
-    /// A message of the answer, what was read of it, and the members that the contract does not have.
-    pub fn chunk(&mut self, message: &[u8], view: &ResponseView, unknown_members: &[String]) {
+    /// A message of the answer, and what was read of it.
+    pub fn chunk(&mut self, response: &Response, view: &ResponseView) {
+        let Response { message, unknown_members, oddities } = response;
         self.chunks += 1;
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
         if let Some(metrics) = metrics {
             unknown_members.iter().for_each(|name| metrics.unknown_member(name));
+            oddities.iter().for_each(|oddity| metrics.oddity(oddity));
+        }
+        for Oddity { fault, member, first, count } in oddities {
+            let (request_id, fault) = (&**self.rpc.request_id(), fault.as_str());
+            tracing::debug!(request_id, member, fault, count, "the answer has a fault that did not cost it: {first}");
         }
         if self.first_chunk.is_none() {
             let now = Instant::now();
@@ -186,9 +193,9 @@ impl Operation {
         if let Some(contents) = &mut self.contents {
             contents.saw(message);
         }
-        self.finished |= view.is_finished();
+        self.has_end |= view.ends.has_any();
         // Usage may come after the end of the last candidate.
-        if self.finished {
+        if self.has_end {
             // Without them the operation is told all the same.
             let _ = self.about.update(message, &mut Steps::at_most(MAX_ABOUT_STEPS));
         }

@@ -19,6 +19,13 @@ pub(super) struct Frames {
     moved: usize,
 }
 
+/// A place in what is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    open: usize,
+    written: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     /// Where the length stands, and how many bytes it has.
@@ -41,6 +48,19 @@ impl Frames {
     #[inline]
     pub(super) fn take_moved(&mut self) -> usize {
         std::mem::take(&mut self.moved)
+    }
+
+    /// Where the next byte is written, for [`Frames::rewind`]. It is counted from the innermost open field: that may
+    /// move, when lengths around it grow.
+    #[inline]
+    pub(super) fn place(&self) -> Place {
+        Place { open: self.open.len(), written: self.out.len() - self.open.last().map_or(0, Frame::content) }
+    }
+
+    /// Forgets what was written and opened since that place. The fields that were open there must still be open.
+    pub(super) fn rewind(&mut self, place: Place) {
+        self.open.truncate(place.open);
+        self.out.truncate(self.open.last().map_or(0, Frame::content) + place.written);
     }
 
     /// Begins a length-delimited field.

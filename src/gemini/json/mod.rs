@@ -8,8 +8,11 @@ mod decode;
 mod encode;
 mod error;
 mod frames;
+mod halves;
 mod output;
 mod plain;
+mod repairs;
+mod roles;
 mod scan;
 mod table;
 mod text;
@@ -19,12 +22,14 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+pub use self::decode::{Fault, Names, Oddity};
 pub use self::error::{Error, Problem};
+pub use self::halves::Halves;
 
 use self::decode::Decoder;
 use self::encode::Encoder;
 use self::output::{Length, Output};
-use self::table::{Message, Table};
+use self::table::{ANSWER, Message, Table};
 use crate::gemini::steps::Steps;
 use crate::pb;
 
@@ -43,8 +48,7 @@ static TABLE: LazyLock<Table> =
     LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
 static REQUEST: LazyLock<Option<&'static Message>> =
     LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
-static RESPONSE: LazyLock<Option<&'static Message>> =
-    LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentResponse"));
+static RESPONSE: LazyLock<Option<&'static Message>> = LazyLock::new(|| TABLE.find(ANSWER));
 
 /// A request as Gemini's REST API takes it.
 #[derive(Debug)]
@@ -129,17 +133,43 @@ pub struct Response {
     /// The names of some members that the schema does not know, as they came; all of them are kept in
     /// `additional_fields`.
     pub unknown_members: Vec<String>,
+    /// What is odd in it and did not cost it.
+    pub oddities: Vec<Oddity>,
 }
 
-/// Reads the JSON of an answer, or of one event of a stream, into a `GenerateContentResponse`.
+/// One event of a streamed answer.
+#[derive(Debug)]
+pub struct Event {
+    pub response: Response,
+    /// Whether texts begin or end with the half of a character, which [`Halves`] has to join before the message is valid.
+    pub has_halves: bool,
+}
+
+/// Reads the JSON of an answer into a `GenerateContentResponse`.
 ///
 /// `secret` is a key that must not reach the caller: wherever a text or the name of a member contains it, `***` takes its
 /// place. Bytes are not searched. Memory beside `json`: at most 8 times its bytes, and 8 MiB.
+///
+/// Fails only for JSON that is not well formed, and for content that is not what the contract has: candidates, contents,
+/// parts and their data. Any other member that cannot be read is kept in `additional_fields`.
 pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
+    let Event { mut response, has_halves } = event(json, secret, Names::Own, steps)?;
+    if has_halves {
+        Halves::default().join(&mut response, true, steps)?;
+    }
+    Ok(response)
+}
+
+/// Reads the JSON of an answer, or of one event of a stream, as [`response`] does, for a caller that has the schema
+/// `names`.
+pub fn event(json: &[u8], secret: Option<&Finder<'_>>, names: Names, steps: &mut Steps<'_>) -> Result<Event, Error> {
     // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
-    let mut decoder = Decoder::new(&TABLE, json, Vec::with_capacity(json.len() / 4 * 3), secret, steps)?;
+    let out = Vec::with_capacity(json.len() / 4 * 3);
+    let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.answer(names);
     decoder.whole(known(*RESPONSE)?)?;
-    Ok(Response { unknown_members: std::mem::take(&mut decoder.reported), message: decoder.into_wire() })
+    let has_halves = decoder.has_halves();
+    let (unknown_members, oddities) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.oddities));
+    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, oddities }, has_halves })
 }
 
 /// Writes any message that the service knows, by its full name, as JSON.

@@ -7,6 +7,7 @@ use memchr::memchr2;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::plain::ends_and_odds;
+use super::repairs::{Repairs, is_high, is_low, pair};
 use crate::gemini::steps::Steps;
 
 /// A place in a JSON text. What is read is counted in steps.
@@ -15,6 +16,8 @@ pub(super) struct Scanner<'j, 's> {
     text: &'j [u8],
     at: usize,
     steps: &'j mut Steps<'s>,
+    /// Whether an answer is read as well as possible, or only what is JSON by the letter.
+    pub(super) tolerant: bool,
 }
 
 /// What stands between the quotes of a string.
@@ -32,7 +35,7 @@ const SHORT: usize = 32;
 impl<'j, 's> Scanner<'j, 's> {
     /// Starts behind a byte-order mark, if there is one (RFC 8259, 8.1 lets a reader ignore it).
     pub(super) fn new(text: &'j [u8], steps: &'j mut Steps<'s>) -> Self {
-        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, steps }
+        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, steps, tolerant: false }
     }
 
     /// Counts what is done with the text.
@@ -249,7 +252,15 @@ impl<'j, 's> Scanner<'j, 's> {
         str::from_utf8(&self.text[start..self.at]).map_err(|_| Problem::Utf8.into())
     }
 
-    /// Skips a value of any kind.
+    /// `NaN`, `Infinity` or `-Infinity` without quotes, which are no JSON. Python writes them all the same.
+    pub(super) fn not_finite(&mut self) -> Option<&'static str> {
+        let rest = &self.text[self.at..];
+        let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))?;
+        self.at += if self.tolerant { word.len() } else { return None };
+        Some(word)
+    }
+
+    /// Skips a value of any kind, however deep it is.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
         let mut open = 0;
         loop {
@@ -258,7 +269,7 @@ impl<'j, 's> Scanner<'j, 's> {
                 b'{' | b'[' => {
                     open += 1;
                     self.at += 1;
-                    if open > MAX_DEPTH {
+                    if open > MAX_DEPTH && !self.tolerant {
                         return Err(Problem::TooDeep.into());
                     }
                     continue;
@@ -275,6 +286,7 @@ impl<'j, 's> Scanner<'j, 's> {
                 b'n' => self.word(b"null")?,
                 b't' => self.word(b"true")?,
                 b'f' => self.word(b"false")?,
+                _ if self.not_finite().is_some() => {}
                 _ => drop(self.number()?),
             }
             if open == 0 {
@@ -290,53 +302,58 @@ impl<'j, 's> Scanner<'j, 's> {
 }
 
 impl<'j> Str<'j> {
-    /// Appends the text of the string, which must be UTF-8 without bare control characters.
+    /// Appends the text of the string. `repairs` says what becomes of that which UTF-8 cannot carry. A bare control
+    /// character is an error.
     #[inline]
-    pub(super) fn put(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>) -> Result<(), Error> {
+    pub(super) fn put(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
         if self.plain {
             out.extend_from_slice(self.raw);
             return Ok(());
         }
-        self.put_checked(out, steps)
+        self.put_checked(out, steps, repairs)
     }
 
-    fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>) -> Result<(), Error> {
+    fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
         steps.take_bytes(self.raw.len())?;
-        self.sound()?;
-        if !self.escaped {
+        let is_utf8 = self.is_utf8()?;
+        if !self.escaped && is_utf8 {
             out.extend_from_slice(self.raw);
             return Ok(());
         }
+        let start = out.len();
         let mut rest = self.raw;
         while let Some(at) = memchr::memchr(b'\\', rest) {
             steps.take(1)?;
-            out.extend_from_slice(&rest[..at]);
-            rest = unescape(&rest[at + 1..], out)?;
+            repairs.put(&rest[..at], is_utf8, out)?;
+            rest = unescape(&rest[at + 1..], out, start, repairs)?;
         }
-        out.extend_from_slice(rest);
-        Ok(())
+        repairs.put(rest, is_utf8, out)
     }
 
-    /// What stands between the quotes, if it is UTF-8 without bare control characters.
-    fn sound(&self) -> Result<&'j str, Error> {
-        let text = simdutf8::basic::from_utf8(self.raw).map_err(|_| Problem::Utf8)?;
-        if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) { Err(Problem::Syntax.into()) } else { Ok(text) }
+    /// Whether what stands between the quotes is UTF-8. A bare control character is an error.
+    fn is_utf8(&self) -> Result<bool, Error> {
+        if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
+            return Err(Problem::Syntax.into());
+        }
+        Ok(simdutf8::basic::from_utf8(self.raw).is_ok())
     }
 
     /// The text of a string that is short or rare.
-    pub(super) fn text(&self, steps: &mut Steps<'_>) -> Result<Cow<'j, str>, Error> {
+    pub(super) fn text(&self, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<Cow<'j, str>, Error> {
         if !self.escaped {
             steps.take_bytes(self.raw.len())?;
-            return self.sound().map(Cow::Borrowed);
+            if self.is_utf8()? {
+                return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| Problem::Utf8.into());
+            }
         }
         let mut out = Vec::with_capacity(self.raw.len());
-        self.put(&mut out, steps)?;
+        self.put(&mut out, steps, repairs)?;
         String::from_utf8(out).map(Cow::Owned).map_err(|_| Problem::Utf8.into())
     }
 }
 
-/// Appends the character that an escape stands for; returns what follows it.
-fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>) -> Result<&'j [u8], Error> {
+/// Appends the character that an escape stands for; returns what follows it. The text of the string began at `start`.
+fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>, start: usize, repairs: &mut Repairs) -> Result<&'j [u8], Error> {
     let (&letter, rest) = escape.split_first().ok_or(Problem::Syntax)?;
     out.push(match letter {
         b'"' | b'\\' | b'/' => letter,
@@ -347,19 +364,16 @@ fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>) -> Result<&'j [u8], Error> 
         b't' => b'\t',
         b'u' => {
             let (first, rest) = hex(rest)?;
-            let (code, rest) = match first {
-                0xd800..0xdc00 => {
-                    let (second, rest) = hex(rest.strip_prefix(b"\\u").ok_or(Problem::Syntax)?)?;
-                    if !(0xdc00..0xe000).contains(&second) {
-                        return Err(Problem::Syntax.into());
-                    }
-                    (0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00), rest)
-                }
+            let second = if is_high(first) { rest.strip_prefix(b"\\u").map(hex).transpose()? } else { None };
+            let (code, rest) = match second {
+                Some((second, rest)) if is_low(second) => (pair(first, second), rest),
                 _ => (first, rest),
             };
-            // A surrogate without its other half is no character.
-            let character = char::from_u32(code).ok_or(Problem::Syntax)?;
-            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            match char::from_u32(code) {
+                Some(character) => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                // A surrogate without its other half is no character.
+                None => repairs.half(code, out.len() == start, rest.is_empty(), out)?,
+            }
             return Ok(rest);
         }
         _ => return Err(Problem::Syntax.into()),

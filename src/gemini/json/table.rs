@@ -7,8 +7,16 @@ use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type as ProtoType};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
+use super::roles;
+
 /// The field that carries the JSON members which the schema does not know.
 pub(super) const ADDITIONAL_FIELDS: u32 = 18999;
+
+/// Numbers from here on are not Google's (the header of `generative_service.proto`).
+const FIRST_OWN_NUMBER: i32 = 10_001;
+
+/// The message that an answer is.
+pub(super) const ANSWER: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
 /// Numbers below this are looked up directly, the others by a binary search.
 const DIRECT: usize = 64;
@@ -24,6 +32,8 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 pub(super) struct Message {
+    /// Its own name, without those of package and outer messages.
+    pub(super) name: &'static str,
     pub(super) form: Form,
     /// In order of their numbers.
     pub(super) fields: Vec<Field>,
@@ -65,8 +75,23 @@ pub(super) struct Field {
     pub(super) oneof: Option<u8>,
     /// A bit for each other member of the oneof, by its index.
     pub(super) rivals: u64,
+    /// What it is in an answer.
+    pub(super) role: Role,
+    /// The key to write while the field of this index is absent.
+    pub(super) key_without: Option<(usize, String)>,
     /// The member that comes after this one.
     pub(super) next: Guess,
+}
+
+/// What a field is in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is not in an answer, or an answer is nothing without it.
+    Content,
+    /// It is content too: the text of a part, which may go on in the next one.
+    Text,
+    /// An answer is worth something without it.
+    Sidecar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +128,8 @@ pub(super) enum Shape {
 #[derive(Debug)]
 pub(super) struct Enum {
     values: Vec<(&'static str, i32)>,
+    /// The value `OTHER`, if there is one.
+    pub(super) other: Option<i32>,
 }
 
 /// A descriptor set that uses something which this translator does not do.
@@ -129,8 +156,11 @@ impl Table {
             .map(|(name, m)| (name.as_str(), m))
             .collect();
         let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
-        let messages =
-            (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<_, _>>()?;
+        let mut messages =
+            (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(answer) = by_name.get(ANSWER) {
+            roles::assign(&mut messages, *answer);
+        }
         let enums = found.enums.iter().map(|(_, e)| Enum::new(e)).collect();
         Ok(Self { messages, enums, by_name })
     }
@@ -180,9 +210,17 @@ impl Message {
                 .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
                 .fold(0, |rivals, (other, _)| rivals | 1 << other);
         }
+        // `_x` is the JSON name of a field that had to make room for another one's `x`. While that one is absent it is
+        // called `x`, as others call it.
+        for i in 0..fields.len() {
+            let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
+            let namesake = fields.iter().position(|field| field.json_name == plain);
+            fields[i].key_without = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
+        }
         let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
         let members = Members::new(&fields);
-        Ok(Self { form, fields, additional, oneofs, direct, members, first: Guess::none() })
+        let name = leak(proto.name());
+        Ok(Self { name, form, fields, additional, oneofs, direct, members, first: Guess::none() })
     }
 
     /// The index of the field of that number.
@@ -245,6 +283,8 @@ impl Field {
             shape,
             oneof,
             rivals: 0,
+            role: Role::Content,
+            key_without: None,
             next: Guess::none(),
         })
     }
@@ -259,7 +299,17 @@ impl Field {
 
 impl Enum {
     fn new(proto: &EnumDescriptorProto) -> Self {
-        Self { values: proto.value.iter().map(|v| (leak(v.name()), v.number())).collect() }
+        let values: Vec<_> = proto.value.iter().map(|v| (leak(v.name()), v.number())).collect();
+        let other = values.iter().find(|value| value.0 == "OTHER").map(|value| value.1);
+        Self { values, other }
+    }
+
+    /// The number of a value for readers that have Google's schema: `OTHER` for a value that it lacks, if it has that.
+    pub(super) fn as_google_knows_it(&self, number: i32) -> i32 {
+        match self.other {
+            Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,
+            _ => number,
+        }
     }
 
     pub(super) fn name(&self, number: i32) -> Option<&'static str> {

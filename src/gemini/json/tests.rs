@@ -1,9 +1,13 @@
 //! The quirks of Gemini's JSON, a sentence each.
 
+/// Characters that are cut in two.
+mod halves;
 /// What a translation may take.
 mod limits;
 /// Keys that must not come back.
 mod secret;
+/// What is odd in an answer and does not cost it.
+mod tolerance;
 
 use super::*;
 use crate::gemini::wire;
@@ -39,16 +43,25 @@ fn either_spelling_of_a_name_is_read_and_camel_case_is_emitted() {
 }
 
 #[test]
-fn the_two_json_schemas_keep_their_names_apart() {
-    for (given, written) in [
-        ("_responseJsonSchema", "_responseJsonSchema"),
-        ("response_json_schema", "_responseJsonSchema"),
-        ("responseJsonSchema", "responseJsonSchema"),
-        ("response_json_schema_ordered", "responseJsonSchema"),
-    ] {
+fn a_json_schema_is_called_what_everybody_calls_it_and_two_keep_their_names_apart() {
+    for given in ["_responseJsonSchema", "response_json_schema", "responseJsonSchema", "response_json_schema_ordered"] {
         let json = format!(r#"{{"generationConfig":{{"{given}":{{"b":1,"a":2}}}}}}"#);
-        assert_eq!(emitted(&json), format!(r#"{{"generationConfig":{{"{written}":{{"b":1,"a":2}}}}}}"#));
+        let written = emitted(&json);
+        // The values of a Value come in their order, whichever field it was.
+        assert_eq!(written, r#"{"generationConfig":{"responseJsonSchema":{"b":1,"a":2}}}"#, "{given}");
     }
+    let both = r#"{"generationConfig":{"_responseJsonSchema":{"a":1},"responseJsonSchema":{"b":1}}}"#;
+    assert_eq!(emitted(both), both);
+}
+
+#[test]
+fn an_additional_field_may_not_have_the_name_that_a_json_schema_is_called_by() {
+    let mut config = to_wire("mountsea.gemini.v1.GenerationConfig", br#"{"_responseJsonSchema":1}"#).unwrap();
+    let extra = to_wire("google.protobuf.Struct", br#"{"responseJsonSchema":1}"#).unwrap();
+    config.extend_from_slice(&[0xba, 0xa3, 0x09, extra.len() as u8]);
+    config.extend_from_slice(&extra);
+    let error = to_json("mountsea.gemini.v1.GenerationConfig", &config).unwrap_err();
+    assert_eq!(error.problem(), Problem::Collision("response_json_schema_ordered"));
 }
 
 #[test]

@@ -60,6 +60,7 @@ pub(super) mod part {
         TOOL_RESPONSE,
     ];
     pub(in super::super) const THOUGHT: u32 = 11;
+    pub(in super::super) const THOUGHT_SIGNATURE: u32 = 13;
     /// Of a `FunctionCall`.
     pub(in super::super) const CALL_NAME: u32 = 1;
     /// Of a `FunctionCall`.
@@ -99,6 +100,8 @@ pub(super) mod response {
     pub(in super::super) const CONTENT: u32 = 1;
     /// Of a `Candidate`.
     pub(in super::super) const FINISH_REASON: u32 = 2;
+    /// Of a `Candidate`.
+    pub(in super::super) const INDEX: u32 = 3;
     /// Of a `PromptFeedback`.
     pub(in super::super) const BLOCK_REASON: u32 = 1;
 }
@@ -124,6 +127,10 @@ pub(super) mod json {
     pub(in super::super) const ENTRIES: u32 = 1;
     /// Of such an entry.
     pub(in super::super) const KEY: u32 = 1;
+    /// Of such an entry.
+    pub(in super::super) const VALUE: u32 = 2;
+    /// The text of a `google.protobuf.Value`.
+    pub(in super::super) const STRING: u32 = 3;
 }
 
 /// Where messages lie in requests and responses, for [`for_each`](super::for_each).

@@ -2,7 +2,7 @@
 
 use super::Estimate;
 use super::fields::{Elements, ReadError, bytes, last, next, text};
-use super::numbers::{media, part};
+use super::numbers::{ADDITIONAL_FIELDS, media, part};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
@@ -37,11 +37,13 @@ pub(in crate::gemini) struct PartView<'w> {
     /// Pictures of a function's response or in a file.
     pictures: u64,
     text_bytes: u64,
+    /// Whether it has a signature, or members that the contract does not have.
+    has_others: bool,
 }
 
 impl<'w> PartView<'w> {
     pub(in crate::gemini) fn read(part: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
-        let mut view = Self::default();
+        let (mut view, mut has_others) = (Self::default(), false);
         let mut reader = Reader::new(part);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
@@ -58,10 +60,17 @@ impl<'w> PartView<'w> {
                 | part::CODE_EXECUTION_RESULT
                 | part::TOOL_CALL
                 | part::TOOL_RESPONSE => view.member(number).text_bytes += length(bytes(value)?),
+                part::THOUGHT_SIGNATURE | ADDITIONAL_FIELDS => has_others = true,
                 _ => {}
             }
         }
-        Ok(view)
+        Ok(Self { has_others, ..view })
+    }
+
+    /// Whether it has nothing that could be its data: a model refuses such a part. A signature alone ends a thought, and
+    /// what the contract does not have may be new data.
+    pub(in crate::gemini) fn is_empty(&self) -> bool {
+        self.member == 0 && !self.has_others
     }
 
     pub(in crate::gemini) fn inline_data(&self) -> Option<&BlobView<'w>> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::fields::{Elements, ReadError, bytes, next, text};
 use super::numbers::{content, request};
-use super::{Estimate, GenerationConfigView};
+use super::{Estimate, GenerationConfigView, PartView};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
@@ -15,12 +15,22 @@ pub struct RequestView<'w> {
     pub model: &'w str,
     pub generation_config: Option<GenerationConfigView<'w>>,
     beside_contents: Estimate,
+    system_parts: usize,
+    /// The first part of the system instruction that has no data.
+    pub(in crate::gemini) empty_system_part: Option<usize>,
 }
 
 impl<'w> RequestView<'w> {
     /// Reads the wire bytes of a request.
     pub fn read(wire: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
-        let mut view = Self { wire, model: "", generation_config: None, beside_contents: Estimate::default() };
+        let mut view = Self {
+            wire,
+            model: "",
+            generation_config: None,
+            beside_contents: Estimate::default(),
+            system_parts: 0,
+            empty_system_part: None,
+        };
         let mut reader = Reader::new(wire);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
@@ -28,7 +38,7 @@ impl<'w> RequestView<'w> {
                 request::GENERATION_CONFIG => {
                     view.generation_config.get_or_insert_default().merge(bytes(value)?, steps)?;
                 }
-                request::SYSTEM_INSTRUCTION => view.beside_contents += Estimate::of_content(bytes(value)?, steps)?,
+                request::SYSTEM_INSTRUCTION => view.system_instruction(bytes(value)?, steps)?,
                 // Declarations of functions are part of the prompt.
                 request::TOOLS => view.beside_contents.text_bytes += bytes(value)?.len() as u64,
                 _ => {}
@@ -37,6 +47,19 @@ impl<'w> RequestView<'w> {
         let schemas = view.generation_config.as_ref().map_or(0, |config| config.schema_bytes);
         view.beside_contents.text_bytes += schemas;
         Ok(view)
+    }
+
+    fn system_instruction(&mut self, content: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut parts = Elements::new(content, content::PARTS);
+        while let Some(part) = parts.next(steps)? {
+            let part = PartView::read(part, steps)?;
+            self.beside_contents += part.estimate();
+            if part.is_empty() {
+                self.empty_system_part.get_or_insert(self.system_parts);
+            }
+            self.system_parts += 1;
+        }
+        Ok(())
     }
 
     /// What there is of text and pictures outside of the contents: system instruction, tools and schemas.

@@ -1,8 +1,8 @@
 //! A response, or one message of a streamed response, as the gateway watches it.
 
-use super::fields::{Elements, ReadError, bytes, int32, next};
-use super::numbers::{ADDITIONAL_FIELDS, json, response};
-use super::{Estimate, UsageView};
+use super::fields::{Elements, ReadError, bytes, int32, last, next};
+use super::numbers::{ADDITIONAL_FIELDS, content, json, response};
+use super::{Estimate, PartView, UsageView};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
@@ -21,8 +21,37 @@ pub struct ResponseView {
     pub has_additional_fields: bool,
     /// The text and the pictures of all candidates.
     pub estimate: Estimate,
-    /// Whether a candidate has a finish reason, be it one that the contract does not have.
-    candidate_finished: bool,
+    /// Whether a candidate has a part.
+    pub has_parts: bool,
+    /// Which candidates it has, and which of them it ends.
+    pub ends: Ends,
+}
+
+/// Which candidates were seen, and which of them have ended. Those of several messages add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// A bit for each candidate; those from the 64th on share the last.
+    seen: u64,
+    ended: u64,
+    is_blocked: bool,
+}
+
+/// What a `Candidate` says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::gemini) struct CandidateView {
+    index: Option<i32>,
+    reason: i32,
+    /// Whether there is a reason that the contract does not have.
+    has_unknown_reason: bool,
+    estimate: Estimate,
+    has_parts: bool,
+}
+
+/// Tells the candidates of one message apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::gemini) struct CandidateKeys {
+    position: u64,
+    has_first: bool,
 }
 
 /// A `PromptFeedback`.
@@ -37,11 +66,11 @@ pub struct PromptFeedbackView {
 impl ResponseView {
     /// Reads the wire bytes of a response.
     pub fn read(message: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
-        let mut view = Self::default();
+        let (mut view, mut keys) = (Self::default(), CandidateKeys::default());
         let mut reader = Reader::new(message);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
-                response::CANDIDATES => view.candidate(bytes(value)?, steps)?,
+                response::CANDIDATES => view.candidate(bytes(value)?, &mut keys, steps)?,
                 response::PROMPT_FEEDBACK => {
                     view.prompt_feedback.get_or_insert_default().merge(bytes(value)?, steps)?;
                 }
@@ -52,36 +81,108 @@ impl ResponseView {
                 _ => {}
             }
         }
+        view.ends.is_blocked =
+            view.prompt_feedback.is_some_and(|feedback| feedback.block_reason != 0 || feedback.has_unknown_reason);
         Ok(view)
     }
 
-    /// Whether a candidate ended or the prompt was blocked: without either, a response is not complete.
+    /// Whether it is an answer that is complete by itself: each candidate has ended, or the prompt was blocked.
     ///
-    /// Some models rate every prompt in `promptFeedback`; beside candidates that alone says nothing about the end.
-    pub fn is_finished(&self) -> bool {
-        let blocked = |feedback: PromptFeedbackView| {
-            feedback.block_reason != 0 || feedback.has_unknown_reason || self.candidates == 0
-        };
-        self.candidate_finished || self.prompt_feedback.is_some_and(blocked)
+    /// An upstream that reports no reason at all leaves nothing to look for but the content.
+    pub fn is_whole(&self) -> bool {
+        self.ends.is_finished() || (self.ends.ended == 0 && self.has_parts)
     }
 
-    fn candidate(&mut self, candidate: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
-        let (mut reason, mut has_unknown_reason) = (0, false);
+    fn candidate(
+        &mut self,
+        candidate: &[u8],
+        keys: &mut CandidateKeys,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), ReadError> {
+        let view = CandidateView::read(candidate, steps)?;
+        self.estimate += view.estimate;
+        self.has_parts |= view.has_parts;
+        self.finish_reasons.set(self.candidates, view.reason);
+        self.ends.candidate(keys.next(&view), view.has_ended());
+        self.candidates += 1;
+        Ok(())
+    }
+}
+
+impl Ends {
+    /// Adds what a later message says.
+    pub fn add(&mut self, later: &Self) {
+        self.seen |= later.seen;
+        self.ended |= later.ended;
+        self.is_blocked |= later.is_blocked;
+    }
+
+    /// Whether every candidate that was seen has ended, or the prompt was blocked: without either, an answer is not
+    /// complete.
+    ///
+    /// Some models rate every prompt in `promptFeedback`; without a reason that says nothing about the end.
+    pub fn is_finished(&self) -> bool {
+        self.is_blocked || (self.seen != 0 && self.seen == self.ended)
+    }
+
+    /// Whether a candidate has ended, or the prompt was blocked.
+    pub fn has_any(&self) -> bool {
+        self.is_blocked || self.ended != 0
+    }
+
+    fn candidate(&mut self, key: u64, has_ended: bool) {
+        let bit = 1 << key.min(63);
+        self.seen |= bit;
+        self.ended |= if has_ended { bit } else { 0 };
+    }
+}
+
+impl CandidateView {
+    /// Reads the wire bytes of a candidate.
+    pub(in crate::gemini) fn read(candidate: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
+        let mut view = Self::default();
         let mut reader = Reader::new(candidate);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
-                response::CONTENT => self.estimate += Estimate::of_content(bytes(value)?, steps)?,
-                response::FINISH_REASON => reason = int32(value)?,
+                response::CONTENT => view.content(bytes(value)?, steps)?,
+                response::FINISH_REASON => view.reason = int32(value)?,
+                response::INDEX => view.index = Some(int32(value)?),
                 ADDITIONAL_FIELDS => {
-                    has_unknown_reason |= names(bytes(value)?, ["finishReason", "finish_reason"], steps)?;
+                    view.has_unknown_reason |= names(bytes(value)?, ["finishReason", "finish_reason"], steps)?;
                 }
                 _ => {}
             }
         }
-        self.finish_reasons.set(self.candidates, reason);
-        self.candidate_finished |= reason != 0 || has_unknown_reason;
-        self.candidates += 1;
+        Ok(view)
+    }
+
+    /// Whether it has a finish reason, be it one that the contract does not have.
+    pub(in crate::gemini) fn has_ended(&self) -> bool {
+        self.reason != 0 || self.has_unknown_reason
+    }
+
+    fn content(&mut self, content: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut parts = Elements::new(content, content::PARTS);
+        while let Some(part) = parts.next(steps)? {
+            self.has_parts = true;
+            self.estimate += PartView::read(part, steps)?.estimate();
+        }
         Ok(())
+    }
+}
+
+impl CandidateKeys {
+    /// What the next candidate of the message is known by in all messages: its index. Without one it is the first, if
+    /// that has not come yet, since writers leave a 0 out; otherwise its place counts.
+    pub(in crate::gemini) fn next(&mut self, candidate: &CandidateView) -> u64 {
+        let key = match candidate.index {
+            Some(index) => u64::try_from(index).unwrap_or(u64::MAX),
+            None if self.has_first => self.position,
+            None => 0,
+        };
+        self.position += 1;
+        self.has_first |= key == 0;
+        key
     }
 }
 
@@ -101,17 +202,17 @@ impl PromptFeedbackView {
     }
 }
 
-/// Whether a struct has a member of one of these names: an enum value that the contract does not have is kept so.
+/// Whether a struct has a text by one of these names: an enum value that the contract does not have is kept so. What is
+/// no text is no value of an enum.
 fn names(additional: &[u8], spellings: [&str; 2], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
     let mut entries = Elements::new(additional, json::ENTRIES);
     while let Some(entry) = entries.next(steps)? {
-        let mut key: &[u8] = &[];
-        let mut keys = Elements::new(entry, json::KEY);
-        while let Some(last) = keys.next(steps)? {
-            key = last;
-        }
-        if spellings.iter().any(|name| name.as_bytes() == key) {
-            return Ok(true);
+        let key = last(entry, json::KEY, steps)?.unwrap_or_default();
+        if spellings.iter().any(|name| name.as_bytes() == key)
+            && let Some(value) = last(entry, json::VALUE, steps)?
+            && let Some(text) = last(value, json::STRING, steps)?
+        {
+            return Ok(!text.trim_ascii().is_empty());
         }
     }
     Ok(false)

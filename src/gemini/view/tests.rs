@@ -3,14 +3,13 @@
 mod contract;
 mod oracle;
 
+use super::fields::Elements;
 use super::*;
 use crate::gemini::json;
 use crate::gemini::steps::{Interrupted, Steps};
 
-const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
-
 fn wire_of(json: &str) -> Vec<u8> {
-    json::to_wire(RESPONSE, json.as_bytes()).unwrap()
+    json::response(json.as_bytes(), None, &mut Steps::unlimited()).unwrap().message
 }
 
 fn response(wire: &[u8]) -> ResponseView {
@@ -28,21 +27,89 @@ fn parts(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_is_finished_by_a_finish_reason_or_a_blocked_prompt() {
-    let finished = |json: &str| response(&wire_of(json)).is_finished();
-    assert!(!finished(r#"{"candidates":[{"content":{}}]}"#));
-    assert!(finished(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#));
-    assert!(finished(r#"{"candidates":[{"finishReason":"TIRED"}]}"#));
-    assert!(!finished(r#"{"candidates":[{"newThing":{"finishReason":"STOP"}}]}"#));
-    assert!(finished(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#));
-    assert!(finished(r#"{"candidates":[{}],"promptFeedback":{"blockReason":"NEW"}}"#));
-    assert!(finished(r#"{"promptFeedback":{}}"#));
-    assert!(!finished(r#"{"candidates":[{}],"promptFeedback":{"safetyRatings":[]}}"#));
+fn an_answer_is_finished_when_each_candidate_has_ended_or_the_prompt_was_blocked() {
+    let finished = |json: &str| response(&wire_of(json)).ends.is_finished();
+    for json in [
+        r#"{"candidates":[{"finishReason":"STOP"}]}"#,
+        r#"{"candidates":[{"finishReason":"TIRED"}]}"#,
+        r#"{"candidates":[{"finish_reason":"TIRED"}]}"#,
+        r#"{"candidates":[{"finishReason":99}]}"#,
+        r#"{"candidates":[{"finishReason":"STOP"},{"finishReason":"STOP"}]}"#,
+        r#"{"candidates":[{"index":1},{"index":1,"finishReason":"STOP"}]}"#,
+        r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+        r#"{"candidates":[{}],"promptFeedback":{"blockReason":"NEW"}}"#,
+    ] {
+        assert!(finished(json), "{json}");
+    }
+    for json in [
+        "{}",
+        r#"{"candidates":[{"content":{}}]}"#,
+        r#"{"candidates":[{},{"finishReason":"STOP"}]}"#,
+        r#"{"candidates":[{"index":1,"finishReason":"STOP"},{}]}"#,
+        r#"{"candidates":[{"index":70,"finishReason":"STOP"},{"index":-1},{}]}"#,
+        r#"{"candidates":[{"newThing":{"finishReason":"STOP"}}]}"#,
+        r#"{"candidates":[{"finishReason":""}]}"#,
+        r#"{"candidates":[{"finishReason":" "}]}"#,
+        r#"{"candidates":[{"finishReason":null}]}"#,
+        r#"{"candidates":[{"finishReason":false}]}"#,
+        r#"{"candidates":[{"finishReason":[]}]}"#,
+        r#"{"candidates":[{"finishReason":{"a":"STOP"}}]}"#,
+        r#"{"candidates":[{"finishReason":5.5}]}"#,
+        r#"{"candidates":[{"finishReason":0}]}"#,
+        r#"{"promptFeedback":{}}"#,
+        r#"{"promptFeedback":{"blockReason":""}}"#,
+        r#"{"promptFeedback":{"blockReason":true}}"#,
+        r#"{"candidates":[{}],"promptFeedback":{"safetyRatings":[]}}"#,
+    ] {
+        assert!(!finished(json), "{json}");
+    }
     assert!(response(&wire_of(r#"{"error":{}}"#)).has_additional_fields);
-    // The 20th candidate has no place in the list, and counts all the same.
-    let many = format!(r#"{{"candidates":[{}{{"finishReason":"STOP"}}]}}"#, "{},".repeat(19));
+    // The 20th candidate has no place in the list of reasons, and counts all the same.
+    let many = format!(r#"{{"candidates":[{}{{"finishReason":"STOP"}}]}}"#, r#"{"finishReason":"STOP"},"#.repeat(19));
     let view = response(&wire_of(&many));
-    assert!(view.is_finished() && view.candidates == 20 && view.finish_reasons.as_slice().is_empty());
+    assert!(view.ends.is_finished() && view.candidates == 20 && view.finish_reasons.as_slice().len() == 16);
+}
+
+#[test]
+fn a_candidate_is_known_by_its_index_in_all_messages() {
+    let finished = |messages: &[&str]| {
+        let mut ends = Ends::default();
+        messages.iter().for_each(|json| ends.add(&response(&wire_of(json)).ends));
+        ends.is_finished()
+    };
+    let (one, two) = (r#"{"candidates":[{"finishReason":"STOP"}]}"#, r#"{"candidates":[{"index":1}]}"#);
+    assert!(!finished(&[two, one]));
+    assert!(finished(&[two, one, r#"{"candidates":[{"index":1,"finishReason":"SAFETY"}]}"#]));
+    // The two of one message without an index are the first and the second.
+    assert!(!finished(&[r#"{"candidates":[{},{}]}"#, one]));
+    assert!(finished(&[
+        r#"{"candidates":[{"index":1},{}]}"#,
+        r#"{"candidates":[{"finishReason":1},{"finishReason":1}]}"#
+    ]));
+}
+
+#[test]
+fn a_single_answer_is_whole_if_it_has_content_or_an_end() {
+    let whole = |json: &str| response(&wire_of(json)).is_whole();
+    for json in [
+        r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":""}]}"#,
+        r#"{"candidates":[{"finishReason":"SAFETY"}]}"#,
+        r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+    ] {
+        assert!(whole(json), "{json}");
+    }
+    for json in [
+        "{}",
+        r#"{"usageMetadata":{"promptTokenCount":1}}"#,
+        r#"{"response":{"candidates":[]}}"#,
+        r#"{"candidates":[]}"#,
+        r#"{"candidates":[{}]}"#,
+        r#"{"candidates":[{"content":{"role":"model"}}]}"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"},{"content":{"parts":[{"text":"b"}]}}]}"#,
+    ] {
+        assert!(!whole(json), "{json}");
+    }
 }
 
 #[test]
@@ -73,7 +140,10 @@ fn estimate_of_request(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate
     let mut sum = view.beside_contents();
     let mut contents = view.contents();
     while let Some(content) = contents.next(steps)? {
-        sum += Estimate::of_content(content, steps)?;
+        let mut parts = Elements::new(content, numbers::content::PARTS);
+        while let Some(part) = parts.next(steps)? {
+            sum += PartView::read(part, steps)?.estimate();
+        }
     }
     Ok(sum)
 }

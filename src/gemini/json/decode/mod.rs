@@ -4,21 +4,28 @@
 //! Gemini-compatible services are known to send: null for anything, either spelling of a name, enum
 //! names in any case, whole numbers with a point, both base64 alphabets. A member that the schema
 //! does not know is kept in `additional_fields`.
+//!
+//! An answer is read with tolerance: it was paid for. Of its members only the content is worth failing for (`roles`).
 
+mod oddities;
 mod room;
 mod scalar;
 mod secret;
+mod split;
 mod structure;
 
 use memchr::memmem::Finder;
 
+pub use self::oddities::{Fault, Oddity};
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::frames::Frames;
+use super::repairs::Repairs;
 use super::scan::Scanner;
 use super::table::{Field, Form, Guess, Kind, Message, Shape, Table};
 use super::time::{parse_duration, parse_timestamp};
 use crate::gemini::steps::Steps;
+use crate::gemini::wire::{WireType, put_tag, put_varint};
 
 /// Reads one JSON text and appends the wire bytes of a message.
 pub(super) struct Decoder<'j, 's> {
@@ -33,6 +40,19 @@ pub(super) struct Decoder<'j, 's> {
     /// Is replaced wherever it stands in a text or a name.
     secret: Option<&'j Finder<'j>>,
     depth: usize,
+    repairs: Repairs,
+    pub(super) oddities: Vec<Oddity>,
+    names: Names,
+}
+
+/// Whose schema the caller of an answer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Ours, with all values that Gemini has.
+    #[default]
+    Own,
+    /// Google's, which lacks some values: such a reason is told as `OTHER`, since a client would see none.
+    Google,
 }
 
 /// At most this many unknown members of one text are reported.
@@ -45,6 +65,8 @@ enum Seen {
     Known,
     /// An enum name that the schema does not know: the whole member is kept as it is.
     Unknown,
+    /// A sidecar that cannot be read: it is kept as it is too.
+    Unreadable,
 }
 
 impl<'j, 's> Decoder<'j, 's> {
@@ -69,7 +91,23 @@ impl<'j, 's> Decoder<'j, 's> {
             reported,
             secret,
             depth: 0,
+            repairs: Repairs::default(),
+            oddities: Vec::new(),
+            names: Names::Own,
         })
+    }
+
+    /// Reads what follows as an answer, with tolerance, for a caller that has this schema.
+    pub(super) fn answer(mut self, names: Names) -> Self {
+        self.names = names;
+        self.json.tolerant = true;
+        self.repairs.allowed = true;
+        self
+    }
+
+    /// Whether texts begin or end with the half of a character.
+    pub(super) fn has_halves(&self) -> bool {
+        self.repairs.has_halves
     }
 
     /// Reads the whole text as that message.
@@ -101,6 +139,13 @@ impl<'j, 's> Decoder<'j, 's> {
     }
 
     fn object(&mut self, message: &'static Message) -> Result<(), Error> {
+        self.members(message, |_| true)
+    }
+
+    /// Reads an object, of which only some members count, by the index of the field; `None` for one that the schema does
+    /// not know.
+    #[inline(always)]
+    fn members(&mut self, message: &'static Message, counts: impl Fn(Option<usize>) -> bool) -> Result<(), Error> {
         self.descend()?;
         self.open(b'{', "an object")?;
         let mark = self.unknown.len();
@@ -111,35 +156,65 @@ impl<'j, 's> Decoder<'j, 's> {
             self.step()?;
             self.json.peek()?;
             let start = self.json.at();
+            let state = self.state();
             let index = self.name(message, guess)?;
-            let seen = match index {
+            let is_kept = match index {
+                _ if !counts(index) => {
+                    self.json.skip()?;
+                    false
+                }
                 Some(index) => {
                     let field = &message.fields[index];
                     let again = seen >> index & 1 == 1;
                     seen |= 1 << index;
                     guess = &field.next;
-                    self.member(field, again, &mut oneofs, message).map_err(|e| e.in_field(field.name))?
+                    let read = match self.member(field, again, &mut oneofs, message) {
+                        Ok(read) => read,
+                        Err(error) => self.recover(error, (message, field), start, state)?,
+                    };
+                    if self.repairs.count > 0 {
+                        self.note_repairs(message, field.json_name);
+                    }
+                    if matches!(read, Seen::Unknown) {
+                        self.put_other(field);
+                    }
+                    !matches!(read, Seen::Known)
                 }
                 None => {
                     self.json.skip()?;
-                    Seen::Unknown
+                    true
                 }
             };
-            if matches!(seen, Seen::Unknown) {
+            if is_kept {
                 self.unknown.push(start as u32);
             }
             more = self.json.more(b'}')?;
         }
         if self.unknown.len() > mark {
-            self.report(mark)?;
+            self.report(message, mark)?;
             self.additional(message, mark).map_err(|e| e.in_field("additional_fields"))?;
+            if self.repairs.count > 0 {
+                self.note_repairs(message, "additionalFields");
+            }
         }
         self.depth -= 1;
         Ok(())
     }
 
-    /// Notes the names of the unknown members of a message.
-    fn report(&mut self, mark: usize) -> Result<(), Error> {
+    /// Tells a caller that has Google's schema that there is a value which this lacks.
+    #[cold]
+    fn put_other(&mut self, field: &Field) {
+        if let (Names::Google, Shape::Implicit | Shape::Optional, Kind::Enum(index)) =
+            (self.names, field.shape, field.kind)
+            && let Some(other) = self.table.enumeration(index).other
+        {
+            put_tag(&mut self.frames.out, field.number, WireType::Varint);
+            put_varint(&mut self.frames.out, i64::from(other) as u64);
+        }
+    }
+
+    /// Notes the names of the unknown members of a message. A sidecar that cannot be read has its own note.
+    fn report(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
         let behind = self.json.at();
         for index in mark..self.unknown.len() {
             if self.reported.len() == MOST_REPORTED {
@@ -148,8 +223,10 @@ impl<'j, 's> Decoder<'j, 's> {
             self.json.seek(self.unknown[index] as usize);
             self.json.steps().take(1)?;
             let name = self.json.string()?;
-            if name.raw.len() <= LONGEST_REPORTED {
-                let name = name.text(self.json.steps())?;
+            let is_known = message.member(name.raw).map(|index| &message.fields[index]);
+            let is_unreadable = is_known.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
+            if name.raw.len() <= LONGEST_REPORTED && !is_unreadable {
+                let name = name.text(self.json.steps(), &mut self.repairs)?;
                 self.reported.push(self.without_secret(name));
             }
         }
@@ -171,7 +248,7 @@ impl<'j, 's> Decoder<'j, 's> {
         let name = self.json.string()?;
         self.json.expect(b':')?;
         let index = if name.escaped {
-            message.member(name.text(self.json.steps())?.as_bytes())
+            message.member(name.text(self.json.steps(), &mut self.repairs)?.as_bytes())
         } else {
             message.member(name.raw)
         };
@@ -264,7 +341,7 @@ impl<'j, 's> Decoder<'j, 's> {
         let mut known = true;
         while more {
             self.step()?;
-            let element = if packed { self.number(field.kind, None, true) } else { self.length_delimited(field) };
+            let element = if packed { self.number(field.kind, None, true) } else { self.element(field) };
             known &= matches!(element.map_err(|e| e.at_index(index))?, Seen::Known);
             index += 1;
             more = self.json.more(b']')?;
@@ -281,6 +358,15 @@ impl<'j, 's> Decoder<'j, 's> {
         self.json.seek(start);
         self.json.skip()?;
         Ok(Seen::Unknown)
+    }
+
+    /// An element that is no number. One part of an answer may become several.
+    fn element(&mut self, field: &'static Field) -> Result<Seen, Error> {
+        let (state, start) = (self.state(), self.json.at());
+        match self.length_delimited(field) {
+            Err(error) => self.split(field, start, state, error),
+            done => done,
+        }
     }
 
     fn singular(&mut self, field: &'static Field, presence: bool) -> Result<Seen, Error> {

@@ -7,14 +7,29 @@ use base64_simd::STANDARD;
 
 use super::super::error::{Error, Problem};
 use super::super::scan::Str;
-use super::super::table::{Field, Kind};
-use super::{Decoder, Seen};
+use super::super::table::{Field, Kind, Role};
+use super::{Decoder, Names, Seen};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
+
+/// What an enum member says.
+enum EnumValue {
+    Number(i32),
+    /// It is an empty name.
+    Empty,
+    /// It is a name that the schema does not have.
+    Unknown,
+}
 
 impl<'j> Decoder<'j, '_> {
     pub(super) fn put_text(&mut self, field: &Field, text: Str<'j>) -> Result<(), Error> {
         match field.kind {
             Kind::Bytes => self.base64(field.number, text),
+            _ if text.escaped && field.role == Role::Text => {
+                self.repairs.joins = self.json.tolerant;
+                let done = self.string(field.number, text);
+                self.repairs.joins = false;
+                done
+            }
             _ => self.string(field.number, text),
         }
     }
@@ -28,19 +43,29 @@ impl<'j> Decoder<'j, '_> {
 
     pub(super) fn string(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
         self.make_room(text.raw.len());
-        if text.escaped {
-            self.frames.open(number);
-            let start = self.frames.out.len();
-            text.put(&mut self.frames.out, self.json.steps())?;
-            self.redact_from(start)?;
-            self.frames.close();
-            return Ok(());
+        if text.escaped || self.has_secret(text.raw)? {
+            return self.of_unknown_length(number, text);
         }
-        if self.has_secret(text.raw)? {
-            return self.redacted(number, text);
+        let start = self.frames.sized(number, text.raw.len());
+        let before = self.repairs.count;
+        text.put(&mut self.frames.out, self.json.steps(), &mut self.repairs)?;
+        if self.repairs.count != before {
+            // The replacements are longer than what they replace.
+            self.frames.out.truncate(start);
+            self.repairs.count = before;
+            return self.of_unknown_length(number, text);
         }
-        self.frames.sized(number, text.raw.len());
-        text.put(&mut self.frames.out, self.json.steps())
+        Ok(())
+    }
+
+    /// Writes a text that may become shorter or longer than it stands in the JSON, and without the key.
+    fn of_unknown_length(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        self.frames.open(number);
+        let start = self.frames.out.len();
+        text.put(&mut self.frames.out, self.json.steps(), &mut self.repairs)?;
+        self.redact_from(start)?;
+        self.frames.close();
+        Ok(())
     }
 
     /// Base64 straight into the message: the standard alphabet with padding, which Google sends, at
@@ -57,7 +82,7 @@ impl<'j> Decoder<'j, '_> {
             }
             self.frames.out.truncate(start);
         }
-        let mut owned = text.text(self.json.steps())?.into_owned().into_bytes();
+        let mut owned = text.text(self.json.steps(), &mut self.repairs)?.into_owned().into_bytes();
         for byte in &mut owned {
             match byte {
                 b'-' => *byte = b'+',
@@ -83,8 +108,10 @@ impl<'j> Decoder<'j, '_> {
             Kind::Float => (WireType::Fixed32, self.float::<f32>("a 32-bit float", f32::is_finite)?.to_bits().into()),
             Kind::Double => (WireType::Fixed64, self.float::<f64>("a double", f64::is_finite)?.to_bits()),
             Kind::Enum(index) => match self.enumeration(index)? {
-                Some(number) => (WireType::Varint, i64::from(number) as u64),
-                None => return Ok(Seen::Unknown),
+                EnumValue::Number(number) => (WireType::Varint, i64::from(number) as u64),
+                // As null. In a list it has a place.
+                EnumValue::Empty if tag.is_some() => return Ok(Seen::Known),
+                EnumValue::Empty | EnumValue::Unknown => return Ok(Seen::Unknown),
             },
             _ => (WireType::Varint, self.integer()? as u64),
         };
@@ -116,7 +143,8 @@ impl<'j> Decoder<'j, '_> {
     /// The text of a number, which may also stand in quotes.
     pub(super) fn numeral(&mut self, wanted: &'static str) -> Result<Cow<'j, str>, Error> {
         match self.json.peek()? {
-            b'"' => self.json.string()?.text(self.json.steps()),
+            b'"' => self.json.string()?.text(self.json.steps(), &mut self.repairs),
+            b'N' | b'I' | b'-' if let Some(word) = self.json.not_finite() => Ok(Cow::Borrowed(word)),
             b'-' | b'0'..=b'9' => self.json.number().map(Cow::Borrowed),
             _ => Err(Problem::Expected(wanted).into()),
         }
@@ -157,20 +185,27 @@ impl<'j> Decoder<'j, '_> {
         }
     }
 
-    /// An enum by name or number; `None` for a name that the schema does not know.
-    pub(super) fn enumeration(&mut self, index: usize) -> Result<Option<i32>, Error> {
-        match self.json.peek()? {
+    /// An enum by name or number.
+    fn enumeration(&mut self, index: usize) -> Result<EnumValue, Error> {
+        let values = self.table.enumeration(index);
+        let number = match self.json.peek()? {
             b'"' => {
-                let name = self.json.string()?.text(self.json.steps())?;
-                Ok(self.table.enumeration(index).number(name.as_bytes()))
+                let name = self.json.string()?.text(self.json.steps(), &mut self.repairs)?;
+                match values.number(name.as_bytes()) {
+                    Some(number) => number,
+                    None if self.json.tolerant && name.trim().is_empty() => return Ok(EnumValue::Empty),
+                    None => return Ok(EnumValue::Unknown),
+                }
             }
-            b'-' | b'0'..=b'9' => Ok(Some(i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?)),
-            _ => Err(Problem::Expected("a name or a number of the enum").into()),
-        }
+            b'-' | b'0'..=b'9' => i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?,
+            _ => return Err(Problem::Expected("a name or a number of the enum").into()),
+        };
+        let number = if self.names == Names::Google { values.as_google_knows_it(number) } else { number };
+        Ok(EnumValue::Number(number))
     }
 
     pub(super) fn time(&mut self, wanted: &'static str, parse: fn(&str) -> Option<(i64, i32)>) -> Result<(), Error> {
-        let text = self.text()?.text(self.json.steps())?;
+        let text = self.text()?.text(self.json.steps(), &mut self.repairs)?;
         let (seconds, nanos) = parse(&text).ok_or(Problem::Expected(wanted))?;
         for (number, value) in [(1, seconds), (2, nanos.into())] {
             if value != 0 {

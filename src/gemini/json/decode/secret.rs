@@ -5,13 +5,12 @@ use std::borrow::Cow;
 use memchr::memmem::Finder;
 
 use super::super::error::Error;
-use super::super::scan::Str;
 use super::Decoder;
 
 /// What stands in the place of the key.
 const REDACTED: &[u8] = b"***";
 
-impl<'j> Decoder<'j, '_> {
+impl Decoder<'_, '_> {
     /// Whether a text contains the key. Most are shorter than a key, and not searched.
     #[inline]
     pub(super) fn has_secret(&mut self, text: &[u8]) -> Result<bool, Error> {
@@ -22,17 +21,6 @@ impl<'j> Decoder<'j, '_> {
             }
             _ => Ok(false),
         }
-    }
-
-    /// Writes a text that contains the key, without it.
-    #[cold]
-    pub(super) fn redacted(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
-        self.frames.open(number);
-        let start = self.frames.out.len();
-        text.put(&mut self.frames.out, self.json.steps())?;
-        self.redact_from(start)?;
-        self.frames.close();
-        Ok(())
     }
 
     /// Takes the key out of what was written since `start`.

@@ -81,27 +81,49 @@ impl<'j> Decoder<'j, '_> {
                 self.list_value()?;
                 self.frames.close();
             }
+            b'N' | b'I' | b'-' if let Some(word) = self.json.not_finite() => self.kept_number(word),
             b'-' | b'0'..=b'9' => {
-                let value: f64 = self.float("a double", f64::is_finite)?;
-                put_tag(&mut self.frames.out, 2, WireType::Fixed64);
-                self.frames.out.extend_from_slice(&value.to_le_bytes());
+                let text = self.json.number()?;
+                match text.parse() {
+                    Ok(value) if f64::is_finite(value) => {
+                        put_tag(&mut self.frames.out, 2, WireType::Fixed64);
+                        self.frames.out.extend_from_slice(&value.to_le_bytes());
+                    }
+                    Ok(_) if self.json.tolerant => self.kept_number(text),
+                    _ => return Err(Problem::OutOfRange("a double").into()),
+                }
             }
             _ => return Err(Problem::Syntax.into()),
         }
         Ok(())
     }
 
-    /// Writes the unknown members of a message, those since `mark`, as its `additional_fields`.
-    pub(super) fn additional(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
+    /// Writes a number that no double can be as a text: JSON without a schema has no other form for it.
+    fn kept_number(&mut self, number: &str) {
+        self.repairs.count += 1;
+        self.frames.sized(3, number.len());
+        self.frames.out.extend_from_slice(number.as_bytes());
+    }
+
+    /// Writes the unknown members of a message, those since `mark`, as its `additional_fields`. Of an answer a member is
+    /// left out that these cannot carry either, because it nests too deep for example.
+    pub(super) fn additional(&mut self, message: &'static Message, mark: usize) -> Result<(), Error> {
         if message.additional.is_some() {
             let behind = self.json.at();
             self.frames.open(ADDITIONAL_FIELDS);
             for index in mark..self.unknown.len() {
                 self.json.seek(self.unknown[index] as usize);
                 self.step()?;
+                let before = self.state();
                 let name = self.json.string()?;
                 self.json.expect(b':')?;
-                self.entry(name).map_err(|e| e.at_index(index - mark))?;
+                match self.entry(name).map_err(|e| e.at_index(index - mark)) {
+                    Err(error) if self.may_recover(&error) => {
+                        self.rewind(before);
+                        self.note_dropped(message, &error);
+                    }
+                    done => done?,
+                }
             }
             self.frames.close();
             self.json.seek(behind);

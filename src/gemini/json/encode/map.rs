@@ -2,7 +2,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;
-use super::super::table::{Field, Kind, Message};
+use super::super::table::{Field, Kind, Message, Role};
 use super::super::text::put_string;
 use super::Encoder;
 use super::keys::LastOfKey;
@@ -189,11 +189,18 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
     }
 }
 
-/// Refuses the name of a known member. Only an enum that is not given may be named: its value can be newer than the schema.
+/// Refuses the name of a known member. One that is not given may be named if an answer may have had it here: an enum value
+/// can be newer than the schema, and a sidecar can be one that could not be read, so that callers can send contents back.
 fn must_be_free(message: &Message, fields: &Fields, name: &[u8]) -> Result<(), Error> {
     let Some(index) = message.member(name) else { return Ok(()) };
     let field = &message.fields[index];
-    if fields.present >> index & 1 == 1 || !matches!(field.kind, Kind::Enum(_)) {
+    let is_present = |index: usize| fields.present >> index & 1 == 1;
+    // Its name may be given away while it is absent.
+    let is_taken = is_present(index)
+        || message.fields.iter().enumerate().any(|(other, field)| {
+            field.key_without.as_ref().is_some_and(|(namesake, _)| *namesake == index) && is_present(other)
+        });
+    if is_taken || (field.role != Role::Sidecar && !matches!(field.kind, Kind::Enum(_))) {
         return Err(Problem::Collision(field.name).into());
     }
     Ok(())

@@ -115,7 +115,11 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
             if Some(index) == message.additional {
                 self.additional(message, fields, &slot, field, places)
             } else {
-                self.member(field, &slot, places)
+                let key = match &field.key_without {
+                    Some((namesake, key)) if fields.present >> namesake & 1 == 0 => key,
+                    _ => &field.key,
+                };
+                self.member(field, key, &slot, places)
             }
             .map_err(|e| e.in_field(field.name))?;
         }
@@ -124,12 +128,18 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
     }
 
     /// Writes `"name":value,` for the values of one field.
-    fn member(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<(), Error> {
+    fn member(
+        &mut self,
+        field: &'static Field,
+        key: &str,
+        slot: &Slot<'w>,
+        places: Places<'w, '_>,
+    ) -> Result<(), Error> {
         if field.shape == Shape::Implicit && is_zero(field.kind, slot.last) {
             return Ok(());
         }
         self.budget.check(self.out.len())?;
-        self.out.put(field.key.as_bytes());
+        self.out.put(key.as_bytes());
         match field.shape {
             Shape::Repeated => {
                 self.descend(1)?;

@@ -7,7 +7,7 @@ fn read(json: &[u8]) -> Result<(String, usize), Error> {
     let (mut counted, mut steps) = (Steps::unlimited(), Steps::unlimited());
     let mut scanner = Scanner::new(json, &mut counted);
     let mut out = Vec::new();
-    scanner.string()?.put(&mut out, &mut steps)?;
+    scanner.string()?.put(&mut out, &mut steps, &mut Repairs::default())?;
     Ok((String::from_utf8(out).unwrap(), json.len() - scanner.left()))
 }
 

@@ -180,8 +180,9 @@ proptest! {
         prop_assert_eq!(view.finish_reasons.as_slice(), &kept[..ended(kept)]);
         let blocked = message.prompt_feedback.as_ref().map(|feedback| feedback.block_reason);
         prop_assert_eq!(view.prompt_feedback.map(|feedback| feedback.block_reason), blocked);
-        let finished = ended(&reasons) > 0 || blocked.is_some_and(|reason| reason != 0 || reasons.is_empty());
-        prop_assert_eq!(view.is_finished(), finished);
+        let is_blocked = blocked.is_some_and(|reason| reason != 0);
+        prop_assert_eq!(view.ends.has_any(), is_blocked || ended(&reasons) > 0);
+        prop_assert_eq!(view.has_parts, message.candidates.iter().any(|c| c.content.as_ref().is_some_and(|c| !c.parts.is_empty())));
         let tokens = |count: i32| u64::try_from(count).unwrap_or(0);
         let usage = message.usage_metadata.as_ref().map(|usage| UsageView {
             prompt_token_count: tokens(usage.prompt_token_count),

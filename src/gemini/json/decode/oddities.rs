@@ -1,0 +1,118 @@
+//! What is odd in an answer and does not cost it: sidecars that cannot be read, and texts that were repaired.
+
+use super::super::error::{Error, Problem};
+use super::super::frames::Place;
+use super::super::table::{Field, Message, Role};
+use super::{Decoder, Seen};
+
+/// At most this many kinds of oddities of one answer are kept.
+const MAX_KINDS: usize = 16;
+
+/// What is odd about a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its value is not what the contract has. It was kept in `additional_fields`, or left out if these cannot carry it.
+    Unreadable,
+    /// Something in its text is no character; U+FFFD stands in its place.
+    Repaired,
+}
+
+impl Fault {
+    /// Its name in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Repaired => "repaired",
+        }
+    }
+}
+
+/// Something odd in an answer. It contains names and never values: those are somebody's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oddity {
+    pub fault: Fault,
+    /// The message and the member: `UsageMetadata.promptTokenCount`. There are as many as the contract has.
+    pub member: String,
+    /// What is wrong, and where below the message: `safety_ratings[0]: an object was expected`.
+    pub first: String,
+    /// How often it was met.
+    pub count: u64,
+}
+
+/// Where the decoder is.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    place: Place,
+    depth: usize,
+    unknown: usize,
+}
+
+impl Decoder<'_, '_> {
+    #[inline]
+    pub(super) fn state(&self) -> State {
+        State { place: self.frames.place(), depth: self.depth, unknown: self.unknown.len() }
+    }
+
+    /// Forgets what was read since that state, but for the oddities.
+    pub(super) fn rewind(&mut self, state: State) {
+        self.frames.rewind(state.place);
+        self.depth = state.depth;
+        self.unknown.truncate(state.unknown);
+        self.repairs.count = 0;
+        self.repairs.joins = false;
+    }
+
+    /// Whether reading may go on after this error.
+    pub(super) fn may_recover(&self, error: &Error) -> bool {
+        self.json.tolerant && error.problem() != Problem::Interrupted
+    }
+
+    /// Skips a sidecar that cannot be read; it began at `start`. The error of any other member is returned.
+    #[cold]
+    pub(super) fn recover(
+        &mut self,
+        error: Error,
+        (message, field): (&'static Message, &'static Field),
+        start: usize,
+        state: State,
+    ) -> Result<Seen, Error> {
+        let error = error.in_field(field.name);
+        if field.role != Role::Sidecar || !self.may_recover(&error) {
+            return Err(error);
+        }
+        self.rewind(state);
+        self.json.seek(start);
+        self.json.string()?;
+        self.json.expect(b':')?;
+        self.json.skip()?;
+        self.note(Fault::Unreadable, message, field.json_name, || error.to_string());
+        Ok(Seen::Unreadable)
+    }
+
+    /// Notes that texts in a member were repaired.
+    #[cold]
+    pub(super) fn note_repairs(&mut self, message: &'static Message, member: &'static str) {
+        for _ in 0..std::mem::take(&mut self.repairs.count) {
+            self.note(Fault::Repaired, message, member, || format!("{member}: a text is not valid UTF-8 or UTF-16"));
+        }
+    }
+
+    /// Notes an oddity among the members that the schema does not know.
+    #[cold]
+    pub(super) fn note_dropped(&mut self, message: &'static Message, error: &Error) {
+        self.note(Fault::Unreadable, message, "additionalFields", || format!("additional_fields{error}"));
+    }
+
+    fn note(&mut self, fault: Fault, message: &Message, member: &str, first: impl Fn() -> String) {
+        let is_it = |oddity: &&mut Oddity| {
+            let (of, name) = oddity.member.split_once('.').unwrap_or_default();
+            oddity.fault == fault && of == message.name && name == member
+        };
+        if let Some(known) = self.oddities.iter_mut().find(is_it) {
+            known.count += 1;
+        } else if self.oddities.len() < MAX_KINDS {
+            let member = format!("{}.{member}", message.name);
+            self.oddities.push(Oddity { fault, member, first: first(), count: 1 });
+        }
+    }
+}
