@@ -12,8 +12,7 @@ use super::admission::Permit;
 use super::callers::{Admitted, AuthError, Exceeded, San};
 use super::record::Record;
 use super::watch::Watch;
-use super::{ApiKey, Config, Connection, Error};
-use crate::gemini::json::Names;
+use super::{ApiKey, Config, Connection, Error, Names};
 use crate::memory::Held;
 use crate::telemetry::Rpc;
 

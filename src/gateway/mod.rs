@@ -39,6 +39,7 @@ use self::translate::{Reading, Stop, prepare, translate_at_once, translate_besid
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
+pub use crate::gemini::json::Names;
 use crate::gemini::model::ModelName;
 use crate::memory::{Held, Memory};
 use crate::upstream::{Answer, Method, Outgoing, Upstream};

@@ -29,7 +29,6 @@ pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
 use crate::gateway::{self, Gateway};
-use crate::gemini::json::Names;
 use crate::pb;
 use crate::telemetry::{self, Arrived, Rpc, Telemetry};
 
@@ -213,7 +212,7 @@ impl Inner {
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
             // The first service is ours.
-            value_names: if method.index < 2 { Names::Own } else { Names::Google },
+            value_names: if method.index < 2 { gateway::Names::Own } else { gateway::Names::Google },
         })?;
         executor::set_deadline(call.deadline());
         executor::set_open(peer.connection.begin_call());

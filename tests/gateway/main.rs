@@ -12,6 +12,7 @@ mod support;
 
 /// The port for operators.
 mod admin;
+mod answers;
 /// Callers that are known, and their limits.
 mod auth;
 /// Calls that their callers give up.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gemini_grpc::gateway::callers::TokenHash;
+use gemini_grpc::pb::gemini::part::Data;
 use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, Part};
 use gemini_grpc::pb::health::HealthCheckRequest;
 use gemini_grpc::pb::health::health_client::HealthClient;
@@ -67,8 +68,11 @@ fn quota(status: &Status) -> (String, i64) {
 }
 
 /// A content of so many parts without anything in them, and a model: two bytes each.
-fn empty_parts(parts: usize) -> Vec<u8> {
-    let content = Content { parts: vec![Part::default(); parts], ..Default::default() };
+fn short_parts(parts: usize) -> Vec<u8> {
+    let content = Content {
+        parts: vec![Part { data: Some(Data::Text(String::new())), ..Default::default() }; parts],
+        ..Default::default()
+    };
     GenerateContentRequest { model: "m".into(), contents: vec![content], ..Default::default() }.encode_to_vec()
 }
 
@@ -229,13 +233,13 @@ async fn a_packed_message_that_is_broken_is_refused_in_words() {
 async fn the_limit_on_elements_is_named_and_can_be_raised() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(send(&gateway, "k", &empty_parts(99_999), false).await.code(), Code::Ok);
-    let status = send(&gateway, "k", &empty_parts(100_000), false).await;
+    assert_eq!(send(&gateway, "k", &short_parts(99_999), false).await.code(), Code::Ok);
+    let status = send(&gateway, "k", &short_parts(100_000), false).await;
     refused(&status, Code::InvalidArgument, "TOO_MANY_ELEMENTS");
     assert!(status.message().contains("more than 100000 elements"), "{}", status.message());
     assert!(status.message().contains("GEMINI_GRPC_MAX_ELEMENTS"), "{}", status.message());
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-elements", "200000"]).await;
-    assert_eq!(send(&gateway, "k", &empty_parts(100_000), false).await.code(), Code::Ok);
+    assert_eq!(send(&gateway, "k", &short_parts(100_000), false).await.code(), Code::Ok);
 }
 
 /// A message that takes long: its parts have a oneof that is set again and again.

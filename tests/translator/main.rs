@@ -36,3 +36,5 @@ mod cost;
 mod damage;
 /// Wire bytes and JSON that are sound.
 mod properties;
+/// Answers that are damaged beside their content.
+mod sidecars;

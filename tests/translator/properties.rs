@@ -98,15 +98,31 @@ fn the_doors_of_the_gateway_lead_to_the_same_translator() {
                     json::request(&[&one, &two], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap();
                 let mut whole: Value = serde_json::from_slice(&to_json(REQUEST, &case.wire).unwrap()).unwrap();
                 whole.as_object_mut().unwrap().shift_remove("model");
+                call_the_only_schema_by_its_short_name(&mut whole);
                 prop_assert_eq!(serde_json::from_slice::<Value>(&request.json).unwrap(), whole);
                 prop_assert_eq!(request.unknown_fields, 0);
             }
             RESPONSE => {
                 let json = to_json(RESPONSE, &case.wire).unwrap();
-                prop_assert_eq!(&json::response(&json, None, &mut Steps::unlimited()).unwrap().message, &case.wire);
+                // An empty name of an enum is as null in an answer.
+                if !String::from_utf8_lossy(&json).contains(r#":"""#) {
+                    let read = json::response(&json, None, &mut Steps::unlimited()).unwrap();
+                    prop_assert_eq!(read.message, case.wire.clone());
+                    prop_assert_eq!(read.oddities, []);
+                }
             }
             _ => {}
         }
         Ok(())
     });
+}
+
+/// As a REST call has it: without the other schema, `_responseJsonSchema` is called as everybody calls it.
+fn call_the_only_schema_by_its_short_name(request: &mut Value) {
+    let Some(config) = request.get_mut("generationConfig").and_then(Value::as_object_mut) else { return };
+    if !config.contains_key("responseJsonSchema")
+        && let Some(schema) = config.remove("_responseJsonSchema")
+    {
+        config.insert("responseJsonSchema".to_owned(), schema);
+    }
 }

@@ -121,6 +121,8 @@ fn encode_request<O: Output>(
 ) -> Result<(O, usize), Error> {
     let message = known(*REQUEST)?;
     let mut encoder = Encoder::new(&TABLE, parts, out, limits, steps)?;
+    // Every SDK writes `responseJsonSchema`, and relays do not know `_responseJsonSchema`.
+    encoder.short_names = true;
     encoder.whole(message, message.field(MODEL))?;
     Ok((encoder.out, encoder.unknown))
 }

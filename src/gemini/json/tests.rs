@@ -43,15 +43,28 @@ fn either_spelling_of_a_name_is_read_and_camel_case_is_emitted() {
 }
 
 #[test]
-fn a_json_schema_is_called_what_everybody_calls_it_and_two_keep_their_names_apart() {
-    for given in ["_responseJsonSchema", "response_json_schema", "responseJsonSchema", "response_json_schema_ordered"] {
+fn the_two_json_schemas_keep_their_names_apart() {
+    for (given, written) in [
+        ("_responseJsonSchema", "_responseJsonSchema"),
+        ("response_json_schema", "_responseJsonSchema"),
+        ("responseJsonSchema", "responseJsonSchema"),
+        ("response_json_schema_ordered", "responseJsonSchema"),
+    ] {
         let json = format!(r#"{{"generationConfig":{{"{given}":{{"b":1,"a":2}}}}}}"#);
-        let written = emitted(&json);
-        // The values of a Value come in their order, whichever field it was.
-        assert_eq!(written, r#"{"generationConfig":{"responseJsonSchema":{"b":1,"a":2}}}"#, "{given}");
+        assert_eq!(emitted(&json), format!(r#"{{"generationConfig":{{"{written}":{{"b":1,"a":2}}}}}}"#));
     }
-    let both = r#"{"generationConfig":{"_responseJsonSchema":{"a":1},"responseJsonSchema":{"b":1}}}"#;
-    assert_eq!(emitted(both), both);
+}
+
+#[test]
+fn upstream_is_sent_one_json_schema_under_the_name_that_everybody_uses() {
+    for given in ["_responseJsonSchema", "response_json_schema", "responseJsonSchema", "response_json_schema_ordered"] {
+        let wire = to_wire(REQUEST, format!(r#"{{"generationConfig":{{"{given}":{{"b":1,"a":2}}}}}}"#).as_bytes());
+        let sent = request(&[&wire.unwrap()]).unwrap().json;
+        assert_eq!(sent, br#"{"generationConfig":{"responseJsonSchema":{"b":1,"a":2}}}"#, "{given}");
+    }
+    let both = br#"{"generationConfig":{"_responseJsonSchema":{"a":1},"responseJsonSchema":{"b":1}}}"#;
+    let wire = to_wire(REQUEST, both).unwrap();
+    assert_eq!(request(&[&wire]).unwrap().json, both);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Encoder<'w, 's, O> {
     budget: Budget,
     /// How many fields on the wire the schema does not know. They have no name, so JSON cannot hold them.
     pub(super) unknown: usize,
+    /// Whether a field whose JSON name had to make room for another one's is called as that one while it is absent.
+    pub(super) short_names: bool,
     depth: usize,
 }
 
@@ -47,7 +49,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
     ) -> Result<Self, Error> {
         let budget = Budget::new(parts.iter().map(|part| part.len()).sum(), limits)?;
         let (wire, slots) = (Wire::new(parts), Slots::new());
-        Ok(Self { table, wire, out, slots, steps, budget, unknown: 0, depth: 0 })
+        Ok(Self { table, wire, out, slots, steps, budget, unknown: 0, short_names: false, depth: 0 })
     }
 
     /// Writes the whole message, without the field `except`.
@@ -116,7 +118,7 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
                 self.additional(message, fields, &slot, field, places)
             } else {
                 let key = match &field.key_without {
-                    Some((namesake, key)) if fields.present >> namesake & 1 == 0 => key,
+                    Some((namesake, key)) if self.short_names && fields.present >> namesake & 1 == 0 => key,
                     _ => &field.key,
                 };
                 self.member(field, key, &slot, places)
