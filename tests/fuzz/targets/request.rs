@@ -108,7 +108,10 @@ fn what_is_written_is_json(json: &[u8]) {
 
 fn json_becomes_the_same_request(wire: &[u8], json: &[u8]) {
     let again = to_wire(REQUEST, json).and_then(|wire| to_json(REQUEST, &wire));
-    if again.as_ref().is_ok_and(|again| again == json) {
+    let value = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
+    // The only schema is read as the other field of its name, and has another place then.
+    let has_schema = memchr::memmem::find(json, b"\"responseJsonSchema\"").is_some();
+    if again.as_ref().is_ok_and(|again| again == json || (has_schema && value(again) == value(json))) {
         return;
     }
     // A caller may have an enum among the additional fields, whose name may be new; it is not asked whether it is.

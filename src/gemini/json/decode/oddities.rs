@@ -42,7 +42,7 @@ pub struct Oddity {
 /// Where the decoder is.
 #[derive(Clone, Copy)]
 pub(super) struct State {
-    place: Place,
+    pub(super) place: Place,
     depth: usize,
     unknown: usize,
 }

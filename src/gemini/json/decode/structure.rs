@@ -110,6 +110,7 @@ impl<'j> Decoder<'j, '_> {
     pub(super) fn additional(&mut self, message: &'static Message, mark: usize) -> Result<(), Error> {
         if message.additional.is_some() {
             let behind = self.json.at();
+            let (empty, mut is_empty) = (self.state(), true);
             self.frames.open(ADDITIONAL_FIELDS);
             for index in mark..self.unknown.len() {
                 self.json.seek(self.unknown[index] as usize);
@@ -122,10 +123,17 @@ impl<'j> Decoder<'j, '_> {
                         self.rewind(before);
                         self.note_dropped(message, &error);
                     }
-                    done => done?,
+                    done => {
+                        done?;
+                        is_empty = false;
+                    }
                 }
             }
-            self.frames.close();
+            if is_empty {
+                self.frames.rewind(empty.place);
+            } else {
+                self.frames.close();
+            }
             self.json.seek(behind);
         }
         self.unknown.truncate(mark);
