@@ -103,7 +103,7 @@ impl Error {
     /// An error of upstream, in the light of whose key was sent.
     pub(super) fn upstream(error: upstream::Error, owner: KeyOwner) -> Self {
         match error {
-            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && body.is_key_refused() => {
+            upstream::Error::Refused(body) if owner == KeyOwner::Gateway && body.is_about_key() => {
                 Self::OwnKeyRefused(body)
             }
             upstream::Error::ConnectTimeout { after } => Self::TimedOut(TimedOut { limit: Limit::Connect, after }),

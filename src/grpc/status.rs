@@ -21,6 +21,8 @@ const RETRY_INFO: &str = "google.rpc.RetryInfo";
 const REQUEST_INFO: &str = "google.rpc.RequestInfo";
 /// Many clients take at most 8 KiB of headers; base64 makes 4 bytes of 3, and the message stands beside.
 const MAX_DETAILS: usize = 4 << 10;
+/// The longest metadata of upstream's `ErrorInfo` that is passed on, in bytes; what is beyond is left out.
+const MAX_METADATA: usize = 2 << 10;
 
 /// The status of a failed call: `ErrorInfo` and `RequestInfo` always, upstream's details as they
 /// came, `BadRequest` and `RetryInfo` where they apply.
@@ -31,7 +33,9 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     let upstream = error.refusal().map(|body| body.details.as_slice()).unwrap_or_default();
     let mut room = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
     let mut details = Vec::with_capacity(own.len() + upstream.len());
-    for detail in upstream.iter().filter(|d| !is(d, ERROR_INFO) && !is(d, REQUEST_INFO)) {
+    // Ours say the same, and there is to be one of each.
+    let is_ours = |detail: &Any| [ERROR_INFO, REQUEST_INFO, RETRY_INFO].iter().any(|name| is(detail, name));
+    for detail in upstream.iter().filter(|detail| !is_ours(detail)) {
         match room.checked_sub(detail.encoded_len()) {
             Some(left) => {
                 room = left;
@@ -115,10 +119,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         };
         details.push(any(QUOTA_FAILURE, &rpc::QuotaFailure { violations: vec![violation] }));
     }
-    let upstream_retry = error.refusal().is_some_and(|body| body.details.iter().any(|detail| is(detail, RETRY_INFO)));
-    if let Retry::After(delay) = error.retry()
-        && !upstream_retry
-    {
+    if let Retry::After(delay) = error.retry() {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
         details.push(any(RETRY_INFO, &rpc::RetryInfo { retry_delay }));
     }
@@ -129,15 +130,28 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
     details
 }
 
+/// Upstream's reason and domain if it has given them, since they belong together; otherwise ours. The metadata of both
+/// sides is there; of a name that both have, upstream's value.
 fn error_info(error: &Error) -> rpc::ErrorInfo {
     let mut metadata = HashMap::from([("source".to_owned(), error.source().as_str().to_owned())]);
     if let Some(limit) = error.limit() {
         metadata.insert("limit".to_owned(), limit.as_str().to_owned());
     }
-    if let Some(body) = error.refusal() {
-        metadata.insert("upstreamStatus".to_owned(), body.status.to_string());
+    let Some(body) = error.refusal() else {
+        return rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata };
+    };
+    metadata.insert("upstreamStatus".to_owned(), body.status.to_string());
+    let Some(info) = &body.info else {
+        return rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata };
+    };
+    let mut room = MAX_METADATA;
+    for (name, value) in &info.metadata {
+        if let Some(left) = room.checked_sub(name.len() + value.len()) {
+            room = left;
+            metadata.insert(name.clone(), value.clone());
+        }
     }
-    rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata }
+    rpc::ErrorInfo { reason: info.reason.clone(), domain: info.domain.clone(), metadata }
 }
 
 fn any(name: &str, message: &impl prost::Message) -> Any {

@@ -19,8 +19,10 @@ use crate::telemetry::Attempt;
 
 /// A body of unknown length starts with so much room.
 const FIRST_ROOM: usize = 16 << 10;
-/// What an error says is worth so much time.
-const REFUSAL: Duration = Duration::from_secs(5);
+/// How long the body of an error is waited for.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The body of an error that is longer, in bytes, is read beside the workers.
+const LONG_ERROR_BODY: usize = 32 << 10;
 
 /// An answer whose head has come.
 #[derive(Debug)]
@@ -78,25 +80,43 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// What upstream says when it refuses, as far as it is needed to understand it. Not being able to read it is no other
-/// error.
-pub(super) async fn refusal(response: http::Response<reqwest::Body>, key: &str) -> Error {
+/// error. `held` reserves its bytes beside those of the request, of which there are `request_bytes`.
+pub(super) async fn refusal(
+    response: http::Response<reqwest::Body>,
+    key: &str,
+    held: &mut Held,
+    request_bytes: usize,
+) -> Error {
     let (head, mut body) = response.into_parts();
     let mut beginning = Vec::new();
     let reading = async {
         while beginning.len() < MAX_BODY {
             let Ok(Some(piece)) = next(&mut body).await else { break };
-            beginning.extend_from_slice(&piece);
+            beginning.extend_from_slice(&piece[..piece.len().min(MAX_BODY - beginning.len())]);
+            held.set(request_bytes + beginning.len());
         }
     };
-    let _ = tokio::time::timeout(REFUSAL, reading).await;
-    Error::refused(&Reply {
-        status: head.status.as_u16(),
-        content_type: header(&head.headers, CONTENT_TYPE),
-        retry_after: header(&head.headers, RETRY_AFTER),
-        body: &beginning,
-        now: SystemTime::now(),
-        keys: &[key],
-    })
+    let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
+    let key = key.to_owned();
+    let is_long = beginning.len() > LONG_ERROR_BODY;
+    let understand = move || {
+        Error::refused(&Reply {
+            status: head.status.as_u16(),
+            content_type: header(&head.headers, CONTENT_TYPE),
+            retry_after: header(&head.headers, RETRY_AFTER),
+            body: &beginning,
+            now: SystemTime::now(),
+            keys: &[&key],
+        })
+    };
+    let error = if is_long {
+        // Milliseconds of work, in which the other calls of the worker would stand still.
+        tokio::task::spawn_blocking(understand).await.unwrap_or(Error::Cut)
+    } else {
+        understand()
+    };
+    held.set(request_bytes);
+    error
 }
 
 async fn next(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {

@@ -56,7 +56,7 @@ impl Error {
     /// What exactly went wrong, in the stable names of docs/errors.md.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Refused(body) => body.reason.as_deref().unwrap_or("UPSTREAM_REFUSED"),
+            Self::Refused(body) => body.reason().unwrap_or("UPSTREAM_REFUSED"),
             Self::Connect(_) | Self::NotTaken => "UPSTREAM_UNREACHABLE",
             Self::ConnectTimeout { .. } => "TIMED_OUT",
             Self::Tls => "UPSTREAM_TLS_FAILED",

@@ -155,7 +155,7 @@ impl Upstream {
         loop {
             let url = inner.base.path(outgoing.model, outgoing.method);
             let mut attempt = Attempt::begin(&outgoing.parent, tries - 1, &url);
-            let error = match inner.attempt(outgoing, url, &mut attempt).await {
+            let error = match inner.attempt(outgoing, url, &mut attempt, held).await {
                 Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
                 Err(error) => error,
             };
@@ -180,6 +180,7 @@ impl Inner {
         outgoing: &Outgoing<'_>,
         url: impl reqwest::IntoUrl,
         attempt: &mut Attempt,
+        held: &mut Held,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let stream = outgoing.method == Method::StreamGenerateContent;
         let accept = if stream { "text/event-stream" } else { "application/json" };
@@ -217,7 +218,7 @@ impl Inner {
         attempt.answered(response.status().as_u16(), response.version());
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(answer::refusal(response, outgoing.key).await),
+            false => Err(answer::refusal(response, outgoing.key, held, outgoing.json.len()).await),
         }
     }
 }

@@ -19,6 +19,13 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Takes an http or https URL without user, query or fragment: the key is given apart.
     pub fn parse(text: &str) -> Option<Self> {
+        // The parser is for browsers: of `http:///gemini` and `http:gemini` it makes the host `gemini`, and it drops blanks.
+        let (_, host) = text.split_once("://")?;
+        if !host.starts_with(|first: char| first.is_alphanumeric() || first == '[')
+            || text.contains(char::is_whitespace)
+        {
+            return None;
+        }
         let mut url = Url::parse(text).ok()?;
         let no_user = url.username().is_empty() && url.password().is_none();
         let plain = no_user && url.query().is_none() && url.fragment().is_none();
@@ -101,6 +108,17 @@ mod tests {
             "api.mountsea.ai",
             "ftp://host/",
             "http://",
+            "http:///gemini",
+            "https:////gemini",
+            "http:gemini",
+            "http:/gemini",
+            "http:\\\\gemini",
+            "http://\\gemini",
+            "http://:80/x",
+            "http://\n/gemini",
+            "http://ho\tst/gemini",
+            "http://?x",
+            "https://.",
             "https://host/?key=x",
             "https://host/#x",
             "https://u:p@host/",

@@ -11,13 +11,13 @@ use tonic_prost::ProstCodec;
 use crate::support::{Details, Gateway, Upstream, http, prompt, sse, text};
 
 const OWN: &str = "mountsea.gemini.v1.GenerativeService";
-const SERVICES: [&str; 3] =
+pub const SERVICES: [&str; 3] =
     [OWN, "google.ai.generativelanguage.v1beta.GenerativeService", "google.ai.generativelanguage.v1.GenerativeService"];
 
 /// The messages of an answer, and how it ended.
-type Answer = (Vec<GenerateContentResponse>, Result<(), Status>);
+pub type Answer = (Vec<GenerateContentResponse>, Result<(), Status>);
 
-async fn call(gateway: &Gateway, service: &str, method: &str) -> Answer {
+pub async fn call(gateway: &Gateway, service: &str, method: &str) -> Answer {
     let mut client = tonic::client::Grpc::new(gateway.channel.clone());
     client.ready().await.unwrap();
     let path = PathAndQuery::try_from(format!("/{service}/{method}")).unwrap();

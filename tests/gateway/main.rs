@@ -38,6 +38,7 @@ mod misbehaviour;
 /// A bug in one call.
 mod panic;
 /// Keys and certificates that are replaced while it runs.
+mod refusals;
 mod reload;
 /// What is tried again.
 mod retry;

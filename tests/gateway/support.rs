@@ -401,7 +401,7 @@ pub fn unfinished() -> tonic::body::Body {
 }
 
 /// The details of an error, by type.
-pub struct Details(Vec<prost_types::Any>);
+pub struct Details(pub Vec<prost_types::Any>);
 
 impl Details {
     pub fn of(status: &Status) -> Self {
@@ -416,12 +416,13 @@ impl Details {
     }
 
     pub fn info(&self) -> rpc::ErrorInfo {
-        let info: rpc::ErrorInfo = self.find("ErrorInfo").expect("every error has an ErrorInfo");
-        assert_eq!(info.domain, "gemini-grpc");
-        info
+        self.find("ErrorInfo").expect("every error has an ErrorInfo")
     }
 
+    /// The reason, which is one of the gateway's.
     pub fn reason(&self) -> String {
-        self.info().reason
+        let info = self.info();
+        assert_eq!(info.domain, "gemini-grpc");
+        info.reason
     }
 }

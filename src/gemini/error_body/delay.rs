@@ -24,6 +24,55 @@ pub(super) fn from_json(value: &Value) -> Option<Duration> {
     }
 }
 
+/// What stands before a delay in words.
+const MARKERS: [&str; 9] = [
+    "retry in ",
+    "retry after ",
+    "retry-after: ",
+    "retry-after ",
+    "again in ",
+    "again after ",
+    "reset after ",
+    "resets in ",
+    "wait ",
+];
+
+/// The delay that a message asks for: "Please retry in 47.43s.", "Try again in 1m30s", "wait 2 minutes".
+pub(super) fn from_words(message: &str) -> Option<Duration> {
+    let message = message.to_ascii_lowercase();
+    let mut places = MARKERS.iter().filter_map(|marker| message.find(marker).map(|at| at + marker.len()));
+    places.find_map(|at| from_text(&message[at..]))
+}
+
+/// The duration that a text begins with, in numbers and units: `49.37s`, `1h2m3s`, `120ms`, `5 seconds`, `about 2 minutes`.
+pub(super) fn from_text(text: &str) -> Option<Duration> {
+    let mut rest = text.trim_start();
+    rest = ["about ", "approximately ", "at least "].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+    let mut sum = None;
+    loop {
+        let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let (number, behind) = rest.split_at(digits);
+        let behind = behind.trim_start();
+        let letters = behind.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, behind) = behind.split_at(letters);
+        let (Ok(number), Some(unit)) = (number.parse::<f64>(), unit_seconds(unit)) else { return sum };
+        let one = Duration::try_from_secs_f64((number * unit).min(DAY.as_secs_f64())).ok()?;
+        sum = Some(sum.unwrap_or_default().saturating_add(one).min(DAY));
+        rest = behind.trim_start_matches([',', ' ']).trim_start_matches("and ");
+    }
+}
+
+fn unit_seconds(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ms" | "millisecond" | "milliseconds" => 0.001,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        _ => return None,
+    })
+}
+
 /// A `Retry-After` header: seconds, or an HTTP date (RFC 9110, 10.2.3). A date that is past is no delay.
 pub(super) fn from_header(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();

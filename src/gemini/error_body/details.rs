@@ -1,12 +1,13 @@
 //! The `details` of an error: JSON objects with an `@type` to `google.protobuf.Any`, and what they mean.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use prost::Message;
 use prost_types::{Any, Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Map, Value};
 
-use super::{Encode, delay};
+use super::{Encode, Info, delay};
 
 const TYPES: &str = "type.googleapis.com/";
 const STRUCT: &str = "google.protobuf.Struct";
@@ -15,10 +16,12 @@ const STRUCT: &str = "google.protobuf.Struct";
 #[derive(Default)]
 pub(super) struct Details {
     pub(super) any: Vec<Any>,
-    /// `ErrorInfo.reason`.
-    pub(super) reason: Option<String>,
+    /// The first `ErrorInfo` that has a reason.
+    pub(super) info: Option<Info>,
     /// `RetryInfo.retryDelay`.
     pub(super) delay: Option<Duration>,
+    /// A delay in the metadata of an `ErrorInfo`.
+    pub(super) other_delay: Option<Duration>,
     pub(super) daily_quota: bool,
 }
 
@@ -26,16 +29,17 @@ impl Details {
     pub(super) fn read(details: &[&Map<String, Value>], encode: &Encode<'_>) -> Self {
         let mut read = Self::default();
         for detail in details {
-            let name = type_name(detail);
+            let (name, detail) = typed(detail);
             match name {
                 "google.rpc.DebugInfo" => continue,
                 "google.rpc.ErrorInfo" => {
-                    read.reason = read.reason.or_else(|| reason(detail));
-                    read.daily_quota |=
-                        member(detail, "metadata", "metadata").and_then(Value::as_object).is_some_and(is_daily);
+                    let metadata = detail.get("metadata").and_then(Value::as_object);
+                    read.daily_quota |= metadata.is_some_and(is_daily);
+                    read.other_delay = read.other_delay.or_else(|| metadata.and_then(delay_in));
+                    read.info = read.info.or_else(|| info(&detail));
                 }
                 "google.rpc.RetryInfo" => {
-                    let delay = member(detail, "retryDelay", "retry_delay").and_then(delay::from_json);
+                    let delay = member(&detail, "retryDelay", "retry_delay").and_then(delay::from_json);
                     read.delay = read.delay.or(delay);
                 }
                 "google.rpc.QuotaFailure" => {
@@ -44,27 +48,66 @@ impl Details {
                 }
                 _ => {}
             }
-            read.any.push(any(name, detail, encode));
+            read.any.push(any(name, &detail, encode));
         }
         read
     }
 }
 
-/// The name after the last slash of `@type`; empty if there is none.
-fn type_name(detail: &Map<String, Value>) -> &str {
+/// The type of a detail, by the name after the last slash of `@type`, or by its members if it has none. Empty if it is not
+/// known.
+fn typed(detail: &Map<String, Value>) -> (&str, Cow<'_, Map<String, Value>>) {
     let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
-    url.rsplit('/').next().unwrap_or_default()
+    let name = url.rsplit('/').next().unwrap_or_default();
+    if !name.is_empty() {
+        return (name, Cow::Borrowed(detail));
+    }
+    let has = |name: &str| detail.contains_key(name);
+    let violations = detail.get("violations").and_then(Value::as_array);
+    let violates = |name: &str| violations.is_some_and(|all| all.iter().any(|violation| violation.get(name).is_some()));
+    let name = match () {
+        () if has("reason") && has("domain") => "google.rpc.ErrorInfo",
+        () if has("retryDelay") || has("retry_delay") => "google.rpc.RetryInfo",
+        () if has("fieldViolations") || has("field_violations") => "google.rpc.BadRequest",
+        () if violates("field") => {
+            let mut renamed = detail.clone();
+            let violations = renamed.remove("violations").unwrap_or_default();
+            renamed.insert("fieldViolations".to_owned(), violations);
+            return ("google.rpc.BadRequest", Cow::Owned(renamed));
+        }
+        () if violates("type") => "google.rpc.PreconditionFailure",
+        () if violations.is_some() => "google.rpc.QuotaFailure",
+        () if has("links") => "google.rpc.Help",
+        () if has("locale") && has("message") => "google.rpc.LocalizedMessage",
+        () if has("stackEntries") || has("stack_entries") => "google.rpc.DebugInfo",
+        () if has("requestId") && has("servingData") => "google.rpc.RequestInfo",
+        () if has("resourceType") && has("resourceName") => "google.rpc.ResourceInfo",
+        () => "",
+    };
+    (name, Cow::Borrowed(detail))
+}
+
+/// A delay in metadata: `quotaResetDelay` is Google's own, the others are of relays.
+fn delay_in(metadata: &Map<String, Value>) -> Option<Duration> {
+    let names = ["quotaResetDelay", "quota_reset_delay", "retryDelay", "retry_delay"];
+    names.iter().filter_map(|name| metadata.get(*name)?.as_str()).find_map(delay::from_text)
 }
 
 fn member<'a>(map: &'a Map<String, Value>, name: &str, snake_case: &str) -> Option<&'a Value> {
     map.get(name).or_else(|| map.get(snake_case))
 }
 
-/// `ErrorInfo.reason`, if it is as its definition wants it: UPPER_SNAKE_CASE, at most 63 letters.
-fn reason(detail: &Map<String, Value>) -> Option<String> {
-    let reason = detail.get("reason")?.as_str()?;
+/// An `ErrorInfo`, if its reason is as its definition wants it: UPPER_SNAKE_CASE, at most 63 letters.
+fn info(detail: &Map<String, Value>) -> Option<Info> {
+    let text = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (reason, domain) = (text("reason"), text("domain"));
     let well_formed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    ((1..=63).contains(&reason.len()) && reason.bytes().all(well_formed)).then(|| reason.to_owned())
+    if !(1..=63).contains(&reason.len()) || !reason.bytes().all(well_formed) {
+        return None;
+    }
+    let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
+    let metadata = metadata.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    Some(Info { reason, domain, metadata })
 }
 
 /// Whether a violated quota, or the metadata of an error about one, is counted per day.

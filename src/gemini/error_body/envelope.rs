@@ -2,7 +2,7 @@
 //!
 //! Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
 //! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may
-//! also be Google's whole object. OpenAI: `{"error": {"message", "type", "code": string}}`. Others:
+//! also be Google's whole object; as a text `nested` has unfolded it. OpenAI: `{"error": {"message", "type", "code": string}}`. Others:
 //! `{"error": string}`, `{"message"}`, `{"detail"}`, or a string alone.
 
 use serde_json::{Map, Value};
@@ -29,23 +29,27 @@ impl<'a> Envelope<'a> {
             return Self { message: words(json), ..Self::default() };
         };
         // What the inner object does not say, the one around it may.
-        let maps = [innermost(outer), outer];
+        let maps = inwards(outer);
+        let maps = || maps.iter().rev().copied();
         let name = |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
         let label = |value: &'a Value| value.as_str().filter(|label| !label.is_empty());
         Self {
-            code: first(maps, &["status", "code"], name),
-            number: first(maps, &["code", "statusCode", "status"], number),
-            message: first(maps, &["message", "error", "detail", "title"], words),
-            label: first(maps, &["type", "code", "status"], label),
-            details: first(maps, &["details"], objects).unwrap_or_default(),
+            code: first(maps(), &["status", "code"], name),
+            number: first(maps(), &["code", "statusCode", "status"], number),
+            message: first(maps(), &["message", "error", "detail", "title"], words),
+            label: first(maps(), &["type", "code", "status"], label),
+            details: first(maps(), &["details"], objects).unwrap_or_default(),
         }
     }
 }
 
 /// The first member of one of these names that `read` makes something of.
-fn first<'a, T>(maps: [&'a Map<String, Value>; 2], names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
-    let members = |map: &'a Map<String, Value>| names.iter().filter_map(|name| map.get(*name));
-    maps.into_iter().flat_map(members).find_map(read)
+fn first<'a, T>(
+    maps: impl Iterator<Item = &'a Map<String, Value>>,
+    names: &[&str],
+    read: impl Fn(&'a Value) -> Option<T>,
+) -> Option<T> {
+    maps.flat_map(|map| names.iter().filter_map(|name| map.get(*name))).find_map(read)
 }
 
 /// An object, or those in a list.
@@ -57,14 +61,26 @@ fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
     }
 }
 
-/// The object that speaks: `error` or `message`, as long as that is an object itself.
-fn innermost(mut map: &Map<String, Value>) -> &Map<String, Value> {
-    while let Some(Value::Object(inner)) =
-        map.get("error").filter(|error| error.is_object()).or_else(|| map.get("message"))
+/// The object, and those in it that speak: `error` or `message`, or the first in a list of these, as long as there is an
+/// object.
+fn inwards(outer: &Map<String, Value>) -> Vec<&Map<String, Value>> {
+    let mut maps = vec![outer];
+    while let Some(inner) = maps.last().and_then(|map| object(map.get("error")).or_else(|| object(map.get("message"))))
     {
-        map = inner;
+        maps.push(inner);
     }
-    map
+    maps
+}
+
+/// The object that a member is, or an error in a list of one.
+fn object(member: Option<&Value>) -> Option<&Map<String, Value>> {
+    match member? {
+        Value::Object(map) => Some(map),
+        Value::Array(list) => {
+            list.first()?.as_object().filter(|first| first.get("error").is_some_and(Value::is_object))
+        }
+        _ => None,
+    }
 }
 
 /// A number, or a string that is one.

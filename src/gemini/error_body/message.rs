@@ -21,7 +21,7 @@ pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envel
         );
     }
     if let Some(message) = &envelope.message {
-        return line(message, MAX_MESSAGE);
+        return lines(message, MAX_MESSAGE);
     }
     if let Some(label) = envelope.label {
         return line(&format!("{answered}: {label}"), MAX_MESSAGE);
@@ -46,7 +46,7 @@ pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envel
     if list.unwrap_or(text).starts_with('{') {
         return format!("{answered} with JSON that cannot be read");
     }
-    if is_readable(text) { line(&redact(text, reply.keys), MAX_MESSAGE) } else { without(&answered, status) }
+    if is_readable(text) { lines(&redact(text, reply.keys), MAX_MESSAGE) } else { without(&answered, status) }
 }
 
 fn without(answered: &str, status: u16) -> String {
@@ -74,8 +74,17 @@ fn title(page: &str) -> Option<&str> {
 
 /// One line without control characters, of at most `most` bytes.
 fn line(text: &str, most: usize) -> String {
+    cut(&text.replace(char::is_control, " "), most)
+}
+
+/// Lines without control characters but those that end them, of at most `most` bytes in all.
+fn lines(text: &str, most: usize) -> String {
+    let text = text.replace("\r\n", "\n");
+    cut(&text.replace(|letter: char| letter.is_control() && letter != '\n', " "), most)
+}
+
+fn cut(text: &str, most: usize) -> String {
     const MORE: &str = "…";
-    let text = text.replace(char::is_control, " ");
     let text = text.trim();
     if text.len() <= most {
         return text.to_owned();

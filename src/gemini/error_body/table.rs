@@ -86,10 +86,10 @@ fn every_row_of_the_table_is_told_as_it_says() {
             told.code.as_str().to_owned(),
             told.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
             if told.daily_quota { "daily" } else { "-" }.to_owned(),
-            or_none(told.reason.unwrap_or_default()),
+            or_none(told.reason().unwrap_or_default().to_owned()),
             or_none(details.join(" ")),
             told.status.to_string(),
-            told.message,
+            told.message.replace('\n', "\\n"),
         ];
         if told != expected {
             wrong.push(format!("{row}\n    is told as {told:?}"));

@@ -138,7 +138,7 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
             let told = read(&body, 400, KEY);
             let details: String =
                 told.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
-            let shown = spelled(&format!("{}{:?}{details}", told.message, told.reason));
+            let shown = spelled(&format!("{}{:?}{details}", told.message, told.info));
             let parts = spelled(&left);
             let found = parts.as_bytes().windows(8).find(|part| shown.contains(str::from_utf8(part).unwrap()));
             assert_eq!(found, None, "{body}: {shown}");

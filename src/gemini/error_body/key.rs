@@ -1,0 +1,47 @@
+//! Errors about the key that was sent, and about the project and the account behind it.
+
+use super::super::code::Code;
+
+/// Reasons of `google.api.ErrorReason` that only the owner of a key can do something about, beside those that begin with
+/// [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
+const REASONS: [&str; 10] = [
+    "SERVICE_DISABLED",
+    "BILLING_DISABLED",
+    "USER_PROJECT_DENIED",
+    "ACCOUNT_STATE_INVALID",
+    "CREDENTIALS_MISSING",
+    "RESOURCE_PROJECT_INVALID",
+    "SERVICE_NOT_VISIBLE",
+    "GCP_SUSPENDED",
+    "USER_BLOCKED_BY_ADMIN",
+    "OVERLOADED_CREDENTIALS",
+];
+const PREFIXES: [&str; 3] = ["API_KEY_", "ACCESS_TOKEN_", "CONSUMER_"];
+
+/// What Google and others say in such an error, where they give no reason. All words of one row are there.
+const WORDS: [&[&str]; 12] = [
+    &["reported as leaked"],
+    &["api key not valid"],
+    &["api key not found"],
+    &["api key expired"],
+    &["invalid api key"],
+    &["has not been used in project"],
+    &["consumer", "suspended"],
+    &["project", "suspended"],
+    &["account", "suspended"],
+    &["requests from this", "are blocked"],
+    &["requires billing to be enabled"],
+    &["enable billing"],
+];
+
+/// Whether an error is about the key. Only a refusal can be: a quota or a fault of upstream is none.
+pub(super) fn is_about_key(code: Code, status: u16, reason: Option<&str>, message: &str) -> bool {
+    let refuses = matches!(status, 400 | 401 | 403) || matches!(code, Code::Unauthenticated | Code::PermissionDenied);
+    if !refuses {
+        return false;
+    }
+    let is_reason =
+        |reason: &str| REASONS.contains(&reason) || PREFIXES.iter().any(|prefix| reason.starts_with(prefix));
+    let message = message.to_ascii_lowercase();
+    reason.is_some_and(is_reason) || WORDS.iter().any(|words| words.iter().all(|word| message.contains(word)))
+}
