@@ -8,6 +8,7 @@ mod health;
 mod metadata;
 mod oldest;
 mod peer;
+mod protocol;
 mod request;
 mod status;
 mod unpack;
@@ -28,6 +29,8 @@ pub use self::executor::CallExecutor;
 pub use self::health::Health;
 use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
+use self::protocol::NotGrpc;
+pub use self::protocol::WORDS;
 use crate::gateway::{self, Gateway};
 use crate::pb;
 use crate::telemetry::{self, Arrived, Rpc, Telemetry};
@@ -125,7 +128,16 @@ impl Grpc {
 
     /// Answers one call.
     pub async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
+        if let Some(reason) = NotGrpc::find(&request) {
+            self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
+            return reason.response(request.method());
+        }
         self.0.answer(request, &peer).await
+    }
+
+    /// Counts a connection that spoke HTTP/1.
+    pub fn refused_http1(&self) {
+        self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some("http1"));
     }
 }
 

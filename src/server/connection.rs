@@ -20,12 +20,12 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::drain::{Phase, reached};
 use super::limits::Limits;
 use super::open::Place;
-use super::preface;
+use super::preface::{self, Spoken};
 use super::sifted::Sifted;
-use super::tls::Acceptor;
+use super::tls::{Acceptor, H2};
 use crate::gateway::Connection;
 use crate::gateway::callers::San;
-use crate::grpc::{CallExecutor, Grpc, Peer};
+use crate::grpc::{CallExecutor, Grpc, Peer, WORDS};
 
 /// A frame carries so much that a picture takes few of them. HTTP/2 reads a frame to its end before it looks at it, so
 /// this is also what a stranger can make us keep with half a frame, for each connection.
@@ -61,10 +61,12 @@ struct Shared {
     phases: watch::Receiver<Phase>,
 }
 
-/// A connection that speaks HTTP/2.
+/// A connection whose first bytes were read.
 enum Opened {
     Plain(Sifted<TcpStream>),
     Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
+    /// It spoke HTTP/1, and was told what to speak.
+    Refused,
 }
 
 /// How an open connection has to end.
@@ -114,18 +116,32 @@ impl Shared {
         match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no HTTP/2 preface within the time limit"))?? {
             Opened::Plain(stream) => self.http2(stream, peer(None)).await,
             Opened::Tls(stream, names) => self.http2(stream, peer(names)).await,
+            Opened::Refused => Ok(()),
         }
     }
 
     async fn open(&self, stream: TcpStream) -> Result<Opened> {
         let late = |_| Error::new(ErrorKind::TimedOut, "no first bytes within the time limit");
         let Some(tls) = &self.tls else {
-            let stream = timeout(self.limits.hello, preface::read(stream)).await.map_err(late)??;
-            return Ok(Opened::Plain(stream));
+            return match timeout(self.limits.hello, preface::read(stream)).await.map_err(late)?? {
+                Spoken::Http2(stream) => Ok(Opened::Plain(stream)),
+                Spoken::Http1(stream) => self.refuse_http1(stream).await,
+            };
         };
         let hello = timeout(self.limits.hello, Acceptor::hello(stream)).await.map_err(late)??;
         let (stream, names) = tls.accept(hello).await?;
-        Ok(Opened::Tls(Box::new(preface::read(stream).await?), names))
+        let asked_for_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+        match preface::read(stream).await? {
+            Spoken::Http1(stream) => self.refuse_http1(stream).await,
+            Spoken::Http2(stream) if asked_for_h2 => Ok(Opened::Tls(Box::new(stream), names)),
+            Spoken::Http2(_) => Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)")),
+        }
+    }
+
+    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<Opened> {
+        self.grpc.refused_http1();
+        preface::answer_http1(stream, WORDS).await?;
+        Ok(Opened::Refused)
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {

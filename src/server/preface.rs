@@ -3,15 +3,31 @@
 
 use std::io::{Error, ErrorKind, Result};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::sifted::Sifted;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Reads the preface, which the stream handed over reads again. The first byte that is not of it is an error that says
-/// what was spoken instead.
-pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Sifted<S>> {
+/// How much of an HTTP/1 request is read beside its beginning, in bytes, and for how long: closing a connection with
+/// bytes unread would take the answer away from the client.
+const LINGER_BYTES: u64 = 64 << 10;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// What a connection speaks.
+pub(super) enum Spoken<S> {
+    /// HTTP/2; the preface, which was read, is read again.
+    Http2(Sifted<S>),
+    /// Text that begins as HTTP/1 does.
+    Http1(S),
+}
+
+/// Reads the preface. What is neither HTTP/2 nor HTTP/1 is an error at its first wrong byte, which says what was spoken
+/// instead.
+pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Spoken<S>> {
     let (mut bytes, mut read) = ([0; PREFACE.len()], 0);
     while read < PREFACE.len() {
         read += match stream.read(&mut bytes[read..]).await? {
@@ -19,10 +35,31 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Sifted<S
             more => more,
         };
         if !PREFACE.starts_with(&bytes[..read]) {
+            if bytes[0].is_ascii_uppercase() {
+                return Ok(Spoken::Http1(stream));
+            }
             return Err(Error::new(ErrorKind::InvalidData, spoken(bytes[0])));
         }
     }
-    Ok(Sifted::behind(PREFACE, stream))
+    Ok(Spoken::Http2(Sifted::behind(PREFACE, stream)))
+}
+
+/// Tells a client that speaks HTTP/1 what to speak, and ends the connection. Of its request nothing is looked at.
+pub(super) async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, words: &str) -> Result<()> {
+    let length = words.len();
+    let answer = format!(
+        "HTTP/1.1 426 Upgrade Required\r\nconnection: close, upgrade\r\nupgrade: h2c\r\n\
+         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{words}"
+    );
+    let answering = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    match timeout(LINGER_TIME, answering).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 /// What begins so, in words for the log.
@@ -30,13 +67,12 @@ fn spoken(first: u8) -> &'static str {
     match first {
         // The content type of a handshake record (RFC 8446, 5.1).
         0x16 => "TLS, which is not spoken on this port",
-        b'A'..=b'Z' => "text, HTTP/1 for example",
         _ => "no HTTP/2",
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -44,7 +80,9 @@ mod tests {
     async fn the_preface_is_read_again_however_it_was_cut() {
         for cut in 1..PREFACE.len() {
             let parts = (&PREFACE[..cut]).chain(&PREFACE[cut..]).chain(&b"and more"[..]);
-            let mut stream = read(tokio::io::join(parts, tokio::io::sink())).await.unwrap();
+            let Spoken::Http2(mut stream) = read(tokio::io::join(parts, tokio::io::sink())).await.unwrap() else {
+                panic!("cut at {cut}")
+            };
             let mut all = Vec::new();
             stream.read_to_end(&mut all).await.unwrap();
             assert_eq!(all, [PREFACE, b"and more"].concat());
@@ -53,16 +91,16 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_preface_is_known_by_its_first_wrong_byte() {
-        for (bytes, says) in [
-            (&b"\x16\x03\x01"[..], "TLS"),
-            (b"GET / HTTP/1.1\r\n\r\n", "HTTP/1"),
-            (b"PRI * HTTP/1.1", "HTTP/1"),
-            (b"\0", "no HTTP/2"),
-        ] {
+        for (bytes, says) in
+            [(&b"\x16\x03\x01"[..], "TLS"), (b"get / HTTP/1.1\r\n\r\n", "no HTTP/2"), (b"\0", "no HTTP/2")]
+        {
             // More may come, so that only the bytes themselves can be the reason.
-            let error = read(bytes.chain(tokio::io::empty())).await.unwrap_err();
+            let error = read(bytes.chain(tokio::io::empty())).await.err().unwrap();
             assert!(error.to_string().contains(says), "{bytes:?}: {error}");
         }
-        assert_eq!(read(&PREFACE[..20]).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(read(&PREFACE[..20]).await.err().unwrap().kind(), ErrorKind::UnexpectedEof);
+        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"POST /x", b"PRI * HTTP/1.1"] {
+            assert!(matches!(read(bytes).await, Ok(Spoken::Http1(_))), "{bytes:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! TLS for callers: what is spoken, and who the caller is.
 
 use std::future::poll_fn;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, Result};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,7 +23,9 @@ use super::trust::ClientTrust;
 use crate::gateway::callers::San;
 
 /// gRPC is HTTP/2, and says so in the handshake.
-const H2: &[u8] = b"h2";
+pub(super) const H2: &[u8] = b"h2";
+/// This is spoken with nobody; who asks for it is told so in words, which an alert would not be.
+const HTTP1: &[u8] = b"http/1.1";
 /// Handshakes that one worker begins before its other tasks get a turn: each costs a signature.
 const HANDSHAKES_PER_TURN: usize = 8;
 
@@ -52,7 +54,7 @@ impl Tls {
             None => (builder.with_no_client_auth(), true),
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-        config.alpn_protocols = vec![H2.to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
         if resumed {
             config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| TlsError(error.into()))?;
         } else {
@@ -122,10 +124,6 @@ impl Acceptor {
             Poll::Pending => handshake.await?,
         };
         let (_, session) = stream.get_ref();
-        // rustls refuses a list without h2, and takes a caller who sends no list.
-        if session.alpn_protocol() != Some(H2) {
-            return Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)"));
-        }
         let names = session.peer_certificates().and_then(<[_]>::first).map(names);
         Ok((stream, names))
     }

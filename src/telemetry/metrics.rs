@@ -24,8 +24,9 @@ const UNKNOWN_MEMBERS: usize = 100;
 const MAX_MEMBER_NAME: usize = 64;
 
 /// What is counted one by one, with one label at most.
-const COUNTED: [Metric; 9] = [
+const COUNTED: [Metric; 10] = [
     names::CALLS_REFUSED,
+    names::REQUESTS_REFUSED,
     names::CALLS_CANCELLED,
     names::RETRIES,
     names::RETRIES_DENIED,
@@ -118,6 +119,7 @@ impl Metrics {
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
             (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES"][..]),
+            (names::REQUESTS_REFUSED, &["method", "content_type", "http1"]),
             (names::CALLS_CANCELLED, &Phase::ALL.map(Phase::name)),
             (names::RETRIES_DENIED, &[""]),
             (names::UPSTREAM_CONNECTIONS, &[""]),

@@ -172,6 +172,8 @@ metrics! {
         "how many they may hold (GEMINI_GRPC_MAX_BYTES_HELD)";
     CALLS_REFUSED: Counter, "gemini_grpc.calls.refused", "{call}", ["reason"],
         "calls that the gateway refused before upstream was asked, by reason (docs/errors.md)";
+    REQUESTS_REFUSED: Counter, "gemini_grpc.requests.refused", "{request}", ["reason"],
+        "requests that are not gRPC and were refused unread: method (not POST), content_type or http1";
     CALLS_CANCELLED: Counter, "gemini_grpc.calls.cancelled", "{call}", ["phase"],
         "calls that their caller gave up: in upload, awaiting the answer, answering, or sending what was left of it";
     RETRIES: Counter, "gemini_grpc.upstream.retries", "{request}", ["error.type"],

@@ -26,6 +26,7 @@ mod connection;
 /// Calls that take too long.
 mod deadline;
 /// How a server stops.
+mod door;
 mod drain;
 /// The bytes around a message.
 mod framing;

@@ -40,7 +40,7 @@ pub async fn call(channel: Channel) -> Result<(), Status> {
     Client::new(channel).generate_content(prompt("hi")).await.map(drop)
 }
 
-fn roots(authority: &Authority) -> RootCertStore {
+pub fn roots(authority: &Authority) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
     roots

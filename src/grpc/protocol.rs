@@ -1,0 +1,106 @@
+//! What this port speaks. Anything else is refused before it costs more than the reading of its head: nothing is carried
+//! out whose answer its caller could not read, and no web page can spend the gateway's key, since a browser sends neither
+//! this content type without asking first nor a trailer that it could read.
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+/// What is said to clients that speak something else, over HTTP/1.1 as well.
+pub const WORDS: &str = "This port speaks gRPC over HTTP/2: POST with content-type application/grpc. \
+gRPC-Web, Connect, REST and web browsers need a proxy in between, such as Envoy.\n";
+
+/// Why a request is not gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotGrpc {
+    /// It is no POST.
+    Method,
+    /// Its body is something else.
+    ContentType,
+}
+
+impl NotGrpc {
+    /// Looks at the head of a request (gRPC over HTTP/2, "Requests").
+    #[inline]
+    pub(super) fn find<B>(request: &Request<B>) -> Option<Self> {
+        if request.method() != Method::POST {
+            Some(Self::Method)
+        } else if !is_grpc(request.headers()) {
+            Some(Self::ContentType)
+        } else {
+            None
+        }
+    }
+
+    /// Its name in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::ContentType => "content_type",
+        }
+    }
+
+    /// The answer: words in the body for people, and in `grpc-message` for gRPC clients. INVALID_ARGUMENT, as nobody
+    /// retries that; without a status clients would make UNKNOWN of it.
+    pub(super) fn response(self, method: &Method) -> Response<Body> {
+        // An answer to HEAD has no body (RFC 9110, 9.3.2).
+        let words = if method == Method::HEAD { "" } else { WORDS };
+        let mut response = Response::new(Body::new(words.to_owned()));
+        let headers = response.headers_mut();
+        // Fails only for a message that HTTP cannot carry.
+        let _ = Status::new(Code::InvalidArgument, WORDS.trim_end()).add_header(headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        *response.status_mut() = match self {
+            Self::Method => {
+                headers.insert(ALLOW, HeaderValue::from_static("POST"));
+                StatusCode::METHOD_NOT_ALLOWED
+            }
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        };
+        response
+    }
+}
+
+/// Whether the one content type is `application/grpc` or `application/grpc+proto`, with or without parameters.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let name = value.as_bytes();
+    if name == b"application/grpc" {
+        return true;
+    }
+    let name = name.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    name.eq_ignore_ascii_case(b"application/grpc") || name.eq_ignore_ascii_case(b"application/grpc+proto")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_is_grpc() {
+        let with = |values: &[&'static str]| {
+            let all = values.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value)));
+            is_grpc(&all.collect())
+        };
+        for value in ["application/grpc", "application/grpc+proto", "Application/GRPC", "application/grpc; a=b"] {
+            assert!(with(&[value]), "{value}");
+        }
+        for value in [
+            "",
+            "application/grpcx",
+            "application/grpc-web",
+            "application/grpc-web+proto",
+            "application/grpc+json",
+            "application/grpc+",
+            "application/json",
+            "text/plain",
+            "application/proto; application/grpc",
+        ] {
+            assert!(!with(&[value]), "{value}");
+        }
+        assert!(!with(&[]));
+        assert!(!with(&["application/grpc", "text/plain"]));
+    }
+}

@@ -1,0 +1,198 @@
+//! What is not gRPC is refused at the door: nothing is carried out, and nothing is spent.
+
+use std::sync::Arc;
+
+use gemini_grpc::server::Config;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tower::{Service as _, ServiceExt as _};
+
+use crate::certificates::{Authority, Files};
+use crate::support::{Running, STOP, Upstream, body, config, json, prompt};
+use crate::tls::{connect, roots, speaking_tls};
+
+const CALLS: [&str; 6] = [
+    "/mountsea.gemini.v1.GenerativeService/GenerateContent",
+    "/mountsea.gemini.v1.GenerativeService/StreamGenerateContent",
+    "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+    "/google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
+    "/google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
+    "/google.ai.generativelanguage.v1.GenerativeService/StreamGenerateContent",
+];
+const OTHERS: [&str; 6] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/no.such.Service/Method",
+    "/",
+];
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::POST,
+];
+const GRPC: [&str; 4] =
+    ["application/grpc", "application/grpc+proto", "application/grpc;a=b", "Application/Grpc+Proto"];
+const NOT_GRPC: [&str; 12] = [
+    "",
+    "text/plain",
+    "text/plain;charset=UTF-8",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/json",
+    "application/proto",
+    "application/connect+proto",
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc+json",
+];
+
+fn framed() -> Vec<u8> {
+    let message = prompt("hi").encode_to_vec();
+    [&[0], &(message.len() as u32).to_be_bytes()[..], &message].concat()
+}
+
+/// `None` for no content type at all.
+async fn send(channel: &Channel, method: &Method, path: &str, content_type: Option<&str>) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("te", "trailers");
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    let mut channel = channel.clone();
+    channel.ready().await.unwrap().call(request.body(body([framed()])).unwrap()).await.unwrap()
+}
+
+/// Tries every method with every content type on every path; `upstream` hears of those that are gRPC and of no other.
+async fn only_grpc_is_carried_out(upstream: &Upstream, channel: &Channel) {
+    for path in CALLS.iter().chain(&OTHERS) {
+        for method in METHODS {
+            for content_type in GRPC.iter().chain(&NOT_GRPC).map(Some).chain([None]) {
+                let is_grpc = content_type.is_some_and(|name| GRPC.contains(name));
+                if method == Method::POST && is_grpc {
+                    continue;
+                }
+                let response = send(channel, &method, path, content_type.copied()).await;
+                let (head, body) = response.into_parts();
+                let words = body.collect().await.unwrap().to_bytes();
+                let case = format!("{method} {path} {content_type:?}");
+                if method == Method::POST {
+                    assert_eq!(head.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{case}");
+                } else {
+                    assert_eq!(
+                        (head.status, &head.headers["allow"]),
+                        (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap()),
+                        "{case}"
+                    );
+                }
+                assert_eq!(head.headers["grpc-status"], "3", "{case}");
+                let status = tonic::Status::from_header_map(&head.headers).unwrap();
+                for words in [status.message(), str::from_utf8(&words).unwrap()] {
+                    // HEAD has no body.
+                    assert!(
+                        words.contains("application/grpc") || (method == Method::HEAD && words.is_empty()),
+                        "{case}: {words}"
+                    );
+                }
+            }
+        }
+    }
+    assert_eq!(upstream.requests().len(), 0);
+    for (before, path) in CALLS.iter().enumerate() {
+        let response = send(channel, &Method::POST, path, Some(GRPC[before % GRPC.len()])).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().collect().await.unwrap();
+        assert_eq!(upstream.requests().len(), before + 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_a_post_of_grpc_is_carried_out_in_plaintext() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    only_grpc_is_carried_out(&upstream, &running.connect().await).await;
+}
+
+#[tokio::test]
+async fn nothing_but_a_post_of_grpc_is_carried_out_over_tls() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&speaking_tls(&upstream, &files, &authority, &[]));
+    only_grpc_is_carried_out(&upstream, &connect(&running, &authority, None).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_takes_no_place_and_no_quota() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    // Who has no key would be refused by admission, in other words.
+    let running = Running::start(&config(&upstream, &["--max-calls", "1"]));
+    let channel = running.connect().await;
+    for _ in 0..10 {
+        let response = send(&channel, &Method::POST, CALLS[0], Some("text/plain")).await;
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let response = send(&channel, &Method::POST, CALLS[0], Some("application/grpc")).await;
+    assert_eq!(response.headers()["grpc-status"], "16");
+}
+
+/// What a client that speaks HTTP/1.1 is told.
+async fn told(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn requests() -> [Vec<u8>; 3] {
+    let long = format!("POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 30000\r\n\r\n{}", CALLS[0], "x".repeat(30_000));
+    let upgrade = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n";
+    [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), long.into_bytes(), upgrade.as_bytes().to_vec()]
+}
+
+fn has_words(answer: &str) {
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close") && answer.contains("application/grpc"), "{answer}");
+}
+
+#[tokio::test]
+async fn http_1_is_answered_in_words() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    for request in requests() {
+        has_words(&told(TcpStream::connect(running.address).await.unwrap(), &request).await);
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn http_1_over_tls_is_answered_in_words_too() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let settings: Config = speaking_tls(&upstream, &files, &authority, &[]);
+    let running = Running::start(&settings);
+    for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
+        let mut client = ClientConfig::builder().with_root_certificates(roots(&authority)).with_no_client_auth();
+        client.alpn_protocols = protocols;
+        let connector = TlsConnector::from(Arc::new(client));
+        for request in requests() {
+            let stream = TcpStream::connect(running.address).await.unwrap();
+            let name = ServerName::try_from("127.0.0.1").unwrap();
+            has_words(&told(connector.connect(name, stream).await.unwrap(), &request).await);
+        }
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
