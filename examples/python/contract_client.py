@@ -16,6 +16,12 @@ stub = GenerativeServiceStub(grpc.insecure_channel("127.0.0.1:50051", [("grpc.ma
 request = gemini.GenerateContentRequest(model="gemini-3-pro-image-preview")
 request.contents.add(role="user").parts.add(text="a lighthouse at dawn")
 request.generation_config.image_config.image_size = "2K"
-for part in stub.GenerateContent(request, timeout=120).candidates[0].content.parts:
-    if part.inline_data.data:
-        open("lighthouse.png", "wb").write(part.inline_data.data)
+answer = stub.GenerateContent(request, timeout=120)
+# A blocked prompt has no candidates, and an answer may hold no picture.
+parts = [part for candidate in answer.candidates for part in candidate.content.parts]
+# Some models send drafts first, as thoughts.
+pictures = [part.inline_data.data for part in parts if part.inline_data.data and not part.thought]
+if pictures:
+    open("lighthouse.png", "wb").write(pictures[-1])
+else:
+    print("no picture:", answer)  # with its block reason or finish reason

@@ -13,7 +13,9 @@ use super::print::Printer;
 use super::{Failure, block_on, client, output};
 use crate::config::{Key, MAX_FILE_BYTES, read_file};
 use crate::gemini::json;
-use crate::pb::gemini::{Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, Tool, part};
+use crate::pb::gemini::{
+    Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, ThinkingConfig, Tool, part,
+};
 
 /// A person is told of a wait that is longer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -60,7 +62,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "RATIO")]
     aspect_ratio: Option<String>,
 
-    /// The size of a picture: 1K, 2K or 4K.
+    /// The size of a picture: 1K, 2K or 4K; some models take 512.
     #[arg(long, value_name = "SIZE")]
     image_size: Option<String>,
 
@@ -71,6 +73,10 @@ pub(super) struct Args {
     /// The most tokens to answer with.
     #[arg(long, value_name = "NUMBER")]
     max_output_tokens: Option<i32>,
+
+    /// Ask the model for its thoughts, and show them; pictures among them are saved as thought-1.png and so on.
+    #[arg(long)]
+    thoughts: bool,
 
     /// Wait for the whole answer instead of streaming it.
     #[arg(long)]
@@ -94,7 +100,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         if let Some(seconds) = args.timeout {
             request.set_timeout(Duration::from_secs(seconds));
         }
-        let mut printer = Printer::new(args.json, &args.save, "image");
+        let mut printer = Printer::new(args.json, &args.save, "image", args.thoughts);
         let request_id = make(&args.endpoint, channel, request, args.unary, &mut printer).await?;
         printer.end_line()?;
         output::note(format_args!("{}\n", printer.summary(&request_id)));
@@ -173,6 +179,9 @@ fn message(args: &Args) -> Result<GenerateContentRequest, Failure> {
             temperature: args.temperature,
             max_output_tokens: args.max_output_tokens,
             image_config,
+            thinking_config: args
+                .thoughts
+                .then(|| ThinkingConfig { include_thoughts: Some(true), ..Default::default() }),
             ..Default::default()
         }),
         ..Default::default()

@@ -105,7 +105,7 @@ impl Demo {
     }
 
     async fn make(&self, message: GenerateContentRequest, name: &'static str) -> Result<Printer, Failure> {
-        let mut printer = Printer::new(false, &self.dir, name);
+        let mut printer = Printer::new(false, &self.dir, name, false);
         let request = client::with_key(message, self.key.as_ref());
         let request_id = call::make(&self.endpoint, self.channel.clone(), request, false, &mut printer).await?;
         printer.end_line()?;

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod endpoint;
 mod healthcheck;
+mod hint;
 mod log;
 mod output;
 mod print;

@@ -19,6 +19,7 @@ pub(super) struct Printer {
     json: bool,
     directory: PathBuf,
     name: &'static str,
+    thoughts: bool,
     started: Instant,
     first: Option<Duration>,
     chunks: usize,
@@ -32,12 +33,14 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Pictures are saved in `directory` under names that begin with `name`.
-    pub(super) fn new(json: bool, directory: &Path, name: &'static str) -> Self {
+    /// Pictures are saved in `directory` under names that begin with `name`. Without `thoughts`, neither the texts nor the
+    /// pictures of a model's thinking are shown.
+    pub(super) fn new(json: bool, directory: &Path, name: &'static str, thoughts: bool) -> Self {
         Self {
             json,
             directory: directory.to_owned(),
             name,
+            thoughts,
             started: Instant::now(),
             first: None,
             chunks: 0,
@@ -76,15 +79,20 @@ impl Printer {
 
     fn part(&mut self, part: &crate::pb::gemini::Part) -> Result<(), Failure> {
         match &part.data {
+            // What a model thinks is no answer: a draft of a picture must not pass for the result.
+            _ if part.thought && !self.thoughts => {}
             Some(part::Data::Text(text)) if part.thought => self.write(&dim(text))?,
             Some(part::Data::Text(text)) => {
                 self.text.push_str(text);
                 self.write(text)?;
             }
             Some(part::Data::InlineData(blob)) if !self.json => {
-                let path = save(&self.directory, self.name, blob)?;
+                let name = if part.thought { "thought" } else { self.name };
+                let path = save(&self.directory, name, blob)?;
                 self.line(&format!("saved {} ({})", path.display(), describe(&blob.mime_type, &blob.data)))?;
-                self.saved.push(path);
+                if !part.thought {
+                    self.saved.push(path);
+                }
             }
             Some(part::Data::FunctionCall(call)) => {
                 let args = call.args.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();

@@ -1,12 +1,11 @@
 //! `gemini-grpc serve`: run the gateway until a signal.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::endpoint::DEFAULT_ENDPOINT;
 use super::reload::ReloadTarget;
-use super::{Failure, log, reload, sandbox, signals, table};
+use super::{Failure, hint, log, reload, sandbox, signals, table};
 use crate::config;
 use crate::server::{Config, Scrape, Server};
 use crate::telemetry::{self, Pipelines, names};
@@ -81,8 +80,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "serving"
     );
     if args.sandbox {
-        let endpoint = endpoint_flag(server.address(), config.tls.is_some());
-        tracing::info!("try: gemini-grpc call {endpoint}'Why is the sky blue?'");
+        tracing::info!("try: {}", hint::try_it(server.address(), config.tls.as_ref(), &args.serve.tls));
     }
     say_what_is_told(&telemetry, server.admin_address());
     let served = server.run().map_err(|error| Failure::Run(error.to_string()));
@@ -115,13 +113,4 @@ pub(super) fn use_sandbox(config: &mut Config, url: &str) {
     if config.gateway.key.is_none() {
         config.gateway.key = SANDBOX_KEY.parse().ok();
     }
-}
-
-/// What `call` needs to find the gateway: nothing at its default address.
-fn endpoint_flag(mut address: SocketAddr, tls: bool) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
-    let url = format!("http{}://{address}", if tls { "s" } else { "" });
-    if url == DEFAULT_ENDPOINT { String::new() } else { format!("--endpoint {url} ") }
 }

@@ -62,7 +62,7 @@ pub struct Limits {
         long,
         help_heading = "Time limits",
         env = "GEMINI_GRPC_MAX_DURATION",
-        default_value = "600",
+        default_value = "900",
         value_parser = seconds,
         value_name = "SECONDS"
     )]

@@ -2,17 +2,27 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::Error;
 use super::value::read;
-use crate::gemini::catalog::{Catalog, CatalogError};
+use crate::gemini::catalog::{Catalog, CatalogError, Profile};
 
 const CATALOG: &str = "GEMINI_GRPC_CATALOG";
 
 /// The flags of the catalogue.
 #[derive(Args, Clone, Debug)]
 pub struct Models {
+    /// The image models that are known, with their ratios and sizes: those of Mountsea's documentation, or Google's.
+    #[arg(
+        long,
+        help_heading = "Models",
+        env = "GEMINI_GRPC_CATALOG_PROFILE",
+        default_value = "mountsea",
+        value_name = "PROFILE"
+    )]
+    pub catalog_profile: CatalogProfile,
+
     /// A TOML file with models to add to the catalogue, or to change in it (docs/models.md).
     #[arg(long, help_heading = "Models", env = CATALOG, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
@@ -30,11 +40,26 @@ pub struct Models {
     pub image_default_modalities: bool,
 }
 
+/// Whose documentation says which image models there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CatalogProfile {
+    /// Mountsea's table.
+    Mountsea,
+    /// Google's ids, released ones and previews.
+    Google,
+}
+
 impl Models {
     pub(super) fn resolve(&self) -> Result<Catalog, Error> {
-        let Some(path) = &self.catalog else { return Ok(Catalog::default()) };
+        let profile = match self.catalog_profile {
+            CatalogProfile::Mountsea => Profile::Mountsea,
+            CatalogProfile::Google => Profile::Google,
+        };
+        let built_in = Catalog::of(profile);
+        let Some(path) = &self.catalog else { return Ok(built_in) };
         let text = read(CATALOG, path)?;
-        Catalog::from_toml(&text)
+        built_in
+            .extended(&text)
             .map_err(|error| Error::Catalog { path: path.clone(), problem: in_short(&error, &text) })
     }
 

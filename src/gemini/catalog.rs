@@ -1,19 +1,18 @@
 //! The models that have rules, and what each can do. Data; an operator can add to it from a file.
 
+mod profile;
+
 use serde::Deserialize;
 
+pub use self::profile::Profile;
 use super::model::ModelName;
-
-const RATIOS: [&str; 10] = ["1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16:9", "9:16", "21:9"];
-const WIDE_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
-const SIZES: [&str; 3] = ["1K", "2K", "4K"];
 
 /// A model that makes pictures, and what may be asked of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageModel {
-    /// The names it is called by; the first is Google's.
+    /// The names it is called by.
     pub ids: Vec<String>,
-    /// What Mountsea routes it to.
+    /// What Mountsea routes it to; empty if it is not known to.
     pub native: String,
     /// The values of `image_config.aspect_ratio`.
     pub aspect_ratios: Vec<String>,
@@ -39,19 +38,7 @@ pub enum CatalogError {
 impl Default for Catalog {
     /// The image models of Mountsea's documentation.
     fn default() -> Self {
-        let row = |google: &str, id: &str, native: &str, wide: bool, sizes: &[&str]| ImageModel {
-            ids: vec![google.to_owned(), id.to_owned()],
-            native: native.to_owned(),
-            aspect_ratios: RATIOS.iter().chain(WIDE_RATIOS.iter().filter(|_| wide)).map(ToString::to_string).collect(),
-            image_sizes: sizes.iter().map(ToString::to_string).collect(),
-        };
-        Self {
-            rows: vec![
-                row("gemini-2.5-flash-image", "nano-banana-fast", "NanoBananaFast", false, &[]),
-                row("gemini-3.1-flash-image-preview", "nano-banana-2", "NanoBanana2", true, &SIZES),
-                row("gemini-3-pro-image-preview", "nano-banana-pro", "NanoBananaPro", false, &SIZES),
-            ],
-        }
+        Self::of(Profile::default())
     }
 }
 
@@ -73,11 +60,19 @@ struct FileRow {
 }
 
 impl Catalog {
-    /// The built-in rows with those of an operator's TOML file (docs/models.md). A row that shares an id with a known
-    /// one changes it; any other is new.
-    pub fn from_toml(text: &str) -> Result<Self, CatalogError> {
+    /// The built-in rows of a profile.
+    pub fn of(profile: Profile) -> Self {
+        Self { rows: profile.rows() }
+    }
+
+    /// These rows with those of an operator's TOML file (docs/models.md). A row that shares an id with a known one
+    /// changes it; any other is new.
+    ///
+    /// # Errors
+    ///
+    /// The file is not TOML, or a row of it is not usable.
+    pub fn extended(mut self, text: &str) -> Result<Self, CatalogError> {
         let file: File = toml::from_str(text)?;
-        let mut catalog = Self::default();
         for (row, given) in file.image_model.into_iter().enumerate() {
             let fault = |problem| CatalogError::Row { row: row + 1, problem };
             let names = given.ids.iter().map(|id| ModelName::parse(id)).collect::<Result<Vec<_>, _>>();
@@ -85,12 +80,12 @@ impl Catalog {
             if names.is_empty() {
                 return Err(fault("ids must name the model"));
             }
-            match catalog.rows.iter_mut().find(|known| names.iter().any(|name| known.is(name))) {
+            match self.rows.iter_mut().find(|known| names.iter().any(|name| known.is(name))) {
                 Some(known) => known.change(given, &names),
-                None => catalog.rows.push(given.into_new(&names).map_err(fault)?),
+                None => self.rows.push(given.into_new(&names).map_err(fault)?),
             }
         }
-        Ok(catalog)
+        Ok(self)
     }
 
     /// The row of a model, if it has one.
@@ -156,8 +151,9 @@ mod tests {
 
     #[test]
     fn a_file_changes_a_row_and_adds_another() {
-        let catalog = Catalog::from_toml(
-            r#"
+        let catalog = Catalog::default()
+            .extended(
+                r#"
             [[image_model]]
             ids = ["nano-banana-pro", "pro-latest"]
             image_sizes = ["1K", "8K"]
@@ -165,12 +161,36 @@ mod tests {
             ids = ["new-image"]
             aspect_ratios = ["1:1"]
             "#,
-        )
-        .unwrap();
+            )
+            .unwrap();
         let pro = find(&catalog, "pro-latest").unwrap();
         assert_eq!(pro.image_sizes, ["1K", "8K"]);
-        assert_eq!((pro.native.as_str(), pro.aspect_ratios.len()), ("NanoBananaPro", RATIOS.len()));
+        assert_eq!((pro.native.as_str(), pro.aspect_ratios.len()), ("NanoBananaPro", 10));
         assert_eq!(find(&catalog, "new-image").unwrap().aspect_ratios, ["1:1"]);
+    }
+
+    #[test]
+    fn a_file_extends_the_profile_that_is_chosen() {
+        let text = "[[image_model]]\nids = [\"gemini-nano-banana-2.1\"]\nimage_sizes = [\"8K\"]";
+        let google = Catalog::of(Profile::Google).extended(text).unwrap();
+        let row = find(&google, "gemini-nano-banana-2.1").unwrap();
+        assert_eq!((row.image_sizes.join(" "), row.aspect_ratios.len()), ("8K".to_owned(), 14));
+        assert!(find(&google, "gemini-3-pro-image").is_some());
+        // Mountsea's profile does not know the model, so the row would be new and lacks ratios.
+        assert!(Catalog::default().extended(text).is_err());
+    }
+
+    #[test]
+    fn only_the_flash_model_takes_512_under_googles_profile() {
+        let google = Catalog::of(Profile::Google);
+        let with_512: Vec<&str> = google
+            .rows()
+            .iter()
+            .filter(|row| row.image_sizes.iter().any(|size| size == "512"))
+            .flat_map(|row| row.ids.iter().map(String::as_str))
+            .collect();
+        assert_eq!(with_512, ["gemini-3.1-flash-image", "gemini-3.1-flash-image-preview"]);
+        assert_eq!(find(&google, "models/gemini-3.1-flash-lite-image").unwrap().image_sizes, ["1K"]);
     }
 
     #[test]
@@ -182,24 +202,8 @@ mod tests {
             ("[[image_model]]\nids = [\"a\"]\nratios = 1", "unknown field `ratios`"),
             ("image_model = 3", "invalid type"),
         ] {
-            let error = Catalog::from_toml(text).unwrap_err().to_string();
+            let error = Catalog::default().extended(text).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_documentation_shows_the_data() {
-        let documented = include_str!("../../docs/models.md");
-        for row in Catalog::default().rows() {
-            let sizes = if row.image_sizes.is_empty() { "none".to_owned() } else { row.image_sizes.join(" ") };
-            let line = format!(
-                "| `{}` | `{}` | {} | {} | {sizes} |",
-                row.ids[0],
-                row.ids[1],
-                row.native,
-                row.aspect_ratios.join(" ")
-            );
-            assert!(documented.contains(&line), "docs/models.md lacks {line}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The rules of pictures: what an image model may be asked, and how a picture is sent.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::catalog::ImageModel;
 use super::validate::{Options, Violations};
 use super::view::{BlobView, GenerationConfigView, Modalities};
+use crate::pb::gemini::image_response_format::{AspectRatio, ImageSize};
 
 /// A value that is quoted in an error is cut here, in characters.
 const QUOTED: usize = 32;
@@ -26,25 +28,76 @@ pub(super) fn check(
         violations.add(field, "MODALITY_IMAGE_MISSING", hint);
     }
     let Some(config) = config else { return };
-    if let Some(ratio) = config.aspect_ratio
-        && !model.aspect_ratios.iter().any(|known| known == ratio)
-    {
-        let field = "generation_config.image_config.aspect_ratio";
-        let allowed = model.aspect_ratios.join(", ");
-        violations.add(field, "ASPECT_RATIO_UNKNOWN", format_args!("{} is none of {allowed}", quoted(ratio)));
+    if let Some(value) = config.aspect_ratio {
+        ratio(model, "image_config.aspect_ratio", value, violations);
     }
-    if let Some(size) = config.image_size
-        && !model.image_sizes.iter().any(|known| known == size)
-    {
-        let field = "generation_config.image_config.image_size";
-        let sizes = &model.image_sizes;
-        let description = match sizes.iter().find(|known| known.eq_ignore_ascii_case(size)) {
-            _ if sizes.is_empty() => "this model makes one size only; leave image_size out".to_owned(),
-            Some(known) => format!("write {known} with a capital K"),
-            None => format!("{} is none of {}", quoted(size), sizes.join(", ")),
-        };
-        violations.add(field, "IMAGE_SIZE_UNKNOWN", description);
+    if let Some(value) = config.image_size {
+        size(model, "image_config.image_size", value, violations);
     }
+    // The same settings in their newer place, by number. 0 is the model's default.
+    if let Some(number) = config.format_aspect_ratio.filter(|number| *number != 0) {
+        ratio(model, "response_format.image.aspect_ratio", &format_ratio(number), violations);
+    }
+    if let Some(number) = config.format_image_size.filter(|number| *number != 0) {
+        size(model, "response_format.image.image_size", &format_size(number), violations);
+    }
+}
+
+/// Checks a ratio that stands at `field` of the generation config.
+fn ratio(model: &ImageModel, field: &str, ratio: &str, violations: &mut Violations) {
+    let ratios = &model.aspect_ratios;
+    if !ratios.iter().any(|known| known == ratio) {
+        let description = format!("{} is none of {}", quoted(ratio), ratios.join(", "));
+        violations.add(format_args!("generation_config.{field}"), "ASPECT_RATIO_UNKNOWN", description);
+    }
+}
+
+/// Checks a size that stands at `field` of the generation config.
+fn size(model: &ImageModel, field: &str, size: &str, violations: &mut Violations) {
+    let sizes = &model.image_sizes;
+    if sizes.iter().any(|known| known == size) {
+        return;
+    }
+    let description = match sizes.iter().find(|known| known.eq_ignore_ascii_case(size)) {
+        _ if sizes.is_empty() => "this model makes one size only; leave image_size out".to_owned(),
+        Some(known) => format!("write {known} with a capital K"),
+        None => format!("{} is none of {}", quoted(size), sizes.join(", ")),
+    };
+    violations.add(format_args!("generation_config.{field}"), "IMAGE_SIZE_UNKNOWN", description);
+}
+
+/// An `ImageResponseFormat.AspectRatio` as `image_config` writes it; the number itself if the contract has no such value.
+fn format_ratio(number: i32) -> Cow<'static, str> {
+    let ratio = match AspectRatio::try_from(number) {
+        Ok(AspectRatio::OneByOne) => "1:1",
+        Ok(AspectRatio::TwoByThree) => "2:3",
+        Ok(AspectRatio::ThreeByTwo) => "3:2",
+        Ok(AspectRatio::ThreeByFour) => "3:4",
+        Ok(AspectRatio::FourByThree) => "4:3",
+        Ok(AspectRatio::FourByFive) => "4:5",
+        Ok(AspectRatio::FiveByFour) => "5:4",
+        Ok(AspectRatio::NineBySixteen) => "9:16",
+        Ok(AspectRatio::SixteenByNine) => "16:9",
+        Ok(AspectRatio::TwentyOneByNine) => "21:9",
+        Ok(AspectRatio::OneByEight) => "1:8",
+        Ok(AspectRatio::EightByOne) => "8:1",
+        Ok(AspectRatio::OneByFour) => "1:4",
+        Ok(AspectRatio::FourByOne) => "4:1",
+        Ok(AspectRatio::Unspecified) | Err(_) => return number.to_string().into(),
+    };
+    ratio.into()
+}
+
+/// An `ImageResponseFormat.ImageSize` as `image_config` writes it; the number itself if the contract has no such value.
+fn format_size(number: i32) -> Cow<'static, str> {
+    let size = match ImageSize::try_from(number) {
+        Ok(ImageSize::FiveTwelve) => "512",
+        Ok(ImageSize::OneK) => "1K",
+        Ok(ImageSize::TwoK) => "2K",
+        Ok(ImageSize::FourK) => "4K",
+        Ok(ImageSize::Unspecified) | Err(_) => return number.to_string().into(),
+    };
+    size.into()
 }
 
 /// Checks a picture, or other data, in a request.

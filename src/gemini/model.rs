@@ -41,6 +41,12 @@ impl ModelName {
         }
     }
 
+    /// Whether the name says that the model makes pictures: `gemini-*-image*` or `*nano-banana*`, as Google names them.
+    pub fn names_an_image_model(&self) -> bool {
+        let of_gemini = self.0.strip_prefix("gemini-").is_some_and(|rest| rest.contains("-image"));
+        of_gemini || self.0.contains("nano-banana")
+    }
+
     /// The name, shared.
     pub fn shared(&self) -> &Arc<str> {
         &self.0
@@ -73,6 +79,24 @@ mod tests {
     fn a_name_may_come_with_or_without_its_collection() {
         for raw in ["gemini-2.5-flash", "models/gemini-2.5-flash"] {
             assert_eq!(ModelName::parse(raw).unwrap().as_str(), "gemini-2.5-flash");
+        }
+    }
+
+    #[test]
+    fn an_image_model_is_known_by_its_name() {
+        for (name, makes_pictures) in [
+            ("gemini-2.5-flash-image", true),
+            ("models/gemini-3.1-flash-lite-image", true),
+            ("gemini-3-pro-image-preview-11-2026", true),
+            ("gemini-2.0-flash-preview-image-generation", true),
+            ("gemini-nano-banana-2.1", true),
+            ("nano-banana", true),
+            ("gemini-2.5-flash", false),
+            ("gemini-imagine", false),
+            ("imagen-4.0-generate-001", false),
+            ("house-image-model", false),
+        ] {
+            assert_eq!(ModelName::parse(name).unwrap().names_an_image_model(), makes_pictures, "{name}");
         }
     }
 

@@ -116,7 +116,9 @@ pub fn validate<'c>(
     match name {
         Ok(name) if violations.list.is_empty() => {
             let asked = config.is_some_and(|config| !config.response_modalities.is_empty());
-            let default_modalities = image_model.is_some() && !asked && options.image_default_modalities;
+            // Upstream has image models that the catalogue does not know, and wants the modalities named for these too.
+            let makes_pictures = image_model.is_some() || name.names_an_image_model();
+            let default_modalities = makes_pictures && !asked && options.image_default_modalities;
             Ok(Valid { name, image_model, default_modalities, estimate })
         }
         _ => Err(violations.into()),

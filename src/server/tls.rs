@@ -1,5 +1,7 @@
 //! TLS for callers: what is spoken, and who the caller is.
 
+mod name;
+
 use std::future::poll_fn;
 use std::io::{Error, Result};
 use std::pin::pin;

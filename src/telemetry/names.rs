@@ -209,7 +209,7 @@ metrics! {
 /// Bounds of durations in seconds: those that the conventions advise, then those of calls that take minutes.
 pub const RPC_BOUNDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0,
-    600.0,
+    600.0, 900.0,
 ];
 /// The same for GenAI.
 pub const GEN_AI_BOUNDS: &[f64] =

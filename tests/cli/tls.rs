@@ -9,7 +9,7 @@ fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
     let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key]);
-    let hint = format!("--endpoint {} ", gateway.endpoint);
+    let hint = format!("try: gemini-grpc call --endpoint {} --ca CA.pem 'Why", gateway.endpoint);
     assert!(hint.contains("https://"));
     gateway.log.wait_for(|line| line.contains(&hint).then_some(()));
     for command in [&["call", "hello", "--ca", &ca][..], &["healthcheck", "--ca", &ca]] {
@@ -19,6 +19,33 @@ fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
     // The system does not know this authority.
     let ended = gateway.run(["healthcheck"]);
     assert!(ended.code == Some(1) && ended.err.contains("invalid peer certificate"), "{}", ended.err);
+}
+
+#[test]
+fn the_command_to_try_works_with_a_certificate_that_is_its_own_authority() {
+    let files = Files::new();
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let (cert, key) = (files.write("cert", &cert.pem()), files.write("key", &signing_key.serialize_pem()));
+    let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key]);
+    let tried = gateway.log.wait_for(|line| {
+        let (_, command) = line.split_once("try: gemini-grpc ")?;
+        Some(command.split_once(" 'Why")?.0.to_owned())
+    });
+    // The certificate has no address among its names.
+    let port = gateway.endpoint.rsplit(':').next().unwrap();
+    assert_eq!(tried, format!("call --endpoint https://localhost:{port} --ca {cert}"));
+    let ended = run_with(tried.split(' ').chain(["hello"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+}
+
+#[test]
+fn the_command_to_try_names_what_a_gateway_with_client_certificates_asks_for() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let Issued { cert, key } = authority.issue();
+    let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
+    let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ca]);
+    let flags = " --ca CA.pem --cert CERT.pem --cert-key KEY.pem 'Why";
+    gateway.log.wait_for(|line| (line.contains("try: ") && line.contains(flags)).then_some(()));
 }
 
 #[test]

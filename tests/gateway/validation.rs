@@ -1,6 +1,9 @@
 //! Requests that are refused before anything is sent.
 
-use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerationConfig, ImageConfig};
+use gemini_grpc::pb::gemini::image_response_format::ImageSize;
+use gemini_grpc::pb::gemini::{
+    GenerateContentRequest, GenerationConfig, ImageConfig, ImageResponseFormat, ResponseFormatConfig,
+};
 use gemini_grpc::pb::rpc;
 use tonic::Code;
 
@@ -52,6 +55,38 @@ async fn an_image_model_is_asked_for_text_and_image_where_the_caller_does_not_sa
     Gateway::over(&upstream).await.generate(picture("16:9", None)).await.unwrap();
     let expected = serde_json::json!({"responseModalities": ["TEXT", "IMAGE"], "imageConfig": {"aspectRatio": "16:9"}});
     assert_eq!(upstream.body()["generationConfig"], expected);
+}
+
+#[tokio::test]
+async fn a_released_image_model_is_asked_for_text_and_image_and_checked_under_googles_profile_only() {
+    for (profile, size, refused) in [("mountsea", "512", false), ("google", "2K", false), ("google", "512", true)] {
+        let upstream = Upstream::answering(json("200 OK", STOP)).await;
+        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--catalog-profile", profile]).await;
+        let model = "models/gemini-nano-banana-2.1".to_owned();
+        let request = GenerateContentRequest { model, ..picture("1:8", Some(size)) };
+        let answer = gateway.generate(request).await;
+        assert_eq!(answer.is_err(), refused, "{profile} {size}");
+        if !refused {
+            assert_eq!(upstream.body()["generationConfig"]["responseModalities"], serde_json::json!(["TEXT", "IMAGE"]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn response_format_is_checked_and_the_place_that_the_caller_wrote_is_named() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let gateway = Gateway::over(&upstream).await;
+    let image = ImageResponseFormat { image_size: Some(ImageSize::FourK as i32), ..Default::default() };
+    let response_format = Some(ResponseFormatConfig { image: Some(image), ..Default::default() });
+    let request = GenerateContentRequest {
+        generation_config: Some(GenerationConfig { response_format, ..Default::default() }),
+        ..picture("1:1", None)
+    };
+    for status in [gateway.generate(request.clone()).await.unwrap_err(), gateway.stream(request).await.unwrap_err()] {
+        let bad: rpc::BadRequest = Details::of(&status).find("BadRequest").unwrap();
+        assert_eq!(bad.field_violations[0].field, "generation_config.response_format.image.image_size");
+    }
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]

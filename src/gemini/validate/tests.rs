@@ -92,6 +92,37 @@ fn each_image_model_takes_its_ratios_and_sizes_and_no_others() {
 }
 
 #[test]
+fn response_format_is_checked_by_the_same_rules_and_named_where_it_stands() {
+    let format = |model: &str, ratio: &str, size: &str| {
+        let image = format!(r#"{{"aspectRatio":"ASPECT_RATIO_{ratio}","imageSize":"IMAGE_SIZE_{size}"}}"#);
+        violations(&request(model, &format!(r#""responseFormat":{{"image":{image}}}"#)))
+    };
+    let ratio = "generation_config.response_format.image.aspect_ratio: ASPECT_RATIO_UNKNOWN";
+    let size = "generation_config.response_format.image.image_size: IMAGE_SIZE_UNKNOWN";
+    assert!(format("nano-banana-2", "ONE_BY_EIGHT", "FOUR_K").is_empty());
+    assert!(format("nano-banana-pro", "UNSPECIFIED", "UNSPECIFIED").is_empty());
+    assert_eq!(format("nano-banana-pro", "ONE_BY_EIGHT", "FIVE_TWELVE"), [ratio, size]);
+    assert_eq!(format("nano-banana-fast", "TWENTY_ONE_BY_NINE", "ONE_K"), [size]);
+    assert!(format("gemini-3-pro-image", "ONE_BY_EIGHT", "FIVE_TWELVE").is_empty());
+    let both = r#""responseFormat":{"image":{"imageSize":"IMAGE_SIZE_FIVE_TWELVE"}},"imageConfig":{"imageSize":"8K"}"#;
+    let older = "generation_config.image_config.image_size: IMAGE_SIZE_UNKNOWN";
+    assert_eq!(violations(&request("nano-banana-2", both)), [older, size]);
+    let unknown = r#""responseFormat":{"image":{"aspectRatio":77}}"#;
+    assert_eq!(violations(&request("nano-banana-2", unknown)), [ratio]);
+}
+
+#[test]
+fn every_ratio_of_response_format_is_one_of_image_config() {
+    use crate::pb::gemini::image_response_format::{AspectRatio, ImageSize};
+    for number in 10001..=10014 {
+        assert!(AspectRatio::try_from(number).is_ok());
+        let config = format!(r#""responseFormat":{{"image":{{"aspectRatio":{number}}}}}"#);
+        assert!(violations(&request("nano-banana-2", &config)).is_empty(), "{number}");
+    }
+    assert!(AspectRatio::try_from(10015).is_err() && ImageSize::try_from(10005).is_err());
+}
+
+#[test]
 fn a_refused_ratio_names_those_that_are_allowed() {
     let json = request("nano-banana-fast", r#""imageConfig":{"aspectRatio":"7:3"}"#);
     let violations = all_violations(&json::to_wire(REQUEST, json.as_bytes()).unwrap(), OPTIONS);
@@ -116,6 +147,11 @@ fn the_default_modalities_are_wanted_only_where_none_are_given() {
     assert!(default(&request("nano-banana-2", "")));
     assert!(!default(&request("nano-banana-2", r#""responseModalities":["IMAGE"]"#)));
     assert!(!default(&request("gemini-2.5-flash", "")));
+    // Released ids that the catalogue of Mountsea does not have.
+    for model in ["gemini-3-pro-image", "models/gemini-nano-banana-2.1", "gemini-9-image-preview", "nano-banana-3"] {
+        assert!(default(&request(model, "")), "{model}");
+        assert!(!default(&request(model, r#""responseModalities":["TEXT"]"#)), "{model}");
+    }
     let off = Options { image_default_modalities: false };
     assert_eq!(
         violations_with(&request("nano-banana-2", ""), off),

@@ -1,6 +1,6 @@
 //! The generation config of a request.
 
-use super::fields::{ReadError, bytes, float, int32, next, text};
+use super::fields::{Elements, ReadError, bytes, float, int32, next, text};
 use super::numbers::config;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
@@ -24,6 +24,10 @@ pub struct GenerationConfigView<'w> {
     pub aspect_ratio: Option<&'w str>,
     /// `image_config.image_size`.
     pub image_size: Option<&'w str>,
+    /// `response_format.image.aspect_ratio`: `ImageResponseFormat.AspectRatio` by number.
+    pub format_aspect_ratio: Option<i32>,
+    /// `response_format.image.image_size`: `ImageResponseFormat.ImageSize` by number.
+    pub format_image_size: Option<i32>,
     /// The length of all schemas on the wire.
     pub(super) schema_bytes: u64,
 }
@@ -59,6 +63,7 @@ impl<'w> GenerationConfigView<'w> {
                 config::RESPONSE_MODALITIES => self.response_modalities.merge(value, steps)?,
                 config::THINKING_CONFIG => self.merge_thinking(bytes(value)?, steps)?,
                 config::IMAGE_CONFIG => self.merge_image(bytes(value)?, steps)?,
+                config::RESPONSE_FORMAT => self.merge_format(bytes(value)?, steps)?,
                 config::RESPONSE_SCHEMA | config::RESPONSE_JSON_SCHEMA | config::RESPONSE_JSON_SCHEMA_ORDERED => {
                     self.schema_bytes += bytes(value)?.len() as u64;
                 }
@@ -85,6 +90,21 @@ impl<'w> GenerationConfigView<'w> {
                 config::ASPECT_RATIO => self.aspect_ratio = Some(text(value, steps)?),
                 config::IMAGE_SIZE => self.image_size = Some(text(value, steps)?),
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_format(&mut self, message: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut images = Elements::new(message, config::FORMAT_IMAGE);
+        while let Some(image) = images.next(steps)? {
+            let mut reader = Reader::new(image);
+            while let Some((number, value)) = next(&mut reader, steps)? {
+                match number {
+                    config::FORMAT_ASPECT_RATIO => self.format_aspect_ratio = Some(int32(value)?),
+                    config::FORMAT_IMAGE_SIZE => self.format_image_size = Some(int32(value)?),
+                    _ => {}
+                }
             }
         }
         Ok(())

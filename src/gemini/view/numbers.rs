@@ -30,6 +30,13 @@ pub(super) mod config {
     pub(in super::super) const THINKING_LEVEL: u32 = 10001;
     pub(in super::super) const ASPECT_RATIO: u32 = 1;
     pub(in super::super) const IMAGE_SIZE: u32 = 10001;
+    pub(in super::super) const RESPONSE_FORMAT: u32 = 10004;
+    /// Of a `ResponseFormatConfig`.
+    pub(in super::super) const FORMAT_IMAGE: u32 = 10002;
+    /// Of an `ImageResponseFormat`.
+    pub(in super::super) const FORMAT_ASPECT_RATIO: u32 = 10003;
+    /// Of an `ImageResponseFormat`.
+    pub(in super::super) const FORMAT_IMAGE_SIZE: u32 = 10004;
 }
 
 pub(super) mod content {

@@ -27,7 +27,7 @@ after(() => sandbox?.stop());
 const partsOf = (answer) => answer.candidates[0].content.parts;
 
 function pictureOf(answer) {
-  const { mimeType, data } = partsOf(answer).find((part) => part.inlineData).inlineData;
+  const { mimeType, data } = partsOf(answer).find((part) => part.inlineData && !part.thought).inlineData;
   const bytes = Buffer.from(data, 'base64');
   assert.equal(mimeType, 'image/png');
   assert.equal(bytes.toString('latin1', 1, 4), 'PNG');

@@ -100,7 +100,7 @@ def text_of(*answers):
 
 
 def picture_of(*answers):
-    return next(part for part in parts_of(*answers) if part.inline_data.data)
+    return next(part for part in parts_of(*answers) if part.inline_data.data and not part.thought)
 
 
 def size_of(png):

@@ -81,7 +81,7 @@ def test_our_own_contract_has_what_googles_lacks(channel, contract):
     assert ("x-request-id", "ticket-7") in call.initial_metadata()
     parts = answer.candidates[0].content.parts
     assert parts[0].thought and answer.usage_metadata.thoughts_token_count > 0
-    picture = next(part.inline_data.data for part in parts if part.inline_data.data)
+    picture = next(part.inline_data.data for part in parts if part.inline_data.data and not part.thought)
     assert picture[16:24] == (2048).to_bytes(4, "big") * 2
 
 

@@ -19,7 +19,8 @@ def client(sandbox):
 
 
 def picture_of(answer):
-    return next(part.inline_data for part in answer.candidates[0].content.parts if part.inline_data)
+    parts = answer.candidates[0].content.parts
+    return next(part.inline_data for part in parts if part.inline_data and not part.thought)
 
 
 def size_of(png):

@@ -12,7 +12,7 @@ use crate::pb::gemini::generate_content_response::{PromptFeedback, UsageMetadata
 use crate::pb::gemini::part::Data;
 use crate::pb::gemini::{
     Blob, Candidate, Content, FileData, GenerateContentRequest, GenerateContentResponse, GenerationConfig, ImageConfig,
-    Part, ThinkingConfig,
+    ImageResponseFormat, Part, ResponseFormatConfig, ThinkingConfig,
 };
 
 fn mime_type() -> impl Strategy<Value = String> {
@@ -58,6 +58,14 @@ fn config() -> impl Strategy<Value = GenerationConfig> {
             aspect_ratio: texts.1,
             image_size: texts.2,
             ..ImageConfig::default()
+        }),
+        response_format: numbers.0.map(|n| ResponseFormatConfig {
+            image: Some(ImageResponseFormat {
+                aspect_ratio: Some(n),
+                image_size: numbers.2,
+                ..ImageResponseFormat::default()
+            }),
+            ..ResponseFormatConfig::default()
         }),
         ..GenerationConfig::default()
     })
@@ -126,6 +134,10 @@ fn estimate_of<'m>(contents: impl IntoIterator<Item = &'m Content>) -> Estimate 
     sum
 }
 
+fn format_of(config: &GenerationConfig) -> Option<&ImageResponseFormat> {
+    config.response_format.as_ref()?.image.as_ref()
+}
+
 proptest! {
     #[test]
     fn a_request_is_read_as_prost_reads_it(messages in vec(request(), 1..4)) {
@@ -151,6 +163,8 @@ proptest! {
             thinking_level: config.thinking_config.as_ref().and_then(|thinking| thinking.thinking_level),
             aspect_ratio: config.image_config.as_ref().and_then(|image| image.aspect_ratio.as_deref()),
             image_size: config.image_config.as_ref().and_then(|image| image.image_size.as_deref()),
+            format_aspect_ratio: format_of(config).and_then(|image| image.aspect_ratio),
+            format_image_size: format_of(config).and_then(|image| image.image_size),
             schema_bytes: 0,
         });
         // NaN is not equal to itself, and it is printed.

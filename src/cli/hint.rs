@@ -1,0 +1,38 @@
+//! The command that asks a gateway which has just started.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::endpoint::DEFAULT_ENDPOINT;
+use crate::config;
+use crate::server::Tls;
+
+/// A `gemini-grpc call` that reaches the gateway: with its address unless that is the default one, and with what TLS
+/// asks for. Files that only the operator knows are in capitals.
+pub(super) fn try_it(address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls) -> String {
+    format!("gemini-grpc call {}'Why is the sky blue?'", endpoint_flags(address, tls, flags))
+}
+
+fn endpoint_flags(mut address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let Some(tls) = tls else {
+        let url = format!("http://{address}");
+        return if url == DEFAULT_ENDPOINT { String::new() } else { format!("--endpoint {url} ") };
+    };
+    let url = format!("https://{}:{}", tls.host(address.ip()), address.port());
+    let authority = match &flags.tls_cert {
+        Some(path) if tls.is_self_signed() => quoted(path),
+        _ => "CA.pem".to_owned(),
+    };
+    let client = if flags.tls_client_ca.is_some() { "--cert CERT.pem --cert-key KEY.pem " } else { "" };
+    format!("--endpoint {url} --ca {authority} {client}")
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-');
+    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
