@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 /// What this service implements; each file brings in those that it imports.
-const ROOTS: [&str; 4] = [
+const ROOTS: [&str; 6] = [
     "mountsea/gemini/v1/generative_service.proto",
-    "google/ai/generativelanguage/v1/generative_service.proto",
-    "google/ai/generativelanguage/v1beta/generative_service.proto",
+    "google/ai/generativelanguage/v1/generative_service_v1.proto",
+    "google/ai/generativelanguage/v1beta/generative_service_v1beta.proto",
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
     "grpc/health/v1/health.proto",
 ];
 
@@ -21,8 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
-    // The doors are Google's names for our own service: they are described, not generated.
-    generated.file.retain(|file| !file.package().starts_with("google.ai."));
+    // The doors are Google's names for our own service: they are described, not generated. The Rust types of
+    // google.rpc are those of tonic-types.
+    generated.file.retain(|file| !file.package().starts_with("google.ai.") && file.package() != "google.rpc");
     let mut health = generated.clone();
     health.file.retain(|file| file.package() == "grpc.health.v1");
     generated.file.retain(|file| file.package() != "grpc.health.v1");

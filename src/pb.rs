@@ -17,8 +17,5 @@ pub mod health {
 /// The details of an error, as `google.rpc` defines them.
 pub use tonic_types::pb as rpc;
 
-/// The descriptors of all services and messages, with their imports.
+/// The descriptors of all services and messages, with their imports, and of `google.rpc`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-
-/// The descriptors of `google.rpc`.
-pub const RPC_DESCRIPTOR_SET: &[u8] = tonic_types::pb::FILE_DESCRIPTOR_SET;

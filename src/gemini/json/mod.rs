@@ -44,8 +44,7 @@ const MODEL: u32 = 1;
     clippy::expect_used,
     reason = "the descriptors are part of the program; every test fails if they are not readable"
 )]
-static TABLE: LazyLock<Table> =
-    LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET, pb::RPC_DESCRIPTOR_SET]).expect("embedded descriptors"));
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET]).expect("embedded descriptors"));
 static REQUEST: LazyLock<Option<&'static Message>> =
     LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
 static RESPONSE: LazyLock<Option<&'static Message>> = LazyLock::new(|| TABLE.find(ANSWER));
