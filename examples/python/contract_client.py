@@ -1,6 +1,7 @@
 """A client from this project's contract, which has what REST has and Google's gRPC schema lacks.
 
     pip install grpcio-tools
+    mkdir -p gen/python
     python -m grpc_tools.protoc -Iproto --python_out=gen/python --grpc_python_out=gen/python \\
         proto/mountsea/gemini/v1/*.proto
     PYTHONPATH=gen/python python examples/python/contract_client.py
