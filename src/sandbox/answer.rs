@@ -21,9 +21,9 @@ struct Parts {
     tokens: [usize; 2],
 }
 
-/// The events of a streamed answer. The last of them alone has a finish reason.
-pub(super) fn events(model: &Model, request: &Request) -> Result<Vec<Value>, Error> {
-    let parts = parts(model, request)?;
+/// The events of a streamed answer. The last of them alone has a finish reason. Some faults are of pictures.
+pub(super) fn events(model: &Model, request: &Request, fault: &str) -> Result<Vec<Value>, Error> {
+    let parts = parts(model, request, fault)?;
     let count = get_count(request)?;
     let id = format!("sandbox-{:x}", request.prompt().len() * 7919 + parts.list.len());
     let last = parts.list.len().saturating_sub(1);
@@ -68,24 +68,21 @@ pub(super) fn single(events: &[Value]) -> Value {
     whole
 }
 
-fn parts(model: &Model, request: &Request) -> Result<Parts, Error> {
-    let mut parts = match model.image {
-        Some(image) => pictures(image, request)?,
-        None => words(request)?,
+fn parts(model: &Model, request: &Request, fault: &str) -> Result<Parts, Error> {
+    let mut parts = match (fault, model.image) {
+        ("big-picture", _) => drawn(None, &draw(request, (1, 1), 4096)?),
+        ("thought-picture", _) => drawn(Some(&draw(request, (1, 1), 512)?), &draw(request, (1, 1), 1024)?),
+        (_, Some(image)) => pictures(image, request)?,
+        (_, None) => words(request)?,
     };
     if let Some(part) = parts.list.last_mut()
         && model.signs()
     {
         part["thoughtSignature"] = json!(STANDARD.encode_to_string(SIGNATURE));
     }
-    if request
-        .config("thinkingConfig")
-        .get("includeThoughts")
-        .or(request.config("thinkingConfig").get("include_thoughts"))
-        == Some(&Value::Bool(true))
-    {
+    if request.wants_thoughts() {
         parts.list.insert(0, json!({"text": "[sandbox] Thinking of something to say.", "thought": true}));
-        parts.tokens[1] = 7;
+        parts.tokens[1] += 7;
     }
     Ok(parts)
 }
@@ -155,29 +152,49 @@ fn pictures(model: &ImageModel, request: &Request) -> Result<Parts, Error> {
     if !modalities.iter().any(|modality| modality == "IMAGE") {
         return Err(Error::invalid("generationConfig.responseModalities must contain IMAGE for this model"));
     }
-    let ratio = request.image_setting("aspectRatio");
-    let known = ratio.map(|ratio| model.ratio(ratio).ok_or(ratio)).transpose();
-    let ratio =
-        known.map_err(|ratio| Error::invalid(format!("aspectRatio {ratio:?} is not supported by {}", model.native)))?;
-    let size = request.image_setting("imageSize");
-    let known = size.map(|size| model.scale(size).ok_or(size)).transpose();
-    let scale =
-        known.map_err(|size| Error::invalid(format!("imageSize {size:?} is not supported by {}", model.native)))?;
-
-    let prompt = request.prompt();
+    let refused =
+        |name: &str, value: &str| Error::invalid(format!("{name} {value:?} is not supported by {}", model.native));
+    let ratio = match request.image_setting("aspectRatio") {
+        Some(ratio) => model.ratio(&ratio).ok_or_else(|| refused("aspectRatio", &ratio))?,
+        None => (1, 1),
+    };
+    let side = match request.image_setting("imageSize") {
+        Some(size) => model.side(&size).ok_or_else(|| refused("imageSize", &size))?,
+        None => 1024,
+    };
     let given = request.pictures()?;
     let (picture, did) = match given.last() {
-        Some(given) => (picture::edit(given, &prompt), "Your picture, changed"),
-        None => (picture::make(&prompt, ratio.unwrap_or((1, 1)), scale.unwrap_or(1)), "A picture made up"),
+        Some(given) => (readable(picture::edit(given, &request.prompt()))?, "Your picture, changed"),
+        None => (draw(request, ratio, side)?, "A picture made up"),
     };
-    let picture = picture.map_err(|_| Error::invalid("Unable to process input image"))?;
-    let data = STANDARD.encode_to_string(&picture);
-    let mut list = Vec::new();
+    let draft = (model.drafts && side > 1024).then(|| draw(request, ratio, 1024)).transpose()?;
+    let mut parts = drawn(draft.as_deref(), &picture);
     if modalities.iter().any(|modality| modality == "TEXT") {
-        list.push(json!({"text": format!("[sandbox] {did} on your own machine by no model at all. ")}));
+        let text = format!("[sandbox] {did} on your own machine by no model at all. ");
+        parts.list.insert(parts.list.len() - 1, json!({"text": text}));
     }
-    list.push(json!({"inlineData": {"mimeType": "image/png", "data": data}}));
-    Ok(Parts { list, finish: "STOP", tokens: [1290, 0] })
+    Ok(parts)
+}
+
+fn draw(request: &Request, ratio: (u32, u32), side: u32) -> Result<Vec<u8>, Error> {
+    readable(picture::make(&request.prompt(), ratio, side))
+}
+
+fn readable(picture: Result<Vec<u8>, image::ImageError>) -> Result<Vec<u8>, Error> {
+    picture.map_err(|_| Error::invalid("Unable to process input image"))
+}
+
+/// A picture as the result, with another one as a thought before it.
+fn drawn(draft: Option<&[u8]>, picture: &[u8]) -> Parts {
+    let part = |png: &[u8]| json!({"inlineData": {"mimeType": "image/png", "data": STANDARD.encode_to_string(png)}});
+    let draft = draft.map(|png| {
+        let mut part = part(png);
+        part["thought"] = json!(true);
+        part
+    });
+    let thoughts = if draft.is_some() { 1120 } else { 0 };
+    let list = draft.into_iter().chain([part(picture)]).collect();
+    Parts { list, finish: "STOP", tokens: [1290, thoughts] }
 }
 
 fn get_count(request: &Request) -> Result<u64, Error> {

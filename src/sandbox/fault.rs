@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 
 /// Every name with what it does. A number from 400 to 599 is a name as well: an error of that status.
-pub const FAULTS: [(&str, &str); 39] = [
+pub const FAULTS: [(&str, &str); 41] = [
     ("429-daily", "a quota per day that is used up"),
     ("429-retry-after", "429 with the delay in a header only"),
     ("nest-400", "an error in NestJS's shape with a list of messages"),
@@ -51,6 +51,8 @@ pub const FAULTS: [(&str, &str); 39] = [
     ("nulls", "null for whatever is empty"),
     ("unknown-fields", "members that nobody knows"),
     ("unknown-enum", "a finish reason that nobody knows"),
+    ("big-picture", "a picture of more than 5 MB, whatever was asked for"),
+    ("thought-picture", "a picture that is a thought, and then the result"),
 ];
 
 /// The answer to a fault that concerns the whole response; `None` if it only changes an ordinary one.

@@ -14,30 +14,66 @@ pub(super) struct Model {
 
 #[derive(Debug)]
 pub(super) struct ImageModel {
-    ids: [&'static str; 2],
+    ids: &'static [&'static str],
+    /// Its name in answers and errors.
     pub(super) native: &'static str,
     wide: bool,
     sizes: &'static [&'static str],
+    /// Whether it sends a small picture as a thought before a large one.
+    pub(super) drafts: bool,
 }
 
-const IMAGE_MODELS: [ImageModel; 3] = [
+/// The models of Mountsea's documentation, then the ids that Google has released.
+const IMAGE_MODELS: [ImageModel; 7] = [
     ImageModel {
-        ids: ["gemini-2.5-flash-image", "nano-banana-fast"],
+        ids: &["gemini-2.5-flash-image", "nano-banana-fast"],
         native: "NanoBananaFast",
         wide: false,
         sizes: &[],
+        drafts: false,
     },
     ImageModel {
-        ids: ["gemini-3.1-flash-image-preview", "nano-banana-2"],
+        ids: &["gemini-3.1-flash-image-preview", "nano-banana-2"],
         native: "NanoBanana2",
         wide: true,
         sizes: &["1K", "2K", "4K"],
+        drafts: false,
     },
     ImageModel {
-        ids: ["gemini-3-pro-image-preview", "nano-banana-pro"],
+        ids: &["gemini-3-pro-image-preview", "nano-banana-pro"],
         native: "NanoBananaPro",
         wide: false,
         sizes: &["1K", "2K", "4K"],
+        drafts: false,
+    },
+    ImageModel {
+        ids: &["gemini-3.1-flash-image"],
+        native: "Gemini31FlashImage",
+        wide: true,
+        sizes: &["512", "1K", "2K", "4K"],
+        drafts: false,
+    },
+    ImageModel {
+        ids: &["gemini-3-pro-image"],
+        native: "Gemini3ProImage",
+        wide: false,
+        sizes: &["1K", "2K", "4K"],
+        drafts: false,
+    },
+    ImageModel {
+        ids: &["gemini-3.1-flash-lite-image"],
+        native: "Gemini31FlashLiteImage",
+        wide: true,
+        sizes: &["1K"],
+        drafts: false,
+    },
+    // Seen with this one: googleapis/js-genai#1461.
+    ImageModel {
+        ids: &["gemini-nano-banana-2.1"],
+        native: "NanoBanana21",
+        wide: true,
+        sizes: &["1K", "2K", "4K"],
+        drafts: true,
     },
 ];
 
@@ -81,18 +117,19 @@ impl ImageModel {
         Some((width.parse().ok()?, height.parse().ok()?))
     }
 
-    /// The scale of a size against 1K, if this model makes it.
-    pub(super) fn scale(&self, text: &str) -> Option<u32> {
+    /// The side of a square of that size in pixels, if this model makes it.
+    pub(super) fn side(&self, text: &str) -> Option<u32> {
         match text {
             _ if !self.sizes.contains(&text) => None,
-            "2K" => Some(2),
-            "4K" => Some(4),
-            _ => Some(1),
+            "512" => Some(512),
+            "2K" => Some(2048),
+            "4K" => Some(4096),
+            _ => Some(1024),
         }
     }
 }
 
 /// The names of every model that is listed.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TEXT_MODELS.into_iter().chain(IMAGE_MODELS.iter().flat_map(|model| model.ids))
+    TEXT_MODELS.into_iter().chain(IMAGE_MODELS.iter().flat_map(|model| model.ids.iter().copied()))
 }

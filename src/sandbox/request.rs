@@ -23,6 +23,34 @@ fn snake(name: &str) -> String {
     out
 }
 
+/// `ASPECT_RATIO_SIXTEEN_BY_NINE` as 16:9 and `IMAGE_SIZE_TWO_K` as 2K, as Google's `responseFormat.image` writes them.
+/// The unspecified value is none; a name that is not known stays as it is.
+fn from_enum(name: &str) -> Option<String> {
+    const NUMBERS: [(&str, &str); 10] = [
+        ("ONE", "1"),
+        ("TWO", "2"),
+        ("THREE", "3"),
+        ("FOUR", "4"),
+        ("FIVE", "5"),
+        ("EIGHT", "8"),
+        ("NINE", "9"),
+        ("SIXTEEN", "16"),
+        ("TWENTY_ONE", "21"),
+        ("FIVE_TWELVE", "512"),
+    ];
+    let number = |word: &str| NUMBERS.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
+    let bare = name.trim_start_matches("ASPECT_RATIO_").trim_start_matches("IMAGE_SIZE_");
+    if bare == "UNSPECIFIED" {
+        return None;
+    }
+    let ratio = || {
+        let (width, height) = bare.split_once("_BY_")?;
+        Some(format!("{}:{}", number(width)?, number(height)?))
+    };
+    let size = || number(bare).map(str::to_owned).or_else(|| Some(format!("{}K", number(bare.strip_suffix("_K")?)?)));
+    Some(ratio().or_else(size).unwrap_or_else(|| name.to_owned()))
+}
+
 pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -40,6 +68,11 @@ impl Request {
         let request = Self { body };
         if request.contents().next().is_none() {
             return Err(Error::invalid("* GenerateContentRequest.contents: contents is not specified"));
+        }
+        // Google's words. The role of a system instruction is not looked at.
+        let known = |role: &Value| role.as_str().is_none_or(|role| ["", "user", "model", "function"].contains(&role));
+        if !request.contents().all(|content| known(get(content, "role"))) {
+            return Err(Error::invalid("Please use a valid role: user, model."));
         }
         Ok(request)
     }
@@ -80,9 +113,16 @@ impl Request {
         get(get(&self.body, "generationConfig"), name)
     }
 
-    /// `aspectRatio` or `imageSize`, in `imageConfig` or straight on `generationConfig`.
-    pub(super) fn image_setting(&self, name: &str) -> Option<&str> {
-        get(self.config("imageConfig"), name).as_str().or_else(|| self.config(name).as_str())
+    /// `aspectRatio` or `imageSize`, in `imageConfig`, in `responseFormat.image`, or straight on `generationConfig`.
+    pub(super) fn image_setting(&self, name: &str) -> Option<String> {
+        let plain = get(self.config("imageConfig"), name).as_str().or_else(|| self.config(name).as_str());
+        let format = || get(get(self.config("responseFormat"), "image"), name).as_str().and_then(from_enum);
+        plain.map(str::to_owned).or_else(format)
+    }
+
+    /// Whether the thoughts of the model are asked for.
+    pub(super) fn wants_thoughts(&self) -> bool {
+        get(self.config("thinkingConfig"), "includeThoughts") == &Value::Bool(true)
     }
 
     /// The modalities in upper case.

@@ -91,7 +91,8 @@ async fn call(
     }
     let request = Request::parse(&body)?;
     // Pictures take time to make, and other calls should not wait for them.
-    let events = tokio::task::spawn_blocking(move || answer::events(&model, &request)).await;
+    let asked = fault.clone();
+    let events = tokio::task::spawn_blocking(move || answer::events(&model, &request, &asked)).await;
     let events = events.map_err(|_| Error::new(500, "the sandbox has a fault of its own", Value::Null))??;
     let whole = fault::distort(&fault, vec![answer::single(&events)]).swap_remove(0);
     let events = fault::distort(&fault, events);

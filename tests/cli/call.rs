@@ -70,6 +70,25 @@ fn a_picture_is_saved_and_can_be_sent_back_to_be_changed() {
 }
 
 #[test]
+fn pictures_of_thinking_are_saved_only_where_thoughts_are_asked_for() {
+    let gateway = Gateway::start();
+    for mode in [&[][..], &["--unary"]] {
+        for (flags, names) in [(&[][..], &["image-1.png"][..]), (&["--thoughts"], &["image-1.png", "thought-1.png"])] {
+            let folder = tempfile::tempdir().unwrap();
+            let make = ["call", "--model", "sandbox-thought-picture", "--save", folder.path().to_str().unwrap(), "x"];
+            let ended = gateway.run(make.into_iter().chain(flags.iter().chain(mode).copied()));
+            assert_eq!(ended.code, Some(0), "{}", ended.err);
+            let mut saved: Vec<_> = folder.path().read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+            saved.sort();
+            assert_eq!(saved, names);
+            // The thought is the smaller of the two.
+            assert_eq!(image_dimensions(folder.path().join("image-1.png")).unwrap(), (1024, 1024));
+            assert_eq!(ended.out.contains("Thinking of something"), !flags.is_empty(), "{}", ended.out);
+        }
+    }
+}
+
+#[test]
 fn tools_are_taken_in_every_form_in_which_people_have_them() {
     let gateway = Gateway::start();
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use gemini_grpc::sandbox::FAULTS;
+use serde_json::{Value, json};
 
 use crate::support::{Running, gemini_grpc, run_with};
 
@@ -36,4 +37,62 @@ fn every_fault_is_listed_in_a_column() {
     for ((name, what), line) in FAULTS.iter().zip(&lines[1..]) {
         assert_eq!((format!("sandbox-{name}").as_str(), *what), (line.0.trim_end(), line.1));
     }
+}
+
+/// Asks a sandbox over HTTP: the status, and the body as JSON.
+fn ask(address: &str, model: &str, request: &Value) -> (u16, Value) {
+    let body = request.to_string();
+    let head = format!(
+        "POST /gemini/v1beta/models/{model}:generateContent HTTP/1.0\r\nx-goog-api-key: any\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+fn start() -> (Running, String) {
+    let mut running = Running::start(&mut gemini_grpc(["sandbox", "--listen", "127.0.0.1:0", "--pace", "0"]));
+    let address = running.out().wait_for(|line| Some(line.split_once("http://")?.1.split('/').next()?.to_owned()));
+    (running, address)
+}
+
+#[test]
+fn roles_that_gemini_does_not_know_are_refused_in_its_words() {
+    let (_running, address) = start();
+    let content = |role: Value| json!({"role": role, "parts": [{"text": "hi"}]});
+    for role in ["assistant", "system", "tool", "USER"] {
+        let request = json!({"contents": [content(json!("user")), content(json!(role))]});
+        let (status, body) = ask(&address, "gemini-2.5-flash", &request);
+        assert_eq!((status, &body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")), "{role}");
+        assert_eq!(body["error"]["message"], "[sandbox] Please use a valid role: user, model.");
+    }
+    for role in [json!("user"), json!("model"), json!("function"), json!(""), Value::Null] {
+        let request = json!({"contents": [content(role)], "systemInstruction": content(json!("system"))});
+        assert_eq!(ask(&address, "gemini-2.5-flash", &request).0, 200);
+    }
+    assert_eq!(ask(&address, "gemini-2.5-flash", &json!({"contents": [{"parts": [{"text": "hi"}]}]})).0, 200);
+}
+
+#[test]
+fn released_image_models_take_their_sizes_in_either_place() {
+    let (_running, address) = start();
+    let ask = |model: &str, mut config: Value| {
+        config["responseModalities"] = json!(["IMAGE"]);
+        ask(&address, model, &json!({"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": config}))
+    };
+    let plain = |size: &str| json!({"imageConfig": {"imageSize": size}});
+    let format = |size: &str| json!({"responseFormat": {"image": {"imageSize": size}}});
+    assert_eq!(ask("gemini-3.1-flash-image", plain("512")).0, 200);
+    assert_eq!(ask("gemini-3.1-flash-image", format("IMAGE_SIZE_FIVE_TWELVE")).0, 200);
+    assert_eq!(ask("gemini-nano-banana-2.1", plain("512")).0, 400);
+    assert_eq!(ask("gemini-nano-banana-2.1", format("IMAGE_SIZE_FIVE_TWELVE")).0, 400);
+    assert_eq!(ask("gemini-3.1-flash-lite-image", plain("2K")).0, 400);
+    let (status, body) = ask("gemini-nano-banana-2.1", format("IMAGE_SIZE_TWO_K"));
+    let parts = body["candidates"][0]["content"]["parts"].as_array().unwrap();
+    let thoughts: Vec<bool> = parts.iter().map(|part| part["thought"] == true).collect();
+    assert_eq!((status, thoughts), (200, vec![true, false]));
 }
