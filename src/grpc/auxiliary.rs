@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,7 +14,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::bounded::{Bounded, Ending, Rules};
 use super::oldest::{Place, Places};
-use super::{executor, metadata};
+use super::{STATUS_FLUSH_TIME, executor, metadata};
 use crate::gateway::{Limit, TimeLimits, TimedOut};
 
 /// The largest message to health, in bytes. It has the name of a service.
@@ -31,8 +30,6 @@ const MAX_WATCHES: usize = 4096;
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// Streams of reflection that one worker serves at once: answers have whole files, and may be read slowly.
 const MAX_REFLECTION_STREAMS: usize = 16;
-/// How long the status of a call that met its deadline may take to leave.
-const STATUS_FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// A service that is called by anybody.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -49,6 +50,8 @@ const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 /// The content type of every answer.
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
+/// How long a client may take to read the end of a call that is over.
+const STATUS_FLUSH_TIME: Duration = Duration::from_secs(1);
 /// A name that is repeated in an error is cut here, in characters.
 const MAX_NAME: usize = 64;
 /// And a path, where it is told of.
@@ -128,6 +131,8 @@ impl Grpc {
     pub async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
         if let Some(reason) = NotGrpc::find(&request) {
             self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
+            // For a client that does not read the few words.
+            executor::set_deadline(tokio::time::Instant::now() + STATUS_FLUSH_TIME);
             return reason.response(request.method());
         }
         self.0.answer(request, &peer).await

@@ -32,6 +32,8 @@ fuzz_target!(|json: &[u8]| {
     match to_json(RESPONSE, &wire) {
         // Of a member that came twice one may have been kept, and the other not.
         Ok(_) if oddities.iter().any(|oddity| oddity.first.contains("twice")) => {}
+        // What is not even JSON was left out.
+        Ok(_) if oddities.iter().any(|oddity| oddity.member.ends_with(".additionalFields")) => {}
         Ok(written) => it_becomes_the_same_answer(message, &written),
         // It can be read, as a string, and has no form to be written in.
         // The same member can be there in both forms, if it came twice.
