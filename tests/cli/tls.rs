@@ -11,7 +11,8 @@ fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
     let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key]);
     let hint = format!("try: gemini-grpc call --endpoint {} --ca CA.pem 'Why", gateway.endpoint);
     assert!(hint.contains("https://"));
-    gateway.log.wait_for(|line| line.contains(&hint).then_some(()));
+    let shown = gateway.log.wait_for(|line| line.contains("try: ").then(|| line.to_owned()));
+    assert!(shown.contains(&hint), "{shown}");
     for command in [&["call", "hello", "--ca", &ca][..], &["healthcheck", "--ca", &ca]] {
         let ended = gateway.run(command.iter().copied());
         assert_eq!(ended.code, Some(0), "{}", ended.err);
@@ -45,7 +46,8 @@ fn the_command_to_try_names_what_a_gateway_with_client_certificates_asks_for() {
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
     let mut gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ca]);
     let flags = " --ca CA.pem --cert CERT.pem --cert-key KEY.pem 'Why";
-    gateway.log.wait_for(|line| (line.contains("try: ") && line.contains(flags)).then_some(()));
+    let shown = gateway.log.wait_for(|line| line.contains("try: ").then(|| line.to_owned()));
+    assert!(shown.contains(flags), "{shown}");
 }
 
 #[test]
