@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 
 /// Every name with what it does. A number from 400 to 599 is a name as well: an error of that status.
-pub const FAULTS: [(&str, &str); 41] = [
+pub const FAULTS: [(&str, &str); 51] = [
     ("429-daily", "a quota per day that is used up"),
     ("429-retry-after", "429 with the delay in a header only"),
     ("nest-400", "an error in NestJS's shape with a list of messages"),
@@ -53,6 +53,66 @@ pub const FAULTS: [(&str, &str); 41] = [
     ("unknown-enum", "a finish reason that nobody knows"),
     ("big-picture", "a picture of more than 5 MB, whatever was asked for"),
     ("thought-picture", "a picture that is a thought, and then the result"),
+    ("surrogate", "a text that ends with half of a character"),
+    ("two-in-one-part", "a text and a function call in one part"),
+    ("empty-enum", "a finish reason that is an empty name"),
+    ("one-cut", "two candidates, of which only the first ends"),
+    ("odd-sidecar", "members beside the content that are of another form"),
+    ("nothing", "usage, and no answer"),
+    ("nested-error", "an error whose message is another error"),
+    ("untyped-detail", "an error with a detail that has no type"),
+    ("wait-in-words", "429 with the delay in its message only"),
+    ("key-suspended", "403, since the project of the key is suspended"),
+];
+
+/// Answers as they have come over the wire, with their HTTP status. As text, since some are no JSON by the letter.
+const BODIES: [(&str, u16, &str); 10] = [
+    (
+        "surrogate",
+        200,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] half: \ud83d"}]},"finishReason":"STOP"}]}"#,
+    ),
+    (
+        "two-in-one-part",
+        200,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] I ask:","functionCall":{"name":"f","args":{}}}]},"finishReason":"STOP"}]}"#,
+    ),
+    (
+        "empty-enum",
+        200,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] and"}]},"finishReason":""}]}"#,
+    ),
+    (
+        "one-cut",
+        200,
+        r#"{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"[sandbox] one"}]},"finishReason":"STOP"},{"index":1,"content":{"role":"model","parts":[{"text":"[sandbox] t"}]}}]}"#,
+    ),
+    (
+        "odd-sidecar",
+        200,
+        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] odd","thoughtSignature":"AQIDB"}]},"finishReason":"STOP","safetyRatings":[null],"avgLogprobs":NaN}]}"#,
+    ),
+    ("nothing", 200, r#"{"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#),
+    (
+        "nested-error",
+        429,
+        r#"{"error":{"code":429,"status":"Too Many Requests","message":"{\"error\":{\"code\":429,\"message\":\"[sandbox] slow down\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"38s\"}]}}"}}"#,
+    ),
+    (
+        "untyped-detail",
+        400,
+        r#"{"error":{"code":400,"message":"[sandbox] API key not valid","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#,
+    ),
+    (
+        "wait-in-words",
+        429,
+        r#"{"error":{"code":429,"message":"[sandbox] Please retry in 47.43s.","status":"RESOURCE_EXHAUSTED"}}"#,
+    ),
+    (
+        "key-suspended",
+        403,
+        r#"{"error":{"code":403,"message":"[sandbox] Consumer suspended","status":"PERMISSION_DENIED","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CONSUMER_SUSPENDED","domain":"googleapis.com","metadata":{"service":"generativelanguage.googleapis.com"}}]}}"#,
+    ),
 ];
 
 /// The answer to a fault that concerns the whole response; `None` if it only changes an ordinary one.
@@ -68,6 +128,9 @@ pub(super) fn response(fault: &str, key: &str, answer: &Value) -> Option<Respons
         let body = json!({"statusCode": status, "message": message, "error": error});
         plain(status, "application/json; charset=utf-8", body.to_string().into())
     };
+    if let Some((_, status, body)) = BODIES.iter().find(|(name, ..)| *name == fault) {
+        return Some(plain(*status, "application/json", Body::from(*body)));
+    }
     let page = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body>cloud</body></html>";
     Some(match fault {
         "429-daily" => of_status(429, json!("RATE_LIMIT_EXCEEDED"), "PerDay").into_response(),

@@ -46,6 +46,10 @@ ERRORS = [
     ("trailing-garbage", exceptions.InternalServerError, "UPSTREAM_ANSWER_UNREADABLE", "upstream", None),
     ("empty-200", exceptions.InternalServerError, "UPSTREAM_ANSWER_EMPTY", "upstream", None),
     ("204", exceptions.InternalServerError, "UPSTREAM_ANSWER_EMPTY", "upstream", None),
+    ("nothing", exceptions.ServiceUnavailable, "UPSTREAM_UNFINISHED", "upstream", None),
+    ("one-cut", exceptions.ServiceUnavailable, "UPSTREAM_UNFINISHED", "upstream", None),
+    ("nested-error", exceptions.ResourceExhausted, "UPSTREAM_REFUSED", "caller", "429"),
+    ("wait-in-words", exceptions.ResourceExhausted, "UPSTREAM_REFUSED", "caller", "429"),
 ]
 
 
@@ -57,7 +61,9 @@ def test_every_error_has_its_class_reason_and_request_id(client, method, fault, 
         list(getattr(client, method)(asked, metadata=[("x-request-id", "ticket-7")]))
     error = caught.value
     assert type(error) is kind
-    assert (error.reason, error.domain) == (reason, "gemini-grpc")
+    # Reason and domain belong together: upstream's, or ours.
+    domain = "googleapis.com" if reason == "RATE_LIMIT_EXCEEDED" else "gemini-grpc"
+    assert (error.reason, error.domain) == (reason, domain)
     assert (error.metadata["source"], error.metadata.get("upstreamStatus")) == (source, status)
     assert detail(error, rpc.ErrorInfo).reason == reason
     assert detail(error, rpc.RequestInfo).request_id == "ticket-7"

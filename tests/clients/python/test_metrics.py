@@ -53,7 +53,8 @@ def make_calls(address, metadata=()):
     client.generate(request("why?"), **call)
     list(client.stream(request("why?"), **call))
     client.generate(request("a cat", model=IMAGE_MODEL), **call)
-    client.generate(request("why?", model="sandbox-unknown-fields"), **call)
+    for fault in ["unknown-fields", "odd-sidecar", "surrogate"]:
+        client.generate(request("why?", model=f"sandbox-{fault}"), **call)
     for model, wrong in [("sandbox-503", {}), ("sandbox-400", {}), ("gemini", {"generation_config": {"temperature": 9}})]:
         with pytest.raises(exceptions.GoogleAPICallError):
             client.generate(request("why?", model=model, **wrong), **call)
@@ -95,12 +96,14 @@ def test_prometheus_scrapes_what_callers_did(tmp_path, sandbox):
             return wait_until(lambda: prometheus.query(promql), promql)[0]["value"][1]
 
         served = "rpc_server_call_duration_seconds_count"
-        assert value(f'sum({served}{{rpc_status_code="OK"}})') == "4"
+        assert value(f'sum({served}{{rpc_status_code="OK"}})') == "6"
         assert value(f'{served}{{rpc_status_code="UNAVAILABLE",error_type="UNAVAILABLE"}}') == "1"
         assert value('gemini_grpc_calls_refused_total{reason="REQUEST_INVALID"}') == "1"
         assert value('gemini_grpc_calls_cancelled_total{phase="answering"}') == "1"
         assert value(f'gemini_grpc_usage_images_total{{model="{IMAGE_MODEL}",caller="_unknown"}}') == "1"
         assert value('gemini_grpc_unknown_members_total{member="sandboxNews"}') == "1"
+        assert value('gemini_grpc_unreadable_members_total{member="Part.thoughtSignature"}') == "1"
+        assert value('gemini_grpc_repaired_texts_total{member="Part.text"}') == "1"
         assert int(value("sum(gemini_grpc_usage_tokens_total)")) > 0
         assert value("gemini_grpc_calls_in_flight") == "0"
         assert value("gemini_grpc_calls_limit") == "1000"
