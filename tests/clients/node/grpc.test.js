@@ -85,7 +85,7 @@ test('a quota error says which and when to come back', async () => {
   assert.equal(error.code, grpc.status.RESOURCE_EXHAUSTED);
   const { ErrorInfo, RetryInfo, QuotaFailure, RequestInfo } = detailsOf(error);
   assert.equal(ErrorInfo.reason, 'RATE_LIMIT_EXCEEDED');
-  assert.equal(ErrorInfo.domain, 'gemini-grpc');
+  assert.equal(ErrorInfo.domain, 'googleapis.com');
   assert.equal(ErrorInfo.metadata.upstreamStatus, '429');
   assert.deepEqual(RetryInfo.retryDelay, { seconds: 3, nanos: 500_000_000 });
   assert.equal(QuotaFailure.violations[0].subject, 'sandbox');
