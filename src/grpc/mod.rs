@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tonic::body::Body;
 
 use self::auxiliary::Auxiliary;
@@ -133,7 +133,12 @@ impl Grpc {
             self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
             // For a client that does not read the few words.
             executor::set_deadline(tokio::time::Instant::now() + STATUS_FLUSH_TIME);
-            return reason.response(request.method());
+            let response = reason.response(request.method());
+            // A proxy has the calls of others on the same connection.
+            if !request.body().is_end_stream() {
+                request::discard(request.into_body());
+            }
+            return response;
         }
         self.0.answer(request, &peer).await
     }

@@ -70,6 +70,10 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     if name == b"application/grpc" {
         return true;
     }
+    if name.contains(&b',') {
+        // Several values that a proxy joined.
+        return false;
+    }
     let name = name.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     name.eq_ignore_ascii_case(b"application/grpc") || name.eq_ignore_ascii_case(b"application/grpc+proto")
 }
@@ -97,6 +101,8 @@ mod tests {
             "application/json",
             "text/plain",
             "application/proto; application/grpc",
+            "application/grpc, text/plain",
+            "application/grpc; a=b, text/plain",
         ] {
             assert!(!with(&[value]), "{value}");
         }

@@ -125,22 +125,23 @@ impl Shared {
         let Some(tls) = &self.tls else {
             return match timeout(self.limits.hello, preface::read(stream)).await.map_err(late)?? {
                 Spoken::Http2(stream) => Ok(Opened::Plain(stream)),
-                Spoken::Http1(stream) => self.refuse_http1(stream).await,
+                Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
             };
         };
         let hello = timeout(self.limits.hello, Acceptor::hello(stream)).await.map_err(late)??;
         let (stream, names) = tls.accept(hello).await?;
         let asked_for_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         match preface::read(stream).await? {
-            Spoken::Http1(stream) => self.refuse_http1(stream).await,
+            Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
             Spoken::Http2(stream) if asked_for_h2 => Ok(Opened::Tls(Box::new(stream), names)),
             Spoken::Http2(_) => Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)")),
         }
     }
 
-    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<Opened> {
+    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Opened> {
         self.grpc.refused_http1();
-        preface::answer_http1(stream, WORDS).await?;
+        // In a box, so that connections which speak HTTP/2 need no room for it.
+        Box::pin(preface::answer_http1(stream, is_head, WORDS)).await?;
         Ok(Opened::Refused)
     }
 

@@ -14,15 +14,18 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How much of an HTTP/1 request is read beside its beginning, in bytes, and for how long: closing a connection with
 /// bytes unread would take the answer away from the client.
-const LINGER_BYTES: u64 = 64 << 10;
-const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// What is added to the words for those who try the port with curl.
+const CURL: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
 
 /// What a connection speaks.
 pub(super) enum Spoken<S> {
     /// HTTP/2; the preface, which was read, is read again.
     Http2(Sifted<S>),
     /// Text that begins as HTTP/1 does.
-    Http1(S),
+    Http1 { stream: S, is_head: bool },
 }
 
 /// Reads the preface. What is neither HTTP/2 nor HTTP/1 is an error at its first wrong byte, which says what was spoken
@@ -36,7 +39,8 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Spoken<S
         };
         if !PREFACE.starts_with(&bytes[..read]) {
             if bytes[0].is_ascii_uppercase() {
-                return Ok(Spoken::Http1(stream));
+                // No other method starts with an H, and no more than this may be there yet.
+                return Ok(Spoken::Http1 { stream, is_head: bytes[0] == b'H' });
             }
             return Err(Error::new(ErrorKind::InvalidData, spoken(bytes[0])));
         }
@@ -44,12 +48,18 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Spoken<S
     Ok(Spoken::Http2(Sifted::behind(PREFACE, stream)))
 }
 
-/// Tells a client that speaks HTTP/1 what to speak, and ends the connection. Of its request nothing is looked at.
-pub(super) async fn answer_http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, words: &str) -> Result<()> {
-    let length = words.len();
+/// Tells a client that speaks HTTP/1 what to speak, and ends the connection. Of its request only the method is looked at.
+pub(super) async fn answer_http1<S>(mut stream: S, is_head: bool, words: &str) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let length = words.len() + CURL.len();
+    // An answer to HEAD has no body (RFC 9110, 9.3.2).
+    let body = if is_head { [""; 2] } else { [words, CURL] }.concat();
+    // Not `h2c`: the Upgrade header of HTTP/1 is not understood.
     let answer = format!(
-        "HTTP/1.1 426 Upgrade Required\r\nconnection: close, upgrade\r\nupgrade: h2c\r\n\
-         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{words}"
+        "HTTP/1.1 426 Upgrade Required\r\nconnection: close, upgrade\r\nupgrade: HTTP/2.0\r\n\
+         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     let answering = async {
         stream.write_all(answer.as_bytes()).await?;
@@ -99,8 +109,9 @@ mod tests {
             assert!(error.to_string().contains(says), "{bytes:?}: {error}");
         }
         assert_eq!(read(&PREFACE[..20]).await.err().unwrap().kind(), ErrorKind::UnexpectedEof);
+        assert!(matches!(read(&b"H"[..]).await, Ok(Spoken::Http1 { is_head: true, .. })));
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"POST /x", b"PRI * HTTP/1.1"] {
-            assert!(matches!(read(bytes).await, Ok(Spoken::Http1(_))), "{bytes:?}");
+            assert!(matches!(read(bytes).await, Ok(Spoken::Http1 { is_head: false, .. })), "{bytes:?}");
         }
     }
 }

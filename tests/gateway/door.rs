@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gemini_grpc::gateway::callers::TokenHash;
 use gemini_grpc::server::Config;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -11,12 +12,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::Code;
 use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::certificates::{Authority, Files};
-use crate::support::{Running, STOP, Upstream, body, config, json, prompt};
+use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw, WINDOW_UPDATE};
+use crate::spending::scraped;
+use crate::strangers::head;
+use crate::support::{Client, Running, STOP, Upstream, body, config, json, prompt};
 use crate::tls::{connect, roots, speaking_tls};
 
 const CALLS: [&str; 6] = [
@@ -61,6 +66,9 @@ const NOT_GRPC: [&str; 12] = [
     "application/grpc-web-text",
     "application/grpc+json",
 ];
+
+/// A header block: GET, http, / and an authority (RFC 7541, 6.1 and 6.2.2).
+const GET: [u8; 6] = [0x82, 0x86, 0x84, 0x01, 1, b'a'];
 
 fn framed() -> Vec<u8> {
     let message = prompt("hi").encode_to_vec();
@@ -157,15 +165,19 @@ async fn told(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -
     String::from_utf8(answer).unwrap()
 }
 
-fn requests() -> [Vec<u8>; 3] {
-    let long = format!("POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 30000\r\n\r\n{}", CALLS[0], "x".repeat(30_000));
+fn requests() -> [Vec<u8>; 4] {
+    let long = format!("POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 524288\r\n\r\n", CALLS[0]);
+    let long = long + &"x".repeat(512 << 10);
     let upgrade = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n";
-    [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), long.into_bytes(), upgrade.as_bytes().to_vec()]
+    let old = b"GET / HTTP/1.0\r\n\r\n".to_vec();
+    [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), old, long.into_bytes(), upgrade.as_bytes().to_vec()]
 }
 
 fn has_words(answer: &str) {
-    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
-    assert!(answer.contains("\r\nconnection: close") && answer.contains("application/grpc"), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 426 ") && head.contains("\r\nconnection: close"), "{head}");
+    assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{head}");
+    assert!(body.contains("application/grpc") && body.contains("--http2-prior-knowledge"), "{body}");
 }
 
 #[tokio::test]
@@ -195,4 +207,75 @@ async fn http_1_over_tls_is_answered_in_words_too() {
         }
     }
     assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_over_http_1_has_no_body() {
+    let running = Running::start(&config(&Upstream::answering("").await, &[]));
+    let answer = told(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_that_never_ends_is_closed() {
+    let running = Running::start(&config(&Upstream::answering("").await, &[]));
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+    while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_does_not_end_the_connection_of_others() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    let mut raw = Raw::open(running.address).await;
+    // Otherwise each body waits for the acknowledgement of its head.
+    raw.0.set_nodelay(true).unwrap();
+    // All answers together are more than the first window.
+    raw.send(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()).await;
+    // More than HTTP/2 would let be reset. Each body comes when its request was refused already.
+    let (mut stream, last) = (1, 2 * 1100 + 1);
+    while stream < last {
+        raw.send(HEADERS, END_HEADERS, stream, &GET).await;
+        while raw.next_of(HEADERS).await.unwrap().stream != stream {}
+        raw.send(DATA, END_STREAM, stream, &framed()).await;
+        stream += 2;
+    }
+    raw.send(HEADERS, END_HEADERS, last, &head(CALLS[0], "a-key")).await;
+    raw.send(DATA, END_STREAM, last, &framed()).await;
+    upstream.asked(1).await;
+}
+
+#[tokio::test]
+async fn refusals_take_no_quota_and_are_counted_by_reason() {
+    let (telemetry, scrape) = scraped();
+    let (upstream, files) = (Upstream::answering(json("200 OK", STOP)).await, Files::new());
+    let hash = TokenHash::of("gg_a-token").to_hex();
+    let callers = files.write("callers.toml", &format!("[callers.a]\ntoken_sha256 = '{hash}'\ncalls_per_minute = 1"));
+    let flags = ["--auth", "tokens", "--callers", &callers, "--api-key", "own-key"];
+    let running = Running::told(&config(&upstream, &flags), &telemetry);
+    let channel = running.connect().await;
+    for _ in 0..3 {
+        send(&channel, &Method::GET, CALLS[0], Some("application/grpc")).await;
+    }
+    for _ in 0..2 {
+        send(&channel, &Method::POST, CALLS[0], Some("text/plain")).await;
+    }
+    told(TcpStream::connect(running.address).await.unwrap(), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let metrics = scrape();
+    for (reason, count) in [("method", 3), ("content_type", 2), ("http1", 1)] {
+        let mut lines = metrics.lines().filter(|line| line.starts_with("gemini_grpc_requests_refused_total{"));
+        let line = lines.find(|line| line.contains(&format!("reason=\"{reason}\""))).unwrap();
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    }
+    // No call, and no model.
+    let calls = ["rpc_server_call_duration_seconds_count", "gemini_grpc_usage_calls_total", "gen_ai_"];
+    assert!(!metrics.lines().any(|line| calls.iter().any(|name| line.starts_with(name))), "{metrics}");
+    // The one call of this minute is still there.
+    for code in [None, Some(Code::ResourceExhausted)] {
+        let mut request = tonic::Request::new(prompt("hi"));
+        request.metadata_mut().insert("x-goog-api-key", "gg_a-token".parse().unwrap());
+        let called = Client::new(channel.clone()).generate_content(request).await;
+        assert_eq!(called.err().map(|status| status.code()), code);
+    }
 }

@@ -270,7 +270,7 @@ async fn the_place_of_a_call_that_upstream_has_ended_is_given_back_at_once() {
 }
 
 /// Telemetry whose metrics can be scraped.
-fn scraped() -> (Telemetry, impl Fn() -> String) {
+pub fn scraped() -> (Telemetry, impl Fn() -> String) {
     let registry = Registry::new();
     let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
     let meters = SdkMeterProvider::builder().with_reader(reader).build();
