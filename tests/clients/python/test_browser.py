@@ -1,0 +1,123 @@
+"""A web page of another origin in a real browser, which tries to spend the gateway's key."""
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import json
+import pathlib
+import queue
+import re
+import shutil
+import subprocess
+import threading
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from processes import admin_in
+from telemetry import wait_until
+from test_metrics import read
+from test_strangers import certificate, gateway
+
+PAGE = pathlib.Path(__file__).with_name("drive_by.html")
+# Of those there are so many: 6 methods and 19 attempts for each.
+ATTEMPTS = 6 * 19
+ANSWER = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}, "finishReason": "STOP"}]}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves the page, and keeps what is posted."""
+
+    def do_GET(self):
+        self.answer(PAGE.read_bytes(), "text/html")
+
+    def do_POST(self):
+        self.server.posted.put(self.rfile.read(int(self.headers["content-length"])))
+        self.answer(json.dumps(ANSWER).encode(), "application/json")
+
+    def answer(self, body, kind):
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving():
+    """A server, and its URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.posted = queue.Queue()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def browser(url, chain, folder):
+    """Chromium that shows a page and trusts a certificate."""
+    program = shutil.which("chromium")
+    assert program, "there is no chromium; .ci/tools/chromium installs it"
+    public = x509.load_pem_x509_certificate(chain.read_bytes()).public_key()
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    pin = base64.b64encode(hashlib.sha256(public.public_bytes(encoding, form)).digest()).decode()
+    flags = [
+        "--headless=new",
+        # It is root in CI, and shows no page but this one.
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+        "--no-proxy-server",
+        f"--user-data-dir={folder}",
+        f"--ignore-certificate-errors-spki-list={pin}",
+    ]
+    with open(folder / "chromium.log", "wb") as log:
+        process = subprocess.Popen([program, *flags, url], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def refused(admin):
+    """How many requests were not gRPC."""
+    counts = re.findall(r"^gemini_grpc_requests_refused_total\{.*\} (\d+)$", read(admin, "/metrics"), re.M)
+    return sum(map(int, counts))
+
+
+def test_a_web_page_of_another_origin_cannot_spend_the_key(tmp_path):
+    chain, key = certificate(tmp_path)
+    flags = ["--tls-cert", chain, "--tls-key", key, "--admin-listen", "127.0.0.1:0"]
+    with serving() as (upstream, url), serving() as (page, origin), gateway(url, *flags) as (process, address):
+        admin = process.wait_for(admin_in)
+        with browser(f"{origin}/#https://{address}", chain, tmp_path):
+            # What is let in may have no end that the page sees, so that it would not report.
+            wait_until(lambda: page.posted.qsize() or upstream.posted.qsize(), "the report of the page", 60)
+            assert upstream.posted.qsize() == 0
+            report = json.loads(page.posted.get())
+            assert len(report) == ATTEMPTS, report
+            # They did reach the gateway: 6 of each of these were answered, and the page could not read it.
+            for name in ["text/plain", "without type", "grpc", "two types", "grpc in text/plain", "blob", "GET"]:
+                assert report.count(f"fetch {name}: opaque 0") == 6, report
+            # Those that may not be sent without asking ask first, which is refused. Beacons come when the browser likes.
+            wait_until(lambda: refused(admin) >= ATTEMPTS, "all attempts")
+        assert upstream.posted.qsize() == 0
+        # A call of gRPC with the same message is let in, so it was not the message.
+        message = base64.b64decode(re.search(r"atob\('(.+?)'\)", PAGE.read_text())[1])[5:]
+        with grpc.secure_channel(address, grpc.ssl_channel_credentials(chain.read_bytes())) as channel:
+            channel.unary_unary("/mountsea.gemini.v1.GenerativeService/GenerateContent")(message, timeout=20)
+        assert upstream.posted.qsize() == 1
