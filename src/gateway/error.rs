@@ -242,8 +242,11 @@ impl Error {
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::unwrap_used)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::gateway::callers::{Exceeded, Quota};
+    use crate::gemini::error_body::Reply;
     use crate::gemini::model::ModelName;
     use crate::gemini::validate::Violations;
     use upstream::Error as Up;
@@ -299,6 +302,37 @@ mod tests {
             Error::Panicked,
         ];
         own.into_iter().chain(upstream.map(Error::Upstream)).collect()
+    }
+
+    #[test]
+    fn upstreams_reason_and_domain_are_passed_on_for_the_documented_reason_alone() {
+        let body = |status| {
+            upstream::Error::refused(&Reply {
+                status,
+                content_type: None,
+                retry_after: None,
+                body: br#"{"error":{"message":"m","details":[{"reason":"R","domain":"d"}]}}"#,
+                now: SystemTime::UNIX_EPOCH,
+                keys: &[],
+            })
+        };
+        let passed_on = |error: &Error| error.refusal().and_then(|body| body.info.clone());
+        let info = passed_on(&Error::upstream(body(403), KeyOwner::Gateway)).unwrap();
+        assert_eq!((&*info.reason, &*info.domain), ("R", "d"));
+        let refused_key = Error::upstream(body(401), KeyOwner::Gateway);
+        assert_eq!((refused_key.reason(), passed_on(&refused_key)), ("UPSTREAM_KEY_REFUSED", None));
+        for error in one_of_each() {
+            assert_eq!(passed_on(&error), None, "{}", error.reason());
+        }
+        let documented = include_str!("../../docs/errors.md").replace('\n', " ");
+        for sentence in [
+            "that pair is passed on unchanged in the place of `UPSTREAM_REFUSED` of `gemini-grpc`",
+            "No other reason of the table gives way to upstream's.",
+            "| `UPSTREAM_REFUSED` | as upstream says |",
+            "| `UPSTREAM_KEY_REFUSED` | INTERNAL |",
+        ] {
+            assert!(documented.contains(sentence), "docs/errors.md lacks {sentence}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::call::reserve;
 use super::callers::Admitted;
 use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
-use crate::gemini::error_body::{Reply, is_error};
+use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
 use crate::gemini::json::{self, Halves, Names, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
@@ -25,6 +25,8 @@ use crate::upstream::{self, Method};
 /// Work of up to this many steps is done where the call is: one or two milliseconds. A picture of 10 MiB takes less. Work
 /// that takes more steps begins again on another thread.
 const STEPS_AT_ONCE: u64 = 50_000;
+/// What each byte of an error in the place of an answer counts: keys are searched in it in all their forms.
+const ERROR_STEPS_PER_BYTE: u64 = 2;
 
 /// The JSON of a message up to this length is not measured before it is written, in bytes.
 const UNMEASURED: usize = 16 << 10;
@@ -198,18 +200,22 @@ impl Translated {
 /// Turns the JSON of an answer into a message, unless it is an error in disguise.
 fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Translated, Stop<upstream::Error>> {
     let key = &reading.key;
-    let refused = || {
-        is_error(text).then(|| {
-            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
-            upstream::Error::refused(&Reply { status: 200, content_type: None, retry_after: None, body, now, keys })
-        })
+    let refused = |steps: &mut Steps<'_>| {
+        if !is_error(text) {
+            return Ok(None);
+        }
+        steps.take(text.len().min(MAX_BODY) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
+        let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
+        let reply = Reply { status: 200, content_type: None, retry_after: None, body, now, keys };
+        Ok(Some(upstream::Error::refused(&reply)))
     };
-    let unreadable = |error: json::Error| match error.problem() {
+    let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {
         Problem::Interrupted => Stop::Interrupted,
-        _ => Stop::Failed(refused().unwrap_or(upstream::Error::Unreadable(error))),
+        _ => refused(steps)
+            .map_or_else(|stop| stop, |refused| Stop::Failed(refused.unwrap_or(upstream::Error::Unreadable(error)))),
     };
     let json::Event { mut response, has_halves } =
-        json::event(text, Some(key.finder()), reading.names, steps).map_err(unreadable)?;
+        json::event(text, Some(key.finder()), reading.names, steps).map_err(|error| unreadable(error, steps))?;
     let view = match ResponseView::read(&response.message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),
@@ -217,7 +223,7 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
     // `error` is no member of an answer, so it would be among the additional fields.
     if view.candidates == 0
         && view.has_additional_fields
-        && let Some(error) = refused()
+        && let Some(error) = refused(steps)?
     {
         return Err(Stop::Failed(error));
     }
@@ -226,7 +232,8 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
             return Err(Stop::Failed(upstream::Error::Unfinished));
         }
         if has_halves {
-            Halves::default().join(&mut response, true, steps).map_err(unreadable)?;
+            let joined = Halves::default().join(&mut response, true, steps);
+            joined.map_err(|error| unreadable(error, steps))?;
         }
     }
     Ok(Translated { response, view, has_halves })
@@ -249,6 +256,27 @@ impl Stop<upstream::Error> {
         match self {
             Self::Interrupted => Stop::Interrupted,
             Self::Failed(error) => Stop::Failed(Error::upstream(error, owner)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_in_the_place_of_an_answer_is_read_beside_the_workers() {
+        let reading =
+            Reading { key: "AIza-one".parse().unwrap(), owner: KeyOwner::Caller, names: Names::Own, is_whole: true };
+        for (length, at_once) in [(1_000, true), (100_000, false)] {
+            // As a member that answers lack, and in one that no answer can have.
+            for rest in ["", r#","candidates":7"#] {
+                let text = format!(r#"{{"error":{{"message":"{}"}}{rest}}}"#, "x".repeat(length));
+                let ended = translate_at_once(text.as_bytes(), &reading).err().unwrap();
+                assert_eq!(matches!(ended, Stop::Failed(Error::Upstream(upstream::Error::Refused(_)))), at_once);
+                assert_eq!(matches!(ended, Stop::Interrupted), !at_once);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! (google.aip.dev/193).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use prost::Message as _;
@@ -80,13 +81,19 @@ pub(super) fn end(error: &Error) -> End {
 /// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).
 fn pushback(error: &Error) -> MetadataMap {
     let millis = match error.retry() {
-        Retry::After(delay) => i64::try_from(delay.as_millis()).unwrap_or(i64::MAX),
+        Retry::After(delay) => i64::try_from(whole_millis(delay).as_millis()).unwrap_or(i64::MAX),
         Retry::Never => -1,
         Retry::Unsaid => return MetadataMap::new(),
     };
     let mut metadata = MetadataMap::with_capacity(1);
     metadata.insert("grpc-retry-pushback-ms", millis.into());
     metadata
+}
+
+/// The delay as the trailer can tell it, rounded up; `RetryInfo` says the same.
+fn whole_millis(delay: Duration) -> Duration {
+    let millis = delay.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
@@ -120,7 +127,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         details.push(any(QUOTA_FAILURE, &rpc::QuotaFailure { violations: vec![violation] }));
     }
     if let Retry::After(delay) = error.retry() {
-        let retry_delay = prost_types::Duration::try_from(delay).ok();
+        let retry_delay = prost_types::Duration::try_from(whole_millis(delay)).ok();
         details.push(any(RETRY_INFO, &rpc::RetryInfo { retry_delay }));
     }
     details

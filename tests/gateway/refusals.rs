@@ -58,6 +58,7 @@ async fn the_error_inside_of_an_error_is_the_error() {
         json!({ "error": { "message": inner, "code": 429, "status": "Too Many Requests" } }),
         json!({ "statusCode": 429, "message": inner, "error": "Too Many Requests" }),
         json!({ "error": { "message": format!("got status: 429 . {inner}"), "code": 429 } }),
+        json!({ "error": { "message": inner, "code": 500, "status": "INTERNAL" } }),
     ] {
         for status in everywhere(429, outer.to_string()).await {
             assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "Slow."));
@@ -94,6 +95,17 @@ async fn a_delay_is_found_wherever_it_stands_and_told_once() {
         (error(429, "RESOURCE_EXHAUSTED", "m", json!([quota])), 49.37),
         (error(429, "RESOURCE_EXHAUSTED", "Please retry in 47.43s.", json!([])), 47.43),
         (error(429, "RESOURCE_EXHAUSTED", "Please retry in 47.43s.", json!([retry_info("3.5s")])), 3.5),
+        (
+            error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "m",
+                json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": 38 }]),
+            ),
+            38.0,
+        ),
+        // Both are rounded up alike.
+        (error(429, "RESOURCE_EXHAUSTED", "m", json!([retry_info("3.000400s")])), 3.001),
     ] {
         for status in everywhere(429, &body).await {
             assert_eq!((delay(&status), pushback(&status)), (Some(seconds), Some((seconds * 1000.0) as i64)), "{body}");

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A protobuf Duration in JSON: `"3.5s"`, or its two fields.
+/// A protobuf Duration in JSON: `"3.5s"`, or its two fields; from relays also seconds alone, and Go's `"1m2s"`.
 pub(super) fn from_json(value: &Value) -> Option<Duration> {
     match value {
-        Value::String(text) => seconds(text.strip_suffix('s')?),
+        Value::String(text) => seconds(text.strip_suffix('s').unwrap_or(text)).or_else(|| from_text(text)),
+        Value::Number(number) => seconds(&number.to_string()),
         Value::Object(fields) => {
             // int64 is a string in JSON, and a number from those who do not know it.
             let whole = match fields.get("seconds") {
@@ -40,8 +41,19 @@ const MARKERS: [&str; 9] = [
 /// The delay that a message asks for: "Please retry in 47.43s.", "Try again in 1m30s", "wait 2 minutes".
 pub(super) fn from_words(message: &str) -> Option<Duration> {
     let message = message.to_ascii_lowercase();
-    let mut places = MARKERS.iter().filter_map(|marker| message.find(marker).map(|at| at + marker.len()));
-    places.find_map(|at| from_text(&message[at..]))
+    MARKERS.iter().find_map(|marker| {
+        let text = &message[message.find(marker)? + marker.len()..];
+        // The header, quoted in the message, has no unit.
+        from_text(text).or_else(|| marker.starts_with("retry-after").then(|| first_number(text))?)
+    })
+}
+
+/// The seconds that a text begins with, unless the number is a part of a date or of something else.
+fn first_number(text: &str) -> Option<Duration> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, behind) = text.split_at(end);
+    let is_part = behind.starts_with(|next: char| next.is_alphanumeric() || "-:/".contains(next));
+    if number.is_empty() || is_part { None } else { seconds(number) }
 }
 
 /// The duration that a text begins with, in numbers and units: `49.37s`, `1h2m3s`, `120ms`, `5 seconds`, `about 2 minutes`.

@@ -11,6 +11,12 @@ use super::{Encode, Info, delay};
 
 const TYPES: &str = "type.googleapis.com/";
 const STRUCT: &str = "google.protobuf.Struct";
+/// So many details of an error are read. Google sends a handful, and each takes memory.
+const MAX_DETAILS: usize = 64;
+/// The longest name of a domain (RFC 1035), in bytes.
+const MAX_DOMAIN: usize = 253;
+/// The caller gets these from the gateway, once each: one that cannot be read must not come beside it.
+const TOLD_ONCE: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
 
 /// The details, and what the gateway itself has to know of them.
 #[derive(Default)]
@@ -28,7 +34,7 @@ pub(super) struct Details {
 impl Details {
     pub(super) fn read(details: &[&Map<String, Value>], encode: &Encode<'_>) -> Self {
         let mut read = Self::default();
-        for detail in details {
+        for detail in details.iter().take(MAX_DETAILS) {
             let (name, detail) = typed(detail);
             match name {
                 "google.rpc.DebugInfo" => continue,
@@ -48,7 +54,10 @@ impl Details {
                 }
                 _ => {}
             }
-            read.any.push(any(name, &detail, encode));
+            let any = any(name, &detail, encode);
+            if !(TOLD_ONCE.contains(&name) && any.type_url.ends_with(STRUCT)) {
+                read.any.push(any);
+            }
         }
         read
     }
@@ -66,7 +75,7 @@ fn typed(detail: &Map<String, Value>) -> (&str, Cow<'_, Map<String, Value>>) {
     let violations = detail.get("violations").and_then(Value::as_array);
     let violates = |name: &str| violations.is_some_and(|all| all.iter().any(|violation| violation.get(name).is_some()));
     let name = match () {
-        () if has("reason") && has("domain") => "google.rpc.ErrorInfo",
+        () if has("reason") && (has("domain") || has("metadata")) => "google.rpc.ErrorInfo",
         () if has("retryDelay") || has("retry_delay") => "google.rpc.RetryInfo",
         () if has("fieldViolations") || has("field_violations") => "google.rpc.BadRequest",
         () if violates("field") => {
@@ -97,17 +106,27 @@ fn member<'a>(map: &'a Map<String, Value>, name: &str, snake_case: &str) -> Opti
     map.get(name).or_else(|| map.get(snake_case))
 }
 
-/// An `ErrorInfo`, if its reason is as its definition wants it: UPPER_SNAKE_CASE, at most 63 letters.
+/// An `ErrorInfo`, if its reason is as its definition wants it: UPPER_SNAKE_CASE, at most 63 letters. Its domain may be
+/// missing.
 fn info(detail: &Map<String, Value>) -> Option<Info> {
     let text = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (reason, domain) = (text("reason"), text("domain"));
     let well_formed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if !(1..=63).contains(&reason.len()) || !reason.bytes().all(well_formed) {
+    if !(1..=63).contains(&reason.len()) || !reason.bytes().all(well_formed) || domain.len() > MAX_DOMAIN {
         return None;
     }
     let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
-    let metadata = metadata.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let metadata = metadata.filter_map(|(name, value)| Some((name.clone(), scalar(value)?))).collect();
     Some(Info { reason, domain, metadata })
+}
+
+/// A value of metadata: a string, or from relays a number or a truth value.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 /// Whether a violated quota, or the metadata of an error about one, is counted per day.

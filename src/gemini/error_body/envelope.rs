@@ -1,9 +1,9 @@
 //! The JSON shapes of errors, brought to one.
 //!
 //! Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
-//! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may
-//! also be Google's whole object; as a text `nested` has unfolded it. OpenAI: `{"error": {"message", "type", "code": string}}`. Others:
-//! `{"error": string}`, `{"message"}`, `{"detail"}`, or a string alone.
+//! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may also be Google's
+//! whole object; where it was a text, `nested` has unfolded it. OpenAI: `{"error": {"message", "type", "code": string}}`.
+//! Others: `{"error": string}`, `{"message"}`, `{"detail"}`, or a string alone.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use super::super::code::Code;
 pub(super) struct Envelope<'a> {
     /// The gRPC code that it names.
     pub(super) code: Option<Code>,
-    /// The number that it gives, of HTTP or of gRPC.
+    /// The number that it gives, of an HTTP error or of gRPC.
     pub(super) number: Option<u16>,
     /// What it says in words, if it does.
     pub(super) message: Option<String>,
@@ -24,7 +24,9 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    pub(super) fn of(json: &'a Value) -> Self {
+    /// Reads an error. In one that was nested as a text, the codes around it are those of relays: they count only if it has
+    /// none itself.
+    pub(super) fn of(json: &'a Value, is_nested: bool) -> Self {
         let Some(outer) = objects(json).and_then(|maps| maps.first().copied()) else {
             return Self { message: words(json), ..Self::default() };
         };
@@ -33,9 +35,14 @@ impl<'a> Envelope<'a> {
         let maps = || maps.iter().rev().copied();
         let name = |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
         let label = |value: &'a Value| value.as_str().filter(|label| !label.is_empty());
+        let code = |maps| first(maps, &["status", "code"], name);
+        let number = |maps| first(maps, &["code", "statusCode", "status"], number);
+        let one = |map| vec![map].into_iter();
+        let coded = maps().find(|map| code(one(*map)).is_some() || number(one(*map)).is_some());
+        let coded = coded.filter(|_| is_nested).map_or_else(|| maps().collect(), |map| vec![map]);
         Self {
-            code: first(maps(), &["status", "code"], name),
-            number: first(maps(), &["code", "statusCode", "status"], number),
+            code: code(coded.clone().into_iter()),
+            number: number(coded.into_iter()),
             message: first(maps(), &["message", "error", "detail", "title"], words),
             label: first(maps(), &["type", "code", "status"], label),
             details: first(maps(), &["details"], objects).unwrap_or_default(),
@@ -83,13 +90,14 @@ fn object(member: Option<&Value>) -> Option<&Map<String, Value>> {
     }
 }
 
-/// A number, or a string that is one.
+/// A number, or a string that is one. Relays have numbers of their own; those say nothing.
 fn number(value: &Value) -> Option<u16> {
-    match value {
+    let number = match value {
         Value::Number(number) => number.as_u64()?.try_into().ok(),
         Value::String(text) => text.parse().ok(),
         _ => None,
-    }
+    };
+    number.filter(|number| matches!(number, 1..=16 | 300..600))
 }
 
 /// A text with something to read in it, or several in a list.

@@ -4,7 +4,7 @@ use super::super::code::Code;
 
 /// Reasons of `google.api.ErrorReason` that only the owner of a key can do something about, beside those that begin with
 /// [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 18] = [
     "SERVICE_DISABLED",
     "BILLING_DISABLED",
     "USER_PROJECT_DENIED",
@@ -15,11 +15,19 @@ const REASONS: [&str; 10] = [
     "GCP_SUSPENDED",
     "USER_BLOCKED_BY_ADMIN",
     "OVERLOADED_CREDENTIALS",
+    "SESSION_COOKIE_INVALID",
+    "MISSING_ORIGIN",
+    "SECURITY_POLICY_VIOLATED",
+    "LOCATION_POLICY_VIOLATED",
+    "LOCATION_TAX_POLICY_VIOLATED",
+    "ORG_RESTRICTION_VIOLATION",
+    "ORG_RESTRICTION_HEADER_INVALID",
+    "RESOURCE_USAGE_RESTRICTION_VIOLATED",
 ];
 const PREFIXES: [&str; 3] = ["API_KEY_", "ACCESS_TOKEN_", "CONSUMER_"];
 
 /// What Google and others say in such an error, where they give no reason. All words of one row are there.
-const WORDS: [&[&str]; 12] = [
+const WORDS: [&[&str]; 14] = [
     &["reported as leaked"],
     &["api key not valid"],
     &["api key not found"],
@@ -28,6 +36,8 @@ const WORDS: [&[&str]; 12] = [
     &["has not been used in project"],
     &["consumer", "suspended"],
     &["project", "suspended"],
+    &["your project has been denied access"],
+    &["billing account", "disabled"],
     &["account", "suspended"],
     &["requests from this", "are blocked"],
     &["requires billing to be enabled"],
@@ -42,6 +52,10 @@ pub(super) fn is_about_key(code: Code, status: u16, reason: Option<&str>, messag
     }
     let is_reason =
         |reason: &str| REASONS.contains(&reason) || PREFIXES.iter().any(|prefix| reason.starts_with(prefix));
-    let message = message.to_ascii_lowercase();
+    let mut message = message.to_ascii_lowercase();
+    if status == 400 {
+        // It may quote the request, and what a caller writes there must not put the blame on the gateway.
+        message.truncate(message.find(['"', '\'', '`', '\n']).unwrap_or(message.len()));
+    }
     reason.is_some_and(is_reason) || WORDS.iter().any(|words| words.iter().all(|word| message.contains(word)))
 }

@@ -91,10 +91,13 @@ impl ErrorBody {
     /// Understands a reply as far as it can be understood. This cannot fail.
     pub fn read(reply: &Reply<'_>, encode: &Encode<'_>) -> Self {
         let body = &reply.body[..reply.body.len().min(MAX_BODY)];
-        let mut json = parse(body);
-        let is_nested = json.as_mut().is_some_and(nested::unfold);
+        let whole = parse(body);
+        let behind_words = if whole.is_none() { nested::behind_words(body) } else { None };
+        let mut is_nested = behind_words.is_some();
+        let mut json = whole.or(behind_words);
+        is_nested |= json.as_mut().is_some_and(nested::unfold);
         let json = json.map(|value| redact::redact_json(value, reply.keys));
-        let envelope = json.as_ref().map(Envelope::of).unwrap_or_default();
+        let envelope = json.as_ref().map(|json| Envelope::of(json, is_nested)).unwrap_or_default();
         let details = Details::read(&envelope.details, encode);
 
         // Around an error, the status of HTTP is that of the relay.
@@ -176,7 +179,10 @@ fn is_success(status: u16) -> bool {
 fn parse(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let text = String::from_utf8_lossy(body);
-    serde_json::from_str(&text).or_else(|_| serde_json::from_str(&without_halves(&text))).ok()
+    serde_json::from_str(&text).ok().or_else(|| match text.contains("\\u") {
+        true => serde_json::from_str(&without_halves(&text)).ok(),
+        false => None,
+    })
 }
 
 /// The JSON with U+FFFD for each escape that is one half of a character.

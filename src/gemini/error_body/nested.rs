@@ -5,9 +5,12 @@
 
 use serde_json::{Map, Value};
 
+use super::super::code::Code;
+use super::without_halves;
+
 /// So many errors may be inside one another as texts.
 const MAX_NESTED: usize = 8;
-/// At so many places of a text JSON is looked for.
+/// At so many places of a text JSON is searched.
 const MAX_PLACES: usize = 4;
 
 /// Puts the error that a text contains in the place of the text, in every member that may have one. Returns whether there
@@ -16,20 +19,19 @@ pub(super) fn unfold(json: &mut Value) -> bool {
     unfold_below(json, MAX_NESTED)
 }
 
+/// The error that a body contains which is not JSON itself: words with JSON behind them.
+pub(super) fn behind_words(body: &[u8]) -> Option<Value> {
+    let text = String::from_utf8_lossy(body);
+    if text.trim_start().starts_with('<') { None } else { error_in(&text) }
+}
+
 fn unfold_below(json: &mut Value, left: usize) -> bool {
-    if left == 0 {
-        return false;
-    }
     match json {
         Value::Object(map) => {
             let mut found = false;
             for name in ["error", "message", "detail"] {
                 let Some(member) = map.get_mut(name) else { continue };
-                if let Some(inner) = member.as_str().and_then(error_in) {
-                    *member = inner;
-                    found = true;
-                }
-                found |= unfold_below(member, left - 1);
+                found |= unfold_below(member, left);
             }
             if found {
                 let detail = map.get("detail").filter(|detail| is_error(detail)).cloned();
@@ -41,10 +43,10 @@ fn unfold_below(json: &mut Value, left: usize) -> bool {
             found
         }
         Value::Array(list) => match list.first_mut() {
-            Some(first) => unfold_below(first, left - 1),
+            Some(first) => unfold_below(first, left),
             None => false,
         },
-        Value::String(text) => match error_in(text) {
+        Value::String(text) if left > 0 => match error_in(text) {
             Some(inner) => {
                 *json = inner;
                 unfold_below(json, left - 1);
@@ -61,33 +63,43 @@ fn error_in(text: &str) -> Option<Value> {
     if !text.contains('{') {
         return None;
     }
-    let plain = json_in(text).filter(is_error);
-    plain.or_else(|| {
+    let text = without_halves(text);
+    plain_error_in(&text).or_else(|| {
         // Escaped once more, with or without its quotes.
         let inner = text.trim().trim_matches('"');
         let unescaped: String = serde_json::from_str(&format!("\"{inner}\"")).ok()?;
-        json_in(&unescaped).filter(is_error)
+        plain_error_in(&without_halves(&unescaped))
     })
 }
 
-/// The first object or list of objects in a text.
-fn json_in(text: &str) -> Option<Value> {
-    let starts = text.match_indices('{').map(|(at, _)| at).filter(|at| text[at + 1..].trim_start().starts_with('"'));
-    starts.take(MAX_PLACES).find_map(|at| {
-        let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
-        values.next()?.ok()
-    })
+/// The first object in a text that is an error.
+fn plain_error_in(text: &str) -> Option<Value> {
+    let mut rest = text;
+    for _ in 0..MAX_PLACES {
+        let mut starts = rest.match_indices('{').map(|(at, _)| at);
+        let start = starts.find(|at| rest[at + 1..].trim_start().starts_with('"'))?;
+        let mut values = serde_json::Deserializer::from_str(&rest[start..]).into_iter::<Value>();
+        rest = match values.next() {
+            Some(Ok(json)) if is_error(&json) => return Some(json),
+            // An error inside of what is quoted is quoted as well.
+            Some(Ok(_)) => &rest[start + values.byte_offset()..],
+            _ => &rest[start + 1..],
+        };
+    }
+    None
 }
 
 /// Whether this is the form of an error, with something to go by.
 fn is_error(json: &Value) -> bool {
     match json {
         Value::Object(map) => {
-            let is_told = |name| map.get(name).is_some_and(|value: &Value| value.is_string() || value.is_number());
+            let has_code = |name| map.get(name).is_some_and(|value: &Value| value.is_string() || value.is_number());
+            // `{"status": "ok", "message": "…"}` is what functions return.
+            let is_status = |value: &Value| value.is_number() || value.as_str().and_then(Code::from_name).is_some();
             map.get("error").is_some_and(|error| error.is_string() || error.as_object().is_some_and(says_something))
                 || map.get("message").is_some_and(is_error)
                 || (map.get("message").is_some_and(Value::is_string)
-                    && ["code", "status", "statusCode"].into_iter().any(is_told))
+                    && (has_code("code") || has_code("statusCode") || map.get("status").is_some_and(is_status)))
         }
         _ => false,
     }

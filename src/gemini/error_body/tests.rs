@@ -132,6 +132,47 @@ fn a_refused_key_is_known_by_status_code_or_reason() {
 }
 
 #[test]
+fn a_delay_that_no_client_could_read_does_not_come_as_another_type() {
+    let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": 38}, {"@type": "x/google.rpc.ErrorInfo", "reason": "R", "metadata": {"n": 1, "b": true, "l": []}}]}}"#;
+    let told = ErrorBody::read(&Reply { body, ..NOTHING }, &|_, _| None);
+    assert_eq!((told.retry_after, told.details), (Some(Duration::from_secs(38)), Vec::new()));
+    let metadata = [("n", "1"), ("b", "true")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(told.info.unwrap().metadata, metadata);
+}
+
+#[test]
+fn of_very_many_details_the_first_are_read() {
+    let body = |count| format!(r#"{{"error": {{"details": [{}{{"retryDelay": "3s"}}]}}}}"#, "{},".repeat(count));
+    let (all, some) = (read(body(63).as_bytes()), read(body(64).as_bytes()));
+    assert_eq!((all.details.len(), all.retry_after), (64, Some(Duration::from_secs(3))));
+    assert_eq!((some.details.len(), some.retry_after), (64, None));
+}
+
+#[test]
+fn a_domain_that_is_none_is_not_passed_on() {
+    let info = |length| {
+        let detail = format!(r#"{{"reason": "R", "domain": "{}"}}"#, "d".repeat(length));
+        read(format!(r#"{{"error": {{"details": [{detail}]}}}}"#).as_bytes()).info
+    };
+    assert_eq!(info(253).unwrap().domain.len(), 253);
+    assert_eq!(info(254), None);
+}
+
+#[test]
+fn what_a_caller_writes_does_not_put_the_blame_on_the_gateways_key() {
+    let about_key = |status, message: &str| {
+        let body = format!(r#"{{"error": {{"code": {status}, "message": {}}}}}"#, serde_json::Value::from(message));
+        ErrorBody::read(&Reply { status, body: body.as_bytes(), ..NOTHING }, &encode).is_about_key()
+    };
+    assert!(about_key(400, "API key not valid. Please pass a valid API key."));
+    assert!(about_key(403, "Permission denied: Consumer 'projects/1' has been suspended."));
+    assert!(about_key(403, "Your project has been denied access. Please contact support."));
+    for quoted in ["\"api key expired\"", "'api key expired'", "`api key expired`", "\napi key expired"] {
+        assert!(!about_key(400, &format!("Invalid value at contents[0].role: {quoted}")), "{quoted}");
+    }
+}
+
+#[test]
 fn debug_output_says_nothing_of_body_and_keys() {
     let reply = Reply {
         body: br#"{"error": {"message": "secret", "details": [{"a": "secret"}]}}"#,
