@@ -49,13 +49,14 @@ fn the_content_of_an_answer_arrives_whatever_stands_beside_it() {
         if case.name() != RESPONSE {
             return Ok(());
         }
-        let whole = to_json(RESPONSE, &case.wire).unwrap();
-        let mut value = serde_json::from_slice(&whole).unwrap();
+        let mut value: Value = serde_json::from_slice(&to_json(RESPONSE, &case.wire).unwrap()).unwrap();
+        // serde_json rounds some doubles to the second nearest, so the undamaged answer has to go through it as well.
+        let whole = value.to_string();
         for _ in 0..=dice.below(4) {
             damage(&mut value, dice);
         }
         let damaged = value.to_string();
-        prop_assert_eq!(content(&read(damaged.as_bytes())), content(&read(&whole)), "{}", damaged);
+        prop_assert_eq!(content(&read(damaged.as_bytes())), content(&read(whole.as_bytes())), "{}", damaged);
         Ok(())
     });
 }

@@ -16,8 +16,8 @@ const CONTRACT = protoLoader.loadSync('mountsea/gemini/v1/generative_service.pro
   defaults: true,
   oneofs: true,
 });
-const DETAILS = protoLoader.loadSync('google_rpc.proto', {
-  includeDirs: [import.meta.dirname],
+const DETAILS = protoLoader.loadSync(['google/rpc/status.proto', 'google/rpc/error_details.proto'], {
+  includeDirs: [`${ROOT}proto`],
   longs: Number,
   // Unpacks the details whose type is known.
   json: true,
