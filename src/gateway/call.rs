@@ -12,7 +12,7 @@ use super::admission::Permit;
 use super::callers::{Admitted, AuthError, Exceeded, San};
 use super::record::Record;
 use super::watch::Watch;
-use super::{ApiKey, Config, Connection, Error, Names};
+use super::{ApiKey, CallerSchema, Config, Connection, Error};
 use crate::memory::Held;
 use crate::telemetry::Rpc;
 
@@ -34,7 +34,7 @@ pub struct Arrival {
     /// How often the caller has tried before.
     pub previous_attempts: u32,
     /// Whose schema the caller reads the answer with.
-    pub value_names: Names,
+    pub schema: CallerSchema,
 }
 
 /// A call that was let in. Dropped, it gives everything back, and upstream is let go.
@@ -46,7 +46,7 @@ pub struct Call {
     pub(super) watch: Watch,
     pub(super) held: Held,
     pub(super) record: Record,
-    pub(super) names: Names,
+    pub(super) schema: CallerSchema,
     /// The right to be in flight, from the moment the request is there.
     pub(super) permit: Option<Permit>,
 }

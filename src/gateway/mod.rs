@@ -39,7 +39,7 @@ use self::translate::{Reading, Stop, prepare, translate_at_once, translate_besid
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
-pub use crate::gemini::json::Names;
+pub use crate::gemini::json::CallerSchema;
 use crate::gemini::model::ModelName;
 use crate::memory::{Held, Memory};
 use crate::upstream::{Answer, Method, Outgoing, Upstream};
@@ -137,7 +137,7 @@ impl Gateway {
             heartbeat: arrival.heartbeat.or(config.heartbeat),
             config,
             admitted,
-            names: arrival.value_names,
+            schema: arrival.schema,
             permit: None,
         })
     }

@@ -26,7 +26,6 @@ pub(super) struct Record {
     spending: Spending,
     /// Whether the answer is read while upstream makes it.
     stream: bool,
-    /// Whether upstream has finished its answer.
     ends: Ends,
 }
 
@@ -74,6 +73,11 @@ impl Record {
         }
     }
 
+    /// Whether upstream has finished its answer.
+    pub(super) fn is_finished(&self) -> bool {
+        self.ends.is_finished()
+    }
+
     /// Upstream has answered, or it will not. A call that is dropped before was given up.
     pub(super) fn end(&mut self, error: Option<&Error>) {
         let ending = error.map_or(Ending::Complete, |error| Ending::of(error, self.stream));
@@ -94,7 +98,7 @@ impl Record {
             }
         }
         end(&mut operation);
-        if taken && ending == Ending::GivenUp && !self.ends.is_finished() {
+        if taken && ending == Ending::GivenUp && !self.is_finished() {
             self.caller.take().into_iter().for_each(keep_in_flight);
         }
     }

@@ -13,7 +13,6 @@ use super::translate::{Reading, Stop, Translated, translate_at_once, translate_b
 use super::watch::Alarm;
 use super::{Call, Error, Message};
 use crate::gemini::json::Halves;
-use crate::gemini::view::Ends;
 use crate::upstream::{self, EventStream, Method};
 
 /// The request on its way, until the head of the answer is there.
@@ -38,7 +37,6 @@ struct Open {
     heavy: Heavy,
     reading: Reading,
     halves: Halves,
-    ends: Ends,
 }
 
 #[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
@@ -52,8 +50,7 @@ impl Answers {
     pub(super) async fn begin(sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let source = Source::Sending(sending);
         let reading = Reading::new(&call, Method::StreamGenerateContent);
-        let (halves, ends) = (Halves::default(), Ends::default());
-        let open = Open { source, translating: None, call, heavy, reading, halves, ends };
+        let open = Open { source, translating: None, call, heavy, reading, halves: Halves::default() };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;
         Ok(answers)
@@ -94,7 +91,8 @@ impl Open {
         if self.translating.is_none() {
             let theirs = |error| Error::upstream(error, self.call.admitted.owner);
             let Some(json) = ready!(self.source.poll_event(cx)).transpose().map_err(theirs)? else {
-                let end = if self.ends.is_finished() { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
+                let finished = self.call.record.is_finished();
+                let end = if finished { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
                 return Poll::Ready(end);
             };
             self.call.watch.heard();
@@ -114,7 +112,6 @@ impl Open {
     }
 
     fn message(&mut self, mut answer: Translated) -> Result<Option<Message>, Error> {
-        self.ends.add(&answer.view.ends);
         answer.join(&mut self.halves)?;
         self.call.record.saw(&answer);
         Ok(Some(Message::beside(&self.call.held, answer.response.message)))

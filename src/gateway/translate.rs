@@ -13,7 +13,7 @@ use super::callers::Admitted;
 use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
 use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
-use crate::gemini::json::{self, Halves, Names, Problem, RequestLimits};
+use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
@@ -174,7 +174,7 @@ pub(super) struct Reading {
     /// The key that upstream was given, which must not reach the caller.
     key: ApiKey,
     owner: KeyOwner,
-    names: Names,
+    schema: CallerSchema,
     /// Whether it is the whole answer, or an event of it.
     is_whole: bool,
 }
@@ -182,7 +182,7 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
-        Self { key: key.clone(), owner: *owner, names: call.names, is_whole: method == Method::GenerateContent }
+        Self { key: key.clone(), owner: *owner, schema: call.schema, is_whole: method == Method::GenerateContent }
     }
 }
 
@@ -211,11 +211,13 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
     };
     let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {
         Problem::Interrupted => Stop::Interrupted,
-        _ => refused(steps)
-            .map_or_else(|stop| stop, |refused| Stop::Failed(refused.unwrap_or(upstream::Error::Unreadable(error)))),
+        _ => match refused(steps) {
+            Ok(refused) => Stop::Failed(refused.unwrap_or(upstream::Error::Unreadable(error))),
+            Err(stop) => stop,
+        },
     };
     let json::Event { mut response, has_halves } =
-        json::event(text, Some(key.finder()), reading.names, steps).map_err(|error| unreadable(error, steps))?;
+        json::event(text, Some(key.finder()), reading.schema, steps).map_err(|error| unreadable(error, steps))?;
     let view = match ResponseView::read(&response.message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
         read => read.unwrap_or_default(),
@@ -267,8 +269,12 @@ mod tests {
 
     #[test]
     fn a_long_error_in_the_place_of_an_answer_is_read_beside_the_workers() {
-        let reading =
-            Reading { key: "AIza-one".parse().unwrap(), owner: KeyOwner::Caller, names: Names::Own, is_whole: true };
+        let reading = Reading {
+            key: "AIza-one".parse().unwrap(),
+            owner: KeyOwner::Caller,
+            schema: CallerSchema::Own,
+            is_whole: true,
+        };
         for (length, at_once) in [(1_000, true), (100_000, false)] {
             // As a member that answers lack, and in one that no answer can have.
             for rest in ["", r#","candidates":7"#] {

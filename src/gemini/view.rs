@@ -10,7 +10,7 @@ mod capture;
 mod config;
 mod estimate;
 mod fields;
-mod numbers;
+pub(super) mod numbers;
 mod part;
 mod request;
 mod response;

@@ -83,6 +83,13 @@ struct Method {
     stream: bool,
 }
 
+impl Method {
+    /// Clients of Google's names have Google's schema. The first service, of two methods, is ours.
+    fn schema(self) -> gateway::CallerSchema {
+        if self.index < 2 { gateway::CallerSchema::Own } else { gateway::CallerSchema::Google }
+    }
+}
+
 /// Everything that is served on the gRPC port. Each call gets a handle of its own, so it is a cheap one.
 #[derive(Clone)]
 pub struct Grpc(Arc<Inner>);
@@ -129,17 +136,6 @@ impl Grpc {
 
     /// Answers one call.
     pub async fn answer(self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<Body> {
-        if let Some(reason) = NotGrpc::find(&request) {
-            self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
-            // For a client that does not read the few words.
-            executor::set_deadline(tokio::time::Instant::now() + STATUS_FLUSH_TIME);
-            let response = reason.response(request.method());
-            // A proxy has the calls of others on the same connection.
-            if !request.body().is_end_stream() {
-                request::discard(request.into_body());
-            }
-            return response;
-        }
         self.0.answer(request, &peer).await
     }
 
@@ -151,6 +147,9 @@ impl Grpc {
 
 impl Inner {
     async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        if let Some(reason) = NotGrpc::find(&request) {
+            return self.refuse_unread(request, reason);
+        }
         let path = request.uri().path().strip_prefix('/').unwrap_or_default();
         if let Some(index) = METHODS.iter().position(|method| *method == path) {
             return self.call(request, Method { index, stream: index % 2 == 1 }, peer).await;
@@ -167,6 +166,19 @@ impl Inner {
             _ => return refuse(&gateway::Error::NoService, &self.unknown(&request, peer)),
         };
         auxiliary.answer(request, self.gateway.time_limits()).await
+    }
+
+    /// Refuses a request that is not gRPC.
+    fn refuse_unread(&self, request: Request<Incoming>, reason: NotGrpc) -> Response<Body> {
+        self.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
+        // For a client that does not read the few words.
+        executor::set_deadline(tokio::time::Instant::now() + STATUS_FLUSH_TIME);
+        let response = reason.response(request.method());
+        // A proxy has the calls of others on the same connection.
+        if !request.body().is_end_stream() {
+            request::discard(request.into_body());
+        }
+        response
     }
 
     /// A call of a method that there is not.
@@ -231,8 +243,7 @@ impl Inner {
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
-            // The first service is ours.
-            value_names: if method.index < 2 { gateway::Names::Own } else { gateway::Names::Google },
+            schema: method.schema(),
         })?;
         executor::set_deadline(call.deadline());
         executor::set_open(peer.connection.begin_call());

@@ -57,7 +57,7 @@ pub const FAULTS: [(&str, &str); 51] = [
     ("two-in-one-part", "a text and a function call in one part"),
     ("empty-enum", "a finish reason that is an empty name"),
     ("one-cut", "two candidates, of which only the first ends"),
-    ("odd-sidecar", "members beside the content that are of another form"),
+    ("odd-sidecar", "unreadable members outside of the content"),
     ("nothing", "usage, and no answer"),
     ("nested-error", "an error whose message is another error"),
     ("untyped-detail", "an error with a detail that has no type"),

@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::drain::{Phase, reached};
+use super::http1;
 use super::limits::Limits;
 use super::open::Place;
 use super::preface::{self, Spoken};
@@ -141,14 +142,16 @@ impl Shared {
     async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Opened> {
         self.grpc.refused_http1();
         // In a box, so that connections which speak HTTP/2 need no room for it.
-        Box::pin(preface::answer_http1(stream, is_head, WORDS)).await?;
+        Box::pin(http1::answer(stream, is_head, WORDS)).await?;
         Ok(Opened::Refused)
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
         let service = service_fn(|request| {
-            // In a box, since hyper moves it about.
-            let answer = Box::pin(self.grpc.clone().answer(request, peer.clone()));
+            // In a box, since hyper moves it about. The room is there before the future, which is then made in it: the
+            // other way round, it would be copied whole, with its thousands of bytes that are not in use yet.
+            let room = Box::new_uninit();
+            let answer = Box::into_pin(Box::write(room, self.grpc.clone().answer(request, peer.clone())));
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));

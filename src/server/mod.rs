@@ -7,6 +7,7 @@
 mod admin;
 mod connection;
 mod drain;
+mod http1;
 mod late;
 mod limits;
 mod listener;

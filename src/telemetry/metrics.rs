@@ -172,7 +172,7 @@ impl Metrics {
             Fault::Unreadable => names::UNREADABLE_MEMBERS,
             Fault::Repaired => names::REPAIRED_TEXTS,
         };
-        self.add(metric, Some(&oddity.member), oddity.count);
+        self.add(metric, Some(&oddity.name()), oddity.count);
     }
 
     pub(super) fn rpc(&self, method: Method, code: Code, is_fault: bool, seconds: f64) {

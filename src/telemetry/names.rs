@@ -187,7 +187,7 @@ metrics! {
     UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],
         "members of answers that the contract does not have; they were passed on in additional_fields";
     UNREADABLE_MEMBERS: Counter, "gemini_grpc.unreadable_members", "{member}", ["member"],
-        "members of answers beside the content whose values are not what the contract has; they were passed on in additional_fields";
+        "members of answers, outside of the content, that could not be read; they were passed on in additional_fields";
     REPAIRED_TEXTS: Counter, "gemini_grpc.repaired_texts", "{text}", ["member"],
         "places in texts of answers that are no characters; U+FFFD was passed on instead";
     USAGE_CALLS: Counter, "gemini_grpc.usage.calls", "{call}", ["caller", "model", "code"],

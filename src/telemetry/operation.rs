@@ -15,7 +15,7 @@ use super::metrics::ModelSeries;
 use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::{EstimatedTokens, Tokens};
-use crate::gemini::json::{Oddity, Response};
+use crate::gemini::json::Response;
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
     AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
@@ -163,9 +163,10 @@ impl Operation {
             unknown_members.iter().for_each(|name| metrics.unknown_member(name));
             oddities.iter().for_each(|oddity| metrics.oddity(oddity));
         }
-        for Oddity { fault, member, first, count } in oddities {
-            let (request_id, fault) = (&**self.rpc.request_id(), fault.as_str());
-            tracing::debug!(request_id, member, fault, count, "the answer has a fault that did not cost it: {first}");
+        for oddity in oddities {
+            let (request_id, member) = (&**self.rpc.request_id(), oddity.name());
+            let (fault, count, first) = (oddity.fault.as_str(), oddity.count, &oddity.first);
+            tracing::debug!(request_id, member, fault, count, "a member of the answer was tolerated: {first}");
         }
         if self.first_chunk.is_none() {
             let now = Instant::now();

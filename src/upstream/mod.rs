@@ -218,7 +218,8 @@ impl Inner {
         attempt.answered(response.status().as_u16(), response.version());
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(answer::refusal(response, outgoing.key, held, outgoing.json.len()).await),
+            // In a box, or each call would carry the room for reading an error about with it.
+            false => Err(Box::pin(answer::refusal(response, outgoing.key, held, outgoing.json.len())).await),
         }
     }
 }

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::super::code::Code;
 
+/// The members of an error that may contain another one, the first that does counts.
+pub(super) const SPEAKING: [&str; 3] = ["error", "message", "detail"];
+
 /// What an error says of itself.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
@@ -68,12 +71,11 @@ fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
     }
 }
 
-/// The object, and those in it that speak: `error` or `message`, or the first in a list of these, as long as there is an
+/// The object, and those in it that speak, or the first in a list of these, as long as there is an
 /// object.
 fn inwards(outer: &Map<String, Value>) -> Vec<&Map<String, Value>> {
     let mut maps = vec![outer];
-    while let Some(inner) = maps.last().and_then(|map| object(map.get("error")).or_else(|| object(map.get("message"))))
-    {
+    while let Some(inner) = maps.last().and_then(|map| SPEAKING.iter().find_map(|name| object(map.get(*name)))) {
         maps.push(inner);
     }
     maps

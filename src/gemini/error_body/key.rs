@@ -2,7 +2,7 @@
 
 use super::super::code::Code;
 
-/// Reasons of `google.api.ErrorReason` that only the owner of a key can do something about, beside those that begin with
+/// Reasons of `google.api.ErrorReason` that only the owner of a key can act on, in addition to those that begin with
 /// [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
 const REASONS: [&str; 18] = [
     "SERVICE_DISABLED",

@@ -82,7 +82,7 @@ pub struct ErrorBody {
 pub struct Info {
     /// UPPER_SNAKE_CASE, at most 63 letters.
     pub reason: String,
-    /// Whose reason it is, as `googleapis.com`; empty if upstream names nobody.
+    /// The service that defines the reason, such as `googleapis.com`; empty if upstream names none.
     pub domain: String,
     pub metadata: Vec<(String, String)>,
 }

@@ -1,16 +1,17 @@
 //! Errors inside errors: a relay may put the whole error of what is behind it into its own message, as a text.
 //!
-//! Known spellings: JSON alone, JSON behind words (`got status: 429 . {…}`), JSON that is escaped once more, and JSON in
-//! a list.
+//! Known spellings: JSON alone, JSON behind words (`got status: 429 . {…}`), JSON that is escaped a second time, and JSON
+//! in a list.
 
 use serde_json::{Map, Value};
 
 use super::super::code::Code;
+use super::envelope::SPEAKING;
 use super::without_halves;
 
-/// So many errors may be inside one another as texts.
+/// At most this many errors are unfolded that are inside one another as texts.
 const MAX_NESTED: usize = 8;
-/// At so many places of a text JSON is searched.
+/// JSON is looked for at most at this many places of a text.
 const MAX_PLACES: usize = 4;
 
 /// Puts the error that a text contains in the place of the text, in every member that may have one. Returns whether there
@@ -29,16 +30,9 @@ fn unfold_below(json: &mut Value, left: usize) -> bool {
     match json {
         Value::Object(map) => {
             let mut found = false;
-            for name in ["error", "message", "detail"] {
+            for name in SPEAKING {
                 let Some(member) = map.get_mut(name) else { continue };
                 found |= unfold_below(member, left);
-            }
-            if found {
-                let detail = map.get("detail").filter(|detail| is_error(detail)).cloned();
-                if let (Some(detail), false) = (detail, map.get("message").is_some_and(is_error)) {
-                    // Envelopes are looked for in these two alone.
-                    map.insert("error".to_owned(), detail);
-                }
             }
             found
         }
@@ -65,7 +59,7 @@ fn error_in(text: &str) -> Option<Value> {
     }
     let text = without_halves(text);
     plain_error_in(&text).or_else(|| {
-        // Escaped once more, with or without its quotes.
+        // Escaped a second time, with or without its quotes.
         let inner = text.trim().trim_matches('"');
         let unescaped: String = serde_json::from_str(&format!("\"{inner}\"")).ok()?;
         plain_error_in(&without_halves(&unescaped))

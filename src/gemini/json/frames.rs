@@ -23,7 +23,8 @@ pub(super) struct Frames {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     open: usize,
-    written: usize,
+    /// Since the innermost open field began, in bytes.
+    pub(super) written: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +53,15 @@ impl Frames {
 
     /// Where the next byte is written, for [`Frames::rewind`]. It is counted from the innermost open field: that may
     /// move, when lengths around it grow.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self) -> Place {
-        Place { open: self.open.len(), written: self.out.len() - self.open.last().map_or(0, Frame::content) }
+        Place { open: self.open.len(), written: self.written() }
+    }
+
+    /// How many bytes were written since the innermost open field began.
+    #[inline(always)]
+    pub(super) fn written(&self) -> usize {
+        self.out.len() - self.open.last().map_or(0, Frame::content)
     }
 
     /// Forgets what was written and opened since that place. The fields that were open there must still be open.

@@ -9,19 +9,9 @@ use super::error::{Error, Problem};
 use super::repairs::{REPLACEMENT, decode, is_high, is_low, pair};
 use super::{Oddity, Response};
 use crate::gemini::steps::Steps;
+use crate::gemini::view::numbers::{content, part, response};
 use crate::gemini::view::{CandidateKeys, CandidateView, ReadError};
 use crate::gemini::wire::{Raw, Reader, WireType, put_tag, put_varint};
-
-/// Of a `GenerateContentResponse`.
-const CANDIDATES: u32 = 1;
-/// Of a `Candidate`.
-const CONTENT: u32 = 1;
-/// Of a `Content`.
-const PARTS: u32 = 1;
-const ROLE: u32 = 2;
-/// Of a `Part`.
-const TEXT: u32 = 2;
-const THOUGHT: u32 = 11;
 
 /// No more halves than this wait at a time.
 const MAX_WAITING: usize = 32;
@@ -61,7 +51,8 @@ impl Halves {
         if pass.replaced > 0 {
             response.oddities.push(Oddity {
                 fault: Fault::Repaired,
-                member: "Part.text".to_owned(),
+                message: "Part",
+                member: "text",
                 first: "text: one half of a character is missing".to_owned(),
                 count: pass.replaced,
             });
@@ -78,7 +69,7 @@ impl Halves {
 impl Pass<'_, '_, '_> {
     fn response(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let mut keys = CandidateKeys::default();
-        self.rewrite(message, CANDIDATES, |pass, candidate, out| pass.candidate(candidate, &mut keys, out))
+        self.rewrite(message, response::CANDIDATES, |pass, candidate, out| pass.candidate(candidate, &mut keys, out))
     }
 
     /// Copies a message, and lets `write` write the values of one of its fields, with their tags.
@@ -110,21 +101,21 @@ impl Pass<'_, '_, '_> {
         let key = keys.next(&view);
         let is_over = self.is_last || view.has_ended();
         let mut has_content = false;
-        let mut written = self.rewrite(candidate, CONTENT, |pass, content, out| {
+        let mut written = self.rewrite(candidate, response::CONTENT, |pass, content, out| {
             has_content = true;
             let content = pass.content(content, key, is_over)?;
-            put(out, CONTENT, &content);
+            put(out, response::CONTENT, &content);
             Ok(())
         })?;
         if is_over && !has_content {
             let mut content = Vec::new();
             self.flush(key, &mut content);
             if !content.is_empty() {
-                put(&mut content, ROLE, b"model");
-                put(&mut written, CONTENT, &content);
+                put(&mut content, content::ROLE, b"model");
+                put(&mut written, response::CONTENT, &content);
             }
         }
-        put(out, CANDIDATES, &written);
+        put(out, response::CANDIDATES, &written);
         Ok(())
     }
 
@@ -132,30 +123,32 @@ impl Pass<'_, '_, '_> {
         // Of the last text of a kind it is known that nothing follows, once the candidate is over.
         let mut last = [None; 2];
         let mut position = 0;
-        self.rewrite(content, PARTS, |pass, part, _| {
-            if let Some((_, is_thought)) = pass.text(part)? {
-                last[usize::from(is_thought)] = Some(position);
+        let mut reader = Reader::new(content);
+        while !reader.is_empty() {
+            if let (content::PARTS, Raw::Len(part)) = reader.counted_field(self.steps)? {
+                if let Some((_, is_thought)) = self.text(part)? {
+                    last[usize::from(is_thought)] = Some(position);
+                }
+                position += 1;
             }
-            position += 1;
-            Ok(())
-        })?;
+        }
         position = 0;
-        let mut written = self.rewrite(content, PARTS, |pass, part, out| {
+        let mut written = self.rewrite(content, content::PARTS, |pass, part, out| {
             let text = pass.text(part)?;
             let here = position;
             position += 1;
             let Some((text, is_thought)) = text else {
-                put(out, PARTS, part);
+                put(out, content::PARTS, part);
                 return Ok(());
             };
             let kind = Kind { candidate, is_thought };
             let may_go_on = !(is_over && last[usize::from(is_thought)] == Some(here));
             let text = pass.joined(text, kind, may_go_on)?;
-            let part = pass.rewrite(part, TEXT, |_, _, out| {
-                put(out, TEXT, &text);
+            let part = pass.rewrite(part, part::TEXT, |_, _, out| {
+                put(out, part::TEXT, &text);
                 Ok(())
             })?;
-            put(out, PARTS, &part);
+            put(out, content::PARTS, &part);
             Ok(())
         })?;
         if is_over {
@@ -170,8 +163,8 @@ impl Pass<'_, '_, '_> {
         let mut reader = Reader::new(part);
         while !reader.is_empty() {
             match reader.counted_field(self.steps)? {
-                (TEXT, Raw::Len(value)) => text = Some(value),
-                (THOUGHT, Raw::Varint(value)) => is_thought = value != 0,
+                (part::TEXT, Raw::Len(value)) => text = Some(value),
+                (part::THOUGHT, Raw::Varint(value)) => is_thought = value != 0,
                 _ => {}
             }
         }
@@ -217,12 +210,12 @@ impl Pass<'_, '_, '_> {
             if self.halves.take(Kind { candidate, is_thought }).is_some() {
                 let (mut text, mut part) = (Vec::new(), Vec::new());
                 self.replace(&mut text);
-                put(&mut part, TEXT, &text);
+                put(&mut part, part::TEXT, &text);
                 if is_thought {
-                    put_tag(&mut part, THOUGHT, WireType::Varint);
+                    put_tag(&mut part, part::THOUGHT, WireType::Varint);
                     put_varint(&mut part, 1);
                 }
-                put(content, PARTS, &part);
+                put(content, content::PARTS, &part);
             }
         }
     }

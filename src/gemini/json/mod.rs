@@ -9,6 +9,7 @@ mod encode;
 mod error;
 mod frames;
 mod halves;
+mod members;
 mod output;
 mod plain;
 mod repairs;
@@ -22,7 +23,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-pub use self::decode::{Fault, Names, Oddity};
+pub use self::decode::{CallerSchema, Fault, Oddity};
 pub use self::error::{Error, Problem};
 pub use self::halves::Halves;
 
@@ -154,19 +155,24 @@ pub struct Event {
 /// Fails only for JSON that is not well formed, and for content that is not what the contract has: candidates, contents,
 /// parts and their data. Any other member that cannot be read is kept in `additional_fields`.
 pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
-    let Event { mut response, has_halves } = event(json, secret, Names::Own, steps)?;
+    let Event { mut response, has_halves } = event(json, secret, CallerSchema::Own, steps)?;
     if has_halves {
         Halves::default().join(&mut response, true, steps)?;
     }
     Ok(response)
 }
 
-/// Reads the JSON of an answer, or of one event of a stream, as [`response`] does, for a caller that has the schema
-/// `names`.
-pub fn event(json: &[u8], secret: Option<&Finder<'_>>, names: Names, steps: &mut Steps<'_>) -> Result<Event, Error> {
-    // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
+/// Reads the JSON of an answer, or of one event of a stream, as [`response`] does, for a caller that has the
+/// `schema`.
+pub fn event(
+    json: &[u8],
+    secret: Option<&Finder<'_>>,
+    schema: CallerSchema,
+    steps: &mut Steps<'_>,
+) -> Result<Event, Error> {
+    // CallerSchema become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
     let out = Vec::with_capacity(json.len() / 4 * 3);
-    let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.answer(names);
+    let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.answer(schema);
     decoder.whole(known(*RESPONSE)?)?;
     let has_halves = decoder.has_halves();
     let (unknown_members, oddities) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.oddities));

@@ -117,7 +117,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// Consumes `null` if it comes next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn null(&mut self) -> Result<bool, Error> {
         if self.peek()? != b'n' {
             return Ok(false);
@@ -315,7 +315,7 @@ impl<'j> Str<'j> {
 
     fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
         steps.take_bytes(self.raw.len())?;
-        let is_utf8 = self.is_utf8()?;
+        let is_utf8 = self.utf8()?.is_some();
         if !self.escaped && is_utf8 {
             out.extend_from_slice(self.raw);
             return Ok(());
@@ -330,20 +330,20 @@ impl<'j> Str<'j> {
         repairs.put(rest, is_utf8, out)
     }
 
-    /// Whether what stands between the quotes is UTF-8. A bare control character is an error.
-    fn is_utf8(&self) -> Result<bool, Error> {
+    /// What stands between the quotes, if it is UTF-8. A bare control character is an error.
+    fn utf8(&self) -> Result<Option<&'j str>, Error> {
         if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
             return Err(Problem::Syntax.into());
         }
-        Ok(simdutf8::basic::from_utf8(self.raw).is_ok())
+        Ok(simdutf8::basic::from_utf8(self.raw).ok())
     }
 
     /// The text of a string that is short or rare.
     pub(super) fn text(&self, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<Cow<'j, str>, Error> {
         if !self.escaped {
             steps.take_bytes(self.raw.len())?;
-            if self.is_utf8()? {
-                return str::from_utf8(self.raw).map(Cow::Borrowed).map_err(|_| Problem::Utf8.into());
+            if let Some(text) = self.utf8()? {
+                return Ok(Cow::Borrowed(text));
             }
         }
         let mut out = Vec::with_capacity(self.raw.len());

@@ -139,6 +139,7 @@ impl Ends {
 
 impl CandidateView {
     /// Reads the wire bytes of a candidate.
+    #[inline(always)]
     pub(in crate::gemini) fn read(candidate: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
         let mut view = Self::default();
         let mut reader = Reader::new(candidate);

@@ -16,7 +16,9 @@ mod structure;
 
 use memchr::memmem::Finder;
 
+use self::oddities::State;
 pub use self::oddities::{Fault, Oddity};
+use self::split::Chosen;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::frames::Frames;
@@ -42,12 +44,12 @@ pub(super) struct Decoder<'j, 's> {
     depth: usize,
     repairs: Repairs,
     pub(super) oddities: Vec<Oddity>,
-    names: Names,
+    schema: CallerSchema,
 }
 
 /// Whose schema the caller of an answer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Names {
+pub enum CallerSchema {
     /// Ours, with all values that Gemini has.
     #[default]
     Own,
@@ -93,13 +95,13 @@ impl<'j, 's> Decoder<'j, 's> {
             depth: 0,
             repairs: Repairs::default(),
             oddities: Vec::new(),
-            names: Names::Own,
+            schema: CallerSchema::Own,
         })
     }
 
     /// Reads what follows as an answer, with tolerance, for a caller that has this schema.
-    pub(super) fn answer(mut self, names: Names) -> Self {
-        self.names = names;
+    pub(super) fn answer(mut self, schema: CallerSchema) -> Self {
+        self.schema = schema;
         self.json.tolerant = true;
         self.repairs.allowed = true;
         self
@@ -118,13 +120,14 @@ impl<'j, 's> Decoder<'j, 's> {
     }
 
     /// What was written.
+    #[inline]
     pub(super) fn into_wire(self) -> Vec<u8> {
         self.frames.out
     }
 
     fn message(&mut self, message: &'static Message) -> Result<(), Error> {
         match message.form {
-            Form::Object => self.object(message),
+            Form::Object => self.object(message, None),
             Form::Struct => self.structure(),
             Form::List => self.list_value(),
             Form::Value => self.value(),
@@ -138,28 +141,24 @@ impl<'j, 's> Decoder<'j, 's> {
         if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
-    fn object(&mut self, message: &'static Message) -> Result<(), Error> {
-        self.members(message, |_| true)
-    }
-
-    /// Reads an object, of which only some members count, by the index of the field; `None` for one that the schema does
-    /// not know.
-    #[inline(always)]
-    fn members(&mut self, message: &'static Message, counts: impl Fn(Option<usize>) -> bool) -> Result<(), Error> {
+    /// Reads an object. If `chosen` is given, only some of its members.
+    fn object(&mut self, message: &'static Message, chosen: Option<&Chosen>) -> Result<(), Error> {
         self.descend()?;
         self.open(b'{', "an object")?;
         let mark = self.unknown.len();
         let (mut seen, mut oneofs) = (0u64, 0u64);
         let mut more = !self.json.eat(b'}')?;
         let mut guess = &message.first;
+        // What does not change from member to member is looked up once.
+        let mut state = self.state();
         while more {
             self.step()?;
             self.json.peek()?;
             let start = self.json.at();
-            let state = self.state();
+            state.place.written = self.frames.written();
             let index = self.name(message, guess)?;
             let is_kept = match index {
-                _ if !counts(index) => {
+                _ if chosen.is_some_and(|chosen| !chosen.contains(message, index)) => {
                     self.json.skip()?;
                     false
                 }
@@ -168,17 +167,10 @@ impl<'j, 's> Decoder<'j, 's> {
                     let again = seen >> index & 1 == 1;
                     seen |= 1 << index;
                     guess = &field.next;
-                    let read = match self.member(field, again, &mut oneofs, message) {
-                        Ok(read) => read,
-                        Err(error) => self.recover(error, (message, field), start, state)?,
-                    };
-                    if self.repairs.count > 0 {
-                        self.note_repairs(message, field.json_name);
+                    match self.member(field, again, &mut oneofs, message) {
+                        Ok(Seen::Known) if self.repairs.count == 0 => false,
+                        read => self.is_kept(read, (message, field), start, state)?,
                     }
-                    if matches!(read, Seen::Unknown) {
-                        self.put_other(field);
-                    }
-                    !matches!(read, Seen::Known)
                 }
                 None => {
                     self.json.skip()?;
@@ -187,6 +179,7 @@ impl<'j, 's> Decoder<'j, 's> {
             };
             if is_kept {
                 self.unknown.push(start as u32);
+                state.unknown += 1;
             }
             more = self.json.more(b'}')?;
         }
@@ -194,18 +187,39 @@ impl<'j, 's> Decoder<'j, 's> {
             self.report(message, mark)?;
             self.additional(message, mark).map_err(|e| e.in_field("additional_fields"))?;
             if self.repairs.count > 0 {
-                self.note_repairs(message, "additionalFields");
+                self.note_repairs(message, oddities::ADDITIONAL);
             }
         }
         self.depth -= 1;
         Ok(())
     }
 
-    /// Tells a caller that has Google's schema that there is a value which this lacks.
+    /// Whether a member goes into `additional_fields`, after it was read in another way than most are.
     #[cold]
+    fn is_kept(
+        &mut self,
+        read: Result<Seen, Error>,
+        (message, field): (&'static Message, &'static Field),
+        start: usize,
+        state: State,
+    ) -> Result<bool, Error> {
+        let seen = match read {
+            Ok(seen) => seen,
+            Err(error) => self.recover(error, (message, field), start, state)?,
+        };
+        if self.repairs.count > 0 {
+            self.note_repairs(message, field.json_name);
+        }
+        if matches!(seen, Seen::Unknown) {
+            self.put_other(field);
+        }
+        Ok(!matches!(seen, Seen::Known))
+    }
+
+    /// Tells a caller that has Google's schema that there is a value which this lacks.
     fn put_other(&mut self, field: &Field) {
-        if let (Names::Google, Shape::Implicit | Shape::Optional, Kind::Enum(index)) =
-            (self.names, field.shape, field.kind)
+        if let (CallerSchema::Google, Shape::Implicit | Shape::Optional, Kind::Enum(index)) =
+            (self.schema, field.shape, field.kind)
             && let Some(other) = self.table.enumeration(index).other
         {
             put_tag(&mut self.frames.out, field.number, WireType::Varint);
@@ -239,6 +253,7 @@ impl<'j, 's> Decoder<'j, 's> {
     }
 
     /// Reads the name of a member with its colon; the index of the field that it means.
+    #[inline(always)]
     fn name(&mut self, message: &Message, guess: &Guess) -> Result<Option<usize>, Error> {
         if let Some((index, field)) = guess.field(message)
             && self.json.key(&field.key)

@@ -8,6 +8,11 @@ use super::{Decoder, Seen};
 /// At most this many kinds of oddities of one answer are kept.
 const MAX_KINDS: usize = 16;
 
+/// What stands for the members that the schema does not know.
+pub(super) const ADDITIONAL: &str = "additionalFields";
+/// What is wrong with a text that was repaired.
+const NOT_TEXT: &str = "a text is not valid UTF-8 or UTF-16";
+
 /// What is odd about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -31,8 +36,10 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oddity {
     pub fault: Fault,
-    /// The message and the member: `UsageMetadata.promptTokenCount`. There are as many as the contract has.
-    pub member: String,
+    /// The message, by its own name: `UsageMetadata`.
+    pub message: &'static str,
+    /// The member, by its JSON name: `promptTokenCount`.
+    pub member: &'static str,
     /// What is wrong, and where below the message: `safety_ratings[0]: an object was expected`.
     pub first: String,
     /// How often it was met.
@@ -44,11 +51,18 @@ pub struct Oddity {
 pub(super) struct State {
     pub(super) place: Place,
     depth: usize,
-    unknown: usize,
+    pub(super) unknown: usize,
+}
+
+impl Oddity {
+    /// Message and member: `UsageMetadata.promptTokenCount`. There are as many as the contract has.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.message, self.member)
+    }
 }
 
 impl Decoder<'_, '_> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn state(&self) -> State {
         State { place: self.frames.place(), depth: self.depth, unknown: self.unknown.len() }
     }
@@ -68,7 +82,6 @@ impl Decoder<'_, '_> {
     }
 
     /// Skips a sidecar that cannot be read; it began at `start`. The error of any other member is returned.
-    #[cold]
     pub(super) fn recover(
         &mut self,
         error: Error,
@@ -85,34 +98,27 @@ impl Decoder<'_, '_> {
         self.json.string()?;
         self.json.expect(b':')?;
         self.json.skip()?;
-        self.note(Fault::Unreadable, message, field.json_name, || error.to_string());
+        self.note(Fault::Unreadable, message, field.json_name, 1, || error.to_string());
         Ok(Seen::Unreadable)
     }
 
     /// Notes that texts in a member were repaired.
-    #[cold]
     pub(super) fn note_repairs(&mut self, message: &'static Message, member: &'static str) {
-        for _ in 0..std::mem::take(&mut self.repairs.count) {
-            self.note(Fault::Repaired, message, member, || format!("{member}: a text is not valid UTF-8 or UTF-16"));
-        }
+        let count = std::mem::take(&mut self.repairs.count).into();
+        self.note(Fault::Repaired, message, member, count, || format!("{member}: {NOT_TEXT}"));
     }
 
     /// Notes an oddity among the members that the schema does not know.
-    #[cold]
     pub(super) fn note_dropped(&mut self, message: &'static Message, error: &Error) {
-        self.note(Fault::Unreadable, message, "additionalFields", || format!("additional_fields{error}"));
+        self.note(Fault::Unreadable, message, ADDITIONAL, 1, || format!("additional_fields{error}"));
     }
 
-    fn note(&mut self, fault: Fault, message: &Message, member: &str, first: impl Fn() -> String) {
-        let is_it = |oddity: &&mut Oddity| {
-            let (of, name) = oddity.member.split_once('.').unwrap_or_default();
-            oddity.fault == fault && of == message.name && name == member
-        };
+    fn note(&mut self, fault: Fault, message: &Message, member: &'static str, count: u64, first: impl Fn() -> String) {
+        let is_it = |known: &&mut Oddity| (known.fault, known.message, known.member) == (fault, message.name, member);
         if let Some(known) = self.oddities.iter_mut().find(is_it) {
-            known.count += 1;
+            known.count += count;
         } else if self.oddities.len() < MAX_KINDS {
-            let member = format!("{}.{member}", message.name);
-            self.oddities.push(Oddity { fault, member, first: first(), count: 1 });
+            self.oddities.push(Oddity { fault, message: message.name, member, first: first(), count });
         }
     }
 }

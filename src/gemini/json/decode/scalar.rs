@@ -8,7 +8,7 @@ use base64_simd::STANDARD;
 use super::super::error::{Error, Problem};
 use super::super::scan::Str;
 use super::super::table::{Field, Kind, Role};
-use super::{Decoder, Names, Seen};
+use super::{CallerSchema, Decoder, Seen};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 
 /// What an enum member says.
@@ -200,7 +200,7 @@ impl<'j> Decoder<'j, '_> {
             b'-' | b'0'..=b'9' => i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?,
             _ => return Err(Problem::Expected("a name or a number of the enum").into()),
         };
-        let number = if self.names == Names::Google { values.as_google_knows_it(number) } else { number };
+        let number = if self.schema == CallerSchema::Google { values.as_google_knows_it(number) } else { number };
         Ok(EnumValue::Number(number))
     }
 

@@ -16,6 +16,24 @@ struct Data {
     empty_text: Option<usize>,
 }
 
+/// The members of a part that go into one of several parts.
+pub(super) struct Chosen {
+    /// The one member of `data`, by its field's index.
+    data: usize,
+    /// Whether the members that are no data are among them.
+    others: bool,
+}
+
+impl Chosen {
+    /// Whether a member is among them, by the index of its field; `None` for one that the schema does not know.
+    pub(super) fn contains(&self, message: &Message, index: Option<usize>) -> bool {
+        match index {
+            Some(index) if is_data(message, index) => index == self.data,
+            _ => self.others,
+        }
+    }
+}
+
 impl Decoder<'_, '_> {
     /// Reads an element of a list again, after `error`, as one element for each member of its `data`. An empty text is
     /// dropped. The members that are no data stay with the first that is no text.
@@ -45,10 +63,7 @@ impl Decoder<'_, '_> {
         for member in data.members {
             self.json.seek(start);
             self.frames.open(field.number);
-            self.members(message, |index| match index {
-                Some(index) if is_data(message, index) => index == member,
-                _ => Some(member) == holder,
-            })?;
+            self.object(message, Some(&Chosen { data: member, others: Some(member) == holder }))?;
             self.frames.close();
         }
         self.json.seek(behind);

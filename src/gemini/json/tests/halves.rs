@@ -8,7 +8,7 @@ fn texts(events: &[&str]) -> String {
     let mut all = String::new();
     for json in events {
         let Event { mut response, has_halves } =
-            event(json.as_bytes(), None, Names::Own, &mut Steps::unlimited()).unwrap();
+            event(json.as_bytes(), None, CallerSchema::Own, &mut Steps::unlimited()).unwrap();
         if has_halves || halves.is_waiting() {
             halves.join(&mut response, false, &mut Steps::unlimited()).unwrap();
         }

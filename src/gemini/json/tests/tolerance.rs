@@ -16,7 +16,7 @@ fn answer(json: &str) -> (String, Vec<(Fault, String)>) {
 
 fn read(json: &[u8]) -> (String, Vec<(Fault, String)>) {
     let read = response(json).unwrap();
-    let oddities = read.oddities.into_iter().map(|oddity| (oddity.fault, oddity.member)).collect();
+    let oddities = read.oddities.into_iter().map(|oddity| (oddity.fault, oddity.name())).collect();
     (String::from_utf8(to_json(RESPONSE, &read.message).unwrap()).unwrap(), oddities)
 }
 
@@ -67,7 +67,7 @@ fn sidecars_of_candidates_and_answers_are_kept_too() {
     }
     // The first of two counts, and the second is kept.
     let twice = r#"{"modelVersion":"a","modelVersion":"b"}"#;
-    assert_eq!(response(twice.as_bytes()).unwrap().oddities[0].member, "GenerateContentResponse.modelVersion");
+    assert_eq!(response(twice.as_bytes()).unwrap().oddities[0].name(), "GenerateContentResponse.modelVersion");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_value_that_googles_schema_lacks_is_other_for_its_callers() {
         ("[]", (0, 0), (0, 0)),
         (r#""SAFETY""#, (3, 1), (3, 1)),
     ] {
-        assert_eq!(reason(Names::Own, given), own, "{given}");
-        assert_eq!(reason(Names::Google, given), googles, "{given}");
+        assert_eq!(reason(CallerSchema::Own, given), own, "{given}");
+        assert_eq!(reason(CallerSchema::Google, given), googles, "{given}");
     }
 }
