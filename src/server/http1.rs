@@ -1,11 +1,13 @@
-//! The one answer that HTTP/1 gets: what to speak instead. Of a request only the method is looked at.
+//! The one answer that HTTP/1 gets: what to speak instead. Of a request only its first line is looked at.
 
-use std::io::Result;
+use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+/// The longest first line of a request that is read, in bytes.
+const MAX_REQUEST_LINE: usize = 8 << 10;
 /// How much of an HTTP/1 request is read beside its beginning, in bytes, and for how long: closing a connection with
 /// bytes unread would take the answer away from the client.
 const LINGER_BYTES: u64 = 1 << 20;
@@ -13,6 +15,28 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// What is added to the words for those who try the port with curl.
 const CURL: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
+
+/// Reads the first line of a request (RFC 9112, 3), of which `beginning` was read already, and perhaps more. Whether its
+/// method is HEAD. What is not such a line is an error.
+pub(super) async fn read_request_line<S: AsyncRead + Unpin>(stream: &mut S, beginning: &[u8]) -> Result<bool> {
+    let (mut text, mut piece) = (beginning.to_vec(), [0; 512]);
+    let end = loop {
+        if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            break end;
+        }
+        match stream.read(&mut piece).await? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            _ if text.len() > MAX_REQUEST_LINE => break 0,
+            more => text.extend_from_slice(&piece[..more]),
+        }
+    };
+    let version = text[..end].trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    if version.starts_with(b"HTTP/1.") {
+        Ok(text.starts_with(b"HEAD "))
+    } else {
+        Err(Error::new(ErrorKind::InvalidData, "text that is neither HTTP/2 nor HTTP/1"))
+    }
+}
 
 /// Tells a client that speaks HTTP/1 what to speak, and ends the connection.
 pub(super) async fn answer<S>(mut stream: S, is_head: bool, words: &str) -> Result<()>
@@ -35,5 +59,37 @@ where
     match timeout(LINGER_TIME, answering).await {
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_line_is_known_by_its_version_however_it_is_cut() {
+        for (line, is_head) in [
+            (&b"GET / HTTP/1.1\r\nhost: a"[..], Some(false)),
+            (b"HEAD /x HTTP/1.0\r\n", Some(true)),
+            (b"HEADS /x HTTP/1.1\n", Some(false)),
+            (b"INVALID CONNECTION PREFACE\r\n\r\n", None),
+            (b"SSH-2.0-OpenSSH\r\n", None),
+            (b"GET /\r\n HTTP/1.1\r\n", None),
+            (b"GET / HTTP/1.1", None),
+        ] {
+            for cut in 0..line.len() {
+                let (beginning, mut rest) = line.split_at(cut);
+                let read = read_request_line(&mut rest, beginning).await;
+                assert_eq!(read.ok(), is_head, "{} cut at {cut}", line.escape_ascii());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_read_no_further_than_it_may_be_long() {
+        let endless = tokio::io::repeat(b'A');
+        let error = read_request_line(&mut endless.take(1 << 20), b"A").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
     }
 }

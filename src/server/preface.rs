@@ -5,6 +5,7 @@ use std::io::{Error, ErrorKind, Result};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::http1;
 use super::sifted::Sifted;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -13,7 +14,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) enum Spoken<S> {
     /// HTTP/2; the preface, which was read, is read again.
     Http2(Sifted<S>),
-    /// Text that begins as HTTP/1 does.
+    /// HTTP/1, of which the first line was read.
     Http1 { stream: S, is_head: bool },
 }
 
@@ -28,8 +29,8 @@ pub(super) async fn read<S: AsyncRead + Unpin>(mut stream: S) -> Result<Spoken<S
         };
         if !PREFACE.starts_with(&bytes[..read]) {
             if bytes[0].is_ascii_uppercase() {
-                // No other method starts with an H, and no more than this may be there yet.
-                return Ok(Spoken::Http1 { stream, is_head: bytes[0] == b'H' });
+                let is_head = http1::read_request_line(&mut stream, &bytes[..read]).await?;
+                return Ok(Spoken::Http1 { stream, is_head });
             }
             return Err(Error::new(ErrorKind::InvalidData, spoken(bytes[0])));
         }
@@ -74,8 +75,8 @@ mod tests {
             assert!(error.to_string().contains(says), "{bytes:?}: {error}");
         }
         assert_eq!(read(&PREFACE[..20]).await.err().unwrap().kind(), ErrorKind::UnexpectedEof);
-        assert!(matches!(read(&b"H"[..]).await, Ok(Spoken::Http1 { is_head: true, .. })));
-        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"POST /x", b"PRI * HTTP/1.1"] {
+        assert!(matches!(read(&b"HEAD / HTTP/1.1\r\n"[..]).await, Ok(Spoken::Http1 { is_head: true, .. })));
+        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PRI * HTTP/1.1\r\n"] {
             assert!(matches!(read(bytes).await, Ok(Spoken::Http1 { is_head: false, .. })), "{bytes:?}");
         }
     }

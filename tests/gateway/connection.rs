@@ -129,7 +129,9 @@ async fn a_connection_that_does_not_begin_with_http2_in_time_is_closed() {
 #[tokio::test]
 async fn what_is_not_http2_is_closed_without_waiting() {
     let running = with(&[], |config| config.limits.first_bytes = Duration::MAX).await;
-    for said in [&b"\x16\x03\x01"[..], b"get / HTTP/1.1\r\n\r\n", b"\0\0\0\0", b"\xff"] {
+    for said in
+        [&b"\x16\x03\x01"[..], b"get / HTTP/1.1\r\n\r\n", b"INVALID CONNECTION PREFACE\r\n\r\n", b"\0\0\0\0", b"\xff"]
+    {
         let mut raw = Raw::silent(running.address).await;
         raw.say(said).await;
         assert_eq!(raw.rest().await, b"", "{said:?}");
