@@ -61,6 +61,8 @@ SHAPES = {
     "oneof with text": lambda size: part(fill(b"\x22\x00\x12\x01a", size)),
     # Messages and lists that take two bytes each.
     "empty parts": lambda size: request(member(2, fill(b"\x0a\x00", size)), good=False),
+    # Empty parts are refused by a rule, and these are translated.
+    "empty texts": lambda size: request(member(2, fill(b"\x0a\x02\x12\x00", size)), good=False),
     "empty contents": lambda size: request(fill(b"\x12\x00", size)),
     "empty tools": lambda size: request(fill(b"\x2a\x00", size)),
     "empty functions": lambda size: request(member(5, fill(b"\x0a\x00", size))),
