@@ -67,7 +67,7 @@ def serving():
 def browser(url, chain, folder):
     """Chromium that shows a page and trusts a certificate."""
     program = shutil.which("chromium")
-    assert program, "there is no chromium; .ci/tools/chromium installs it"
+    assert program, "there is no chromium; .ci/tools/debian installs it"
     public = x509.load_pem_x509_certificate(chain.read_bytes()).public_key()
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     pin = base64.b64encode(hashlib.sha256(public.public_bytes(encoding, form)).digest()).decode()

@@ -1,0 +1,101 @@
+"""Clients in every language that buf.gen.yaml generates for: generated from a fresh checkout, built, and calling."""
+
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from processes import ROOT
+
+HERE = pathlib.Path(__file__).parent
+CI = ROOT / "target/ci"
+PLUGINS = CI / "plugins"
+
+
+def run(*command, cwd=None, **environment):
+    """What a command prints."""
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory):
+    """The folder that `buf generate` makes, a folder in it for each language."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    files = run("git", "ls-files", "-z", "buf.yaml", "buf.gen.yaml", "proto", cwd=ROOT).rstrip("\0").split("\0")
+    for file in files:
+        (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, checkout / file)
+    folders = [PLUGINS, HERE / "node/node_modules/.bin", pathlib.Path(sys.executable).parent, os.environ["PATH"]]
+    buf = CI / "tools/node_modules/.bin/buf"
+    run(buf, "generate", cwd=checkout, PATH=":".join(map(str, folders)))
+    return checkout / "gen"
+
+
+@pytest.fixture(scope="session")
+def expected(gateway, generated):
+    """What each client prints: what the one for Python does, of which this looks at every line."""
+    printed = run(sys.executable, HERE / "client.py", gateway, PYTHONPATH=str(generated / "python"))
+    answer, stream, refused = printed.splitlines()
+    assert answer.startswith("answer: ") and len(answer) > len("answer: ")
+    assert stream.removeprefix("stream: ") == answer.removeprefix("answer: ")
+    assert refused.startswith("refused: 3 ") and "contents" in refused
+    return printed
+
+
+def test_python_has_types_that_a_checker_accepts(generated, expected):
+    folder = generated / "python"
+    run(sys.executable, "-m", "mypy", "--strict", HERE / "client.py", cwd=folder, MYPYPATH=str(folder))
+
+
+def test_go_builds_and_calls(gateway, generated, expected, tmp_path):
+    shutil.copytree(HERE / "go", tmp_path, dirs_exist_ok=True)
+    shutil.copytree(generated / "go", tmp_path / "gen/go")
+    run("go", "build", "-mod=readonly", "-o", "client", ".", cwd=tmp_path)
+    assert run(tmp_path / "client", gateway) == expected
+
+
+def test_java_compiles_and_calls(gateway, generated, expected, tmp_path):
+    libraries = (PLUGINS / "classpath").read_text().strip()
+    sources = [HERE / "java/Client.java", *sorted((generated / "java").rglob("*.java"))]
+    run("javac", "-nowarn", "-d", tmp_path, "-cp", libraries, *sources)
+    assert run("java", "-cp", f"{tmp_path}:{libraries}", "Client", gateway) == expected
+
+
+def test_typescript_compiles_under_strict_and_calls(gateway, generated, expected, tmp_path):
+    for file in ("client.ts", "tsconfig.json", "package.json"):
+        shutil.copy(HERE / "node" / file, tmp_path)
+    (tmp_path / "node_modules").symlink_to(HERE / "node/node_modules")
+    shutil.copytree(generated / "ts", tmp_path / "gen")
+    run("node", "node_modules/typescript/bin/tsc", "--project", ".", cwd=tmp_path)
+    assert run("node", "built/client.js", gateway, cwd=tmp_path) == expected
+
+
+def test_ruby_loads_and_calls(gateway, generated, expected):
+    for file in (generated / "ruby").rglob("*.rb"):
+        run("ruby", "-c", file)
+    assert run("ruby", "-I", generated / "ruby", HERE / "client.rb", gateway) == expected
+
+
+def test_cpp_compiles_and_calls(gateway, generated, expected, tmp_path):
+    sources = [HERE / "client.cc", *sorted((generated / "cpp").rglob("*.cc"))]
+    objects = [tmp_path / f"{source.name}.o" for source in sources]
+    include = f"-I{generated / 'cpp'}"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda source, out: run("g++", "-std=c++17", include, "-c", "-o", out, source), sources, objects))
+    libraries = run("pkg-config", "--libs", "grpc++", "protobuf").split()
+    run("g++", "-o", tmp_path / "client", *objects, *libraries)
+    assert run(tmp_path / "client", gateway) == expected
+
+
+def test_csharp_has_messages_and_a_client_class(generated):
+    # No .NET can be had from the registries that a run reaches, so that nothing compiles it here.
+    stub = (generated / "csharp/GenerativeServiceGrpc.cs").read_text()
+    assert "namespace Mountsea.Gemini.V1 {" in stub
+    assert "public partial class GenerativeServiceClient : grpc::ClientBase<GenerativeServiceClient>" in stub
+    assert "class GenerateContentRequest" in (generated / "csharp/GenerativeService.cs").read_text()
