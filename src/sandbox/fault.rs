@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::reported;
 
 /// Every name with what it does. A number from 400 to 599 is a name as well: an error of that status.
-pub const FAULTS: [(&str, &str); 51] = [
+pub const FAULTS: [(&str, &str); 59] = [
     ("429-daily", "a quota per day that is used up"),
     ("429-retry-after", "429 with the delay in a header only"),
     ("nest-400", "an error in NestJS's shape with a list of messages"),
@@ -63,56 +64,14 @@ pub const FAULTS: [(&str, &str); 51] = [
     ("untyped-detail", "an error with a detail that has no type"),
     ("wait-in-words", "429 with the delay in its message only"),
     ("key-suspended", "403, since the project of the key is suspended"),
-];
-
-/// Answers as they have come over the wire, with their HTTP status. As text, since some are no JSON by the letter.
-const BODIES: [(&str, u16, &str); 10] = [
-    (
-        "surrogate",
-        200,
-        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] half: \ud83d"}]},"finishReason":"STOP"}]}"#,
-    ),
-    (
-        "two-in-one-part",
-        200,
-        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] I ask:","functionCall":{"name":"f","args":{}}}]},"finishReason":"STOP"}]}"#,
-    ),
-    (
-        "empty-enum",
-        200,
-        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] and"}]},"finishReason":""}]}"#,
-    ),
-    (
-        "one-cut",
-        200,
-        r#"{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"[sandbox] one"}]},"finishReason":"STOP"},{"index":1,"content":{"role":"model","parts":[{"text":"[sandbox] t"}]}}]}"#,
-    ),
-    (
-        "odd-sidecar",
-        200,
-        r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"[sandbox] odd","thoughtSignature":"AQIDB"}]},"finishReason":"STOP","safetyRatings":[null],"avgLogprobs":NaN}]}"#,
-    ),
-    ("nothing", 200, r#"{"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}"#),
-    (
-        "nested-error",
-        429,
-        r#"{"error":{"code":429,"status":"Too Many Requests","message":"{\"error\":{\"code\":429,\"message\":\"[sandbox] slow down\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"38s\"}]}}"}}"#,
-    ),
-    (
-        "untyped-detail",
-        400,
-        r#"{"error":{"code":400,"message":"[sandbox] API key not valid","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#,
-    ),
-    (
-        "wait-in-words",
-        429,
-        r#"{"error":{"code":429,"message":"[sandbox] Please retry in 47.43s.","status":"RESOURCE_EXHAUSTED"}}"#,
-    ),
-    (
-        "key-suspended",
-        403,
-        r#"{"error":{"code":403,"message":"[sandbox] Consumer suspended","status":"PERMISSION_DENIED","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"CONSUMER_SUSPENDED","domain":"googleapis.com","metadata":{"service":"generativelanguage.googleapis.com"}}]}}"#,
-    ),
+    ("halves", "a stream that cuts a character between two events"),
+    ("model-armor", "a finish reason that Google's schema lacks"),
+    ("other-reason", "an error with a reason and a domain of its own"),
+    ("wait-in-metadata", "429 with the delay in the metadata of its reason only"),
+    ("daily-and-wait", "a quota per day that is used up, and a short delay"),
+    ("error-lines", "an error whose message has several lines"),
+    ("long-error", "an error whose message has 200 KB"),
+    ("NAME-event", "the error NAME of these, as an event in the middle of a stream"),
 ];
 
 /// The answer to a fault that concerns the whole response; `None` if it only changes an ordinary one.
@@ -128,8 +87,8 @@ pub(super) fn response(fault: &str, key: &str, answer: &Value) -> Option<Respons
         let body = json!({"statusCode": status, "message": message, "error": error});
         plain(status, "application/json; charset=utf-8", body.to_string().into())
     };
-    if let Some((_, status, body)) = BODIES.iter().find(|(name, ..)| *name == fault) {
-        return Some(plain(*status, "application/json", Body::from(*body)));
+    if let Some((status, [body])) = reported::find(fault) {
+        return Some(plain(status, "application/json", Body::from(*body)));
     }
     let page = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body>cloud</body></html>";
     Some(match fault {
@@ -165,6 +124,12 @@ pub(super) fn response(fault: &str, key: &str, answer: &Value) -> Option<Respons
             let text: Vec<u8> = answer.to_string().encode_utf16().flat_map(u16::to_le_bytes).collect();
             plain(200, "application/json; charset=utf-16", text.into())
         }
+        "long-error" => Error::new(
+            429,
+            "x".repeat(200_000),
+            of_status(429, json!("RATE_LIMIT_EXCEEDED"), "PerMinute").body()["error"]["details"].clone(),
+        )
+        .into_response(),
         "big-error" => Error::new(500, "x".repeat(8 << 20), Value::Null).into_response(),
         _ => return None,
     })

@@ -8,6 +8,7 @@ mod error;
 mod fault;
 mod models;
 mod picture;
+mod reported;
 mod request;
 mod routes;
 mod schema;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::models::{self, Model};
 use super::request::Request;
-use super::{Options, answer, fault, stream};
+use super::{Options, answer, fault, reported, stream};
 
 /// Google takes 20 MB inline; tests go beyond.
 const MAX_BODY: usize = 128 << 20;
@@ -96,13 +96,19 @@ async fn call(
     let events = events.map_err(|_| Error::new(500, "the sandbox has a fault of its own", Value::Null))??;
     let whole = fault::distort(&fault, vec![answer::single(&events)]).swap_remove(0);
     let events = fault::distort(&fault, events);
-    if let Some(response) = fault::response(&fault, &key, &whole) {
+    let sse = parameters.alt.as_deref() == Some("sse");
+    let as_events = streams && sse && reported::answer(&fault).is_some();
+    if !as_events && let Some(response) = fault::response(&fault, &key, &whole) {
         return Ok(response);
     }
-    if streams {
-        return Ok(stream::response(&events, parameters.alt.as_deref() == Some("sse"), &fault, options.pace));
+    if !streams {
+        return Ok(Json(whole).into_response());
     }
-    Ok(Json(whole).into_response())
+    let error = match fault.strip_suffix("-event").and_then(|name| fault::response(name, &key, &whole)) {
+        Some(error) => axum::body::to_bytes(error.into_body(), usize::MAX).await.ok(),
+        None => None,
+    };
+    Ok(stream::response(&events, sse, &fault, error, options.pace))
 }
 
 /// The caller's key, from any of the places where the documentation allows it.

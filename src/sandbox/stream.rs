@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 
+use super::reported;
+
 /// What is written next.
 enum Piece {
     Bytes(Bytes),
@@ -18,11 +20,12 @@ enum Piece {
     Silence,
 }
 
-/// A streamed answer. `sse` is false for a caller that did not ask for `alt=sse`: Google sends an array then.
-pub(super) fn response(events: &[Value], sse: bool, fault: &str, pace: Duration) -> Response {
+/// A streamed answer. `sse` is false for a caller that did not ask for `alt=sse`: Google sends an array then. An `error`
+/// comes as an event in the middle.
+pub(super) fn response(events: &[Value], sse: bool, fault: &str, error: Option<Bytes>, pace: Duration) -> Response {
     let sse = sse && !matches!(fault, "array" | "object");
     let pieces = match (sse, fault) {
-        (true, _) => server_sent(events, fault),
+        (true, _) => server_sent(events, fault, error),
         (false, "object") => vec![text(super::answer::single(events).to_string())],
         (false, _) => array(events),
     };
@@ -63,14 +66,18 @@ fn array(events: &[Value]) -> Vec<Piece> {
     pieces
 }
 
-fn server_sent(events: &[Value], fault: &str) -> Vec<Piece> {
+fn server_sent(events: &[Value], fault: &str, error: Option<Bytes>) -> Vec<Piece> {
     let end = match fault {
         "cr" => "\r",
         "lf" => "\n",
         _ => "\r\n",
     };
-    let write = |event: &Value| format!("data: {event}{end}{end}");
-    let error = json!({"error": {"code": 503, "message": "[sandbox] broke in the middle", "status": "UNAVAILABLE"}});
+    let write = |event: &str| format!("data: {event}{end}{end}");
+    let broken = json!({"error": {"code": 503, "message": "[sandbox] broke in the middle", "status": "UNAVAILABLE"}});
+    let events: Vec<String> = match reported::answer(fault) {
+        Some(events) => events.iter().map(|event| (*event).to_owned()).collect(),
+        None => events.iter().map(Value::to_string).collect(),
+    };
     let half = events.len().div_ceil(2);
     let mut pieces: Vec<Piece> = Vec::new();
     match fault {
@@ -78,21 +85,24 @@ fn server_sent(events: &[Value], fault: &str) -> Vec<Piece> {
         "comments" => pieces.push(text(": sandbox\r\n\r\n")),
         _ => {}
     }
-    let cut = matches!(fault, "error-event" | "error-bare" | "cut" | "cut-event" | "hang-stream");
+    let cut = error.is_some() || matches!(fault, "error-event" | "error-bare" | "cut" | "cut-event" | "hang-stream");
     let kept = match fault {
         "cut-clean" => &events[..events.len() - 1],
         _ if cut => &events[..half],
-        _ => events,
+        _ => &events,
     };
     pieces.extend(kept.iter().map(|event| text(write(event))));
     match fault {
-        "error-event" => pieces.push(text(write(&error))),
-        "error-bare" => pieces.push(text(format!("{error:#}\n"))),
+        "error-event" => pieces.push(text(write(&broken.to_string()))),
+        "error-bare" => pieces.push(text(format!("{broken:#}\n"))),
         "cut" => pieces.push(Piece::Break),
         "cut-event" => pieces.push(text("data: {\"candidates\": [{\"content\"")),
         "hang-stream" => pieces.push(Piece::Silence),
         "done" => pieces.push(text(format!("data: [DONE]{end}{end}"))),
         _ => {}
+    }
+    if let Some(error) = error {
+        pieces.push(text(write(&String::from_utf8_lossy(&error))));
     }
     if fault == "one-byte" {
         let whole: Vec<u8> =

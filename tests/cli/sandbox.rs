@@ -41,9 +41,15 @@ fn every_fault_is_listed_in_a_column() {
 
 /// Asks a sandbox over HTTP: the status, and the body as JSON.
 fn ask(address: &str, model: &str, request: &Value) -> (u16, Value) {
+    let (status, body) = post(address, &format!("{model}:generateContent"), request);
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+/// Asks a sandbox over HTTP: the status, and the body.
+fn post(address: &str, target: &str, request: &Value) -> (u16, String) {
     let body = request.to_string();
     let head = format!(
-        "POST /gemini/v1beta/models/{model}:generateContent HTTP/1.0\r\nx-goog-api-key: any\r\ncontent-length: {}\r\n\r\n",
+        "POST /gemini/v1beta/models/{target} HTTP/1.0\r\nx-goog-api-key: any\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(address).unwrap();
@@ -51,7 +57,26 @@ fn ask(address: &str, model: &str, request: &Value) -> (u16, Value) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn an_answer_or_an_error_of_a_report_comes_as_events_too() {
+    let (_running, address) = start();
+    let stream = |fault: &str| {
+        let request = json!({"contents": [{"parts": [{"text": "one two three four"}]}]});
+        post(&address, &format!("sandbox-{fault}:streamGenerateContent?alt=sse"), &request)
+    };
+    let (status, halves) = stream("halves");
+    assert_eq!((status, halves.matches("data: ").count()), (200, 2), "{halves}");
+    assert!(halves.contains(r#"hi \ud83d"#) && halves.contains(r#""\ude00""#), "{halves}");
+    for (fault, says) in [("nested-error-event", "slow down"), ("429-event", "RATE_LIMIT_EXCEEDED")] {
+        let (status, events) = stream(fault);
+        let (before, error) = events.trim_end().rsplit_once("data: ").unwrap();
+        assert!(status == 200 && before.contains("[sandbox]"), "{events}");
+        assert!(serde_json::from_str::<Value>(error).unwrap()["error"].is_object() && error.contains(says), "{error}");
+    }
+    assert_eq!(stream("nested-error").0, 429);
 }
 
 fn start() -> (Running, String) {
