@@ -113,7 +113,7 @@ pub(super) fn explain(status: &Status) -> String {
             }
             Some("QuotaFailure") => {
                 let violations = rpc::QuotaFailure::decode(value).unwrap_or_default().violations;
-                lines.extend(violations.iter().map(|v| format!("  quota: {} {}", v.subject, v.description)));
+                lines.extend(violations.iter().map(|violation| format!("  quota: {}", quota(violation))));
             }
             Some("RequestInfo") => {
                 let info = rpc::RequestInfo::decode(value).unwrap_or_default();
@@ -124,4 +124,10 @@ pub(super) fn explain(status: &Status) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What is known of a quota that is used up: of its three names a server may send any.
+fn quota(violation: &crate::pb::rpc::quota_failure::Violation) -> String {
+    let known = [&violation.subject, &violation.quota_id, &violation.description];
+    known.into_iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
+use prost_types::value::Kind;
 
 use super::client::save;
 use super::{Failure, output};
 use crate::gemini::json;
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::UsageMetadata;
-use crate::pb::gemini::{GenerateContentResponse, part};
+use crate::pb::gemini::{Candidate, GenerateContentResponse, part};
 
 /// Shows the messages of one answer.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct Printer {
     first: Option<Duration>,
     chunks: usize,
     usage: UsageMetadata,
-    finish: Option<FinishReason>,
+    finish: Option<String>,
     blocked: bool,
     /// Whether the last text ended in the middle of a line.
     open_line: bool,
@@ -62,9 +63,7 @@ impl Printer {
         }
         self.blocked |= message.prompt_feedback.is_some();
         for candidate in &message.candidates {
-            if candidate.finish_reason() != FinishReason::Unspecified {
-                self.finish = Some(candidate.finish_reason());
-            }
+            self.finish = finish_reason(candidate).or(self.finish.take());
             for part in candidate.content.iter().flat_map(|content| &content.parts) {
                 self.part(part)?;
             }
@@ -126,8 +125,8 @@ impl Printer {
 
     /// The figures of the call in one line.
     pub(super) fn summary(&self, request_id: &str) -> String {
-        let finish = match self.finish {
-            Some(finish) => finish.as_str_name(),
+        let finish = match &self.finish {
+            Some(finish) => finish,
             None if self.blocked => "prompt blocked",
             None => "no finish reason",
         };
@@ -144,6 +143,17 @@ impl Printer {
             if self.chunks == 1 { "1 chunk".to_owned() } else { format!("{} chunks", self.chunks) },
             self.started.elapsed(),
         )
+    }
+}
+
+/// Why a candidate ended, by its name; one that the contract lacks arrives beside the fields that it has.
+fn finish_reason(candidate: &Candidate) -> Option<String> {
+    if candidate.finish_reason() != FinishReason::Unspecified {
+        return Some(candidate.finish_reason().as_str_name().to_owned());
+    }
+    match candidate.additional_fields.as_ref()?.fields.get("finishReason")?.kind.as_ref()? {
+        Kind::StringValue(name) => Some(name.clone()),
+        _ => None,
     }
 }
 

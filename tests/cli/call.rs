@@ -116,6 +116,15 @@ fn an_error_is_shown_with_its_details_and_ends_with_1() {
 }
 
 #[test]
+fn a_finish_reason_and_a_quota_are_shown_by_the_names_that_upstream_has_for_them() {
+    let gateway = Gateway::start();
+    for (model, line) in [("sandbox-model-armor", "MODEL_ARMOR, "), ("sandbox-daily-and-wait", "  quota: Generate")] {
+        let ended = gateway.run(["call", "--model", model, "hello"]);
+        assert!(ended.err.lines().any(|l| l.starts_with(line)), "{line} is missing in {}", ended.err);
+    }
+}
+
+#[test]
 fn every_broken_rule_is_shown() {
     let gateway = Gateway::start();
     let ended = gateway.run(["call", "--model", IMAGE_MODEL, "--aspect-ratio", "7:3", "--temperature", "9", "x"]);

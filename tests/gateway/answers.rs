@@ -185,6 +185,8 @@ async fn a_sidecar_of_another_form_does_not_cost_the_answer() {
         beside(r#""avgLogprobs":NaN"#),
         beside(r#""index":[]"#),
         beside(r#""citationMetadata":{"citationSources":"none"}"#),
+        beside(r#""groundingMetadata":{"groundingChunks":[{"maps":{"route":{"duration":"an hour"}}}]}"#),
+        beside(r#""groundingMetadata":{"groundingChunks":[{"maps":{"route":"north"}}]}"#),
         with_part(r#"{"text":"x"}"#).replacen('{', r#"{"usageMetadata":{"promptTokenCount":3000000000},"#, 1),
         with_part(r#"{"text":"x"}"#).replacen('{', r#"{"modelVersion":{},"createTime":"now","#, 1),
     ] {

@@ -23,18 +23,20 @@ def run(*command, cwd=None, **environment):
     return done.stdout
 
 
-@pytest.fixture(scope="session")
-def generated(tmp_path_factory):
-    """The folder that `buf generate` makes, a folder in it for each language."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    files = run("git", "ls-files", "-z", "buf.yaml", "buf.gen.yaml", "proto", cwd=ROOT).rstrip("\0").split("\0")
-    for file in files:
+def generate(checkout, *paths):
+    """Runs `buf generate` over a fresh checkout of these paths."""
+    for file in run("git", "ls-files", "-z", *paths, cwd=ROOT).rstrip("\0").split("\0"):
         (checkout / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, checkout / file)
     folders = [PLUGINS, HERE / "node/node_modules/.bin", pathlib.Path(sys.executable).parent, os.environ["PATH"]]
-    buf = CI / "tools/node_modules/.bin/buf"
-    run(buf, "generate", cwd=checkout, PATH=":".join(map(str, folders)))
+    run(CI / "tools/node_modules/.bin/buf", "generate", cwd=checkout, PATH=":".join(map(str, folders)))
     return checkout / "gen"
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory):
+    """The folder that `buf generate` makes, a folder in it for each language."""
+    return generate(tmp_path_factory.mktemp("checkout"), "buf.yaml", "buf.gen.yaml", "proto")
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,19 @@ def test_python_has_types_that_a_checker_accepts(generated, expected):
 def test_go_builds_and_calls(gateway, generated, expected, tmp_path):
     shutil.copytree(HERE / "go", tmp_path, dirs_exist_ok=True)
     shutil.copytree(generated / "go", tmp_path / "gen/go")
+    run("go", "build", "-mod=readonly", "-o", "client", ".", cwd=tmp_path)
+    assert run(tmp_path / "client", gateway) == expected
+
+
+def test_go_generates_into_a_module_of_the_callers_own(gateway, expected, tmp_path):
+    page = (ROOT / "docs/clients.md").read_text()
+    (tmp_path / "buf.gen.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    generate(tmp_path, "proto")
+    module = (HERE / "go/go.mod").read_text().replace("module github.com/mountsea/gemini-grpc", "module example.com/app")
+    (tmp_path / "go.mod").write_text(module)
+    shutil.copy(HERE / "go/go.sum", tmp_path)
+    program = (HERE / "go/main.go").read_text()
+    (tmp_path / "main.go").write_text(program.replace("github.com/mountsea/gemini-grpc/gen/go", "example.com/app/gen"))
     run("go", "build", "-mod=readonly", "-o", "client", ".", cwd=tmp_path)
     assert run(tmp_path / "client", gateway) == expected
 
