@@ -33,7 +33,7 @@ impl<'f> Pem<'f> {
     }
 
     /// At least one certificate.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
+    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
         let certificates = CertificateDer::pem_slice_iter(&self.bytes).collect::<Result<Vec<_>, _>>();
         match certificates {
             Ok(certificates) if !certificates.is_empty() => Ok(certificates),

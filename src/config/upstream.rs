@@ -32,7 +32,8 @@ pub struct Upstream {
     )]
     pub upstream_auth: KeyHeader,
 
-    /// The HTTP version towards upstream: many connections, or one shared (h2c if the URL is http).
+    /// The HTTP version towards upstream: a connection for each call at once, few that calls share (h2c if the URL is
+    /// http), or what upstream chooses by ALPN.
     #[arg(
         long,
         help_heading = "Upstream",
@@ -89,6 +90,7 @@ pub enum Http {
     Http1,
     #[value(name = "2")]
     Http2,
+    Auto,
 }
 
 impl Upstream {
@@ -99,7 +101,11 @@ impl Upstream {
                 KeyHeader::Bearer => upstream::KeyHeader::Bearer,
                 KeyHeader::XGoogApiKey => upstream::KeyHeader::XGoogApiKey,
             },
-            http2: self.upstream_http == Http::Http2,
+            http: match self.upstream_http {
+                Http::Http1 => upstream::HttpVersion::Http1,
+                Http::Http2 => upstream::HttpVersion::Http2,
+                Http::Auto => upstream::HttpVersion::Auto,
+            },
             connect_timeout: self.connect_timeout,
             system_proxy: self.upstream_proxy,
             max_response_bytes,

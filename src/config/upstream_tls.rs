@@ -34,12 +34,10 @@ impl UpstreamTls {
         if let Some(path) = &self.upstream_ca {
             let pem = Pem::read(CA, path)?;
             pem.authorities()?;
-            tls.trust(&pem.bytes).map_err(|error| pem.fault(error))?;
+            tls.trust(pem.certificates()?);
         }
         if let Some((certificate, key)) = together((CERT, &self.upstream_cert), (KEY, &self.upstream_cert_key))? {
-            identity(&certificate, &key)?;
-            let both = [&key.bytes[..], b"\n", &certificate.bytes].concat();
-            tls.identify(&both).map_err(|error| certificate.fault(error))?;
+            tls.identify(identity(&certificate, &key)?);
         }
         Ok(tls)
     }

@@ -1,100 +1,144 @@
 //! The HTTP client: how connections to upstream are made and kept.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use http_body_util::Full;
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Url;
 use tower::util::MapFutureLayer;
 
-use super::{Config, dial};
+use super::pool::{Connector, Failure, Pool, Step, Unmade};
+use super::{Config, Error, HttpVersion, dial};
 use crate::cause::cause;
+use crate::telemetry::Parent;
 
-const USER_AGENT: &str = concat!("gemini-grpc/", env!("CARGO_PKG_VERSION"));
+const NAME: HeaderValue = HeaderValue::from_static(concat!("gemini-grpc/", env!("CARGO_PKG_VERSION")));
 
 /// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one; a
 /// request that goes out at that moment is lost, and must not be sent twice since generation is billed. So we close
 /// first.
 const IDLE: Duration = Duration::from_secs(4);
-/// An HTTP/2 connection is kept for longer: pings find out whether it is still there, and GOAWAY tells of its end.
-const IDLE_HTTP2: Duration = Duration::from_secs(90);
-const PING: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Whom to trust beside the system's authorities, and what to show upstream.
-#[derive(Clone, Default)]
-pub struct Tls {
-    authorities: Vec<reqwest::Certificate>,
-    identity: Option<reqwest::Identity>,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let identity = self.identity.is_some();
-        f.debug_struct("Tls").field("authorities", &self.authorities.len()).field("identity", &identity).finish()
-    }
-}
-
-impl Tls {
-    /// Trusts an authority as well, in PEM or several of them.
-    pub fn trust(&mut self, pem: &[u8]) -> Result<(), BuildError> {
-        self.authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(BuildError)?;
-        Ok(())
-    }
-
-    /// Shows a certificate; it stands in the same PEM as its key.
-    pub fn identify(&mut self, pem: &[u8]) -> Result<(), BuildError> {
-        self.identity = Some(reqwest::Identity::from_pem(pem).map_err(BuildError)?);
-        Ok(())
-    }
-}
 
 /// A client that cannot be built, because the TLS library found no usable roots for example.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", cause(.0))]
-pub struct BuildError(reqwest::Error);
+pub enum BuildError {
+    #[error("{}", cause(.0))]
+    Client(reqwest::Error),
+    #[error("{0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the URL of upstream has a host that HTTP cannot carry")]
+    Host,
+    #[error(
+        "HTTPS_PROXY and its kin name a SOCKS proxy, which cannot carry HTTP/2; set GEMINI_GRPC_UPSTREAM_HTTP to 1"
+    )]
+    Proxy,
+}
 
 /// What makes requests and keeps connections.
 #[derive(Clone, Debug)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http1: reqwest::Client,
+    http2: Option<Http2>,
+}
+
+/// Requests over HTTP/2.
+#[derive(Clone, Debug)]
+pub(super) struct Http2 {
+    pool: Pool,
+    /// Set once upstream has chosen HTTP/1.1. None if it has no choice.
+    declined: Option<Arc<AtomicBool>>,
+    connect_timeout: Duration,
+}
 
 impl Client {
-    pub(super) fn post(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
-        self.0.post(url)
+    pub(super) fn post(&self, url: Url) -> reqwest::RequestBuilder {
+        self.http1.post(url)
+    }
+
+    /// What requests go out with instead, if they go over HTTP/2.
+    pub(super) fn http2(&self) -> Option<Http2> {
+        let http2 = self.http2.as_ref()?;
+        let declined = http2.declined.as_ref().is_some_and(|declined| declined.load(Ordering::Relaxed));
+        (!declined).then(|| http2.clone())
+    }
+}
+
+impl Http2 {
+    /// Sends a request once, and awaits the head of its answer. None says that upstream chose HTTP/1.1; it has seen
+    /// nothing of the request then.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        parent: &Parent,
+    ) -> Result<Option<http::Response<reqwest::Body>>, Error> {
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| Error::Header)?;
+        *request.headers_mut() = headers;
+        request.headers_mut().insert(USER_AGENT, NAME);
+        let report = |step| match step {
+            Step::Waiting { dials } => {
+                parent.sending(false);
+                (0..dials).for_each(|_| parent.dialed());
+            }
+            Step::Sending => parent.sending(true),
+        };
+        match (self.pool.send(request, report).await, &self.declined) {
+            (Ok(response), _) => Ok(Some(response)),
+            (Err(Failure::Unmade(Unmade::NotHttp2)), Some(declined)) => {
+                declined.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            (Err(failure), _) => Err(Error::from_http2(failure, self.connect_timeout)),
+        }
     }
 }
 
 impl Config {
     /// A client with these settings.
     pub fn client(&self) -> Result<Client, BuildError> {
+        let tls = self.tls.client_config()?;
         let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
+            .user_agent(NAME)
             .connect_timeout(self.connect_timeout)
             .connector_layer(MapFutureLayer::new(dial))
             .tcp_nodelay(true)
-            .pool_idle_timeout(if self.http2 { IDLE_HTTP2 } else { IDLE })
-            // reqwest resends a request on REFUSED_STREAM and GOAWAY by itself. Generation is billed.
+            .pool_idle_timeout(IDLE)
+            // reqwest resends a request by itself in some cases. Generation is billed.
             .retry(reqwest::retry::never())
             // A redirect would carry the prompt, and maybe the key, somewhere else.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .tls_certs_merge(self.tls.authorities.iter().cloned());
-        if let Some(identity) = &self.tls.identity {
-            builder = builder.identity(identity.clone());
-        }
+            .tls_backend_preconfigured(tls.clone())
+            .http1_only();
         if !self.system_proxy {
             builder = builder.no_proxy();
         }
-        builder = match (self.http2, self.base.is_tls()) {
-            (false, _) => builder.http1_only(),
-            (true, false) => builder.http2_prior_knowledge(),
-            // TLS negotiates the version by ALPN.
-            (true, true) => builder,
+        let http1 = builder.build().map_err(BuildError::Client)?;
+        // In plaintext there is nothing to choose by, and HTTP/1.1 is what everybody speaks.
+        let declined = match self.http {
+            HttpVersion::Http2 => None,
+            HttpVersion::Auto if self.base.is_tls() => Some(Arc::default()),
+            HttpVersion::Auto | HttpVersion::Http1 => return Ok(Client { http1, http2: None }),
         };
-        builder = builder
-            .http2_initial_stream_window_size(4 << 20)
-            .http2_initial_connection_window_size(32 << 20)
-            .http2_max_frame_size(1 << 20)
-            .http2_keep_alive_interval(PING)
-            .http2_keep_alive_timeout(PING_TIMEOUT)
-            .http2_keep_alive_while_idle(true);
-        builder.build().map(Client).map_err(BuildError)
+        let pool = Pool::new(self.connector(tls, declined.is_some())?);
+        let http2 = Some(Http2 { pool, declined, connect_timeout: self.connect_timeout });
+        Ok(Client { http1, http2 })
+    }
+
+    fn connector(&self, tls: rustls::ClientConfig, choose: bool) -> Result<Connector, BuildError> {
+        let target = Uri::try_from(self.base.to_string()).map_err(|_| BuildError::Host)?;
+        let proxy = if self.system_proxy { Matcher::from_env().intercept(&target) } else { None };
+        if proxy.as_ref().is_some_and(|proxy| !matches!(proxy.uri().scheme_str(), Some("http" | "https"))) {
+            return Err(BuildError::Proxy);
+        }
+        Ok(Connector::new(target, self.connect_timeout, tls, choose, proxy.as_ref()))
     }
 }

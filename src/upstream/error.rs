@@ -1,11 +1,12 @@
 //! What can go wrong on the way out.
 
 use std::borrow::Cow;
-use std::error::Error as _;
 use std::time::Duration;
 
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
+
+use super::pool::{Failure, Unmade};
 
 /// Why upstream gave no answer, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -94,61 +95,71 @@ impl Error {
         }
     }
 
-    /// A request that got no answer. reqwest's own text is left out: it names the URL.
-    pub(super) fn from_send(error: reqwest::Error, sent: Sent) -> Self {
+    /// A request over HTTP/1.1 that got no answer. reqwest's own text is left out: it names the URL. A server closes an
+    /// idle connection as it likes, and a request may cross that on the way (RFC 9112, 9.3.1); `reused` says that the
+    /// connection was open already.
+    pub(super) fn from_http1(error: &reqwest::Error, reused: bool, connect_timeout: Duration) -> Self {
         if !error.is_connect() {
-            return if is_taken(&error, sent) { Self::NoAnswer } else { Self::NotTaken };
+            let closed = |error: &Cause| {
+                error.is::<std::io::Error>() || error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
+            };
+            return if reused && causes(error).any(closed) { Self::NotTaken } else { Self::NoAnswer };
         }
         match () {
-            () if error.is_timeout() => Self::ConnectTimeout { after: sent.connect_timeout },
-            () if mentions_tls(&error) => Self::Tls,
-            () if error.is_dns() => Self::Connect("its name cannot be resolved"),
-            () => Self::Connect("the connection was refused"),
+            () if error.is_timeout() => Self::ConnectTimeout { after: connect_timeout },
+            () if mentions_tls(error) => Self::Tls,
+            () if error.is_dns() => Self::Connect(UNRESOLVED),
+            () => Self::Connect(REFUSED),
+        }
+    }
+
+    /// A request over HTTP/2 that got no answer. HTTP/2 says whether it was processed: a stream above the last of a
+    /// GOAWAY, or refused, was not (RFC 9113, 6.8 and 8.7).
+    pub(super) fn from_http2(failure: Failure, connect_timeout: Duration) -> Self {
+        match failure {
+            Failure::Sent(error) => {
+                let unprocessed = mentions(&error, |error: &h2::Error| {
+                    let away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+                    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+                    error.is_remote() && (away || refused)
+                });
+                if unprocessed { Self::NotTaken } else { Self::NoAnswer }
+            }
+            Failure::NotTaken => Self::NotTaken,
+            Failure::Unmade(Unmade::Refused) => Self::Connect(REFUSED),
+            Failure::Unmade(Unmade::Unresolved) => Self::Connect(UNRESOLVED),
+            Failure::Unmade(Unmade::NotHttp2) => {
+                Self::Connect("it does not speak HTTP/2; set GEMINI_GRPC_UPSTREAM_HTTP to auto or 1")
+            }
+            Failure::Unmade(Unmade::Timeout) => Self::ConnectTimeout { after: connect_timeout },
+            Failure::Unmade(Unmade::Tls) => Self::Tls,
         }
     }
 }
 
-/// How a request went out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    /// On a connection that was open already.
-    pub(super) reused: bool,
-    pub(super) http2: bool,
-    pub(super) connect_timeout: Duration,
-}
+const REFUSED: &str = "the connection was refused";
+const UNRESOLVED: &str = "its name cannot be resolved";
 
-/// Whether upstream may have taken a request that got no answer.
-///
-/// HTTP/2 says so: a stream above the last of a GOAWAY, or refused, was not processed (RFC 9113, 6.8 and 8.7). In
-/// HTTP/1.1 a server closes an idle connection as it likes, and a request may cross that on the way (RFC 9112, 9.3.1).
-fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
-    if sent.http2 {
-        return !causes(error).filter_map(|error| error.downcast_ref::<h2::Error>()).any(|error| {
-            let away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-            error.is_remote() && (away || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
-        });
-    }
-    let closed = |error: &(dyn std::error::Error + 'static)| {
-        error.is::<std::io::Error>() || error.downcast_ref().is_some_and(hyper::Error::is_incomplete_message)
-    };
-    !(sent.reused && causes(error).any(closed))
+type Cause = dyn std::error::Error + 'static;
+
+/// Whether an error of that type and kind is among the causes.
+pub(super) fn mentions<T: std::error::Error + 'static>(error: &Cause, is: impl Fn(&T) -> bool) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref()).any(is)
 }
 
 /// Whether rustls is among the causes: reqwest has no question for it.
-fn mentions_tls(error: &reqwest::Error) -> bool {
-    causes(error).filter_map(|cause| cause.downcast_ref()).any(is_of_tls)
+pub(super) fn mentions_tls(error: &Cause) -> bool {
+    // tokio-rustls puts its error into one of input and output of this kind.
+    mentions(error, |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// tokio-rustls puts its error into one of input and output, and hyper-rustls that one into another, which names the
-/// causes of what it holds and not what it holds.
-fn is_of_tls(error: &std::io::Error) -> bool {
-    let held = error.get_ref().and_then(|held| held.downcast_ref());
-    error.kind() == std::io::ErrorKind::InvalidData || held.is_some_and(is_of_tls)
-}
-
-/// What lies below an error, from the top down.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |cause| (**cause).source())
+/// An error and what lies below it, from the top down. An error of input and output names the causes of what it holds,
+/// not what it holds.
+fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |cause| match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|held| held as &Cause),
+        None => cause.source(),
+    })
 }
 
 impl From<events::Error> for Error {

@@ -4,7 +4,9 @@
 mod answer;
 mod client;
 mod error;
+mod pool;
 mod retry;
+mod tls;
 mod url;
 
 use std::cell::Cell;
@@ -16,13 +18,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
 use tokio::time::Instant;
 
 pub use self::answer::{Answer, EventStream};
-pub use self::client::{BuildError, Client, Tls};
+use self::client::Http2;
+pub use self::client::{BuildError, Client};
 pub use self::error::Error;
-use self::error::Sent;
 pub use self::retry::Budget;
+pub use self::tls::Tls;
 pub use self::url::BaseUrl;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
@@ -36,9 +40,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Config {
     pub base: BaseUrl,
     pub key_header: KeyHeader,
-    /// HTTP/2 on one shared connection instead of HTTP/1.1 on many. With an http URL it is spoken
-    /// without negotiation (h2c).
-    pub http2: bool,
+    pub http: HttpVersion,
     pub connect_timeout: Duration,
     /// Whether HTTPS_PROXY and its kin count.
     pub system_proxy: bool,
@@ -54,6 +56,17 @@ pub struct Config {
 pub enum KeyHeader {
     Bearer,
     XGoogApiKey,
+}
+
+/// The HTTP version towards upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// A connection for each request at once.
+    Http1,
+    /// As few connections as carry the requests. With an http URL it is spoken without negotiation (h2c).
+    Http2,
+    /// What upstream chooses by ALPN (RFC 7301), HTTP/2 if it can. With an http URL it is HTTP/1.1.
+    Auto,
 }
 
 /// What is asked of upstream.
@@ -119,7 +132,6 @@ struct Inner {
     client: ArcSwap<Client>,
     base: BaseUrl,
     key_header: KeyHeader,
-    http2: bool,
     connect_timeout: Duration,
     max_response_bytes: usize,
     retries: u32,
@@ -133,7 +145,6 @@ impl Upstream {
             client: ArcSwap::from_pointee(config.client()?),
             base: config.base.clone(),
             key_header: config.key_header,
-            http2: config.http2,
             connect_timeout: config.connect_timeout,
             max_response_bytes: config.max_response_bytes,
             retries: config.retries,
@@ -178,7 +189,7 @@ impl Inner {
     async fn attempt(
         &self,
         outgoing: &Outgoing<'_>,
-        url: impl reqwest::IntoUrl,
+        url: Url,
         attempt: &mut Attempt,
         held: &mut Held,
     ) -> Result<http::Response<reqwest::Body>, Error> {
@@ -198,6 +209,39 @@ impl Inner {
         headers.insert(X_REQUEST_ID, request_id);
         attempt.inject(&mut headers);
         // Not held while the answer is awaited: it may be replaced.
+        let http2 = self.client.load().http2();
+        let response = match http2 {
+            None => self.send_http1(outgoing, url, headers).await?,
+            // In a box, or each call would carry the room for it about.
+            Some(http2) => Box::pin(self.send_http2(&http2, outgoing, url, headers)).await?,
+        };
+        attempt.answered(response.status().as_u16(), response.version());
+        match response.status().is_success() {
+            true => Ok(response),
+            // In a box, or each call would carry the room for reading an error about with it.
+            false => Err(Box::pin(answer::refusal(response, outgoing.key, held, outgoing.json.len())).await),
+        }
+    }
+
+    async fn send_http2(
+        &self,
+        http2: &Http2,
+        outgoing: &Outgoing<'_>,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<http::Response<reqwest::Body>, Error> {
+        match http2.post(&url, headers.clone(), outgoing.json.clone(), &outgoing.parent).await? {
+            Some(response) => Ok(response),
+            None => self.send_http1(outgoing, url, headers).await,
+        }
+    }
+
+    async fn send_http1(
+        &self,
+        outgoing: &Outgoing<'_>,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<http::Response<reqwest::Body>, Error> {
         let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
         outgoing.parent.sending(true);
         let dialing = Dialing { parent: outgoing.parent.clone(), dialed: Cell::new(false) };
@@ -207,20 +251,7 @@ impl Inner {
         if dialed {
             outgoing.parent.dialed();
         }
-        let response: http::Response<_> = match sent {
-            Ok(response) => response.into(),
-            Err(error) => {
-                let reused = !dialed;
-                let (http2, connect_timeout) = (self.http2, self.connect_timeout);
-                return Err(Error::from_send(error, Sent { reused, http2, connect_timeout }));
-            }
-        };
-        attempt.answered(response.status().as_u16(), response.version());
-        match response.status().is_success() {
-            true => Ok(response),
-            // In a box, or each call would carry the room for reading an error about with it.
-            false => Err(Box::pin(answer::refusal(response, outgoing.key, held, outgoing.json.len())).await),
-        }
+        sent.map(http::Response::from).map_err(|error| Error::from_http1(&error, !dialed, self.connect_timeout))
     }
 }
 

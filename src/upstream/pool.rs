@@ -1,0 +1,245 @@
+//! A pool of HTTP/2 connections to upstream.
+//!
+//! A connection takes as many requests at once as upstream allows it, and the next one is made when all are full: a
+//! request that h2 had to hold back would wait without a sign of it. Requests that find no room wait here instead, the
+//! first first, for a connection that is being made or for another request to end, whichever is earlier.
+
+mod connect;
+mod connection;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tokio::sync::oneshot;
+use tower::ServiceExt as _;
+use tower_http::decompression::Decompression;
+
+pub(super) use self::connect::{Connector, Unmade};
+use self::connection::{Body, Connection, Driver};
+
+/// The most requests at once on a connection, however many upstream allows: all of them stand still together when a
+/// packet is lost, and each has a window of its own in the connection's.
+const MOST_STREAMS: usize = 128;
+/// How often connections are looked at. One that had no request since the last time is closed.
+const LOOK: Duration = Duration::from_secs(60);
+/// How many connections a request may find closed, one after the other, before it fails.
+const TRIES: usize = 3;
+
+/// The connections of one worker.
+#[derive(Clone, Debug)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    connector: Connector,
+    state: Mutex<State>,
+}
+
+struct State {
+    connections: Vec<Arc<Connection>>,
+    /// How many connections are being made.
+    dials: usize,
+    /// How many requests the newest connection takes at once: as many may wait for one that is being made.
+    allowed: usize,
+    waiting: VecDeque<oneshot::Sender<Result<Place, Unmade>>>,
+}
+
+/// Why a request got no head of an answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is no connection for it.
+    Unmade(Unmade),
+    /// Connections ended before they took it.
+    NotTaken,
+    Sent(hyper::Error),
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector) -> Self {
+        let state = State { connections: Vec::new(), dials: 0, allowed: MOST_STREAMS, waiting: VecDeque::new() };
+        Self(Arc::new(Shared { connector, state: Mutex::new(state) }))
+    }
+
+    /// Sends a request once, and awaits the head of its answer. `report` is told of the way there.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        report: impl Fn(Step),
+    ) -> Result<http::Response<reqwest::Body>, Failure> {
+        let service = tower::service_fn(|request| self.send_packed(request, &report));
+        let response = Decompression::new(service).gzip(true).oneshot(request).await?;
+        Ok(response.map(reqwest::Body::wrap))
+    }
+
+    async fn send_packed(
+        &self,
+        mut request: http::Request<Full<Bytes>>,
+        report: impl Fn(Step),
+    ) -> Result<http::Response<Body>, Failure> {
+        for _ in 0..TRIES {
+            let place = self.place(&report).await.map_err(Failure::Unmade)?;
+            report(Step::Sending);
+            match place.connection().sender().try_send_request(request).await {
+                Ok(response) => return Ok(response.map(|body| Body::new(body, place))),
+                Err(mut error) => match error.take_message() {
+                    // Upstream has said goodbye on this connection, which then takes no more.
+                    Some(unsent) => {
+                        self.0.remove(place.connection());
+                        request = unsent;
+                    }
+                    None => return Err(Failure::Sent(error.into_error())),
+                },
+            }
+        }
+        Err(Failure::NotTaken)
+    }
+
+    async fn place(&self, report: impl Fn(Step)) -> Result<Place, Unmade> {
+        let place = {
+            let mut state = self.0.lock();
+            if let Some(place) = self.0.take(&mut state) {
+                return Ok(place);
+            }
+            let (sender, place) = oneshot::channel();
+            state.waiting.push_back(sender);
+            report(Step::Waiting { dials: self.0.dial_for_waiting(&mut state) });
+            place
+        };
+        place.await.unwrap_or(Err(Unmade::Refused))
+    }
+}
+
+/// What happens to a request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It waits for a connection, and has begun to make so many.
+    Waiting { dials: usize },
+    /// It goes out.
+    Sending,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under it panics, but for the allocator.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place on the oldest connection that has room, so that the newest become unused and close.
+    fn take(self: &Arc<Self>, state: &mut State) -> Option<Place> {
+        state.connections.retain(|connection| !connection.is_closed());
+        let connection = state.connections.iter().find(|connection| connection.has_room())?;
+        connection.occupy();
+        Some(Place { connection: connection.clone(), pool: self.clone() })
+    }
+
+    /// Makes as many connections as those that wait will fill, and says how many.
+    fn dial_for_waiting(self: &Arc<Self>, state: &mut State) -> usize {
+        let needed = state.waiting.len().div_ceil(state.allowed);
+        let missing = needed.saturating_sub(state.dials);
+        state.dials += missing;
+        for _ in 0..missing {
+            tokio::spawn(self.clone().dial());
+        }
+        missing
+    }
+
+    async fn dial(self: Arc<Self>) {
+        let made = self.connector.connect().await;
+        let mut answers = Vec::new();
+        {
+            let mut state = self.lock();
+            state.dials -= 1;
+            match made {
+                Ok((connection, driver)) => {
+                    let connection = Arc::new(connection);
+                    tokio::spawn(drive(driver, Arc::downgrade(&connection), Arc::downgrade(&self)));
+                    state.allowed = connection.allowed().max(1);
+                    state.connections.push(connection);
+                    self.serve_waiting(&mut state, &mut answers);
+                }
+                // Those that would have filled it fail; for others, another is being made.
+                Err(unmade) => {
+                    let share = if state.dials == 0 { state.waiting.len() } else { state.allowed };
+                    for waiting in (0..share).map_while(|_| state.waiting.pop_front()) {
+                        answers.push((waiting, Err(unmade)));
+                    }
+                }
+            }
+            self.dial_for_waiting(&mut state);
+        }
+        // Not under the lock: a place that nobody waits for any more is given back, which takes it.
+        for (waiting, answer) in answers {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// Gives room that there is to those that wait.
+    fn serve_waiting(self: &Arc<Self>, state: &mut State, answers: &mut Vec<Answer>) {
+        while !state.waiting.is_empty()
+            && let Some(place) = self.take(state)
+        {
+            if let Some(waiting) = state.waiting.pop_front() {
+                answers.push((waiting, Ok(place)));
+            }
+        }
+    }
+
+    fn remove(&self, connection: &Arc<Connection>) {
+        self.lock().connections.retain(|other| !Arc::ptr_eq(other, connection));
+    }
+}
+
+type Answer = (oneshot::Sender<Result<Place, Unmade>>, Result<Place, Unmade>);
+
+/// Keeps a connection going, and closes it when it is not used.
+async fn drive(mut driver: Driver, connection: Weak<Connection>, pool: Weak<Shared>) {
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = &mut driver => break,
+            _ = looks.tick() => {}
+        }
+        let (Some(connection), Some(pool)) = (connection.upgrade(), pool.upgrade()) else { continue };
+        if connection.is_unused() {
+            pool.remove(&connection);
+        }
+    }
+    if let (Some(connection), Some(pool)) = (connection.upgrade(), pool.upgrade()) {
+        pool.remove(&connection);
+    }
+}
+
+/// Room for one request on a connection, given back at its end.
+struct Place {
+    connection: Arc<Connection>,
+    pool: Arc<Shared>,
+}
+
+impl Place {
+    fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut answers = Vec::new();
+        {
+            let mut state = self.pool.lock();
+            self.connection.vacate();
+            self.pool.serve_waiting(&mut state, &mut answers);
+        }
+        for (waiting, answer) in answers {
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("connections", &self.lock().connections.len()).finish_non_exhaustive()
+    }
+}
