@@ -12,6 +12,7 @@ mod support;
 
 /// The port for operators.
 mod admin;
+/// Answers as upstreams and relays write them.
 mod answers;
 /// Callers that are known, and their limits.
 mod auth;
@@ -25,8 +26,9 @@ mod compression;
 mod connection;
 /// Calls that take too long.
 mod deadline;
-/// How a server stops.
+/// What is no call of gRPC.
 mod door;
+/// How a server stops.
 mod drain;
 /// The bytes around a message.
 mod framing;
@@ -38,8 +40,11 @@ mod metadata;
 mod misbehaviour;
 /// A bug in one call.
 mod panic;
-/// Keys and certificates that are replaced while it runs.
+/// Connections to an upstream that speaks HTTP/2.
+mod pool;
+/// Errors as upstreams and relays write them.
 mod refusals;
+/// Keys and certificates that are replaced while it runs.
 mod reload;
 /// What is tried again.
 mod retry;

@@ -178,12 +178,17 @@ async fn a_connection_without_a_whole_client_hello_in_time_is_closed() {
     }
 }
 
-/// An upstream on TLS that wants a certificate of the same authority. The URL, and the end of one exchange.
-async fn upstream_on_tls(authority: &Authority) -> String {
+/// What a server of an authority shows.
+pub fn server_identity(authority: &Authority) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let Issued { cert, key } = authority.issue();
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots(authority))).build().unwrap();
     let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    (chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+}
+
+/// An upstream on TLS that wants a certificate of the same authority. The URL, and the end of one exchange.
+pub async fn upstream_on_tls(authority: &Authority) -> String {
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots(authority))).build().unwrap();
+    let (chain, key) = server_identity(authority);
     let server = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap();
     let (acceptor, listener) = (TlsAcceptor::from(Arc::new(server)), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let url = format!("https://{}/gemini", listener.local_addr().unwrap());

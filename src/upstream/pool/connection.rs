@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +26,8 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// Room for all of them: callers who do not read must not stop the others of their connection.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 
-type Http2 = http2::Connection<Io, Full<Bytes>, Executor>;
+/// None once it takes no more requests: those that it has not taken yet are then given back.
+type Http2 = Option<http2::Connection<Io, Full<Bytes>, Executor>>;
 
 /// What requests need of a connection.
 pub(super) struct Connection {
@@ -59,7 +60,7 @@ impl Connection {
         let (sender, http2) = handshake.await.map_err(|_| Unmade::Refused)?;
         let connection = Self {
             sender,
-            http2: Arc::new(Mutex::new(http2)),
+            http2: Arc::new(Mutex::new(Some(http2))),
             requests: AtomicUsize::new(0),
             used: AtomicBool::new(true),
         };
@@ -80,7 +81,7 @@ impl Connection {
 
     /// How many requests it takes at once. Upstream may change its mind at any time.
     pub(super) fn allowed(&self) -> usize {
-        lock(&self.http2).current_max_send_streams().min(MOST_STREAMS)
+        lock(&self.http2).as_ref().map_or(0, |http2| http2.current_max_send_streams().min(MOST_STREAMS))
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -88,7 +89,7 @@ impl Connection {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.is_closed() || lock(&self.http2).is_none()
     }
 
     pub(super) fn occupy(&self) {
@@ -110,7 +111,12 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut *lock(&self.0)).poll(cx).map(drop)
+        let mut http2 = lock(&self.0);
+        if let Some(running) = &mut *http2 {
+            let _ = ready!(Pin::new(running).poll(cx));
+        }
+        *http2 = None;
+        Poll::Ready(())
     }
 }
 
