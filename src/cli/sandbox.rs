@@ -24,6 +24,10 @@ pub(super) struct Args {
     #[arg(long, env = "GEMINI_GRPC_SANDBOX_PACE", default_value_t = 25, value_name = "MILLISECONDS")]
     pace: u64,
 
+    /// How many calls an HTTP/2 connection carries at once.
+    #[arg(long, env = "GEMINI_GRPC_SANDBOX_STREAMS", default_value_t = 100, value_name = "NUMBER")]
+    streams: u32,
+
     /// List what the sandbox can do wrong, and end.
     #[arg(long)]
     faults: bool,
@@ -34,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         output::line("sandbox-429              an error of that status, for every number from 400 to 599")?;
         return FAULTS.iter().try_for_each(|(name, what)| output::line(format_args!("sandbox-{name:<16} {what}")));
     }
-    let options = Options { pace: Duration::from_millis(args.pace) };
+    let options = Options { pace: Duration::from_millis(args.pace), streams: args.streams };
     let sandbox = Sandbox::bind(args.listen, options).map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => Failure::Usage(format!("GEMINI_GRPC_SANDBOX_LISTEN: {}: {error}", args.listen)),
         _ => Failure::Run(format!("cannot listen on {}: {error}", args.listen)),

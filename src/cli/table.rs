@@ -7,9 +7,10 @@ use super::{Cli, Failure, serve};
 
 const PREFIX: &str = "GEMINI_GRPC_";
 /// Variables of the other commands.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "GEMINI_GRPC_SANDBOX_LISTEN",
     "GEMINI_GRPC_SANDBOX_PACE",
+    "GEMINI_GRPC_SANDBOX_STREAMS",
     "GEMINI_GRPC_ENDPOINT",
     "GEMINI_GRPC_CA",
     "GEMINI_GRPC_CERT",

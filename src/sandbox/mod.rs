@@ -18,6 +18,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
 pub use self::fault::FAULTS;
@@ -27,12 +30,14 @@ pub use self::fault::FAULTS;
 pub struct Options {
     /// The pause before each streamed word.
     pub pace: Duration,
+    /// How many calls an HTTP/2 connection carries at once.
+    pub streams: u32,
 }
 
 impl Default for Options {
-    /// About as fast as a model speaks.
+    /// About as fast as a model speaks, and as many calls as most servers allow on a connection.
     fn default() -> Self {
-        Self { pace: Duration::from_millis(25) }
+        Self { pace: Duration::from_millis(25), streams: 100 }
     }
 }
 
@@ -70,9 +75,23 @@ impl Sandbox {
     /// Answers until `shutdown` is done.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let serve = axum::serve(listener, routes::router(self.options));
+        let service = TowerToHyperService::new(routes::router(self.options));
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http2().max_concurrent_streams(self.options.streams);
+        let serve = async {
+            loop {
+                // A connection that failed before it was taken, or no file left: others may still come.
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                };
+                let _ = stream.set_nodelay(true);
+                let (builder, service) = (builder.clone(), service.clone());
+                tokio::spawn(async move { builder.serve_connection(TokioIo::new(stream), service).await.map(drop) });
+            }
+        };
         tokio::select! {
-            served = serve => served,
+            () = serve => Ok(()),
             () = shutdown => Ok(()),
         }
     }

@@ -50,7 +50,7 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_UPSTREAM_CA", "/no/such/file", "cannot read /no/such/file"),
         ("GEMINI_GRPC_WORKERS", "-1", "invalid digit"),
         ("GEMINI_GRPC_UPSTREAM_AUTH", "basic", "it may be bearer or x-goog-api-key"),
-        ("GEMINI_GRPC_UPSTREAM_HTTP", "3", "it may be 1 or 2"),
+        ("GEMINI_GRPC_UPSTREAM_HTTP", "3", "it may be 1 or 2 or auto"),
         ("GEMINI_GRPC_REFLECTION", "maybe", "it may be true or false"),
         ("GEMINI_GRPC_LOG_FORMAT", "xml", "it may be auto or human or json"),
         ("GEMINI_GRPC_LOG", "gemini_grpc=loud", "try info, or warn,gemini_grpc=debug"),

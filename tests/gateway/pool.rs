@@ -170,7 +170,10 @@ async fn calls(gateway: &Gateway, number: usize) -> JoinSet<()> {
         }
         let mut client = client.clone();
         calls.spawn(async move {
-            assert_eq!(text(client.generate_content(prompt("hi")).await.unwrap().get_ref()), "ok");
+            // One that is stuck should fail the test, not hang with it.
+            let mut request = tonic::Request::new(prompt("hi"));
+            request.set_timeout(Duration::from_secs(60));
+            assert_eq!(text(client.generate_content(request).await.unwrap().get_ref()), "ok");
         });
     }
     calls

@@ -105,9 +105,9 @@ def gateway(*flags, **more):
 
 
 @contextlib.contextmanager
-def sandbox(pace=25):
+def sandbox(pace=25, *flags):
     """The URL of a sandbox, for as long as the block runs."""
-    process, url = start(url_in, "sandbox", "--listen", "127.0.0.1:0", "--pace", str(pace))
+    process, url = start(url_in, "sandbox", "--listen", "127.0.0.1:0", "--pace", str(pace), *flags)
     try:
         yield url
     finally:
