@@ -105,11 +105,12 @@ fn say_what_is_told(told: &telemetry::Config, admin: Option<SocketAddr>) {
     }
 }
 
-/// Points a gateway at a sandbox, which takes any key.
+/// Points a gateway at a sandbox in this process, which takes any key.
 pub(super) fn use_sandbox(config: &mut Config, url: &str) {
     if let Some(base) = BaseUrl::parse(url) {
         config.upstream.base = base;
     }
+    config.files_per_call = 2;
     if config.gateway.key.is_none() {
         config.gateway.key = SANDBOX_KEY.parse().ok();
     }

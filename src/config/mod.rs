@@ -153,6 +153,7 @@ impl Serve {
             },
             upstream: self.upstream.resolve(self.limits.max_response_bytes, self.upstream_tls.resolve()?)?,
             max_calls: self.limits.max_calls,
+            files_per_call: 1,
             max_bytes_held: self.limits.max_bytes_held(),
             grpc: grpc::Config {
                 max_request_bytes: self.limits.max_request_bytes,

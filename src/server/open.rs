@@ -1,6 +1,7 @@
 //! The connections that are open, of all workers: how many there may be, and which one makes room for another.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use super::capacity::Capacity;
+use crate::files::Files;
 use crate::gateway::Connection;
 
 /// How often a connection that waits for a place looks for one that has become idle.
@@ -21,6 +24,13 @@ pub(super) struct OpenConnections {
     places: Arc<Semaphore>,
     most: usize,
     queue: Arc<Mutex<Queue>>,
+    files: Files,
+    /// Whether connections above the limit are served, so that they hear why their calls are refused. Where files allow
+    /// more than the limit, they wait for a place.
+    serves_more: bool,
+    /// How many of them at a time. One more closes the oldest; none of them is in use.
+    most_refused: usize,
+    refused: Arc<Mutex<Queue>>,
 }
 
 /// The place of one connection, from before its first byte; free again when this is dropped.
@@ -29,7 +39,8 @@ pub(super) struct Place {
     pub(super) connection: Arc<Connection>,
     id: u64,
     queue: Arc<Mutex<Queue>>,
-    _permit: OwnedSemaphorePermit,
+    /// None above the limit.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Connections in the order in which they may be closed.
@@ -47,14 +58,22 @@ struct Queue {
 type Key = (Instant, u64);
 
 impl OpenConnections {
-    pub(super) fn new(most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(most)), most, queue: Arc::default() }
+    pub(super) fn new(capacity: &Capacity) -> Self {
+        let most = capacity.connections.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            queue: Arc::default(),
+            files: capacity.files(),
+            serves_more: capacity.files_limit_connections,
+            most_refused: capacity.spare_connections(),
+            refused: Arc::default(),
+        }
     }
 
     /// How many are open.
     pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.places.available_permits())
+        self.most.saturating_sub(self.places.available_permits()) + lock(&self.refused).order.len()
     }
 
     /// How many may be open.
@@ -67,29 +86,75 @@ impl OpenConnections {
         self.places.available_permits() == 0
     }
 
-    /// A place for a new connection. At the limit the one that is idle longest is closed for it; if none is idle, this
-    /// waits until one is, or ends. `None` if there will never be a place again.
-    pub(super) async fn place(&self) -> Option<Place> {
+    /// Whether the socket of a connection is one of the files that are kept back: calls have taken the others.
+    pub(super) fn is_kept_back(&self, socket: &impl AsRawFd) -> bool {
+        self.files.is_kept_back(socket)
+    }
+
+    /// Closes the connection that is idle longest. Whether there is one.
+    pub(super) fn make_room(&self) -> bool {
+        lock(&self.queue).evict_longest_idle()
+    }
+
+    /// A place for a new connection. At the limit the one that is idle longest is closed for it. If none is idle, this
+    /// waits until one is, or ends; where files are the limit, calls on the new connection are refused instead, as they
+    /// are on one that is too many already. `None` if there will never be a place again.
+    pub(super) async fn place(&self, is_too_many: bool) -> Option<Place> {
+        if is_too_many {
+            self.make_room();
+            return Some(self.refuse());
+        }
         let mut permit = pin!(self.places.clone().acquire_owned());
         loop {
-            if self.is_full() {
-                lock(&self.queue).evict_longest_idle();
+            if self.is_full() && !self.make_room() && self.serves_more {
+                return Some(self.refuse());
             }
             if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
-                return permit.ok().map(|permit| self.register(permit));
+                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(), Some(permit)));
             }
         }
     }
 
-    fn register(&self, permit: OwnedSemaphorePermit) -> Place {
-        let connection = Connection::new();
-        let id = lock(&self.queue).insert(connection.clone());
-        Place { connection, id, queue: self.queue.clone(), _permit: permit }
+    /// A place above the limit.
+    fn refuse(&self) -> Place {
+        let mut refused = lock(&self.refused);
+        if refused.order.len() >= self.most_refused {
+            refused.evict_longest_idle();
+        }
+        drop(refused);
+        Place::new(&self.refused, Connection::out_of_files(), None)
+    }
+
+    /// Logs that a connection finds no room.
+    pub(super) fn warn(&self, is_too_many: bool) {
+        let connections = self.count();
+        if is_too_many || self.serves_more {
+            tracing::warn!(
+                connections,
+                "the files that this process may open leave no room for another connection: each new one closes the one \
+                 that is idle longest, or its calls are refused with OUT_OF_FILES; raise the hard limit of open files \
+                 (ulimit -Hn, LimitNOFILE), or run more gateways"
+            );
+        } else {
+            tracing::warn!(
+                connections,
+                "connection limit reached: each new connection closes the one that is idle longest, or waits"
+            );
+        }
     }
 
     /// Asks every connection to go; open calls run on.
     pub(super) fn leave(&self) {
-        lock(&self.queue).order.values().for_each(|connection| connection.leave());
+        for queue in [&self.queue, &self.refused] {
+            lock(queue).order.values().for_each(|connection| connection.leave());
+        }
+    }
+}
+
+impl Place {
+    fn new(queue: &Arc<Mutex<Queue>>, connection: Arc<Connection>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        let id = lock(queue).insert(connection.clone());
+        Self { connection, id, queue: queue.clone(), _permit: permit }
     }
 }
 
@@ -119,27 +184,30 @@ impl Queue {
     }
 
     /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle.
-    fn evict_longest_idle(&mut self) {
+    /// Whether one is.
+    fn evict_longest_idle(&mut self) -> bool {
         let now = Instant::now();
         for _ in 0..MAX_LOOKED_AT {
-            let Some((key, connection)) = self.order.pop_first() else { return };
+            let Some((key, connection)) = self.order.pop_first() else { return false };
             let (stood, id) = key;
             match connection.idle_since() {
                 Some(since) if since <= stood => {
                     // It leaves the queue now, so that the next one to make room is another.
                     self.keys.remove(&id);
-                    return connection.evict();
+                    connection.evict();
+                    return true;
                 }
                 Some(since) => self.put((since, id), connection),
                 None => {
                     self.put((now.max(stood), id), connection);
                     // All in front of it were looked at before and are in use.
                     if stood >= now {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        false
     }
 }
 
@@ -159,10 +227,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_that_is_idle_longest_makes_room() {
-        let open = OpenConnections::new(4);
+        let open = OpenConnections::new(&Capacity::of_connections(4, false));
         let mut places = Vec::new();
         for _ in 0..4 {
-            places.push(open.place().await.unwrap());
+            places.push(open.place(false).await.unwrap());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         // The first has an open call, and the second had one just now.
@@ -170,7 +238,7 @@ mod tests {
         drop(places[1].connection.begin_call());
         let waiting = tokio::spawn({
             let open = open.clone();
-            async move { open.place().await.unwrap() }
+            async move { open.place(false).await.unwrap() }
         });
         assert!(timeout(Duration::from_secs(1), places[2].connection.evicted()).await.is_ok());
         assert!(!has_to_close(&places[0]).await && !has_to_close(&places[1]).await);
@@ -181,23 +249,55 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_all_are_in_use_a_new_one_waits_until_one_is_idle() {
-        let open = OpenConnections::new(2);
-        let places = [open.place().await.unwrap(), open.place().await.unwrap()];
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        let places = [open.place(false).await.unwrap(), open.place(false).await.unwrap()];
         let calls = places.each_ref().map(|place| place.connection.begin_call());
-        assert!(timeout(Duration::from_secs(10), open.place()).await.is_err());
+        assert!(timeout(Duration::from_secs(10), open.place(false)).await.is_err());
         let [_, second] = calls;
         drop(second);
         tokio::select! {
             () = places[1].connection.evicted() => {}
-            _ = open.place() => {}
+            _ = open.place(false) => {}
         }
         assert!(!has_to_close(&places[0]).await);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn where_files_are_the_limit_a_connection_too_many_is_served_until_another_one_needs_its_place() {
+        let capacity = Capacity::of_connections(1, true);
+        let open = OpenConnections::new(&capacity);
+        let first = open.place(false).await.unwrap();
+        let call = first.connection.begin_call();
+        let mut places = Vec::new();
+        for _ in 0..capacity.spare_connections() {
+            places.push(open.place(false).await.unwrap());
+        }
+        assert!(!has_to_close(&places[0]).await);
+        places.push(open.place(false).await.unwrap());
+        assert!(has_to_close(&places[0]).await && !has_to_close(&places[1]).await);
+        // Idle again, the first one makes room for one that is served in full.
+        drop(call);
+        tokio::select! {
+            () = first.connection.evicted() => {}
+            _ = open.place(false) => {}
+        }
+        drop((first, places));
+        assert_eq!((open.count(), lock(&open.refused).keys.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_a_file_that_is_kept_back_closes_an_idle_one_and_takes_no_place() {
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        let idle = open.place(false).await.unwrap();
+        let _too_many = open.place(true).await.unwrap();
+        assert!(has_to_close(&idle).await);
+        assert_eq!((open.places.available_permits(), open.count()), (1, 2));
+    }
+
     #[tokio::test]
     async fn a_connection_that_has_ended_is_forgotten() {
-        let open = OpenConnections::new(2);
-        drop(open.place().await.unwrap());
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        drop(open.place(false).await.unwrap());
         let queue = lock(&open.queue);
         assert!(queue.order.is_empty() && queue.keys.is_empty() && open.count() == 0);
     }

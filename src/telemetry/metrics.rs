@@ -118,7 +118,7 @@ impl Metrics {
     /// A series that begins with its first count has no increase then, and nobody would be told of it.
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
-            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES"][..]),
+            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", names::REASON_OUT_OF_FILES][..]),
             (names::REQUESTS_REFUSED, &["method", "content_type", "http1"]),
             (names::CALLS_CANCELLED, &Phase::ALL.map(Phase::name)),
             (names::RETRIES_DENIED, &[""]),

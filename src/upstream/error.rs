@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
+use crate::files::{self, Files};
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
+use crate::telemetry::names;
 
 /// Why upstream gave no answer, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,9 @@ pub enum Error {
     /// The connection could not be made: upstream has seen nothing.
     #[error("upstream cannot be reached ({0})")]
     Connect(&'static str),
+    /// It was not made because this process, or its system, may open no more files.
+    #[error("no file is left for a connection to upstream")]
+    OutOfFiles,
     /// It was not made in time.
     #[error("connecting to upstream took longer than {} s", .after.as_secs_f64())]
     ConnectTimeout { after: Duration },
@@ -58,6 +63,7 @@ impl Error {
         match self {
             Self::Refused(body) => body.reason().unwrap_or("UPSTREAM_REFUSED"),
             Self::Connect(_) | Self::NotTaken => "UPSTREAM_UNREACHABLE",
+            Self::OutOfFiles => names::REASON_OUT_OF_FILES,
             Self::ConnectTimeout { .. } => "TIMED_OUT",
             Self::Tls => "UPSTREAM_TLS_FAILED",
             Self::NoAnswer => "UPSTREAM_CLOSED",
@@ -75,6 +81,7 @@ impl Error {
         match self {
             Self::Refused(body) => body.status.to_string().into(),
             Self::Connect(_) => "connect".into(),
+            Self::OutOfFiles => names::OUT_OF_FILES.into(),
             Self::ConnectTimeout { .. } => "timeout".into(),
             Self::Tls => "tls".into(),
             Self::NotTaken | Self::NoAnswer | Self::Cut => "connection_closed".into(),
@@ -85,7 +92,7 @@ impl Error {
     }
 
     /// Whether upstream cannot have taken the request, or says that it did not: only then may it go out again, since
-    /// generation is billed. A quota per day is final all the same.
+    /// generation is billed. A quota per day is final all the same, and files are not free again that soon.
     pub fn is_not_taken(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout { .. } | Self::NotTaken => true,
@@ -102,6 +109,7 @@ impl Error {
         match () {
             () if error.is_timeout() => Self::ConnectTimeout { after: sent.connect_timeout },
             () if mentions_tls(&error) => Self::Tls,
+            () if mentions_files(&error) => Self::OutOfFiles,
             () if error.is_dns() => Self::Connect("its name cannot be resolved"),
             () => Self::Connect("the connection was refused"),
         }
@@ -137,6 +145,19 @@ fn is_taken(error: &reqwest::Error, sent: Sent) -> bool {
 /// Whether rustls is among the causes: reqwest has no question for it.
 fn mentions_tls(error: &reqwest::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(is_of_tls)
+}
+
+/// Whether no file was left. A name that could not be looked up for lack of one is reported as any other that could not,
+/// so it counts while none is left.
+fn mentions_files(error: &reqwest::Error) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref()).any(is_of_files)
+        || (error.is_dns() && Files::of_process().are_out())
+}
+
+/// Connectors put errors of the system into errors of their own, like those of TLS below.
+fn is_of_files(error: &std::io::Error) -> bool {
+    let held = error.get_ref().and_then(|held| held.downcast_ref());
+    files::is_out_of_files(error) || held.is_some_and(is_of_files)
 }
 
 /// tokio-rustls puts its error into one of input and output, and hyper-rustls that one into another, which names the
