@@ -13,7 +13,17 @@ const ROOMS: [(&str, &[&str]); 13] = [
     (
         "cli",
         &[
-            "config", "server", "grpc", "gateway", "upstream", "telemetry", "memory", "files", "gemini", "sandbox", "pb",
+            "config",
+            "server",
+            "grpc",
+            "gateway",
+            "upstream",
+            "telemetry",
+            "memory",
+            "files",
+            "gemini",
+            "sandbox",
+            "pb",
             "cause",
         ],
     ),
@@ -52,7 +62,7 @@ const CRATES: [(&str, &[&str]); 35] = [
     // Certificates are read where files are, and shown where connections are.
     ("rustls", &["config", "server"]),
     ("tokio_rustls", &["server"]),
-    ("x509_parser", &["server"]),
+    ("x509_parser", &["config", "server"]),
     // What can be replaced while calls run.
     ("arc_swap", &["upstream", "gateway", "server", "telemetry"]),
     // The command line and the configuration are one definition.

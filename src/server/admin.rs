@@ -72,7 +72,8 @@ impl Admin {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let service =
             Service { health: self.health, scrape: self.scrape, scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)) };
-        let (service, mut waiting) = (Arc::new(service), Waiting { connections: VecDeque::new(), most: self.max_waiting });
+        let (service, mut waiting) =
+            (Arc::new(service), Waiting { connections: VecDeque::new(), most: self.max_waiting });
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of files, most likely; others will be closed.

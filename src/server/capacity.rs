@@ -102,7 +102,8 @@ impl Capacity {
             ("GEMINI_GRPC_MAX_CONNECTIONS", config.limits.connections, connections, self.files_limit_connections),
         ];
         // A limit of connections that nobody has set is lower for lack of files, which is no mistake.
-        let too_many = asked.into_iter().filter(|(.., files_limit_it)| *files_limit_it).filter(|(_, asked, ..)| *asked > 0);
+        let too_many =
+            asked.into_iter().filter(|(.., files_limit_it)| *files_limit_it).filter(|(_, asked, ..)| *asked > 0);
         let needed = Self::needed(config);
         for (variable, asked, most, _) in too_many {
             tracing::warn!(
@@ -174,7 +175,8 @@ mod tests {
     fn the_limit_that_the_log_names_has_room_for_what_was_asked_for() {
         for (calls, connections) in [("1000", "0"), ("1000", "1000"), ("5000", "10"), ("10", "5000"), ("100", "400")] {
             let flags = ["--max-calls", calls, "--max-connections", connections];
-            let config = Flags::parse_from(["test", "--api-key", "a-key"].iter().chain(&flags)).serve.resolve().unwrap();
+            let config =
+                Flags::parse_from(["test", "--api-key", "a-key"].iter().chain(&flags)).serve.resolve().unwrap();
             let enough = Capacity::new(&config, Files::with_limit(Capacity::needed(&config)));
             assert_eq!(enough.calls, config.max_calls, "{flags:?}");
             assert!(enough.connections >= config.limits.connections, "{flags:?}");

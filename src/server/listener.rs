@@ -66,7 +66,9 @@ fn listen(socket: Socket, address: SocketAddr) -> std::io::Result<std::net::TcpL
 /// All addresses of IPv4 in the place of those of both families, where the kernel has no IPv6.
 fn in_a_known_family(address: SocketAddr) -> SocketAddr {
     let is_any = address.is_ipv6() && address.ip().is_unspecified();
-    match is_any && Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_err_and(|error| is_no_family(&error)) {
+    match is_any
+        && Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_err_and(|error| is_no_family(&error))
+    {
         true => (Ipv4Addr::UNSPECIFIED, address.port()).into(),
         false => address,
     }

@@ -8,6 +8,7 @@ mod admin;
 mod capacity;
 mod connection;
 mod drain;
+mod expiry;
 mod http1;
 mod late;
 mod limits;
@@ -28,11 +29,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::admin::Admin;
-use self::capacity::Capacity;
 pub use self::admin::Scrape;
+use self::capacity::Capacity;
 use self::connection::Connections;
 pub use self::drain::Drain;
 use self::drain::{Driver, Phase, reached};
+pub use self::expiry::CertificateEnds;
 pub use self::limits::Limits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;
@@ -62,6 +64,8 @@ pub struct Config {
     pub drain: Drain,
     /// None means plaintext.
     pub tls: Option<Tls>,
+    /// When the certificates end, those towards upstream too.
+    pub certificate_ends: CertificateEnds,
     /// Where operators are answered, if anywhere.
     pub admin: Option<SocketAddr>,
     pub gateway: gateway::Config,
@@ -133,8 +137,13 @@ impl Server {
             max_connections: open.most(),
         };
         let budget = Budget::new();
-        let mut reload =
-            Reload { acceptors: Vec::new(), open: open.clone(), gateway: shared.config.clone(), upstreams: Vec::new() };
+        let mut reload = Reload {
+            acceptors: Vec::new(),
+            open: open.clone(),
+            gateway: shared.config.clone(),
+            upstreams: Vec::new(),
+            certificate_ends: Arc::new(ArcSwap::from_pointee(config.certificate_ends)),
+        };
         let mut stopping = Vec::with_capacity(config.workers);
 
         let bind = |source| Error::Bind { address: config.listen, source };
@@ -155,9 +164,16 @@ impl Server {
             let gateway = Gateway::new(shared.clone(), upstream, stop);
             let grpc = Grpc::new(&config.grpc, gateway, &health, telemetry.clone())?;
             let connections = Connections::new(grpc, config.limits.clone(), tls, phases_receiver.clone());
-            workers.push(Worker { listener, connections, phases: phases_receiver.clone(), open: open.clone(), threads_beside });
+            workers.push(Worker {
+                listener,
+                connections,
+                phases: phases_receiver.clone(),
+                open: open.clone(),
+                threads_beside,
+            });
         }
         observe::observe(telemetry, &shared, &budget, &open, &health);
+        observe::observe_process(telemetry, &reload.certificate_ends);
         let admin = config.admin.map(|address| {
             let bound = Admin::bind(address, health.clone(), scrape, capacity.waiting_operators());
             bound.map_err(|source| Error::Bind { address, source })

@@ -147,6 +147,26 @@ impl Metrics {
         }
     }
 
+    /// A gauge with a value for each label that there is one for when it is read.
+    pub(super) fn observe_each<const N: usize>(
+        &self,
+        metric: Metric,
+        labels: [&'static str; N],
+        read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
+    ) {
+        let name = metric.labels.first().copied().unwrap_or_default();
+        let labels = labels.map(|label| KeyValue::new(name, label));
+        let builder = self.meter.i64_observable_gauge(metric.name).with_unit(metric.unit);
+        let builder = builder.with_description(metric.meaning).with_callback(move |told| {
+            for (label, value) in labels.iter().zip(read()) {
+                if let Some(value) = value {
+                    told.observe(value, std::slice::from_ref(label));
+                }
+            }
+        });
+        builder.build();
+    }
+
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {
         self.add(metric, label, 1);
     }

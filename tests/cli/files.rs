@@ -2,7 +2,6 @@
 //! probes are answered.
 
 use std::cell::RefCell;
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{ChildStderr, Command};
 
@@ -14,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Lines, Running, field, without_settings};
+use crate::support::{Lines, Running, field, get, metric, without_settings};
 
 /// A gateway with few files, over a sandbox in a process of its own.
 struct Gateway {
@@ -54,9 +53,8 @@ impl Gateway {
         command.args(flags);
         let mut running = Running::start(&mut command);
         let mut log = running.err();
-        let serving = |says: &'static str| {
-            move |line: &str| (field(line, "message")? == says).then(|| field(line, "address"))?
-        };
+        let serving =
+            |says: &'static str| move |line: &str| (field(line, "message")? == says).then(|| field(line, "address"))?;
         let endpoint = format!("http://{}", log.wait_for(serving("serving")));
         let admin = log.wait_for(serving("operators are answered"));
         Self { running, log, endpoint, admin, _sandbox: sandbox }
@@ -67,18 +65,11 @@ impl Gateway {
     }
 
     fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.admin).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        get(&self.admin, path)
     }
 
-    /// The value of a metric.
     fn metric(&self, name: &str) -> f64 {
-        let answer = self.get("/metrics");
-        let line = answer.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {answer}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
+        metric(&self.admin, name).unwrap()
     }
 
     async fn probes_are_answered(&self) {
@@ -190,6 +181,10 @@ async fn calls_for_which_no_file_is_left_are_refused_and_probes_are_answered() {
         assert!(streams.len() >= 100 && refused >= 200, "{host}: {} {refused}", streams.len());
         gateway.probes_are_answered().await;
         assert_eq!(gateway.metric("gemini_grpc_calls_refused_total{reason=\"OUT_OF_FILES\""), refused as f64);
+        assert_eq!(gateway.metric("gemini_grpc_calls_limit"), 135.0);
+        assert_eq!(gateway.metric("gemini_grpc_files_limit"), 256.0);
+        let files = gateway.metric("gemini_grpc_files_open");
+        assert!(files > streams.len() as f64 && files <= 256.0, "{files}");
         // Files that are free again can be used at once.
         drop(streams);
         while open(channels[0].clone()).await.inspect_err(is_out_of_files).is_err() {}
@@ -213,7 +208,10 @@ async fn calls_whose_connection_to_upstream_finds_no_file_are_refused_for_that_r
     gateway.probes_are_answered().await;
     let answer = gateway.get("/metrics");
     // Upstream was not asked, so it is not at fault.
-    assert!(!answer.lines().any(|line| line.starts_with("http_client") && line.contains("error_type=\"out")), "{answer}");
+    assert!(
+        !answer.lines().any(|line| line.starts_with("http_client") && line.contains("error_type=\"out")),
+        "{answer}"
+    );
     assert_eq!(gateway.metric("gemini_grpc_calls_refused_total{reason=\"OUT_OF_FILES\""), refused as f64);
     drop((first, more));
     gateway.stop().await;
@@ -284,7 +282,6 @@ fn the_log_has_the_limits_in_one_line_and_a_warning_where_one_does_not_fit() {
         }
     }
 }
-
 
 /// Changes the soft limit of a running process, as an operator can.
 fn set_limit(running: &Running, soft: u64) {
