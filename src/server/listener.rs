@@ -24,7 +24,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
     // Sharing would also let a second server take half of the connections of a first, unnoticed. A socket that does
     // not share cannot be bound beside one that does.
-    let mut address = in_a_known_family(address);
+    let mut address = in_a_known_family(address, socket);
     if address.port() != 0 {
         socket(address)?.bind(&address.into())?;
     }
@@ -41,7 +41,7 @@ pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std
 
 /// A listener that does not share its address.
 pub(super) fn bind_alone(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let address = in_a_known_family(address);
+    let address = in_a_known_family(address, socket);
     listen(socket(address)?, address)
 }
 
@@ -63,19 +63,13 @@ fn listen(socket: Socket, address: SocketAddr) -> std::io::Result<std::net::TcpL
     Ok(socket.into())
 }
 
-/// All addresses of IPv4 in the place of those of both families, where the kernel has no IPv6.
-fn in_a_known_family(address: SocketAddr) -> SocketAddr {
-    let is_any = address.is_ipv6() && address.ip().is_unspecified();
-    match is_any
-        && Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_err_and(|error| is_no_family(&error))
-    {
+/// `0.0.0.0` in the place of `[::]` where the kernel has no IPv6, as a socket says that is tried.
+fn in_a_known_family(address: SocketAddr, try_socket: impl Fn(SocketAddr) -> std::io::Result<Socket>) -> SocketAddr {
+    let is_unknown = |error: std::io::Error| error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
+    match address.is_ipv6() && address.ip().is_unspecified() && try_socket(address).is_err_and(is_unknown) {
         true => (Ipv4Addr::UNSPECIFIED, address.port()).into(),
         false => address,
     }
-}
-
-fn is_no_family(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Serves every connection that comes, forever, each in a place of its own. At the limit an idle connection makes room;
@@ -132,4 +126,23 @@ fn is_due(last: &mut Option<Instant>) -> bool {
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_ipv6_all_addresses_are_those_of_ipv4() {
+        let fails = |errno: Errno| move |_| Err(std::io::Error::from_raw_os_error(errno.raw_os_error()));
+        for (given, errno, bound) in [
+            ("[::]:50051", Errno::AFNOSUPPORT, "0.0.0.0:50051"),
+            ("[::]:50051", Errno::MFILE, "[::]:50051"),
+            ("[::1]:50051", Errno::AFNOSUPPORT, "[::1]:50051"),
+            ("10.0.0.1:50051", Errno::AFNOSUPPORT, "10.0.0.1:50051"),
+        ] {
+            assert_eq!(in_a_known_family(given.parse().unwrap(), fails(errno)), bound.parse().unwrap(), "{given}");
+        }
+    }
 }

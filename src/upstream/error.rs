@@ -181,3 +181,18 @@ impl From<events::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn that_no_file_was_left_is_found_below_the_errors_of_connectors() {
+        assert!(is_of_files(&files::out_of_files()));
+        assert!(is_of_files(&io::Error::other(io::Error::other(files::out_of_files()))));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(!is_of_files(&refused) && !is_of_files(&io::Error::other(refused)));
+    }
+}

@@ -28,6 +28,8 @@ mod deadline;
 /// How a server stops.
 mod door;
 mod drain;
+/// IPv4 and IPv6 on one address.
+mod families;
 /// The bytes around a message.
 mod framing;
 /// Too many calls, too many bytes, too much silence.
