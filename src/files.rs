@@ -2,7 +2,7 @@
 //! probes nor say why it refuses calls. So some are kept back: connections of callers and to upstream may not have them.
 
 use std::io::{Error, stdin};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// One file in so many is kept back, but not more than `MAX_KEPT_BACK`.
 const FILES_PER_KEPT_BACK: usize = 8;
-/// Enough for what needs files beside connections: 256 on the port for operators, 128 connections whose calls are
-/// refused, names that are looked up, telemetry, and files that are read again.
+/// Enough for what needs files beside connections: 256 connections whose calls are refused, 128 on the port for
+/// operators, names that are looked up, telemetry, and files that are read again.
 const MAX_KEPT_BACK: usize = 512;
 /// What a process has open before its first connection, with exporters of telemetry and a sandbox.
 const BASE: usize = 32;
@@ -71,16 +71,23 @@ impl Files {
         others.saturating_add((others / (FILES_PER_KEPT_BACK - 1) + 1).min(MAX_KEPT_BACK))
     }
 
-    /// Whether an open file is one of those that are kept back. The system gives out the lowest number that is free, so
-    /// when a file has number n, n others are open.
-    pub fn is_kept_back(self, file: &impl AsRawFd) -> bool {
-        usize::try_from(file.as_raw_fd()).is_ok_and(|number| number >= self.limit - self.kept_back())
-    }
-
     /// Whether only those that are kept back are left, or none.
+    ///
+    /// The system gives out the lowest number that is free, from 0 or from another one on. So nearly always two numbers
+    /// tell: as long as the first one that is kept back is free, so are all of them. Files are counted only where it is
+    /// not, since one below may be free again by then.
     pub fn are_out(self) -> bool {
-        let probe = fcntl_dupfd_cloexec(stdin().as_fd(), 0);
-        probe.map_or_else(|error| is_out_of_files(&error.into()), |probe| self.is_kept_back(&probe))
+        let first_kept_back = self.limit - self.kept_back();
+        let free_from = |least: usize| {
+            let file = fcntl_dupfd_cloexec(stdin().as_fd(), RawFd::try_from(least).unwrap_or(RawFd::MAX)).ok()?;
+            usize::try_from(file.as_raw_fd()).ok()
+        };
+        match free_from(0) {
+            None => true,
+            Some(lowest) if lowest >= first_kept_back => true,
+            Some(_) if free_from(first_kept_back) == Some(first_kept_back) => false,
+            Some(_) => open_count().is_some_and(|count| count >= first_kept_back),
+        }
     }
 }
 
@@ -139,8 +146,8 @@ mod tests {
         // Other tests open and close files meanwhile; three are open whatever they do.
         assert!(count >= 3);
         let number = usize::try_from(file.as_raw_fd()).unwrap();
-        assert!(Files { limit: number }.is_kept_back(&file) && Files { limit: 3 }.are_out());
-        assert!(!Files { limit: number * 2 + 16 }.is_kept_back(&file));
+        assert!(Files { limit: 3 }.are_out() && Files { limit: number.min(count) }.are_out());
+        assert!(!Files::of_process().are_out());
     }
 
     #[test]

@@ -20,9 +20,6 @@ use tokio::task::AbortHandle;
 use super::listener;
 use crate::grpc::Health;
 
-/// Connections whose request has not come yet, if there are files for so many. One more closes the oldest of them, so
-/// that silent ones keep no probe out.
-const MAX_WAITING: usize = 256;
 /// Within this time a request has to be there; a probe on a good network takes a hundredth of it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests for metrics that are answered at once. Their answers are large, and clients may read them slowly; probes
@@ -52,15 +49,16 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// `files` are there for connections whose request has not come yet.
+    /// So many connections may wait for their request. One more closes the oldest of them, so that silent ones keep no
+    /// probe out.
     pub(super) fn bind(
         address: SocketAddr,
         health: Health,
         scrape: Option<Scrape>,
-        files: usize,
+        max_waiting: usize,
     ) -> std::io::Result<Self> {
         let listener = listener::bind_alone(address)?;
-        Ok(Self { listener, health, scrape, max_waiting: files.min(MAX_WAITING) })
+        Ok(Self { listener, health, scrape, max_waiting })
     }
 
     pub(super) fn address(&self) -> std::io::Result<SocketAddr> {

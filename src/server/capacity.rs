@@ -58,12 +58,12 @@ impl Capacity {
     /// How many connections above the limit are served at a time, to answer probes and say why calls are refused. They
     /// are among the files that are kept back.
     pub(super) fn spare_connections(&self) -> usize {
-        (self.files.kept_back() / 4).max(1)
+        (self.files.kept_back() / 2).max(1)
     }
 
     /// How many connections may wait for their request at the port for operators.
     pub(super) fn waiting_operators(&self) -> usize {
-        (self.files.kept_back() / 2).max(1)
+        (self.files.kept_back() / 4).max(1)
     }
 
     /// How many names each worker may look up at a time: each takes a file or two.

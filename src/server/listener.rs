@@ -85,7 +85,7 @@ pub(super) async fn accept(
             Ok((stream, caller)) => {
                 prepare(&stream);
                 // Only now: a worker that has a place while it waits for connections takes it from the others.
-                let is_too_many = open.is_kept_back(&stream);
+                let is_too_many = open.are_files_out();
                 if (is_too_many || open.is_full()) && is_due(&mut warned) {
                     open.warn(is_too_many);
                 }
@@ -99,7 +99,7 @@ pub(super) async fn accept(
                 if is_due(&mut failed) {
                     tracing::warn!(%error, "cannot accept connections; trying again each 100 ms");
                 }
-                open.make_room();
+                open.make_room(Duration::ZERO);
                 tokio::time::sleep(PAUSE).await;
             }
         }

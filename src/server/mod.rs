@@ -127,7 +127,6 @@ impl Server {
         let (stopped_sender, stopped) = watch::channel(None);
         let (phases, phases_receiver) = watch::channel(Phase::Open);
         let capacity = Capacity::new(config, Files::of_process());
-        capacity.log(config);
         let open = OpenConnections::new(&capacity);
         let shared = gateway::Shared {
             config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
@@ -179,6 +178,7 @@ impl Server {
             bound.map_err(|source| Error::Bind { address, source })
         });
         let admin = admin.transpose()?;
+        capacity.log(config);
         let driver = Driver { drain: config.drain, stopped, phases, health: health.clone(), stopping, open };
         Ok(Self {
             address,

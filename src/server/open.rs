@@ -1,13 +1,12 @@
 //! The connections that are open, of all workers: how many there may be, and which one makes room for another.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::capacity::Capacity;
 use crate::files::Files;
@@ -15,6 +14,10 @@ use crate::gateway::Connection;
 
 /// How often a connection that waits for a place looks for one that has become idle.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a connection above the limit may take for its handshake and a call before another one needs its place.
+const TIME_TO_BE_REFUSED: Duration = Duration::from_millis(500);
+/// A connection that is idle for less than this may have its next call on the way.
+const SHORT_TIME: Duration = Duration::from_secs(1);
 /// How many connections are looked at each time, so that a full server does not spend its time on looking.
 const MAX_LOOKED_AT: usize = 256;
 
@@ -28,8 +31,8 @@ pub(super) struct OpenConnections {
     /// Whether connections above the limit are served, so that they hear why their calls are refused. Where files allow
     /// more than the limit, they wait for a place.
     serves_more: bool,
-    /// How many of them at a time. One more closes the oldest; none of them is in use.
-    most_refused: usize,
+    /// How many of them at a time. One more waits for the oldest, which is closed when it had time for a call.
+    refused_places: Arc<Semaphore>,
     refused: Arc<Mutex<Queue>>,
 }
 
@@ -39,8 +42,7 @@ pub(super) struct Place {
     pub(super) connection: Arc<Connection>,
     id: u64,
     queue: Arc<Mutex<Queue>>,
-    /// None above the limit.
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Connections in the order in which they may be closed.
@@ -66,7 +68,7 @@ impl OpenConnections {
             queue: Arc::default(),
             files: capacity.files(),
             serves_more: capacity.files_limit_connections,
-            most_refused: capacity.spare_connections(),
+            refused_places: Arc::new(Semaphore::new(capacity.spare_connections())),
             refused: Arc::default(),
         }
     }
@@ -86,14 +88,14 @@ impl OpenConnections {
         self.places.available_permits() == 0
     }
 
-    /// Whether the socket of a connection is one of the files that are kept back: calls have taken the others.
-    pub(super) fn is_kept_back(&self, socket: &impl AsRawFd) -> bool {
-        self.files.is_kept_back(socket)
+    /// Whether only files are left that are kept back: calls have taken the others.
+    pub(super) fn are_files_out(&self) -> bool {
+        self.files.are_out()
     }
 
-    /// Closes the connection that is idle longest. Whether there is one.
-    pub(super) fn make_room(&self) -> bool {
-        lock(&self.queue).evict_longest_idle()
+    /// Closes the connection that is idle longest, if it is for so long. Whether there is one.
+    pub(super) fn make_room(&self, idle: Duration) -> bool {
+        lock(&self.queue).evict_longest_idle(idle)
     }
 
     /// A place for a new connection. At the limit the one that is idle longest is closed for it. If none is idle, this
@@ -101,28 +103,37 @@ impl OpenConnections {
     /// are on one that is too many already. `None` if there will never be a place again.
     pub(super) async fn place(&self, is_too_many: bool) -> Option<Place> {
         if is_too_many {
-            self.make_room();
-            return Some(self.refuse());
+            // Its file does not help this connection, so none that was just in use is closed.
+            self.make_room(SHORT_TIME);
+            return self.refuse().await;
         }
         let mut permit = pin!(self.places.clone().acquire_owned());
         loop {
-            if self.is_full() && !self.make_room() && self.serves_more {
-                return Some(self.refuse());
+            if self.is_full() && !self.make_room(Duration::ZERO) && self.serves_more {
+                return self.refuse().await;
             }
             if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
-                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(), Some(permit)));
+                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(), permit));
             }
         }
     }
 
     /// A place above the limit.
-    fn refuse(&self) -> Place {
-        let mut refused = lock(&self.refused);
-        if refused.order.len() >= self.most_refused {
-            refused.evict_longest_idle();
-        }
-        drop(refused);
-        Place::new(&self.refused, Connection::out_of_files(), None)
+    async fn refuse(&self) -> Option<Place> {
+        let mut permit = pin!(self.refused_places.clone().acquire_owned());
+        let permit = loop {
+            let oldest = lock(&self.refused).order.first_key_value().map(|((opened, _), _)| *opened);
+            let had_time = oldest.unwrap_or_else(Instant::now) + TIME_TO_BE_REFUSED;
+            if let Ok(permit) = timeout_at(had_time, permit.as_mut()).await {
+                break permit;
+            }
+            lock(&self.refused).evict_longest_idle(TIME_TO_BE_REFUSED);
+            // It takes a moment to close.
+            if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
+                break permit;
+            }
+        };
+        permit.ok().map(|permit| Place::new(&self.refused, Connection::out_of_files(), permit))
     }
 
     /// Logs that a connection finds no room.
@@ -152,7 +163,7 @@ impl OpenConnections {
 }
 
 impl Place {
-    fn new(queue: &Arc<Mutex<Queue>>, connection: Arc<Connection>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(queue: &Arc<Mutex<Queue>>, connection: Arc<Connection>, permit: OwnedSemaphorePermit) -> Self {
         let id = lock(queue).insert(connection.clone());
         Self { connection, id, queue: queue.clone(), _permit: permit }
     }
@@ -183,14 +194,19 @@ impl Queue {
         }
     }
 
-    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle.
-    /// Whether one is.
-    fn evict_longest_idle(&mut self) -> bool {
+    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle for
+    /// so long. Whether one is.
+    fn evict_longest_idle(&mut self, idle: Duration) -> bool {
         let now = Instant::now();
         for _ in 0..MAX_LOOKED_AT {
             let Some((key, connection)) = self.order.pop_first() else { return false };
             let (stood, id) = key;
             match connection.idle_since() {
+                // Those behind it are idle for a shorter time.
+                Some(since) if since <= stood && now.duration_since(stood) < idle => {
+                    self.put(key, connection);
+                    return false;
+                }
                 Some(since) if since <= stood => {
                     // It leaves the queue now, so that the next one to make room is another.
                     self.keys.remove(&id);
@@ -272,9 +288,16 @@ mod tests {
         for _ in 0..capacity.spare_connections() {
             places.push(open.place(false).await.unwrap());
         }
-        assert!(!has_to_close(&places[0]).await);
+        // The oldest of them had time for a call.
+        let opened = Instant::now();
+        tokio::select! {
+            () = places[0].connection.evicted() => {}
+            _ = open.place(false) => {}
+        }
+        assert_eq!(opened.elapsed(), TIME_TO_BE_REFUSED);
+        drop(places.remove(0));
         places.push(open.place(false).await.unwrap());
-        assert!(has_to_close(&places[0]).await && !has_to_close(&places[1]).await);
+        assert!(!has_to_close(&places[0]).await);
         // Idle again, the first one makes room for one that is served in full.
         drop(call);
         tokio::select! {
@@ -285,13 +308,17 @@ mod tests {
         assert_eq!((open.count(), lock(&open.refused).keys.len()), (0, 0));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_connection_on_a_file_that_is_kept_back_closes_an_idle_one_and_takes_no_place() {
         let open = OpenConnections::new(&Capacity::of_connections(2, false));
         let idle = open.place(false).await.unwrap();
-        let _too_many = open.place(true).await.unwrap();
-        assert!(has_to_close(&idle).await);
-        assert_eq!((open.places.available_permits(), open.count()), (1, 2));
+        let first = open.place(true).await.unwrap();
+        // Its next call may be on the way.
+        assert!(!has_to_close(&idle).await);
+        tokio::time::sleep(SHORT_TIME).await;
+        let _second = open.place(true).await.unwrap();
+        assert!(has_to_close(&idle).await && !has_to_close(&first).await);
+        assert_eq!((open.places.available_permits(), open.count()), (1, 3));
     }
 
     #[tokio::test]
