@@ -307,3 +307,15 @@ async fn a_gateway_that_can_open_no_file_at_all_says_so_and_recovers() {
     gateway.probes_are_answered().await;
     drop(open(channel).await.unwrap());
 }
+
+#[tokio::test]
+async fn without_a_file_for_a_connection_to_the_proxy_the_reason_is_the_same() {
+    // Nobody answers there.
+    let proxy = "ulimit -n 256; export http_proxy=http://localhost:1";
+    let gateway = Gateway::start(proxy, "127.0.0.1", &["--upstream-proxy", "--retries", "0"]);
+    let channel = gateway.connect().await;
+    let refused = open(channel.clone()).await.err().unwrap();
+    assert!(refused.message().contains("cannot be reached (the connection was refused)"), "{refused:?}");
+    set_limit(&gateway.running, 10);
+    is_out_of_files(&open(channel).await.err().unwrap());
+}
