@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::reload::ReloadTarget;
 use super::{Failure, hint, log, reload, sandbox, signals, table};
 use crate::config;
-use crate::server::{Config, Scrape, Server};
+use crate::server::{Config, Scrape, Server, seconds_until};
 use crate::telemetry::{self, Pipelines, names};
 use crate::upstream::BaseUrl;
 
@@ -64,6 +64,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let told = pipelines.telemetry(telemetry.settings.clone());
     let dropped = logging.dropped.clone();
     told.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);
+    // These files are not read again.
+    let ends = telemetry.certificate_ends();
+    let files = ["collector_client", "collector_ca"];
+    told.observe_each(names::CERTIFICATE_EXPIRY, files, move || seconds_until(ends));
     let scrape = pipelines.scrape().map(|scrape| Arc::new(scrape) as Scrape);
     let server = Server::bind(&config, &told, scrape).map_err(|error| Failure::Run(error.to_string()))?;
     let levels = logging.levels.clone();

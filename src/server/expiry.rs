@@ -21,7 +21,12 @@ impl CertificateEnds {
 
     /// How long it is until then, in seconds.
     pub(super) fn seconds_left(&self) -> [Option<i64>; 4] {
-        let now = ASN1Time::now().timestamp();
-        [self.server, self.client_ca, self.upstream_client, self.upstream_ca].map(|end| Some(end? - now))
+        seconds_until([self.server, self.client_ca, self.upstream_client, self.upstream_ca])
     }
+}
+
+/// How long it is until then: seconds since 1970 become seconds from now on.
+pub fn seconds_until<const N: usize>(ends: [Option<i64>; N]) -> [Option<i64>; N] {
+    let now = ASN1Time::now().timestamp();
+    ends.map(|end| Some(end? - now))
 }

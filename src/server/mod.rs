@@ -34,7 +34,7 @@ use self::capacity::Capacity;
 use self::connection::Connections;
 pub use self::drain::Drain;
 use self::drain::{Driver, Phase, reached};
-pub use self::expiry::CertificateEnds;
+pub use self::expiry::{CertificateEnds, seconds_until};
 pub use self::limits::Limits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;

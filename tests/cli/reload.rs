@@ -114,7 +114,9 @@ fn the_time_until_certificates_end_is_a_metric_that_follows_the_files() {
     let flags = ["--tls-cert", &server, "--tls-key", &server_key, "--upstream-cert", &client, "--upstream-cert-key"];
     let more =
         [&client_key, "--upstream-ca", &upstream_ca, "--admin-listen", "127.0.0.1:0", "--reload-interval", "0.05"];
-    let mut gateway = Gateway::with(flags.into_iter().chain(more));
+    let collector_ca = files.write("collector-ca", &Authority::until(2050).pem);
+    let exporting = ["--otel-exporter-otlp-certificate", &collector_ca, "--otel-traces-exporter", "otlp"];
+    let mut gateway = Gateway::with(flags.into_iter().chain(more).chain(exporting));
     let operated = |line: &str| line.contains("operators are answered").then(|| field(line, "address"))?;
     let admin = gateway.log.wait_for(operated);
     let year = |file: &str| {
@@ -125,6 +127,7 @@ fn the_time_until_certificates_end_is_a_metric_that_follows_the_files() {
     };
     let years = || ["server", "client_ca", "upstream_client", "upstream_ca"].map(year);
     assert_eq!(years(), [Some(2060.0), None, Some(2001.0), Some(2070.0)]);
+    assert_eq!(["collector_client", "collector_ca"].map(year), [None, Some(2050.0)]);
     files.write("upstream-ca", &Authority::until(2001).pem);
     files.write("client-cert", &ends(2080).cert);
     gateway.log.wait_for(|line| field(line, "error"));
