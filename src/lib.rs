@@ -5,6 +5,7 @@
 mod cause;
 pub mod cli;
 pub mod config;
+pub mod files;
 pub mod gateway;
 pub mod gemini;
 pub mod grpc;

@@ -9,18 +9,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     (
         "cli",
-        &["config", "server", "grpc", "gateway", "upstream", "telemetry", "memory", "gemini", "sandbox", "pb", "cause"],
+        &[
+            "config",
+            "server",
+            "grpc",
+            "gateway",
+            "upstream",
+            "telemetry",
+            "memory",
+            "files",
+            "gemini",
+            "sandbox",
+            "pb",
+            "cause",
+        ],
     ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
-    ("server", &["grpc", "gateway", "upstream", "telemetry", "memory"]),
+    ("server", &["grpc", "gateway", "upstream", "telemetry", "memory", "files"]),
     ("grpc", &["gateway", "telemetry", "pb"]),
     ("gateway", &["upstream", "telemetry", "memory", "gemini"]),
-    ("upstream", &["telemetry", "memory", "gemini", "cause"]),
+    ("upstream", &["telemetry", "memory", "files", "gemini", "cause"]),
     ("telemetry", &["gemini", "pb", "cause"]),
     ("memory", &[]),
+    ("files", &[]),
     ("gemini", &["pb"]),
     ("sandbox", &[]),
     ("pb", &[]),
@@ -44,11 +58,11 @@ const CRATES: [(&str, &[&str]); 35] = [
     // To tell what upstream said when it closed a connection.
     ("h2", &["upstream"]),
     ("tower", &["grpc", "server", "upstream"]),
-    ("rustix", &["config", "server", "cli"]),
+    ("rustix", &["config", "server", "files", "cli"]),
     // Certificates are read where files are, and shown where connections are.
     ("rustls", &["config", "server"]),
     ("tokio_rustls", &["server"]),
-    ("x509_parser", &["server"]),
+    ("x509_parser", &["config", "server"]),
     // What can be replaced while calls run.
     ("arc_swap", &["upstream", "gateway", "server", "telemetry"]),
     // The command line and the configuration are one definition.

@@ -1,6 +1,6 @@
 //! The command that asks a gateway which has just started.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use super::endpoint::DEFAULT_ENDPOINT;
@@ -15,7 +15,8 @@ pub(super) fn try_it(address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls
 
 fn endpoint_flags(mut address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls) -> String {
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        // `[::]` serves IPv4 too, and not every machine has an address of IPv6 for itself.
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let Some(tls) = tls else {
         let url = format!("http://{address}");

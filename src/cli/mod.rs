@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 pub use self::table::configuration_table;
+use crate::files;
 
 /// The Gemini API over gRPC.
 #[derive(Debug, Parser)]
@@ -70,6 +71,7 @@ enum Failure {
 pub fn run() -> ExitCode {
     // Before the arguments are read, since variables can contain a key.
     forbid_core_dumps();
+    files::raise_limit();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => match table::of_variable(&error) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::reload::ReloadTarget;
 use super::{Failure, hint, log, reload, sandbox, signals, table};
 use crate::config;
-use crate::server::{Config, Scrape, Server};
+use crate::server::{Config, Scrape, Server, seconds_until};
 use crate::telemetry::{self, Pipelines, names};
 use crate::upstream::BaseUrl;
 
@@ -64,6 +64,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let told = pipelines.telemetry(telemetry.settings.clone());
     let dropped = logging.dropped.clone();
     told.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);
+    // These files are not read again.
+    let ends = telemetry.certificate_ends();
+    let files = ["collector_client", "collector_ca"];
+    told.observe_each(names::CERTIFICATE_EXPIRY, files, move || seconds_until(ends));
     let scrape = pipelines.scrape().map(|scrape| Arc::new(scrape) as Scrape);
     let server = Server::bind(&config, &told, scrape).map_err(|error| Failure::Run(error.to_string()))?;
     let levels = logging.levels.clone();
@@ -105,11 +109,12 @@ fn say_what_is_told(told: &telemetry::Config, admin: Option<SocketAddr>) {
     }
 }
 
-/// Points a gateway at a sandbox, which takes any key.
+/// Points a gateway at a sandbox in this process, which takes any key.
 pub(super) fn use_sandbox(config: &mut Config, url: &str) {
     if let Some(base) = BaseUrl::parse(url) {
         config.upstream.base = base;
     }
+    config.files_per_call = 2;
     if config.gateway.key.is_none() {
         config.gateway.key = SANDBOX_KEY.parse().ok();
     }

@@ -127,7 +127,9 @@ impl Serve {
     pub fn resolve(&self) -> Result<server::Config, Error> {
         self.limits.check()?;
         let key = self.key.resolve()?;
-        let tls = self.tls.resolve()?;
+        let mut certificate_ends = server::CertificateEnds::default();
+        let tls = self.tls.resolve(&mut certificate_ends)?;
+        let upstream_tls = self.upstream_tls.resolve(&mut certificate_ends)?;
         let surroundings = callers::Surroundings {
             listen: self.serving.listen,
             has_key: key.is_some(),
@@ -140,6 +142,7 @@ impl Serve {
             limits: self.connections.resolve(self.limits.max_duration)?,
             drain: self.drain.resolve(),
             tls,
+            certificate_ends,
             admin: self.telemetry.admin_listen,
             gateway: gateway::Config {
                 key,
@@ -151,8 +154,9 @@ impl Serve {
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },
-            upstream: self.upstream.resolve(self.limits.max_response_bytes, self.upstream_tls.resolve()?)?,
+            upstream: self.upstream.resolve(self.limits.max_response_bytes, upstream_tls)?,
             max_calls: self.limits.max_calls,
+            files_per_call: 1,
             max_bytes_held: self.limits.max_bytes_held(),
             grpc: grpc::Config {
                 max_request_bytes: self.limits.max_request_bytes,

@@ -112,7 +112,12 @@ impl Signal {
         let key = own(self.client_key, ALL.client_key, &files.client_key);
         let pair = together((certificate.0, &certificate.1), (key.0, &key.1))?;
         pair.as_ref().map(|(certificate, key)| identity(certificate, key)).transpose()?;
+        let ends = [
+            pair.as_ref().and_then(|(certificate, _)| certificate.first_end()),
+            ca.as_ref().and_then(Pem::first_end_of_authorities),
+        ];
         Ok(Tls {
+            ends,
             authorities: ca.map(|pem| pem.bytes),
             identity: pair.map(|(certificate, key)| (certificate.bytes, key.bytes)),
         })

@@ -8,6 +8,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 use super::Error;
 use super::file::{MAX_FILE_BYTES, read_file};
@@ -40,6 +42,24 @@ impl<'f> Pem<'f> {
             Ok(_) => Err(self.fault("holds no certificate in PEM")),
             Err(error) => Err(self.fault(format_args!("holds broken PEM: {error:?}"))),
         }
+    }
+
+    /// When the first certificate ends, in seconds since 1970.
+    pub(super) fn first_end(&self) -> Option<i64> {
+        self.ends().into_iter().min()
+    }
+
+    /// The same for authorities. One that has ended is in many files, beside the one that has replaced it, so it counts
+    /// only if all of them have.
+    pub(super) fn first_end_of_authorities(&self) -> Option<i64> {
+        let (ends, now) = (self.ends(), ASN1Time::now().timestamp());
+        ends.iter().copied().filter(|end| *end > now).min().or(ends.into_iter().max())
+    }
+
+    fn ends(&self) -> Vec<i64> {
+        let certificates = self.certificates().unwrap_or_default();
+        let parsed = certificates.iter().filter_map(|certificate| parse_x509_certificate(certificate).ok());
+        parsed.map(|(_, certificate)| certificate.validity().not_after.timestamp()).collect()
     }
 
     /// Authorities to trust.

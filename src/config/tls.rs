@@ -34,7 +34,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    pub(super) fn resolve(&self) -> Result<Option<server::Tls>, Error> {
+    /// Fills in when its certificates end.
+    pub(super) fn resolve(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::Tls>, Error> {
         let Some((certificate, key)) = together((CERT, &self.tls_cert), (KEY, &self.tls_key))? else {
             // Without TLS a client CA would be ignored, and everybody served in plaintext.
             return match (&self.tls_client_ca, &self.tls_client_crl) {
@@ -44,16 +45,18 @@ impl Tls {
             };
         };
         let identity = identity(&certificate, &key)?;
-        server::Tls::new(identity, self.client_trust()?).map(Some).map_err(|error| certificate.fault(error))
+        ends.server = certificate.first_end();
+        server::Tls::new(identity, self.client_trust(ends)?).map(Some).map_err(|error| certificate.fault(error))
     }
 
-    fn client_trust(&self) -> Result<Option<server::ClientTrust>, Error> {
+    fn client_trust(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::ClientTrust>, Error> {
         let client_ca = match (&self.tls_client_ca, &self.tls_client_crl) {
             (Some(path), _) => Pem::read(CLIENT_CA, path)?,
             (None, Some(_)) => return Err(Error::Alone { variable: CLIENT_CRL, missing: CLIENT_CA }),
             (None, None) => return Ok(None),
         };
         let authorities = client_ca.authorities()?;
+        ends.client_ca = client_ca.first_end_of_authorities();
         let trust = match &self.tls_client_crl {
             None => server::ClientTrust::new(authorities, Vec::new()).map_err(|error| client_ca.fault(error)),
             Some(path) => {

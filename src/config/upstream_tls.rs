@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Error;
 use super::pem::{Pem, identity, together};
+use crate::server::CertificateEnds;
 use crate::upstream;
 
 const CA: &str = "GEMINI_GRPC_UPSTREAM_CA";
@@ -29,15 +30,18 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    pub(super) fn resolve(&self) -> Result<upstream::Tls, Error> {
+    /// Fills in when its certificates end.
+    pub(super) fn resolve(&self, ends: &mut CertificateEnds) -> Result<upstream::Tls, Error> {
         let mut tls = upstream::Tls::default();
         if let Some(path) = &self.upstream_ca {
             let pem = Pem::read(CA, path)?;
             pem.authorities()?;
+            ends.upstream_ca = pem.first_end_of_authorities();
             tls.trust(pem.certificates()?);
         }
         if let Some((certificate, key)) = together((CERT, &self.upstream_cert), (KEY, &self.upstream_cert_key))? {
             tls.identify(identity(&certificate, &key)?);
+            ends.upstream_client = certificate.first_end();
         }
         Ok(tls)
     }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Error;
 
-/// The cap on calls in flight, for the whole process.
+/// The limit of calls in flight, for the whole process.
 #[derive(Debug)]
 pub struct Admission {
     cap: usize,
+    /// Whether there is no more room because of the files that the process may open.
+    is_by_files: bool,
     calls: AtomicUsize,
 }
 
@@ -17,9 +19,9 @@ pub struct Admission {
 pub(super) struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// At most `cap` calls.
-    pub fn new(cap: usize) -> Arc<Self> {
-        Arc::new(Self { cap, calls: AtomicUsize::new(0) })
+    /// At most `cap` calls. `is_by_files` says that files allow no more, and so does the error then.
+    pub fn new(cap: usize, is_by_files: bool) -> Arc<Self> {
+        Arc::new(Self { cap, is_by_files, calls: AtomicUsize::new(0) })
     }
 
     /// How many there are.
@@ -34,7 +36,7 @@ impl Admission {
 
     /// Whether there is a place now. Nothing is taken: a caller who does not send what it has begun keeps no other out.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.calls.load(Ordering::Relaxed) < self.cap { Ok(()) } else { Err(Error::TooManyCalls { cap: self.cap }) }
+        if self.calls.load(Ordering::Relaxed) < self.cap { Ok(()) } else { Err(self.refusal()) }
     }
 
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Error> {
@@ -42,7 +44,11 @@ impl Admission {
         if self.calls.fetch_add(1, Ordering::Relaxed) < self.cap {
             return Ok(permit);
         }
-        Err(Error::TooManyCalls { cap: self.cap })
+        Err(self.refusal())
+    }
+
+    fn refusal(&self) -> Error {
+        if self.is_by_files { Error::OutOfFiles } else { Error::TooManyCalls { cap: self.cap } }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::Error;
 use super::callers::{Caller, ConnectionPermit, Exceeded};
 
 /// A client's connection. Only calls that were admitted count as its use: neither health, reflection nor pings do, or
@@ -24,6 +25,8 @@ pub struct Connection {
     leave: Notify,
     evict: Notify,
     refuses_calls: AtomicBool,
+    /// Whether it is one more than files allow.
+    is_out_of_files: bool,
 }
 
 /// An admitted call. Its connection is in use until this is dropped.
@@ -33,6 +36,15 @@ pub struct OpenCall(Arc<Connection>);
 impl Connection {
     /// A connection that was opened now and has no calls yet.
     pub fn new() -> Arc<Self> {
+        Self::with(false)
+    }
+
+    /// One more than the files of the process allow: it gets answers about health, but no call is admitted on it.
+    pub fn out_of_files() -> Arc<Self> {
+        Self::with(true)
+    }
+
+    fn with(is_out_of_files: bool) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
             open_calls: AtomicUsize::new(0),
@@ -40,7 +52,8 @@ impl Connection {
             permit: OnceLock::new(),
             leave: Notify::new(),
             evict: Notify::new(),
-            refuses_calls: AtomicBool::new(false),
+            refuses_calls: AtomicBool::new(is_out_of_files),
+            is_out_of_files,
         })
     }
 
@@ -98,9 +111,17 @@ impl Connection {
         self.refuses_calls.store(true, Ordering::Relaxed);
     }
 
-    /// Whether calls are refused.
-    pub fn refuses_calls(&self) -> bool {
-        self.refuses_calls.load(Ordering::Relaxed)
+    /// Why calls are refused, if they are. A connection too many is asked to go by its first call, since there may be
+    /// room for another one when the client tries again.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        match (self.refuses_calls.load(Ordering::Relaxed), self.is_out_of_files) {
+            (false, _) => None,
+            (true, false) => Some(Error::Leaving),
+            (true, true) => {
+                self.leave();
+                Some(Error::OutOfFiles)
+            }
+        }
     }
 
     /// Closes the connection at once, because another one needs its place.

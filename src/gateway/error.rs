@@ -9,6 +9,7 @@ use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
 use crate::gemini::validate::Violations;
+use crate::telemetry::names;
 use crate::upstream;
 
 /// A failed call. The faces render it; they ask nothing else.
@@ -56,6 +57,12 @@ pub enum Error {
     TooManyCalls { cap: usize },
     #[error("calls in flight hold all of the {cap} bytes that they may hold (GEMINI_GRPC_MAX_BYTES_HELD)")]
     NoMemory { cap: usize },
+    /// Each connection is a file, of a caller and to upstream.
+    #[error(
+        "the gateway may open no more files, and each connection needs one: raise its limit of open files (ulimit -Hn, \
+         LimitNOFILE), or run more gateways; docs/operations.md#files"
+    )]
+    OutOfFiles,
     #[error("the gateway is stopping and takes no more calls; another one will")]
     Stopping,
     #[error("this connection was asked to go and takes no more calls; another one will")]
@@ -107,6 +114,7 @@ impl Error {
                 Self::OwnKeyRefused(body)
             }
             upstream::Error::ConnectTimeout { after } => Self::TimedOut(TimedOut { limit: Limit::Connect, after }),
+            upstream::Error::OutOfFiles => Self::OutOfFiles,
             error => Self::Upstream(error),
         }
     }
@@ -122,6 +130,7 @@ impl Error {
             Self::TooLarge { .. } | Self::TooPacked { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => {
                 Code::ResourceExhausted
             }
+            Self::OutOfFiles => Code::ResourceExhausted,
             Self::InvalidKey { .. } => Code::Unauthenticated,
             Self::Caller(error) => error.code(),
             Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
@@ -134,7 +143,7 @@ impl Error {
                 Up::Refused(body) => body.code,
                 Up::ConnectTimeout { .. } => Code::DeadlineExceeded,
                 Up::Connect(_) | Up::Tls | Up::NotTaken | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
-                Up::TooLarge { .. } => Code::ResourceExhausted,
+                Up::TooLarge { .. } | Up::OutOfFiles => Code::ResourceExhausted,
                 Up::Empty { .. } | Up::NotJson { .. } | Up::Unreadable(_) | Up::Header => Code::Internal,
             },
         }
@@ -159,6 +168,7 @@ impl Error {
             Self::TimedOut(_) => "TIMED_OUT",
             Self::TooManyCalls { .. } => "TOO_MANY_CALLS",
             Self::NoMemory { .. } => "TOO_MANY_BYTES",
+            Self::OutOfFiles => names::REASON_OUT_OF_FILES,
             Self::Stopping | Self::Leaving | Self::Stopped => "STOPPING",
             Self::Panicked => "INTERNAL",
             Self::Upstream(error) => error.reason(),
@@ -172,6 +182,7 @@ impl Error {
             Self::OwnKeyRefused(body) => body.status.to_string().into(),
             Self::TimedOut(_) => "timeout".into(),
             Self::Stopped => "stopped".into(),
+            Self::OutOfFiles => names::OUT_OF_FILES.into(),
             _ => "_OTHER".into(),
         }
     }
@@ -182,9 +193,9 @@ impl Error {
         match self {
             Self::TimedOut(TimedOut { limit: Limit::Connect | Limit::FirstByte | Limit::Idle, .. }) => Source::Upstream,
             Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => Source::Gateway,
-            Self::TooManyCalls { .. } | Self::NoMemory { .. } => Source::Gateway,
+            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::OutOfFiles => Source::Gateway,
             Self::Stopping | Self::Leaving | Self::Stopped => Source::Gateway,
-            Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header) => Source::Gateway,
+            Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header | Up::OutOfFiles) => Source::Gateway,
             Self::Upstream(Up::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
             Self::Upstream(_) => Source::Upstream,
             _ => Source::Caller,
@@ -195,6 +206,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Leaving => Retry::After(SOON),
+            Self::OutOfFiles | Self::Upstream(upstream::Error::OutOfFiles) => Retry::After(SOON),
             Self::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Retry::After(SOON),
             Self::TimedOut(_) | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
             Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
@@ -262,6 +274,7 @@ mod tests {
         };
         let upstream = [
             Up::Connect("refused"),
+            Up::OutOfFiles,
             Up::ConnectTimeout { after: Duration::ZERO },
             Up::Tls,
             Up::NoAnswer,
@@ -297,6 +310,7 @@ mod tests {
             Error::TimedOut(TimedOut { limit: Limit::Idle, after: Duration::ZERO }),
             Error::TooManyCalls { cap: 1 },
             Error::NoMemory { cap: 1 },
+            Error::OutOfFiles,
             Error::Stopping,
             Error::Leaving,
             Error::Panicked,

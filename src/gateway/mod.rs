@@ -112,8 +112,8 @@ impl Gateway {
         if self.stopping.is_refusing() {
             return Err(Error::Stopping);
         }
-        if arrival.connection.refuses_calls() {
-            return Err(Error::Leaving);
+        if let Some(error) = arrival.connection.refusal() {
+            return Err(error);
         }
         let config = self.shared.config.load_full();
         let names = arrival.names.as_deref().unwrap_or_default();

@@ -114,10 +114,11 @@ impl Ending {
     fn of(error: &Error, stream: bool) -> Self {
         use upstream::Error as Up;
         match error {
+            Error::OutOfFiles => Self::NotTaken,
             Error::OwnKeyRefused(_) | Error::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Self::NotTaken,
             Error::Upstream(error) => match error {
                 Up::Refused(_) | Up::Connect(_) | Up::ConnectTimeout { .. } => Self::NotTaken,
-                Up::Tls | Up::NotTaken | Up::Header => Self::NotTaken,
+                Up::OutOfFiles | Up::Tls | Up::NotTaken | Up::Header => Self::NotTaken,
                 Up::NoAnswer | Up::Cut | Up::Unfinished | Up::Empty { .. } => Self::Broken,
                 // A single answer is read to its end before it is looked at.
                 Up::NotJson { .. } | Up::Unreadable(_) if !stream => Self::Broken,

@@ -17,11 +17,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
+use super::listener;
 use crate::grpc::Health;
 
-/// Connections whose request has not come yet. One more closes the oldest of them, so that silent ones keep no probe
-/// out.
-const MAX_WAITING: usize = 256;
 /// Within this time a request has to be there; a probe on a good network takes a hundredth of it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Requests for metrics that are answered at once. Their answers are large, and clients may read them slowly; probes
@@ -41,6 +39,7 @@ pub(super) struct Admin {
     listener: TcpListener,
     health: Health,
     scrape: Option<Scrape>,
+    max_waiting: usize,
 }
 
 impl std::fmt::Debug for Admin {
@@ -50,10 +49,16 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    pub(super) fn bind(address: SocketAddr, health: Health, scrape: Option<Scrape>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, health, scrape })
+    /// So many connections may wait for their request. One more closes the oldest of them, so that silent ones keep no
+    /// probe out.
+    pub(super) fn bind(
+        address: SocketAddr,
+        health: Health,
+        scrape: Option<Scrape>,
+        max_waiting: usize,
+    ) -> std::io::Result<Self> {
+        let listener = listener::bind_alone(address)?;
+        Ok(Self { listener, health, scrape, max_waiting })
     }
 
     pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
@@ -65,7 +70,8 @@ impl Admin {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let service =
             Service { health: self.health, scrape: self.scrape, scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)) };
-        let (service, mut waiting) = (Arc::new(service), Waiting::default());
+        let (service, mut waiting) =
+            (Arc::new(service), Waiting { connections: VecDeque::new(), most: self.max_waiting });
         loop {
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of files, most likely; others will be closed.
@@ -80,21 +86,23 @@ impl Admin {
 }
 
 /// Connections in the order in which they came, of which those at the front have no request yet.
-#[derive(Default)]
-struct Waiting(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+struct Waiting {
+    connections: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
+    most: usize,
+}
 
 impl Waiting {
     /// Adds one that has no request yet. If there are too many of those, the oldest one is closed.
     fn add(&mut self, task: AbortHandle, has_request: Arc<AtomicBool>) {
-        if self.0.len() >= MAX_WAITING {
-            self.0.retain(|(task, has_request)| !task.is_finished() && !has_request.load(Ordering::Relaxed));
+        if self.connections.len() >= self.most {
+            self.connections.retain(|(task, has_request)| !task.is_finished() && !has_request.load(Ordering::Relaxed));
         }
-        if self.0.len() >= MAX_WAITING
-            && let Some((oldest, _)) = self.0.pop_front()
+        if self.connections.len() >= self.most
+            && let Some((oldest, _)) = self.connections.pop_front()
         {
             oldest.abort();
         }
-        self.0.push_back((task, has_request));
+        self.connections.push_back((task, has_request));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Calls at once on one connection.
     pub streams: u32,
-    /// Connections at once, of all workers; 0 means half of the files that the process may open.
+    /// Connections at once, of all workers; 0 means as many as memory and files allow.
     pub connections: usize,
     /// When a connection is asked to go, give or take a tenth; none means never.
     pub age: Option<Duration>,
@@ -31,16 +31,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(super) fn connections(&self) -> usize {
-        match self.connections {
-            // The other half is for connections to upstream: each call in flight has one of its own.
-            0 => rustix::process::getrlimit(rustix::process::Resource::Nofile)
-                .current
-                .map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)),
-            given => given,
-        }
-    }
-
     /// The age of one connection. Those that came at once, after a restart for example, shall not go at once (gRFC A9).
     pub(super) fn jittered_age(&self) -> Option<Duration> {
         Some(self.age?.mul_f64(0.9 + 0.2 * fastrand::f64()))

@@ -1,8 +1,9 @@
 //! Listens and accepts.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use super::open::{OpenConnections, Place};
 const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The connection limit is logged at most this often.
+/// That connections find no room is logged at most this often.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 /// Finds callers that vanished before they spoke HTTP/2; after that pings do.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -23,51 +24,82 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
     // Sharing would also let a second server take half of the connections of a first, unnoticed. A socket that does
     // not share cannot be bound beside one that does.
+    let mut address = in_a_known_family(address, socket);
     if address.port() != 0 {
         socket(address)?.bind(&address.into())?;
     }
     let mut listeners = Vec::with_capacity(count);
-    let mut address = address;
     for _ in 0..count {
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = std::net::TcpListener::from(socket);
+        let listener = listen(socket, address)?;
         address = listener.local_addr()?;
         listeners.push(listener);
     }
     Ok(listeners)
 }
 
+/// A listener that does not share its address.
+pub(super) fn bind_alone(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let address = in_a_known_family(address, socket);
+    listen(socket(address)?, address)
+}
+
 fn socket(address: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` serves IPv4 too, even where net.ipv6.bindv6only says otherwise.
+        socket.set_only_v6(false)?;
+    }
     // A restart need not wait for connections of the last run to be forgotten.
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
 
+fn listen(socket: Socket, address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// `0.0.0.0` in the place of `[::]` where the kernel has no IPv6, as a socket says that is tried.
+fn in_a_known_family(address: SocketAddr, try_socket: impl Fn(SocketAddr) -> std::io::Result<Socket>) -> SocketAddr {
+    let is_unknown = |error: std::io::Error| error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
+    match address.is_ipv6() && address.ip().is_unspecified() && try_socket(address).is_err_and(is_unknown) {
+        true => (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+        false => address,
+    }
+}
+
 /// Serves every connection that comes, forever, each in a place of its own. At the limit an idle connection makes room;
-/// while all are in use, new ones wait in the backlog of the kernel.
+/// while all are in use, new ones wait in the backlog of the kernel, or their calls are refused where files are the limit.
 pub(super) async fn accept(
     listener: TcpListener,
     open: &OpenConnections,
     serve: impl Fn(TcpStream, SocketAddr, Place),
 ) {
-    let mut warned = None;
+    let (mut warned, mut failed) = (None, None);
     loop {
         match listener.accept().await {
             Ok((stream, caller)) => {
                 prepare(&stream);
-                warn_if_full(open, &mut warned);
                 // Only now: a worker that has a place while it waits for connections takes it from the others.
-                let Some(place) = open.place().await else { return };
+                let is_too_many = open.are_files_out();
+                if (is_too_many || open.is_full()) && is_due(&mut warned) {
+                    open.warn(is_too_many);
+                }
+                let Some(place) = open.place(is_too_many).await else { return };
+                // IPv4 by way of IPv6 is IPv4.
+                let caller = SocketAddr::new(caller.ip().to_canonical(), caller.port());
                 serve(stream, caller, place);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections; trying again");
+                if is_due(&mut failed) {
+                    tracing::warn!(%error, "cannot accept connections; trying again each 100 ms");
+                }
+                open.make_room(Duration::ZERO);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -81,18 +113,36 @@ fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-fn warn_if_full(open: &OpenConnections, warned: &mut Option<Instant>) {
-    if open.is_full() && warned.is_none_or(|last| last.elapsed() > WARN_INTERVAL) {
-        *warned = Some(Instant::now());
-        tracing::warn!(
-            connections = open.most(),
-            "connection limit reached: each new connection closes the one that is idle longest, or waits"
-        );
+/// Whether it is time for another warning.
+fn is_due(last: &mut Option<Instant>) -> bool {
+    let is_due = last.is_none_or(|last| last.elapsed() > WARN_INTERVAL);
+    if is_due {
+        *last = Some(Instant::now());
     }
+    is_due
 }
 
 /// Whether only the connection at hand failed.
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_ipv6_all_addresses_are_those_of_ipv4() {
+        let fails = |errno: Errno| move |_| Err(std::io::Error::from_raw_os_error(errno.raw_os_error()));
+        for (given, errno, bound) in [
+            ("[::]:50051", Errno::AFNOSUPPORT, "0.0.0.0:50051"),
+            ("[::]:50051", Errno::MFILE, "[::]:50051"),
+            ("[::1]:50051", Errno::AFNOSUPPORT, "[::1]:50051"),
+            ("10.0.0.1:50051", Errno::AFNOSUPPORT, "10.0.0.1:50051"),
+        ] {
+            assert_eq!(in_a_known_family(given.parse().unwrap(), fails(errno)), bound.parse().unwrap(), "{given}");
+        }
+    }
 }

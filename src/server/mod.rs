@@ -5,8 +5,10 @@
 //! workers (SO_REUSEPORT); nothing is shared on the path of a call but what never changes.
 
 mod admin;
+mod capacity;
 mod connection;
 mod drain;
+mod expiry;
 mod http1;
 mod late;
 mod limits;
@@ -28,15 +30,18 @@ use tokio::time::Instant;
 
 use self::admin::Admin;
 pub use self::admin::Scrape;
+use self::capacity::Capacity;
 use self::connection::Connections;
 pub use self::drain::Drain;
 use self::drain::{Driver, Phase, reached};
+pub use self::expiry::{CertificateEnds, seconds_until};
 pub use self::limits::Limits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;
 use self::tls::Acceptor;
 pub use self::tls::{Tls, TlsError};
 pub use self::trust::ClientTrust;
+use crate::files::Files;
 use crate::gateway::{self, Admission, Gateway, Heavy, Stopping};
 use crate::grpc::{self, Grpc, Health};
 use crate::memory::Memory;
@@ -51,12 +56,16 @@ pub struct Config {
     pub workers: usize,
     /// Calls at once, in all workers together.
     pub max_calls: usize,
+    /// How many files a call needs: its connection to upstream, and the other end of that if it is in this process.
+    pub files_per_call: usize,
     /// The bytes that they may hold.
     pub max_bytes_held: usize,
     pub limits: Limits,
     pub drain: Drain,
     /// None means plaintext.
     pub tls: Option<Tls>,
+    /// When the certificates end, those towards upstream too.
+    pub certificate_ends: CertificateEnds,
     /// Where operators are answered, if anywhere.
     pub admin: Option<SocketAddr>,
     pub gateway: gateway::Config,
@@ -106,6 +115,8 @@ struct Worker {
     connections: Connections,
     phases: watch::Receiver<Phase>,
     open: OpenConnections,
+    /// How many threads may work beside it: names are looked up there, and heavy work is done.
+    threads_beside: usize,
 }
 
 impl Server {
@@ -115,17 +126,23 @@ impl Server {
         let health = Health::default();
         let (stopped_sender, stopped) = watch::channel(None);
         let (phases, phases_receiver) = watch::channel(Phase::Open);
-        let open = OpenConnections::new(config.limits.connections());
+        let capacity = Capacity::new(config, Files::of_process());
+        let open = OpenConnections::new(&capacity);
         let shared = gateway::Shared {
             config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
-            admission: Admission::new(config.max_calls),
+            admission: Admission::new(capacity.calls, capacity.files_limit_calls),
             memory: Memory::new(config.max_bytes_held),
             heavy: Heavy::new(config.workers),
             max_connections: open.most(),
         };
         let budget = Budget::new();
-        let mut reload =
-            Reload { acceptors: Vec::new(), open: open.clone(), gateway: shared.config.clone(), upstreams: Vec::new() };
+        let mut reload = Reload {
+            acceptors: Vec::new(),
+            open: open.clone(),
+            gateway: shared.config.clone(),
+            upstreams: Vec::new(),
+            certificate_ends: Arc::new(ArcSwap::from_pointee(config.certificate_ends)),
+        };
         let mut stopping = Vec::with_capacity(config.workers);
 
         let bind = |source| Error::Bind { address: config.listen, source };
@@ -135,6 +152,8 @@ impl Server {
             tls.warn_if_expired();
         }
         let mut workers = Vec::with_capacity(config.workers);
+        // Heavy work takes one for each worker at most, and all of it may be of one worker.
+        let threads_beside = capacity.lookups(config.workers) + config.workers;
         for listener in listeners {
             let (upstream, stop) = (Upstream::new(&config.upstream, budget.clone())?, Stopping::default());
             let tls = config.tls.as_ref().map(Acceptor::new);
@@ -144,14 +163,22 @@ impl Server {
             let gateway = Gateway::new(shared.clone(), upstream, stop);
             let grpc = Grpc::new(&config.grpc, gateway, &health, telemetry.clone())?;
             let connections = Connections::new(grpc, config.limits.clone(), tls, phases_receiver.clone());
-            workers.push(Worker { listener, connections, phases: phases_receiver.clone(), open: open.clone() });
+            workers.push(Worker {
+                listener,
+                connections,
+                phases: phases_receiver.clone(),
+                open: open.clone(),
+                threads_beside,
+            });
         }
         observe::observe(telemetry, &shared, &budget, &open, &health);
+        observe::observe_process(telemetry, &reload.certificate_ends);
         let admin = config.admin.map(|address| {
-            let bound = Admin::bind(address, health.clone(), scrape);
+            let bound = Admin::bind(address, health.clone(), scrape, capacity.waiting_operators());
             bound.map_err(|source| Error::Bind { address, source })
         });
         let admin = admin.transpose()?;
+        capacity.log(config);
         let driver = Driver { drain: config.drain, stopped, phases, health: health.clone(), stopping, open };
         Ok(Self {
             address,
@@ -224,10 +251,12 @@ impl Stop {
 
 impl Worker {
     fn run(self, number: usize, telemetry: &Telemetry) -> Result<(), Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Worker)?;
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().max_blocking_threads(self.threads_beside);
+        let runtime = builder.build().map_err(Error::Worker)?;
         observe::observe_worker(telemetry, number, &runtime);
         let served = runtime.block_on(async {
-            let Self { listener, connections, phases, open } = self;
+            let Self { listener, connections, phases, open, .. } = self;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
                 () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}

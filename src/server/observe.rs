@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
+use super::CertificateEnds;
 use super::open::OpenConnections;
+use crate::files::{self, Files};
 use crate::gateway::Shared;
 use crate::grpc::Health;
 use crate::telemetry::{Telemetry, names};
@@ -26,6 +30,17 @@ pub(super) fn observe(
     telemetry.observe(names::RETRY_BUDGET, None, move || budget.left());
     telemetry.observe(names::CONNECTIONS_OPEN, None, move || open.count() as u64);
     telemetry.observe(names::DRAIN_PHASE, None, move || health.phase());
+}
+
+/// Lets metrics read the open files of the process, and how long certificates are valid.
+pub(super) fn observe_process(telemetry: &Telemetry, ends: &Arc<ArcSwap<CertificateEnds>>) {
+    // Not every system says how many files are open.
+    if files::open_count().is_some() {
+        telemetry.observe(names::FILES_OPEN, None, || files::open_count().unwrap_or_default() as u64);
+    }
+    telemetry.observe(names::FILES_LIMIT, None, || Files::of_process().limit() as u64);
+    let ends = ends.clone();
+    telemetry.observe_each(names::CERTIFICATE_EXPIRY, CertificateEnds::NAMES, move || ends.load().seconds_left());
 }
 
 /// Lets a metric read the tasks of the worker that this thread is.

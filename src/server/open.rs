@@ -6,12 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::capacity::Capacity;
+use crate::files::Files;
 use crate::gateway::Connection;
 
 /// How often a connection that waits for a place looks for one that has become idle.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a connection above the limit may take for its handshake and a call before another one needs its place.
+const TIME_TO_BE_REFUSED: Duration = Duration::from_millis(500);
+/// A connection that is idle for less than this may have its next call on the way.
+const SHORT_TIME: Duration = Duration::from_secs(1);
 /// How many connections are looked at each time, so that a full server does not spend its time on looking.
 const MAX_LOOKED_AT: usize = 256;
 
@@ -21,6 +27,13 @@ pub(super) struct OpenConnections {
     places: Arc<Semaphore>,
     most: usize,
     queue: Arc<Mutex<Queue>>,
+    files: Files,
+    /// Whether connections above the limit are served, so that they hear why their calls are refused. Where files allow
+    /// more than the limit, they wait for a place.
+    serves_more: bool,
+    /// How many of them at a time. One more waits for the oldest, which is closed when it had time for a call.
+    refused_places: Arc<Semaphore>,
+    refused: Arc<Mutex<Queue>>,
 }
 
 /// The place of one connection, from before its first byte; free again when this is dropped.
@@ -47,14 +60,22 @@ struct Queue {
 type Key = (Instant, u64);
 
 impl OpenConnections {
-    pub(super) fn new(most: usize) -> Self {
-        let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(most)), most, queue: Arc::default() }
+    pub(super) fn new(capacity: &Capacity) -> Self {
+        let most = capacity.connections.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            queue: Arc::default(),
+            files: capacity.files(),
+            serves_more: capacity.files_limit_connections,
+            refused_places: Arc::new(Semaphore::new(capacity.spare_connections())),
+            refused: Arc::default(),
+        }
     }
 
     /// How many are open.
     pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.places.available_permits())
+        self.most.saturating_sub(self.places.available_permits()) + lock(&self.refused).order.len()
     }
 
     /// How many may be open.
@@ -67,29 +88,84 @@ impl OpenConnections {
         self.places.available_permits() == 0
     }
 
-    /// A place for a new connection. At the limit the one that is idle longest is closed for it; if none is idle, this
-    /// waits until one is, or ends. `None` if there will never be a place again.
-    pub(super) async fn place(&self) -> Option<Place> {
+    /// Whether only files are left that are kept back: calls have taken the others.
+    pub(super) fn are_files_out(&self) -> bool {
+        self.files.are_out()
+    }
+
+    /// Closes the connection that is idle longest, if it is for so long. Whether there is one.
+    pub(super) fn make_room(&self, idle: Duration) -> bool {
+        lock(&self.queue).evict_longest_idle(idle)
+    }
+
+    /// A place for a new connection. At the limit the one that is idle longest is closed for it. If none is idle, this
+    /// waits until one is, or ends; where files are the limit, calls on the new connection are refused instead, as they
+    /// are on one that is too many already. `None` if there will never be a place again.
+    pub(super) async fn place(&self, is_too_many: bool) -> Option<Place> {
+        if is_too_many {
+            // Its file does not help this connection, so none that was just in use is closed.
+            self.make_room(SHORT_TIME);
+            return self.refuse().await;
+        }
         let mut permit = pin!(self.places.clone().acquire_owned());
         loop {
-            if self.is_full() {
-                lock(&self.queue).evict_longest_idle();
+            if self.is_full() && !self.make_room(Duration::ZERO) && self.serves_more {
+                return self.refuse().await;
             }
             if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
-                return permit.ok().map(|permit| self.register(permit));
+                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(), permit));
             }
         }
     }
 
-    fn register(&self, permit: OwnedSemaphorePermit) -> Place {
-        let connection = Connection::new();
-        let id = lock(&self.queue).insert(connection.clone());
-        Place { connection, id, queue: self.queue.clone(), _permit: permit }
+    /// A place above the limit.
+    async fn refuse(&self) -> Option<Place> {
+        let mut permit = pin!(self.refused_places.clone().acquire_owned());
+        let permit = loop {
+            let oldest = lock(&self.refused).order.first_key_value().map(|((opened, _), _)| *opened);
+            let had_time = oldest.unwrap_or_else(Instant::now) + TIME_TO_BE_REFUSED;
+            if let Ok(permit) = timeout_at(had_time, permit.as_mut()).await {
+                break permit;
+            }
+            lock(&self.refused).evict_longest_idle(TIME_TO_BE_REFUSED);
+            // It takes a moment to close.
+            if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
+                break permit;
+            }
+        };
+        permit.ok().map(|permit| Place::new(&self.refused, Connection::out_of_files(), permit))
+    }
+
+    /// Logs that a connection finds no room.
+    pub(super) fn warn(&self, is_too_many: bool) {
+        let connections = self.count();
+        if is_too_many || self.serves_more {
+            tracing::warn!(
+                connections,
+                "the files that this process may open leave no room for another connection: each new one closes the one \
+                 that is idle longest, or its calls are refused with OUT_OF_FILES; raise the hard limit of open files \
+                 (ulimit -Hn, LimitNOFILE), or run more gateways"
+            );
+        } else {
+            tracing::warn!(
+                connections,
+                "connection limit reached: each new connection closes the one that is idle longest, or waits"
+            );
+        }
     }
 
     /// Asks every connection to go; open calls run on.
     pub(super) fn leave(&self) {
-        lock(&self.queue).order.values().for_each(|connection| connection.leave());
+        for queue in [&self.queue, &self.refused] {
+            lock(queue).order.values().for_each(|connection| connection.leave());
+        }
+    }
+}
+
+impl Place {
+    fn new(queue: &Arc<Mutex<Queue>>, connection: Arc<Connection>, permit: OwnedSemaphorePermit) -> Self {
+        let id = lock(queue).insert(connection.clone());
+        Self { connection, id, queue: queue.clone(), _permit: permit }
     }
 }
 
@@ -118,28 +194,36 @@ impl Queue {
         }
     }
 
-    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle.
-    fn evict_longest_idle(&mut self) {
+    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle for
+    /// so long. Whether one is.
+    fn evict_longest_idle(&mut self, idle: Duration) -> bool {
         let now = Instant::now();
         for _ in 0..MAX_LOOKED_AT {
-            let Some((key, connection)) = self.order.pop_first() else { return };
+            let Some((key, connection)) = self.order.pop_first() else { return false };
             let (stood, id) = key;
             match connection.idle_since() {
+                // Those behind it are idle for a shorter time.
+                Some(since) if since <= stood && now.duration_since(stood) < idle => {
+                    self.put(key, connection);
+                    return false;
+                }
                 Some(since) if since <= stood => {
                     // It leaves the queue now, so that the next one to make room is another.
                     self.keys.remove(&id);
-                    return connection.evict();
+                    connection.evict();
+                    return true;
                 }
                 Some(since) => self.put((since, id), connection),
                 None => {
                     self.put((now.max(stood), id), connection);
                     // All in front of it were looked at before and are in use.
                     if stood >= now {
-                        return;
+                        return false;
                     }
                 }
             }
         }
+        false
     }
 }
 
@@ -159,10 +243,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_that_is_idle_longest_makes_room() {
-        let open = OpenConnections::new(4);
+        let open = OpenConnections::new(&Capacity::of_connections(4, false));
         let mut places = Vec::new();
         for _ in 0..4 {
-            places.push(open.place().await.unwrap());
+            places.push(open.place(false).await.unwrap());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         // The first has an open call, and the second had one just now.
@@ -170,7 +254,7 @@ mod tests {
         drop(places[1].connection.begin_call());
         let waiting = tokio::spawn({
             let open = open.clone();
-            async move { open.place().await.unwrap() }
+            async move { open.place(false).await.unwrap() }
         });
         assert!(timeout(Duration::from_secs(1), places[2].connection.evicted()).await.is_ok());
         assert!(!has_to_close(&places[0]).await && !has_to_close(&places[1]).await);
@@ -181,23 +265,66 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_all_are_in_use_a_new_one_waits_until_one_is_idle() {
-        let open = OpenConnections::new(2);
-        let places = [open.place().await.unwrap(), open.place().await.unwrap()];
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        let places = [open.place(false).await.unwrap(), open.place(false).await.unwrap()];
         let calls = places.each_ref().map(|place| place.connection.begin_call());
-        assert!(timeout(Duration::from_secs(10), open.place()).await.is_err());
+        assert!(timeout(Duration::from_secs(10), open.place(false)).await.is_err());
         let [_, second] = calls;
         drop(second);
         tokio::select! {
             () = places[1].connection.evicted() => {}
-            _ = open.place() => {}
+            _ = open.place(false) => {}
         }
         assert!(!has_to_close(&places[0]).await);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn where_files_are_the_limit_a_connection_too_many_is_served_until_another_one_needs_its_place() {
+        let capacity = Capacity::of_connections(1, true);
+        let open = OpenConnections::new(&capacity);
+        let first = open.place(false).await.unwrap();
+        let call = first.connection.begin_call();
+        let mut places = Vec::new();
+        for _ in 0..capacity.spare_connections() {
+            places.push(open.place(false).await.unwrap());
+        }
+        // The oldest of them had time for a call.
+        let opened = Instant::now();
+        tokio::select! {
+            () = places[0].connection.evicted() => {}
+            _ = open.place(false) => {}
+        }
+        assert_eq!(opened.elapsed(), TIME_TO_BE_REFUSED);
+        drop(places.remove(0));
+        places.push(open.place(false).await.unwrap());
+        assert!(!has_to_close(&places[0]).await);
+        // Idle again, the first one makes room for one that is served in full.
+        drop(call);
+        tokio::select! {
+            () = first.connection.evicted() => {}
+            _ = open.place(false) => {}
+        }
+        drop((first, places));
+        assert_eq!((open.count(), lock(&open.refused).keys.len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_a_file_that_is_kept_back_closes_an_idle_one_and_takes_no_place() {
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        let idle = open.place(false).await.unwrap();
+        let first = open.place(true).await.unwrap();
+        // Its next call may be on the way.
+        assert!(!has_to_close(&idle).await);
+        tokio::time::sleep(SHORT_TIME).await;
+        let _second = open.place(true).await.unwrap();
+        assert!(has_to_close(&idle).await && !has_to_close(&first).await);
+        assert_eq!((open.places.available_permits(), open.count()), (1, 3));
+    }
+
     #[tokio::test]
     async fn a_connection_that_has_ended_is_forgotten() {
-        let open = OpenConnections::new(2);
-        drop(open.place().await.unwrap());
+        let open = OpenConnections::new(&Capacity::of_connections(2, false));
+        drop(open.place(false).await.unwrap());
         let queue = lock(&open.queue);
         assert!(queue.order.is_empty() && queue.keys.is_empty() && open.count() == 0);
     }

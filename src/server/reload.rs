@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::open::OpenConnections;
 use super::tls::Acceptor;
-use super::{Config, Error};
+use super::{CertificateEnds, Config, Error};
 use crate::gateway::{self, callers::CallerChanges};
 use crate::upstream::Upstream;
 
@@ -19,6 +19,7 @@ pub struct Reload {
     pub(super) gateway: Arc<ArcSwap<gateway::Config>>,
     /// One per worker.
     pub(super) upstreams: Vec<Upstream>,
+    pub(super) certificate_ends: Arc<ArcSwap<CertificateEnds>>,
 }
 
 impl Reload {
@@ -51,6 +52,7 @@ impl Reload {
         for (upstream, client) in self.upstreams.iter().zip(clients) {
             upstream.replace(client);
         }
+        self.certificate_ends.store(Arc::new(config.certificate_ends));
         let previous = self.gateway.load();
         let changes = config.gateway.auth.changes_since(&previous.auth);
         let auth = config.gateway.auth.continuing(&previous.auth);

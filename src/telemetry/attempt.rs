@@ -72,7 +72,9 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let error = self.ending.take();
-        if let Some(metrics) = &self.rpc.0.telemetry.0.metrics {
+        // Without a file there was no request, and upstream is not at fault.
+        let was_made = error.as_deref() != Some(names::OUT_OF_FILES);
+        if let Some(metrics) = self.rpc.0.telemetry.0.metrics.as_ref().filter(|_| was_made) {
             metrics.http(self.status, error.as_deref(), self.begun.elapsed().as_secs_f64());
         }
         if let Some(span) = &mut self.span {

@@ -118,7 +118,7 @@ impl Metrics {
     /// A series that begins with its first count has no increase then, and nobody would be told of it.
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
-            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES"][..]),
+            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", names::REASON_OUT_OF_FILES][..]),
             (names::REQUESTS_REFUSED, &["method", "content_type", "http1"]),
             (names::CALLS_CANCELLED, &Phase::ALL.map(Phase::name)),
             (names::RETRIES_DENIED, &[""]),
@@ -145,6 +145,26 @@ impl Metrics {
             let builder = self.meter.u64_observable_gauge(name).with_unit(unit).with_description(meaning);
             builder.with_callback(move |told| told.observe(read(), &labels)).build();
         }
+    }
+
+    /// A gauge with a value for each label that there is one for when it is read.
+    pub(super) fn observe_each<const N: usize>(
+        &self,
+        metric: Metric,
+        labels: [&'static str; N],
+        read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
+    ) {
+        let name = metric.labels.first().copied().unwrap_or_default();
+        let labels = labels.map(|label| KeyValue::new(name, label));
+        let builder = self.meter.i64_observable_gauge(metric.name).with_unit(metric.unit);
+        let builder = builder.with_description(metric.meaning).with_callback(move |told| {
+            for (label, value) in labels.iter().zip(read()) {
+                if let Some(value) = value {
+                    told.observe(value, std::slice::from_ref(label));
+                }
+            }
+        });
+        builder.build();
     }
 
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {

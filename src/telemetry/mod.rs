@@ -126,6 +126,18 @@ impl Telemetry {
         }
     }
 
+    /// The same for a metric that has a value, which may be negative, for some of its labels at a time.
+    pub fn observe_each<const N: usize>(
+        &self,
+        metric: names::Metric,
+        labels: [&'static str; N],
+        read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
+    ) {
+        if let Some(metrics) = &self.0.metrics {
+            metrics.observe_each(metric, labels, read);
+        }
+    }
+
     /// Adds to a counter whose label, if it has one, has few values.
     pub fn count(&self, metric: names::Metric, label: Option<&str>) {
         if let Some(metrics) = &self.0.metrics {

@@ -16,6 +16,10 @@ pub const OTHER: &str = "_other";
 pub const UNKNOWN: &str = "_unknown";
 /// The one operation that there is.
 pub const GENERATE_CONTENT: &str = "generate_content";
+/// The `error.type` of what could not be asked of upstream because this process may open no more files.
+pub const OUT_OF_FILES: &str = "out_of_files";
+/// The same as a reason.
+pub const REASON_OUT_OF_FILES: &str = "OUT_OF_FILES";
 /// The name of the span of a method that there is not.
 pub const UNKNOWN_RPC: &str = "grpc";
 /// The method that there is not.
@@ -91,6 +95,8 @@ pub mod attribute {
     pub const BLOCK_REASON: &str = "gemini_grpc.block_reason";
     /// How many pictures came.
     pub const IMAGES: &str = "gemini_grpc.images";
+    /// Which file of certificates.
+    pub const CERTIFICATE: &str = "gemini_grpc.tls.certificate";
     /// How many messages a stream had.
     pub const CHUNKS: &str = "gemini_grpc.chunks";
 }
@@ -161,11 +167,15 @@ metrics! {
     CALLS_IN_FLIGHT: Gauge, "gemini_grpc.calls.in_flight", "{call}", [],
         "calls in flight, from the last byte of the request to the end of the answer";
     CALLS_LIMIT: Gauge, "gemini_grpc.calls.limit", "{call}", [],
-        "how many may be in flight (GEMINI_GRPC_MAX_CALLS)";
+        "how many may be in flight (GEMINI_GRPC_MAX_CALLS, or fewer if files allow no more)";
     STREAMS_OPEN: Gauge, "gemini_grpc.streams.open", "{call}", [],
         "calls of StreamGenerateContent that have not ended, from their head";
     CONNECTIONS_OPEN: Gauge, "gemini_grpc.connections.open", "{connection}", [],
         "connections of callers";
+    FILES_OPEN: Gauge, "gemini_grpc.files.open", "{file}", [],
+        "files that the process has open; each connection is one";
+    FILES_LIMIT: Gauge, "gemini_grpc.files.limit", "{file}", [],
+        "how many it may have open (ulimit -n)";
     MEMORY_HELD: Gauge, "gemini_grpc.memory.held", "By", [],
         "bytes of requests and answers that calls hold";
     MEMORY_LIMIT: Gauge, "gemini_grpc.memory.limit", "By", [],
@@ -196,6 +206,8 @@ metrics! {
         "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice; estimated_input and estimated_output are those that it did not report";
     USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],
         "pictures that upstream made";
+    CERTIFICATE_EXPIRY: Gauge, "gemini_grpc.tls.certificate.expiry", "s", ["gemini_grpc.tls.certificate"],
+        "time until a certificate in use ends, less than 0 after that: of the first to end in each file";
     RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],
         "readings of changed files: applied or refused";
     DRAIN_PHASE: Gauge, "gemini_grpc.drain.phase", "{phase}", [],

@@ -43,6 +43,8 @@ pub struct Tls {
     pub authorities: Option<Vec<u8>>,
     /// A certificate to show, and its key.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    /// When the first certificate ends of those to show, and of the authorities, in seconds since 1970.
+    pub ends: [Option<i64>; 2],
 }
 
 /// Builds an exporter over the transport that its protocol takes. The builders have no trait in common.
@@ -161,7 +163,7 @@ mod tests {
             ("https://user:se@cret@collector/a@b?key=secret#x", "https://collector/a@b"),
             ("http://[::1]:4317", "http://[::1]:4317"),
         ] {
-            let tls = Tls { authorities: None, identity: Some((b"secret".to_vec(), b"secret".to_vec())) };
+            let tls = Tls { identity: Some((b"secret".to_vec(), b"secret".to_vec())), ..Tls::default() };
             let (url, timeout) = (url.to_owned(), Duration::from_secs(1));
             let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls };
             assert_eq!(otlp.to_string(), format!("otlp (grpc, {shown})"));

@@ -30,6 +30,14 @@ pub struct Config {
     pub settings: Settings,
 }
 
+impl Config {
+    /// When the first certificate ends of those shown to collectors, and of their authorities, in seconds since 1970.
+    pub fn certificate_ends(&self) -> [Option<i64>; 2] {
+        let signals = [&self.traces, &self.metrics, &self.logs];
+        [0, 1].map(|place| signals.iter().filter_map(|signal| signal.otlp.as_ref()?.tls.ends[place]).min())
+    }
+}
+
 /// Where one signal goes.
 #[derive(Clone, Debug, Default)]
 pub struct Exporters {

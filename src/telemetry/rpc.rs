@@ -307,8 +307,11 @@ impl Drop for Call {
                 _ if known.end.is_none() && end.code == Code::Cancelled => {
                     metrics.count(names::CALLS_CANCELLED, Some(known.phase.name()));
                 }
-                // Before upstream was asked every reason is one of ours.
+                // Before upstream was asked every reason is one of ours. Without a file it could not be asked.
                 (None, Some(reason)) => metrics.count(names::CALLS_REFUSED, Some(reason)),
+                (Some(_), Some(reason)) if reason == names::REASON_OUT_OF_FILES => {
+                    metrics.count(names::CALLS_REFUSED, Some(reason));
+                }
                 _ => {}
             }
             if let Some(asked) = &known.asked {

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::pool::{Failure, Unmade};
+use crate::files::{self, Files};
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
-
-use super::pool::{Failure, Unmade};
+use crate::telemetry::names;
 
 /// Why upstream gave no answer, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum Error {
     /// The connection could not be made: upstream has seen nothing.
     #[error("upstream cannot be reached ({0})")]
     Connect(&'static str),
+    /// It was not made because this process, or its system, may open no more files.
+    #[error("no file is left for a connection to upstream")]
+    OutOfFiles,
     /// It was not made in time.
     #[error("connecting to upstream took longer than {} s", .after.as_secs_f64())]
     ConnectTimeout { after: Duration },
@@ -59,6 +63,7 @@ impl Error {
         match self {
             Self::Refused(body) => body.reason().unwrap_or("UPSTREAM_REFUSED"),
             Self::Connect(_) | Self::NotTaken => "UPSTREAM_UNREACHABLE",
+            Self::OutOfFiles => names::REASON_OUT_OF_FILES,
             Self::ConnectTimeout { .. } => "TIMED_OUT",
             Self::Tls => "UPSTREAM_TLS_FAILED",
             Self::NoAnswer => "UPSTREAM_CLOSED",
@@ -76,6 +81,7 @@ impl Error {
         match self {
             Self::Refused(body) => body.status.to_string().into(),
             Self::Connect(_) => "connect".into(),
+            Self::OutOfFiles => names::OUT_OF_FILES.into(),
             Self::ConnectTimeout { .. } => "timeout".into(),
             Self::Tls => "tls".into(),
             Self::NotTaken | Self::NoAnswer | Self::Cut => "connection_closed".into(),
@@ -86,7 +92,7 @@ impl Error {
     }
 
     /// Whether upstream cannot have taken the request, or says that it did not: only then may it go out again, since
-    /// generation is billed. A quota per day is final all the same.
+    /// generation is billed. A quota per day is final all the same, and files are not free again that soon.
     pub fn is_not_taken(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout { .. } | Self::NotTaken => true,
@@ -108,6 +114,7 @@ impl Error {
         match () {
             () if error.is_timeout() => Self::ConnectTimeout { after: connect_timeout },
             () if mentions_tls(error) => Self::Tls,
+            () if mentions_files(error, error.is_dns()) => Self::OutOfFiles,
             () if error.is_dns() => Self::Connect(UNRESOLVED),
             () => Self::Connect(REFUSED),
         }
@@ -127,6 +134,7 @@ impl Error {
             }
             Failure::NotTaken => Self::NotTaken,
             Failure::Unmade(Unmade::Refused) => Self::Connect(REFUSED),
+            Failure::Unmade(Unmade::OutOfFiles) => Self::OutOfFiles,
             Failure::Unmade(Unmade::Unresolved) => Self::Connect(UNRESOLVED),
             Failure::Unmade(Unmade::NotHttp2) => {
                 Self::Connect("it does not speak HTTP/2; set GEMINI_GRPC_UPSTREAM_HTTP to auto or 1")
@@ -153,6 +161,12 @@ pub(super) fn mentions_tls(error: &Cause) -> bool {
     mentions(error, |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
+/// Whether no file was left. A name that could not be looked up for lack of one is reported as any other that could not,
+/// so that counts while none is left.
+pub(super) fn mentions_files(error: &Cause, is_dns: bool) -> bool {
+    mentions(error, files::is_out_of_files) || (is_dns && Files::of_process().are_out())
+}
+
 /// An error and what lies below it, from the top down. An error of input and output names the causes of what it holds,
 /// not what it holds.
 fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
@@ -169,5 +183,20 @@ impl From<events::Error> for Error {
             events::Error::Truncated => Self::Unfinished,
             events::Error::Unreadable => Self::NotJson { content_type: "neither JSON nor an event stream" },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn that_no_file_was_left_is_found_below_the_errors_of_connectors() {
+        assert!(is_of_files(&files::out_of_files()));
+        assert!(is_of_files(&io::Error::other(io::Error::other(files::out_of_files()))));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(!is_of_files(&refused) && !is_of_files(&io::Error::other(refused)));
     }
 }

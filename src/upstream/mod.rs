@@ -28,6 +28,7 @@ pub use self::error::Error;
 pub use self::retry::Budget;
 pub use self::tls::Tls;
 pub use self::url::BaseUrl;
+use crate::files::{self, Files};
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
 use crate::telemetry::{Attempt, Parent};
@@ -110,13 +111,21 @@ struct Dialing {
 }
 
 /// Makes a connection. A request that waits for one has not reached upstream.
-async fn dial<C, E>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
+///
+/// The files that are kept back are not for connections, so none is made when only they are left, and one that was given
+/// such a file is closed again.
+async fn dial<C, E: From<std::io::Error>>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
     // Without a request there is nothing to mark: it may have taken another connection meanwhile.
-    let _ = DIALING.try_with(|dialing| {
-        dialing.dialed.set(true);
-        dialing.parent.sending(false);
+    let _ = DIALING.try_with(|dialing| dialing.parent.sending(false));
+    let files = Files::of_process();
+    if files.are_out() {
+        return Err(files::out_of_files().into());
+    }
+    let _ = DIALING.try_with(|dialing| dialing.dialed.set(true));
+    let connected = connecting.await.and_then(|connection| match files.are_out() {
+        false => Ok(connection),
+        true => Err(files::out_of_files().into()),
     });
-    let connected = connecting.await;
     let _ = DIALING.try_with(|dialing| dialing.parent.sending(connected.is_ok()));
     connected
 }

@@ -14,6 +14,9 @@ mod call;
 mod demo;
 /// What README.md and docs/ say of the program, against the program.
 mod documentation;
+/// Open files.
+#[cfg(target_os = "linux")]
+mod files;
 /// `--help`.
 mod help;
 /// Mistakes in flags, variables and files.

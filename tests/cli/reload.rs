@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::certificates::Files;
-use crate::support::{Gateway, field};
+use crate::certificates::{Authority, Files, Issued};
+use crate::support::{Gateway, field, metric};
 
 #[test]
 fn a_file_that_changes_is_read_again_by_itself() {
@@ -95,4 +95,43 @@ fn sighup_without_a_change_reads_everything_again_all_the_same() {
     gateway.running.signal("HUP");
     assert_eq!(gateway.log.wait_for(|line| field(line, "changed")), "");
     assert_eq!(gateway.run(["healthcheck"]).code, Some(0));
+}
+
+#[test]
+fn the_time_until_certificates_end_is_a_metric_that_follows_the_files() {
+    let (files, authority) = (Files::new(), Authority::new());
+    let ends = |year: i32| authority.issue_until(year);
+    let identity = |name: &str, year: i32| {
+        let Issued { cert, key } = ends(year);
+        [files.write(&format!("{name}-cert"), &cert), files.write(&format!("{name}-key"), &key)]
+    };
+    let [server, server_key] = identity("server", 2096);
+    let [client, client_key] = identity("client", 2001);
+    // The first of two in a chain; an authority that has ended and one that has not.
+    files.write("server-cert", &format!("{}{}", fs::read_to_string(&server).unwrap(), ends(2060).cert));
+    let upstream_ca =
+        files.write("upstream-ca", &format!("{}{}", Authority::until(2001).pem, Authority::until(2070).pem));
+    let flags = ["--tls-cert", &server, "--tls-key", &server_key, "--upstream-cert", &client, "--upstream-cert-key"];
+    let more =
+        [&client_key, "--upstream-ca", &upstream_ca, "--admin-listen", "127.0.0.1:0", "--reload-interval", "0.05"];
+    let collector_ca = files.write("collector-ca", &Authority::until(2050).pem);
+    let exporting = ["--otel-exporter-otlp-certificate", &collector_ca, "--otel-traces-exporter", "otlp"];
+    let mut gateway = Gateway::with(flags.into_iter().chain(more).chain(exporting));
+    let operated = |line: &str| line.contains("operators are answered").then(|| field(line, "address"))?;
+    let admin = gateway.log.wait_for(operated);
+    let year = |file: &str| {
+        let begins = format!("gemini_grpc_tls_certificate_expiry_seconds{{gemini_grpc_tls_certificate=\"{file}\"");
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        // Some hours into a year are still that year.
+        metric(&admin, &begins).map(|left| 1970.0 + ((now + left + 86_400.0) / (365.2425 * 86_400.0)).floor())
+    };
+    let years = || ["server", "client_ca", "upstream_client", "upstream_ca"].map(year);
+    assert_eq!(years(), [Some(2060.0), None, Some(2001.0), Some(2070.0)]);
+    assert_eq!(["collector_client", "collector_ca"].map(year), [None, Some(2050.0)]);
+    files.write("upstream-ca", &Authority::until(2001).pem);
+    files.write("client-cert", &ends(2080).cert);
+    gateway.log.wait_for(|line| field(line, "error"));
+    identity("client", 2080);
+    gateway.log.wait_for(|line| field(line, "changed").filter(|_| line.contains("INFO")));
+    assert_eq!(years(), [Some(2060.0), None, Some(2080.0), Some(2001.0)]);
 }

@@ -103,19 +103,3 @@ fn the_endpoint_may_come_from_its_variable() {
     command.env("GEMINI_GRPC_ENDPOINT", &gateway.endpoint);
     assert_eq!(run(command).code, Some(0));
 }
-
-#[test]
-fn a_gateway_without_a_descriptor_left_recovers_when_there_is_one() {
-    // The connections that it accepts and those of its sandbox take all of them.
-    let mut command = without_settings("sh");
-    command.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gemini-grpc"), "serve", "--sandbox"]);
-    command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--max-connections", "1000", "--log-format", "json"]);
-    let mut running = Running::start(&mut command);
-    let mut log = running.err();
-    let address = log.wait_for(|line| field(line, "address"));
-    let crowd: Vec<_> = (0..60).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
-    log.wait_for(|line| line.contains("cannot accept connections").then_some(()));
-    drop(crowd);
-    let ended = run_with(["healthcheck", "--endpoint", &format!("http://{address}")]);
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-}

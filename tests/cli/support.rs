@@ -1,6 +1,7 @@
 //! Runs the binary in a clean environment, and ends what it started.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -169,4 +170,20 @@ impl Gateway {
 pub fn field(line: &str, name: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     Some(line.get(name)?.as_str()?.to_owned())
+}
+
+/// What the port for operators answers.
+pub fn get(admin: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The value of a metric whose name, and labels, begin so.
+pub fn metric(admin: &str, begins: &str) -> Option<f64> {
+    let answer = get(admin, "/metrics");
+    let line = answer.lines().find(|line| line.starts_with(begins))?;
+    Some(line.rsplit(' ').next().unwrap().parse().unwrap())
 }

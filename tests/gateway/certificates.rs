@@ -26,7 +26,19 @@ pub struct Issued {
 
 impl Authority {
     pub fn new() -> Self {
-        let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
+        Self::with(CertificateParams::default())
+    }
+
+    /// One whose own certificate ends with the first day of a year.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn until(year: i32) -> Self {
+        let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(year, 1, 1);
+        Self::with(params)
+    }
+
+    fn with(mut params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Revocation lists are told apart by the name of who made them.
         params
@@ -44,7 +56,13 @@ impl Authority {
     /// One that was valid long ago.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_expired(&self) -> Issued {
-        self.sign(|params| params.not_after = date_time_ymd(2001, 1, 1))
+        self.issue_until(2001)
+    }
+
+    /// One that ends with the first day of a year.
+    #[allow(dead_code, reason = "not every test binary has a use for it")]
+    pub fn issue_until(&self, year: i32) -> Issued {
+        self.sign(|params| params.not_after = date_time_ymd(year, 1, 1))
     }
 
     /// One with this name and no other.

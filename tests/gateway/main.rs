@@ -30,6 +30,8 @@ mod deadline;
 mod door;
 /// How a server stops.
 mod drain;
+/// IPv4 and IPv6 on one address.
+mod families;
 /// The bytes around a message.
 mod framing;
 /// Too many calls, too many bytes, too much silence.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::server::capacity::Capacity;
 
 const DELAY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -25,7 +26,7 @@ fn stage(drain: Drain) -> Stage {
         phases,
         health: Health::default(),
         stopping: vec![stopping.clone()],
-        open: OpenConnections::new(1),
+        open: OpenConnections::new(&Capacity::of_connections(1, false)),
     };
     Stage { stop, phases: receiver, stopping, run: tokio::spawn(driver.run()) }
 }

@@ -14,13 +14,16 @@ use tower::util::MapErr;
 use tower::{BoxError, ServiceExt as _};
 
 use super::connection::{Connection, Driver};
-use crate::upstream::error::{mentions, mentions_tls};
+use crate::files::Files;
+use crate::upstream::error::{mentions, mentions_files, mentions_tls};
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Unmade {
     Refused,
     Timeout,
+    /// No file is left for it.
+    OutOfFiles,
     /// The name of upstream is not known.
     Unresolved,
     Tls,
@@ -94,6 +97,16 @@ impl Connector {
     }
 
     async fn dial(&self) -> Result<Io, Unmade> {
+        // The files that are kept back are not for connections.
+        let files = Files::of_process();
+        if files.are_out() {
+            return Err(Unmade::OutOfFiles);
+        }
+        let io = self.dial_target().await?;
+        if files.are_out() { Err(Unmade::OutOfFiles) } else { Ok(io) }
+    }
+
+    async fn dial_target(&self) -> Result<Io, Unmade> {
         let target = self.target.clone();
         match &self.way {
             Way::Direct(direct) => self.checked(direct.clone().oneshot(target).await),
@@ -117,10 +130,12 @@ impl Connector {
 impl From<&(dyn std::error::Error + Send + Sync + 'static)> for Unmade {
     fn from(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
         let no_protocol = rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol);
+        let is_dns = mentions(error, |_: &Unresolved| true);
         match () {
+            () if mentions_files(error, is_dns) => Self::OutOfFiles,
             () if mentions(error, |cause: &rustls::Error| *cause == no_protocol) => Self::NotHttp2,
             () if mentions_tls(error) => Self::Tls,
-            () if mentions(error, |_: &Unresolved| true) => Self::Unresolved,
+            () if is_dns => Self::Unresolved,
             () => Self::Refused,
         }
     }

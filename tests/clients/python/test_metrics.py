@@ -6,6 +6,7 @@ import re
 import urllib.error
 import urllib.request
 
+import certifi
 import pytest
 from google.api_core import exceptions
 
@@ -72,7 +73,7 @@ def collector(tmp_path):
 
 
 def test_every_documented_metric_reaches_the_collector(tmp_path, sandbox, collector):
-    reload = ["--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key")]
+    reload = ["--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key"), "--upstream-ca", certifi.where()]
     (tmp_path / "key").write_text("a-key")
     with gateway(sandbox, *reload, env=collector.environment(), retries=5) as (address, _):
         make_calls(address)

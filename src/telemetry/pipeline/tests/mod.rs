@@ -94,7 +94,7 @@ fn a_collector_with_a_certificate_of_an_authority_of_our_own_is_trusted_and_show
     let (theirs, ours) = (issue(), issue());
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let collector = || Collector::start(protocol, Some((&ca, &theirs)));
-        let tls = Tls { authorities: Some(ca.clone()), identity: Some(ours.clone()) };
+        let tls = Tls { authorities: Some(ca.clone()), identity: Some(ours.clone()), ..Tls::default() };
         assert_all_came(&sent(collector(), protocol, &tls), protocol);
     }
 }

@@ -1,0 +1,321 @@
+//! Open files: the limit is raised at the start, and when all that connections may have are in use, calls are told so and
+//! probes are answered.
+
+use std::cell::RefCell;
+use std::net::TcpStream;
+use std::process::{ChildStderr, Command};
+
+use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
+use gemini_grpc::pb::gemini::{Content, GenerateContentRequest, Part, part};
+use gemini_grpc::pb::health::HealthCheckRequest;
+use gemini_grpc::pb::health::health_client::HealthClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::support::{Lines, Running, field, get, metric, without_settings};
+
+/// A gateway with few files, over a sandbox in a process of its own.
+struct Gateway {
+    running: Running,
+    log: Lines<ChildStderr>,
+    endpoint: String,
+    admin: String,
+    _sandbox: Running,
+}
+
+/// The binary, with limits that `ulimit` sets before.
+fn with_limits(ulimit: &str) -> Command {
+    let mut command = without_settings("sh");
+    command.args(["-c", &format!("{ulimit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_gemini-grpc")]);
+    command
+}
+
+/// The soft and the hard limit of open files.
+fn limits(running: &Running) -> [String; 2] {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    [words[3].to_owned(), words[4].to_owned()]
+}
+
+impl Gateway {
+    /// The host may be a name, which takes files to look up.
+    fn start(ulimit: &str, host: &str, flags: &[&str]) -> Self {
+        let mut sandbox = with_limits("true");
+        sandbox.args(["sandbox", "--listen", "127.0.0.1:0", "--pace", "0"]);
+        let mut sandbox = Running::start(&mut sandbox);
+        let find = |line: &str| line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let url = sandbox.out().wait_for(find).replace("127.0.0.1", host);
+        let mut command = with_limits(ulimit);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"]);
+        command.args(["--api-key", "a-key", "--drain-delay", "0", "--log-format", "json", "--upstream-url", &url]);
+        command.args(flags);
+        let mut running = Running::start(&mut command);
+        let mut log = running.err();
+        let serving =
+            |says: &'static str| move |line: &str| (field(line, "message")? == says).then(|| field(line, "address"))?;
+        let endpoint = format!("http://{}", log.wait_for(serving("serving")));
+        let admin = log.wait_for(serving("operators are answered"));
+        Self { running, log, endpoint, admin, _sandbox: sandbox }
+    }
+
+    async fn connect(&self) -> Channel {
+        Endpoint::new(self.endpoint.clone()).unwrap().connect().await.unwrap()
+    }
+
+    fn get(&self, path: &str) -> String {
+        get(&self.admin, path)
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        metric(&self.admin, name).unwrap()
+    }
+
+    async fn probes_are_answered(&self) {
+        for path in ["/livez", "/readyz", "/metrics"] {
+            let answer = self.get(path);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        }
+        // Each on a connection of its own.
+        for _ in 0..3 {
+            let answer = HealthClient::new(self.connect().await).check(HealthCheckRequest::default()).await.unwrap();
+            assert_eq!(answer.into_inner().status, 1);
+        }
+    }
+
+    /// Ends it. What was refused is in the log, for that reason alone and by the gateway's own fault.
+    async fn stop(mut self) {
+        self.running.signal("TERM");
+        // On another thread, since our connections have to notice that they are asked to go.
+        let ended = tokio::task::spawn_blocking(move || (self.log.rest(), self.running.code()));
+        let (log, code) = ended.await.unwrap();
+        assert_eq!(code, Some(0), "{log}");
+        let refused: Vec<_> = log.lines().filter(|line| field(line, "reason").is_some()).collect();
+        assert!(!refused.is_empty(), "{log}");
+        for line in refused {
+            let fields = ["reason", "source", "code"].map(|name| field(line, name).unwrap());
+            assert_eq!(fields, ["OUT_OF_FILES", "gateway", "RESOURCE_EXHAUSTED"], "{line}");
+        }
+    }
+}
+
+/// A stream that stays open after its first message, or why there is none.
+async fn open(channel: Channel) -> Result<tonic::Streaming<gemini_grpc::pb::gemini::GenerateContentResponse>, Status> {
+    let text = Part { data: Some(part::Data::Text("why?".to_owned())), ..Default::default() };
+    let request = GenerateContentRequest {
+        model: "sandbox-hang-stream".to_owned(),
+        contents: vec![Content { role: "user".to_owned(), parts: vec![text], ..Default::default() }],
+        ..Default::default()
+    };
+    let mut stream = GenerativeServiceClient::new(channel).stream_generate_content(request).await?.into_inner();
+    stream.message().await?;
+    Ok(stream)
+}
+
+/// Opens so many streams at once, on these channels in turn: those that stay open, and how many were refused.
+async fn open_many(channels: &[Channel], count: usize) -> (Vec<impl Sized>, usize) {
+    let mut opening = tokio::task::JoinSet::new();
+    for channel in channels.iter().cycle().take(count) {
+        opening.spawn(open(channel.clone()));
+    }
+    let (mut streams, mut refused) = (Vec::new(), 0);
+    for opened in opening.join_all().await {
+        match opened {
+            Ok(stream) => streams.push(stream),
+            Err(status) => {
+                is_out_of_files(&status);
+                refused += 1;
+            }
+        }
+    }
+    (streams, refused)
+}
+
+#[track_caller]
+fn is_out_of_files(status: &Status) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.metadata["source"].as_str()), ("OUT_OF_FILES", "gateway"), "{status:?}");
+    assert!(details.retry_info().is_some() && status.message().contains("limit of open files"), "{status:?}");
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
+}
+
+#[test]
+fn every_command_that_serves_raises_its_soft_limit_to_the_hard_one() {
+    for arguments in [&["sandbox"][..], &["serve", "--sandbox"]] {
+        let mut command = with_limits("ulimit -Sn 64; ulimit -Hn 1000");
+        command.args(arguments).args(["--listen", "127.0.0.1:0"]);
+        let mut running = Running::start(&mut command);
+        match arguments[0] {
+            "sandbox" => running.out().wait_for(|line| line.contains("answers at").then_some(())),
+            _ => running.err().wait_for(|line| line.contains("serving").then_some(())),
+        }
+        assert_eq!(limits(&running), ["1000"; 2], "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_streams_are_served_than_the_soft_limit_has_files() {
+    let gateway = Gateway::start("ulimit -Sn 64", "127.0.0.1", &[]);
+    let mut channels = Vec::new();
+    for _ in 0..20 {
+        channels.push(gateway.connect().await);
+    }
+    let (streams, refused) = open_many(&channels, 200).await;
+    assert_eq!((streams.len(), refused), (200, 0));
+    gateway.probes_are_answered().await;
+}
+
+#[tokio::test]
+async fn calls_for_which_no_file_is_left_are_refused_and_probes_are_answered() {
+    // By a name too, which takes files to look up.
+    for host in ["127.0.0.1", "localhost"] {
+        let gateway = Gateway::start("ulimit -n 256", host, &[]);
+        let mut channels = Vec::new();
+        for _ in 0..10 {
+            channels.push(gateway.connect().await);
+        }
+        let (streams, refused) = open_many(&channels, 400).await;
+        assert!(streams.len() >= 100 && refused >= 200, "{host}: {} {refused}", streams.len());
+        gateway.probes_are_answered().await;
+        assert_eq!(gateway.metric("gemini_grpc_calls_refused_total{reason=\"OUT_OF_FILES\""), refused as f64);
+        assert_eq!(gateway.metric("gemini_grpc_calls_limit"), 135.0);
+        assert_eq!(gateway.metric("gemini_grpc_files_limit"), 256.0);
+        let files = gateway.metric("gemini_grpc_files_open");
+        assert!(files > streams.len() as f64 && files <= 256.0, "{files}");
+        // Files that are free again can be used at once.
+        drop(streams);
+        while open(channels[0].clone()).await.inspect_err(is_out_of_files).is_err() {}
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn calls_whose_connection_to_upstream_finds_no_file_are_refused_for_that_reason() {
+    // Connections take what the limit of calls would have left to calls.
+    let gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
+    let mut channels = Vec::new();
+    for _ in 0..80 {
+        channels.push(gateway.connect().await);
+    }
+    // In use, so that none of them makes room.
+    let (first, refused) = open_many(&channels, 80).await;
+    assert_eq!((first.len(), refused), (80, 0));
+    let (more, refused) = open_many(&channels, 54).await;
+    assert!(refused > 0, "{} {refused}", more.len());
+    gateway.probes_are_answered().await;
+    let answer = gateway.get("/metrics");
+    // Upstream was not asked, so it is not at fault.
+    assert!(
+        !answer.lines().any(|line| line.starts_with("http_client") && line.contains("error_type=\"out")),
+        "{answer}"
+    );
+    assert_eq!(gateway.metric("gemini_grpc_calls_refused_total{reason=\"OUT_OF_FILES\""), refused as f64);
+    drop((first, more));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn connections_for_which_no_file_is_left_hear_so_and_about_health() {
+    let gateway = Gateway::start("ulimit -n 256", "127.0.0.1", &[]);
+    let (mut channels, mut streams, mut refused) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..200 {
+        channels.push(gateway.connect().await);
+        match open(channels[channels.len() - 1].clone()).await {
+            Ok(stream) => streams.push(stream),
+            Err(status) => {
+                is_out_of_files(&status);
+                refused += 1;
+            }
+        }
+    }
+    assert!(streams.len() >= 80 && refused >= 80, "{} {refused}", streams.len());
+    gateway.probes_are_answered().await;
+    drop(streams);
+    // One that was refused is asked to go, and the next one is served.
+    let last = channels.pop().unwrap();
+    while open(last.clone()).await.inspect_err(is_out_of_files).is_err() {}
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_crowd_of_silent_connections_keeps_neither_calls_nor_probes_out() {
+    let gateway = Gateway::start("ulimit -n 256", "127.0.0.1", &[]);
+    let address = gateway.endpoint.strip_prefix("http://").unwrap();
+    let mut crowd: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
+    crowd.extend((0..200).map(|_| TcpStream::connect(&gateway.admin).unwrap()));
+    gateway.probes_are_answered().await;
+    while open(gateway.connect().await).await.inspect_err(is_out_of_files).is_err() {}
+    drop(crowd);
+}
+
+#[test]
+fn the_log_has_the_limits_in_one_line_and_a_warning_where_one_does_not_fit() {
+    for (flags, warnings) in [
+        (&["--max-calls", "20", "--max-connections", "20"][..], &[][..]),
+        (&["--max-calls", "20"], &[]),
+        (&["--max-calls", "500"], &["GEMINI_GRPC_MAX_CALLS is 500"]),
+        (&["--max-calls", "5", "--max-connections", "500"], &["GEMINI_GRPC_MAX_CONNECTIONS is 500"]),
+        (&["--max-connections", "500"], &["GEMINI_GRPC_MAX_CALLS is 1000", "GEMINI_GRPC_MAX_CONNECTIONS is 500"]),
+    ] {
+        let mut command = with_limits("ulimit -n 256");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", "a-key", "--log-format", "json"]).args(flags);
+        let mut running = Running::start(&mut command);
+        let (lines, mut log) = (RefCell::new(Vec::new()), running.err());
+        log.wait_for(|line| {
+            lines.borrow_mut().push(["level", "message"].map(|name| field(line, name).unwrap()));
+            line.contains("\"serving\"").then_some(())
+        });
+        let lines = lines.into_inner();
+        let of_level = |wanted: &str| {
+            let lines = lines.iter().filter(|[level, message]| level == wanted && message.contains("files"));
+            lines.map(|[_, message]| message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of_level("INFO").len(), 1, "{lines:?}");
+        assert!(of_level("INFO")[0].starts_with("256 files may be open, of which 32 are kept back"), "{lines:?}");
+        let warned = of_level("WARN");
+        assert_eq!(warned.len(), warnings.len(), "{flags:?}: {warned:?}");
+        for (line, begins) in warned.iter().zip(warnings) {
+            assert!(line.starts_with(begins) && line.contains("ulimit -Hn"), "{line}");
+        }
+    }
+}
+
+/// Changes the soft limit of a running process, as an operator can.
+fn set_limit(running: &Running, soft: u64) {
+    let pid = rustix::process::Pid::from_raw(running.child.id().try_into().unwrap());
+    let maximum = limits(running)[1].parse().ok();
+    let limit = rustix::process::Rlimit { current: Some(soft), maximum };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_can_open_no_file_at_all_says_so_and_recovers() {
+    let mut gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
+    let channel = gateway.connect().await;
+    let _stream = open(channel.clone()).await.unwrap();
+    // Fewer than are open.
+    set_limit(&gateway.running, 10);
+    is_out_of_files(&open(channel.clone()).await.err().unwrap());
+    let address = gateway.endpoint.strip_prefix("http://").unwrap().to_owned();
+    let waiting = TcpStream::connect(address).unwrap();
+    gateway.log.wait_for(|line| line.contains("cannot accept connections").then_some(()));
+    set_limit(&gateway.running, 256);
+    drop(waiting);
+    gateway.probes_are_answered().await;
+    drop(open(channel).await.unwrap());
+}
+
+#[tokio::test]
+async fn without_a_file_for_a_connection_to_the_proxy_the_reason_is_the_same() {
+    // Nobody answers there.
+    let proxy = "ulimit -n 256; export http_proxy=http://localhost:1";
+    let gateway = Gateway::start(proxy, "127.0.0.1", &["--upstream-proxy", "--retries", "0"]);
+    let channel = gateway.connect().await;
+    let refused = open(channel.clone()).await.err().unwrap();
+    assert!(refused.message().contains("cannot be reached (the connection was refused)"), "{refused:?}");
+    set_limit(&gateway.running, 10);
+    is_out_of_files(&open(channel).await.err().unwrap());
+}
