@@ -225,26 +225,6 @@ def test_certificates_name_both_services_and_what_else_is_asked_for():
     assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
 
 
-def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    assert "BackendTLSPolicy" not in kinds({"route": route})
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    assert policy["validation"] == {"hostname": f"{NAME}.{NAMESPACE}.svc", "wellKnownCACertificates": "System"}
-    route["backendTLS"] = {"hostname": "b", "caConfigMap": "ca"}
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    ca = {"group": "", "kind": "ConfigMap", "name": "ca"}
-    assert policy["validation"] == {"hostname": "b", "caCertificateRefs": [ca]}
-
-
-def test_a_route_ends_no_stream_by_a_time_of_its_own():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    (rule,) = find(render({"route": {**route, "kind": "HTTPRoute"}}), "HTTPRoute")["spec"]["rules"]
-    assert rule == {"backendRefs": [{"name": NAME, "port": 50051}], "timeouts": {"request": "0s"}}
-    # The standard channel of GRPCRoute has no timeouts.
-    spec = find(render({"route": route}), "GRPCRoute")["spec"]
-    assert spec == {"parentRefs": [{"name": "a"}], "rules": [{"backendRefs": [{"name": NAME, "port": 50051}]}]}
-
-
 def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
     ingress = {"enabled": True, "hosts": ["a.example", "b.example"]}
     spec = find(render({"ingress": ingress}), "Ingress")["spec"]
