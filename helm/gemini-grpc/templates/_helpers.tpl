@@ -60,6 +60,16 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/*
+The names of the Deployment's pods, as a regular expression: a ReplicaSet's hash, and five characters for each pod. What
+follows the name has one hyphen, so that a release called NAME-canary has no part in it. Kubernetes cuts the name and the
+hash at 58 characters together, the last hyphen included.
+*/}}
+{{- define "gemini-grpc.podPattern" -}}
+{{- $name := include "gemini-grpc.fullname" . }}
+{{- printf "%s-[0-9a-z]+-%s[0-9a-z]{5}" $name (ternary "?" "" (gt (len $name) 46)) }}
+{{- end }}
+
 {{/* A scalar as the text of a variable. YAML's numbers are floats here, which would print as 6.7e+07. */}}
 {{- define "gemini-grpc.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
