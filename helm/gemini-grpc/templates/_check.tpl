@@ -8,6 +8,7 @@ only in a pod that does not start.
 {{- include "gemini-grpc.check.tls" . }}
 {{- include "gemini-grpc.check.pods" . }}
 {{- include "gemini-grpc.check.cluster" . }}
+{{- include "gemini-grpc.check.network" . }}
 {{- end }}
 
 {{- define "gemini-grpc.check.callers" -}}
