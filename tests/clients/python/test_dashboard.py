@@ -1,15 +1,14 @@
-"""The dashboard and the alerts of the chart: what they ask for is there, and can be understood."""
+"""The dashboard and the rules of the chart: what they ask for is there, and can be understood. tests/chart has the alerts."""
 
 import re
 
 import pytest
 
 import dashboard
-from processes import ROOT
 from telemetry import PROMTOOL, wait_until
 from test_metrics import documented, gateway, make_calls, read
 
-QUERIES = {**dashboard.of_dashboard(), **dashboard.of_alerts()}
+QUERIES = {**dashboard.of_dashboard(), **dashboard.rules()}
 
 
 def test_every_query_can_be_parsed(tmp_path):
@@ -38,12 +37,14 @@ def test_every_metric_that_is_asked_for_is_exported(tmp_path, sandbox):
         (tmp_path / "key").write_text("another-key")
         wait_until(lambda: "gemini_grpc_reloads_total" in read(admin, "/metrics"), "the reload")
         names = dashboard.exported(read(admin, "/metrics"))
+    names |= dashboard.CLUSTER.keys() | dashboard.recorded().keys()
     assert dashboard.unknown_metrics(QUERIES, names) == []
 
 
 def test_every_label_that_is_asked_for_is_documented():
     metrics = [(name, kind, unit, re.findall("`(.+?)`", labels)) for name, (kind, unit, labels) in documented().items()]
-    assert dashboard.unknown_labels(QUERIES, dashboard.labels_of(metrics)) == []
+    labels = dashboard.labels_of(metrics) | dashboard.CLUSTER | dashboard.recorded()
+    assert dashboard.unknown_labels(QUERIES, labels) == []
 
 
 def test_every_panel_says_what_it_shows_and_has_its_own_place():
@@ -58,18 +59,3 @@ def test_every_panel_says_what_it_shows_and_has_its_own_place():
         if panel["type"] != "row":
             assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
             assert panel["description"].endswith("."), panel["title"]
-
-
-def test_alerts_fire_when_they_should_and_not_otherwise():
-    dashboard.run(PROMTOOL, "check", "rules", "--lint=all", "--lint-fatal", dashboard.RULES)
-    dashboard.run(PROMTOOL, "test", "rules", dashboard.RULE_TESTS)
-
-
-def test_every_alert_is_tested_and_has_a_severity_and_a_runbook():
-    runbook = re.findall(r"^### (GeminiGrpc\w+)$", (ROOT / "docs/operations.md").read_text(), re.M)
-    tested = set(re.findall(r'alertname="(\w+)"', dashboard.RULE_TESTS.read_text()))
-    alerts = dashboard.alerts()
-    assert list(alerts) == runbook and tested == set(alerts)
-    for name, text in alerts.items():
-        assert re.search(r"severity: (info|warning|critical)$", text, re.M), name
-        assert f"\n          runbook: docs/operations.md#{name.lower()}\n" in text, name
