@@ -62,15 +62,6 @@ def fill(value, schema: dict):
     return value
 
 
-def differences(wanted, kept, path: str = "") -> list[str]:
-    """Where Argo CD sees a difference between a custom resource as it is rendered and as it is kept. What the server adds
-    to a map is the server's; a list is compared as a whole."""
-    if isinstance(wanted, dict) and isinstance(kept, dict):
-        found = [differences(value, kept.get(name), f"{path}.{name}") for name, value in wanted.items()]
-        return [each for some in found for each in some]
-    return [] if wanted == kept else [f"{path}: {wanted} is kept as {kept}"]
-
-
 def strict(schema: dict) -> dict:
     """A schema of a custom resource as one of JSON, closed where the first would be pruned."""
     schema = dict(schema)

@@ -37,7 +37,7 @@ def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
         "type": "Pods",
         "pods": {
             "metric": {"name": "gemini_grpc_calls_in_flight"},
-            "target": {"type": "AverageValue", "averageValue": 200},
+            "target": {"type": "AverageValue", "averageValue": "200"},
         },
     }
     assert metrics() == [cpu]

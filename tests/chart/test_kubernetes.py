@@ -5,8 +5,9 @@ import copy
 import jsonschema
 import kubernetes_validate
 import pytest
+from argo import differences
 from chart import NEWEST, OLDEST, find, render, value_sets
-from schemas import check, differences, is_custom, kept
+from schemas import check, is_custom, kept
 
 
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])

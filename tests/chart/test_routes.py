@@ -1,8 +1,9 @@
 """Routes of the Gateway API, and what gateways and meshes are told of calls that take long."""
 
 import pytest
+from argo import differences
 from chart import NAME, NAMESPACE, NEWEST, find, kinds, render
-from schemas import check, differences, kept
+from schemas import check, kept
 
 TLS = {"tls": {"enabled": True, "secret": "tls"}}
 BACKEND = {"group": "", "kind": "Service", "name": NAME, "port": 50051, "weight": 1}
