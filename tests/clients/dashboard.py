@@ -40,9 +40,11 @@ def panels():
 def of_dashboard():
     """Each query of the dashboard, by where it is."""
     found = {
-        f"panel {panel['id']} ({panel['title']}) {target['refId']}": target["expr"]
+        f"panel {panel['id']} ({panel['title']}) {target['refId']}{' recorded' * (kind == 'recorded')}": target[kind]
         for panel in panels()
         for target in panel["targets"]
+        for kind in ("expr", "recorded")
+        if kind in target
     }
     for variable in load()["templating"]["list"]:
         if variable["type"] == "query":
@@ -51,10 +53,11 @@ def of_dashboard():
     return {where: without_variables(expr) for where, expr in found.items()}
 
 
-def without_variables(expr):
+def without_variables(expr, **values):
+    """A query as Grafana sends it, with everything chosen but for what is named."""
     for name, value in TIMES.items():
         expr = expr.replace(name, value)
-    return re.sub(r"\$\w+", ".*", expr)
+    return re.sub(r"\$(\w+)", lambda name: values.get(name[1], ".*"), expr)
 
 
 def rules():
