@@ -79,6 +79,12 @@ def test_pods_go_slowly_unless_something_else_is_said(scaler):
     assert behavior(behavior={"scaleDown": None}) is None
 
 
+@pytest.mark.parametrize("calls, kept", [(1, "1"), (200, "200"), (1000, "1k"), (1500, "1500"), (2000, "2k"), (3_000_000, "3M")])
+def test_calls_in_flight_are_a_quantity_as_the_api_server_keeps_it(calls, kept):
+    hpa = find(render({"autoscaling": {"enabled": True, "callsInFlight": calls}}), "HorizontalPodAutoscaler")
+    assert hpa["spec"]["metrics"][0]["pods"]["target"]["averageValue"] == kept
+
+
 def pods_of(name: str) -> re.Pattern:
     """What a query takes for pods of a release of that name."""
     objects = render({"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": PROMETHEUS}}, release=name)

@@ -70,6 +70,19 @@ hash at 58 characters together, the last hyphen included.
 {{- printf "%s-[0-9a-z]+-%s[0-9a-z]{5}" $name (ternary "?" "" (gt (len $name) 46)) }}
 {{- end }}
 
+{{/* A whole number as the API server keeps it where it is a quantity: 2000 is 2k. */}}
+{{- define "gemini-grpc.quantity" -}}
+{{- $number := int64 . }}
+{{- $suffix := "" }}
+{{- range list "k" "M" }}
+{{- if and $number (eq (mod $number 1000) 0) }}
+{{- $number = div $number 1000 }}
+{{- $suffix = . }}
+{{- end }}
+{{- end }}
+{{- $number }}{{ $suffix }}
+{{- end }}
+
 {{/* A scalar as the text of a variable. YAML's numbers are floats here, which would print as 6.7e+07. */}}
 {{- define "gemini-grpc.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
