@@ -73,13 +73,15 @@ def test_hostnames_matches_and_filters_of_a_route_arrive():
     assert got["rules"] == [{"matches": [match], "filters": filters, "backendRefs": [BACKEND]}]
 
 
-def test_envoy_gateway_is_told_to_end_no_call_if_it_is_asked_for():
+def test_envoy_gateway_is_told_to_end_and_refuse_no_call_if_it_is_asked_for():
     assert "BackendTrafficPolicy" not in kinds(values())
     for kind in ("GRPCRoute", "HTTPRoute"):
         policy = find(render(values(kind, envoyGateway={"enabled": True})), "BackendTrafficPolicy")
         assert policy["spec"] == {
             "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": kind, "name": NAME}],
             "timeout": {"http": {"requestTimeout": "0s"}},
+            # Envoy's own limits are 1,024 each, for the whole release.
+            "circuitBreaker": dict.fromkeys(("maxConnections", "maxParallelRequests", "maxPendingRequests"), 2**32 - 1),
         }
     assert "BackendTrafficPolicy" not in kinds({"route": {"envoyGateway": {"enabled": True}}})
 
