@@ -245,7 +245,7 @@ def test_an_alert_that_there_is_not_is_refused_by_its_name():
     assert "monitoring.prometheusRule.alerts: there is no alert GeminiGrpcNone; there are GeminiGrpcCallsFail, " in said
 
 
-@pytest.mark.parametrize("config, seconds", [({}, 960), ({"drainTimeout": 60}, 420), ({"drainTimeout": 900}, 1260)])
+@pytest.mark.parametrize("config, seconds", [({"drainTimeout": 600}, 960), ({"drainTimeout": 60}, 420), ({"drainTimeout": 900}, 1260)])
 def test_a_drain_takes_long_when_it_should_have_ended(config, seconds):
     objects = render({"config": config, "monitoring": {"prometheusRule": {"enabled": True}}})
     rule = by_name(find(objects, "PrometheusRule")["spec"])["GeminiGrpcDrainTakesLong"]
