@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 from alerts import CASES
-from chart import CHART, NAME, ROOT, Loader, find, refusal, render
+from chart import CHART, NAME, NAMESPACE, ROOT, Loader, find, refusal, render
 
 PROMTOOL = ROOT / "target/ci/bin/promtool"
 FILE = CHART / "rules/gemini-grpc.yaml"
@@ -16,9 +16,10 @@ ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RUNBOOK = (ROOT / "docs/alerts.md").read_text()
 
 
-def rules(release="gemini", **settings) -> dict:
+def rules(release="gemini", namespace=NAMESPACE, **settings) -> dict:
     """The groups of a release."""
-    objects = render({"monitoring": {"prometheusRule": {"enabled": True, **settings}}}, release=release)
+    values = {"monitoring": {"prometheusRule": {"enabled": True, **settings}}}
+    objects = render(values, release=release, namespace=namespace)
     return find(objects, "PrometheusRule", f"{release}-gemini-grpc")["spec"]
 
 
@@ -91,6 +92,17 @@ def run(folder, tests, *groups) -> None:
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.alert} {case.name}".strip() for case in CASES])
 def test_an_alert_fires_for_the_release_that_it_is_about_and_for_no_other(case, tmp_path):
     run(tmp_path, [written(case)], rules("good"), rules("bad"))
+
+
+def test_a_release_of_the_same_name_in_another_namespace_hears_of_none_of_it(tmp_path):
+    tests = [written(case) for case in CASES]
+    for each in tests:
+        (_, late) = each["promql_expr_test"]
+        # It has no pods of its own here.
+        alone = {"labels": '{alertname="GeminiGrpcNoPods"}', "value": 1}
+        firing = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": late["eval_time"]}
+        each["promql_expr_test"] = [{**firing, "exp_samples": [alone]}]
+    run(tmp_path, tests, rules("bad", namespace="elsewhere"))
 
 
 def test_every_alert_has_a_case():
