@@ -125,5 +125,3 @@ def test_keda_has_further_triggers_or_only_those():
 def test_something_else_may_decide_and_then_nothing_here_does():
     scaled = {"enabled": True, "type": "external", "cpuUtilization": None}
     assert kinds({"autoscaling": scaled}) == kinds()
-    # How few there may be, it says by minReplicas: for the disruption budget and the notes.
-    assert "PodDisruptionBudget" not in kinds({"autoscaling": {**scaled, "minReplicas": 1}})

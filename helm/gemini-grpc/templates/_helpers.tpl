@@ -71,7 +71,7 @@ hash at 58 characters together, the last hyphen included.
 {{- end }}
 
 {{/* A whole number as the API server keeps it where it is a quantity: 2000 is 2k. */}}
-{{- define "gemini-grpc.quantity" -}}
+{{- define "gemini-grpc.wholeQuantity" -}}
 {{- $number := int64 . }}
 {{- $suffix := "" }}
 {{- range list "k" "M" }}
