@@ -34,6 +34,7 @@ namespaceOverride: ''
 commonLabels: {}
 commonAnnotations: {}
 image:
+  registry: ''
   repository: ghcr.io/mountsea/gemini-grpc
   tag: ''
   digest: ''
@@ -44,12 +45,13 @@ sandbox: false
 apiKey:
   existingSecret: ''
   existingSecretKey: api-key
+  file: ''
   value: ''
 config:
   workers: 2
   connectionAge: 45
   drainDelay: 5
-  drainTimeout: 600
+  drainTimeout: 580
   auth: forward
   logFormat: json
 callers:
@@ -103,7 +105,7 @@ telemetry:
       key: ca.crt
     clientSecret: ''
 listen:
-  host: 0.0.0.0
+  host: '[::]'
   port: 50051
   adminPort: 9464
 service:
@@ -117,9 +119,11 @@ service:
   loadBalancerSourceRanges: []
   trafficDistribution: ''
   ipFamilyPolicy: ''
+  spec: {}
   headless:
     enabled: true
     annotations: {}
+    spec: {}
 autoscaling:
   enabled: false
   type: hpa
@@ -157,10 +161,14 @@ monitoring:
     enabled: false
     labels: {}
     interval: ''
+    relabelings: []
+    metricRelabelings: []
   serviceMonitor:
     enabled: false
     labels: {}
     interval: ''
+    relabelings: []
+    metricRelabelings: []
   prometheusRule:
     enabled: false
     labels: {}
@@ -187,6 +195,7 @@ ingress:
   tlsSecret: ''
 serviceAccount:
   create: true
+  automount: false
   name: ''
   annotations: {}
 resources:
@@ -200,6 +209,7 @@ probes:
     periodSeconds: 1
     timeoutSeconds: 2
     failureThreshold: 30
+    terminationGracePeriodSeconds: 30
   readiness:
     periodSeconds: 5
     timeoutSeconds: 2
@@ -208,6 +218,7 @@ probes:
     periodSeconds: 10
     timeoutSeconds: 5
     failureThreshold: 3
+    terminationGracePeriodSeconds: 30
 preStopSleep: 0
 strategy:
   type: RollingUpdate
@@ -226,7 +237,10 @@ runtimeClassName: ''
 dnsPolicy: ''
 dnsConfig: {}
 hostAliases: []
+podSpec: {}
+containerSpec: {}
 deploymentAnnotations: {}
+deploymentLabels: {}
 podAnnotations: {}
 podLabels: {}
 podSecurityContext:
@@ -245,6 +259,14 @@ securityContext:
 tests:
   enabled: true
   model: gemini-2.5-flash
+  podAnnotations: {}
+  podLabels: {}
+  resources:
+    requests:
+      cpu: 50m
+      memory: 64Mi
+    limits:
+      memory: 64Mi
   existingSecret: ''
   existingSecretKey: api-key
   clientSecret: ''
