@@ -97,6 +97,38 @@ do not count, or an upgrade would spread around them.
 {{- toYaml $completed }}
 {{- end }}
 
+{{/*
+How many pods there are, if this upgrade takes them down to one: autoscaling takes replicas out of the manifest. Where Helm
+applies on the server's side that is so if it alone has set replicas; otherwise if nothing scales the Deployment yet.
+*/}}
+{{- define "gemini-grpc.dip" -}}
+{{- if and .Release.IsUpgrade .Values.autoscaling.enabled }}
+{{- $name := include "gemini-grpc.fullname" . }}
+{{- $namespace := include "gemini-grpc.namespace" . }}
+{{- $live := lookup "apps/v1" "Deployment" $namespace $name }}
+{{- $owners := dict }}
+{{- range dig "metadata" "managedFields" list $live }}
+{{- $spec := dig "fieldsV1" "f:spec" dict . }}
+{{- $isHelm := hasKey $spec "f:template" }}
+{{- if and $isHelm (eq .operation "Apply") }}
+{{- $_ := set $owners "helm" (hasKey $spec "f:replicas") }}
+{{- else if and (not $isHelm) (hasKey $spec "f:replicas") }}
+{{- $_ := set $owners "other" true }}
+{{- end }}
+{{- end }}
+{{- $dips := false }}
+{{- if hasKey $owners "helm" }}
+{{- $dips = and $owners.helm (not $owners.other) }}
+{{- else if eq .Values.autoscaling.type "hpa" }}
+{{- $dips = not (lookup "autoscaling/v2" "HorizontalPodAutoscaler" $namespace $name) }}
+{{- else if eq .Values.autoscaling.type "keda" }}
+{{- $dips = not (lookup "keda.sh/v1alpha1" "ScaledObject" $namespace $name) }}
+{{- end }}
+{{- $pods := dig "spec" "replicas" 0 $live | int }}
+{{- if and $dips (gt $pods 1) }}{{ $pods }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* The gateway's URL, for clients in the cluster. */}}
 {{- define "gemini-grpc.url" -}}
 {{- printf "%s://%s.%s.svc:%v" (ternary "https" "http" .Values.tls.enabled) (include "gemini-grpc.fullname" .) (include "gemini-grpc.namespace" .) .Values.service.port }}
