@@ -6,7 +6,7 @@ from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from chart import CHART, NAME, NAMESPACE, RELEASE, helm
+from chart import CHART, NAME, NAMESPACE, NEWEST, RELEASE, helm
 
 KINDS = {
     "v1": {"services": "Service", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount", "pods": "Pod"},
@@ -76,7 +76,7 @@ def notes(tmp_path):
     def say(objects, autoscaling):
         server.answers = answers(objects)
         more = ("--namespace", NAMESPACE, "--kubeconfig", config, "--values", "-")
-        more += ("--is-upgrade", "--dry-run=server", "--disable-openapi-validation")
+        more += ("--is-upgrade", "--dry-run=server", "--disable-openapi-validation", "--kube-version", NEWEST)
         values = {"autoscaling": autoscaling, "extraObjects": [NOTES]}
         result = helm("template", RELEASE, CHART, *more, values=values)
         assert result.returncode == 0, result.stderr
