@@ -112,7 +112,8 @@ def test_the_grace_period_is_long_enough_for_the_sleep_the_drain_and_the_last_ex
 
 
 def test_a_grace_period_of_ones_own_is_taken_if_it_is_long_enough():
-    assert pod({"terminationGracePeriodSeconds": 610})["spec"]["terminationGracePeriodSeconds"] == 610
+    for seconds in (610, 1_000_000):
+        assert pod({"terminationGracePeriodSeconds": seconds})["spec"]["terminationGracePeriodSeconds"] == seconds
 
 
 def test_pods_stop_in_less_time_than_autoscalers_of_nodes_give_them():

@@ -18,7 +18,7 @@ only in a pod that does not start.
 {{- if gt (len (compact (list .Values.apiKey.value .Values.apiKey.existingSecret .Values.apiKey.file))) 1 }}
 {{- fail "apiKey: it can come from one place only; keep one of existingSecret, file and value" }}
 {{- end }}
-{{- if hasPrefix "/etc/gemini-grpc/" (clean .Values.apiKey.file) }}
+{{- if hasPrefix "/etc/gemini-grpc/" (printf "%s/" (clean .Values.apiKey.file)) }}
 {{- fail "apiKey.file: /etc/gemini-grpc has the chart's own files; mount the key somewhere else" }}
 {{- end }}
 {{- if and (include "gemini-grpc.hasKey" .) (eq $auth "forward") }}

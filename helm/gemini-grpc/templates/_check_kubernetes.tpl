@@ -34,7 +34,7 @@ What the API server would refuse, with a sentence before anything is installed. 
   "monitoring.dashboard.labels" .Values.monitoring.dashboard.labels }}
 {{- range $path, $map := merge (dict "nodeSelector" .Values.nodeSelector) $labels }}
 {{- range $name, $text := $map }}
-{{- if not (regexMatch $key $name) }}
+{{- if or (not (regexMatch $key $name)) (gt (len (regexFind "^.*/" $name)) 254) }}
 {{- fail (printf "%s: %q cannot be the key of a label; it has %s, and may have a domain and a slash before that" $path $name $allowed) }}
 {{- end }}
 {{- if not (regexMatch $value $text) }}
@@ -84,6 +84,18 @@ What the API server would refuse, with a sentence before anything is installed. 
 {{- else if and .spec.externalTrafficPolicy (not .spec.externalIPs) }}
 {{- fail "service.spec: externalTrafficPolicy is for what comes from outside; set service.type to NodePort or LoadBalancer" }}
 {{- end }}
+{{- if and (hasKey .spec "allocateLoadBalancerNodePorts") (ne .type "LoadBalancer") }}
+{{- fail "service.spec: allocateLoadBalancerNodePorts is for a LoadBalancer; set service.type" }}
+{{- end }}
+{{- $ports := list (int .port) }}
+{{- range .spec.ports }}
+{{- if ne .name "grpc" }}
+{{- if or (not .port) (has (int .port) $ports) }}
+{{- fail (printf "service.spec.ports: %q needs a port that no other one has" .name) }}
+{{- end }}
+{{- $ports = append $ports (int .port) }}
+{{- end }}
+{{- end }}
 {{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" }}
 {{- if and (index $.Values.service $key) (ne $.Values.service.type "LoadBalancer") }}
 {{- fail (printf "service.%s: only a LoadBalancer has that; set service.type" $key) }}
@@ -101,7 +113,7 @@ What the API server would refuse, with a sentence before anything is installed. 
   "podSpec" (list "serviceAccountName" "serviceAccount" "automountServiceAccountToken" "enableServiceLinks"
     "terminationGracePeriodSeconds" "securityContext" "imagePullSecrets" "initContainers" "containers" "volumes"
     "topologySpreadConstraints" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName"
-    "dnsPolicy" "dnsConfig" "hostAliases")
+    "dnsPolicy" "dnsConfig" "hostAliases" "restartPolicy" "activeDeadlineSeconds")
   "containerSpec" (list "name" "image" "imagePullPolicy" "args" "env" "envFrom" "ports" "startupProbe" "readinessProbe"
     "livenessProbe" "resources" "securityContext" "volumeMounts") }}
 {{- range $key := $own }}
@@ -133,6 +145,28 @@ What the API server would refuse, with a sentence before anything is installed. 
 {{- end }}
 {{- $variables = append $variables .name }}
 {{- end }}
+{{- range .Values.extraEnvFrom }}
+{{- if eq (hasKey . "configMapRef") (hasKey . "secretRef") }}
+{{- fail "extraEnvFrom: each entry has a configMapRef or a secretRef, and not both" }}
+{{- end }}
+{{- end }}
+{{- range $probe, $of := .Values.probes }}
+{{- if gt (len (compact (list $of.exec $of.grpc $of.httpGet $of.tcpSocket))) 1 }}
+{{- fail (printf "probes.%s: a probe asks in one way; keep one of exec, grpc, httpGet and tcpSocket" $probe) }}
+{{- end }}
+{{- end }}
+{{- range .Values.tolerations }}
+{{- $exists := eq (default "Equal" .operator) "Exists" }}
+{{- if and $exists .value }}
+{{- fail "tolerations: operator Exists goes with any value; leave out value, or set operator to Equal" }}
+{{- end }}
+{{- if not (or $exists .key) }}
+{{- fail "tolerations: without a key a taint of any key is meant; set key, or operator to Exists" }}
+{{- end }}
+{{- if and (hasKey . "tolerationSeconds") (ne (default "" .effect) "NoExecute") }}
+{{- fail "tolerations: tolerationSeconds is for effect NoExecute; set effect, or leave it out" }}
+{{- end }}
+{{- end }}
 {{- $spread := list }}
 {{- range include "gemini-grpc.topologySpread" . | fromYamlArray }}
 {{- $pair := printf "%s %s" .topologyKey .whenUnsatisfiable }}
@@ -140,6 +174,9 @@ What the API server would refuse, with a sentence before anything is installed. 
 {{- fail (printf "topologySpreadConstraints: %s with whenUnsatisfiable: %s is there twice; keep one of them" .topologyKey .whenUnsatisfiable) }}
 {{- end }}
 {{- $spread = append $spread $pair }}
+{{- if and .minDomains (ne .whenUnsatisfiable "DoNotSchedule") }}
+{{- fail (printf "topologySpreadConstraints: minDomains of %s needs whenUnsatisfiable: DoNotSchedule; set it, or leave out minDomains" .topologyKey) }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -165,22 +202,28 @@ What the API server would refuse, with a sentence before anything is installed. 
 {{- end }}
 {{- end }}
 {{- range .Values.extraVolumeMounts }}
-{{- if or (eq (clean .mountPath) "/etc/gemini-grpc") (hasPrefix "/etc/gemini-grpc/" (clean .mountPath)) }}
+{{- if hasPrefix "/etc/gemini-grpc/" (printf "%s/" (clean (print "/" .mountPath))) }}
 {{- fail (printf "extraVolumeMounts: %s is where the chart mounts its files, and nothing can be mounted in there; choose another mountPath" .mountPath) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Requests of more than the limit: (list path resources). */}}
+{{/* Names and amounts of resources: (list path resources). */}}
 {{- define "gemini-grpc.check.resources" -}}
 {{- $path := index . 0 }}
-{{- $limits := (index . 1).limits }}
-{{- range $name, $request := (index . 1).requests }}
-{{- $limit := get (default dict $limits) $name }}
-{{- if and $request $limit }}
-{{- if gt (include "gemini-grpc.quantity" $request | float64) (include "gemini-grpc.quantity" $limit | float64) }}
-{{- fail (printf "%s: requests.%s (%v) is more than limits.%s (%v); raise the limit, or lower the request" $path $name $request $name $limit) }}
+{{- $requests := default dict (index . 1).requests }}
+{{- $limits := default dict (index . 1).limits }}
+{{- range $name, $_ := merge (dict) $requests $limits }}
+{{- if not (regexMatch "^(cpu|memory|ephemeral-storage|hugepages-.+|.+/.+)$" $name) }}
+{{- fail (printf "%s: %q is no resource; there are cpu, memory, ephemeral-storage and hugepages, and those of vendors, which have a domain and a slash" $path $name) }}
 {{- end }}
+{{- $request := get $requests $name }}
+{{- $limit := get $limits $name }}
+{{- if and (contains "/" $name) $request (not $limit) }}
+{{- fail (printf "%s: requests.%s needs an equal limit; set limits.%s" $path $name $name) }}
+{{- end }}
+{{- if and $request $limit (gt (include "gemini-grpc.quantity" $request | float64) (include "gemini-grpc.quantity" $limit | float64)) }}
+{{- fail (printf "%s: requests.%s (%v) is more than limits.%s (%v); raise the limit, or lower the request" $path $name $request $name $limit) }}
 {{- end }}
 {{- end }}
 {{- end }}
