@@ -7,17 +7,14 @@ TLS = {"tls": {"enabled": True, "secret": "tls"}}
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
 
 
-def test_a_bare_install_is_a_deployment_two_services_an_account_and_a_budget():
-    assert kinds() == ["Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
+def test_a_bare_install_is_a_deployment_two_services_an_account_a_budget_and_the_filter_of_the_log():
+    assert kinds() == ["ConfigMap", "Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
 
 
 @pytest.mark.parametrize(
     "kind, values",
     [
         ("Certificate", {"tls": {"enabled": True, "certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}),
-        ("ConfigMap", {"logFilter": "debug"}),
-        ("ConfigMap", {"catalog": {"toml": "# none"}}),
-        ("ConfigMap", {**TOKENS, "callers": {"toml": "# none"}}),
         ("ConfigMap", {"monitoring": {"dashboard": {"enabled": True}}}),
         ("HorizontalPodAutoscaler", {"autoscaling": {"enabled": True}}),
         ("Ingress", {"ingress": {"enabled": True, "hosts": ["a.example"]}}),
@@ -50,7 +47,6 @@ def test_an_object_is_there_if_it_is_asked_for_and_nothing_else_comes_with_it(ki
     [
         ("Pod", {"tests": {"enabled": False}}),
         ("PodDisruptionBudget", {"podDisruptionBudget": {"enabled": False}}),
-        ("PodDisruptionBudget", {"replicaCount": 1}),
         ("Service", {"service": {"headless": {"enabled": False}}}),
         ("ServiceAccount", {"serviceAccount": {"create": False}}),
     ],
@@ -66,6 +62,7 @@ def test_a_key_that_is_elsewhere_makes_no_secret():
     assert files(TOKENS) == {
         "api-key": ("secret", "key", "api-key"),
         "callers.toml": ("secret", "callers", "callers.toml"),
+        "log-filter": ("configMap", NAME, "log-filter"),
     }
 
 
@@ -108,10 +105,15 @@ def test_every_variable_that_names_a_file_has_that_file_and_every_file_its_varia
     assert named == set(files(values))
 
 
-def test_without_files_there_is_no_volume():
-    spec = pod()["spec"]
-    assert "volumes" not in spec
-    assert "volumeMounts" not in spec["containers"][0]
+def test_a_filter_of_the_log_is_there_before_one_is_set():
+    def data(**values):
+        return find(render(values), "ConfigMap")["data"]
+
+    assert data() == {"log-filter": "info"}
+    assert data(config={"log": "warn"}) == {"log-filter": "warn"}
+    assert data(config={"log": "warn"}, logFilter="debug") == {"log-filter": "debug"}
+    assert data(catalog={"toml": "# none"}) == {"log-filter": "info", "catalog.toml": "# none"}
+    assert data(**{**TOKENS, "callers": {"toml": "# none"}}) == {"log-filter": "info", "callers.toml": "# none"}
 
 
 def test_plaintext_is_probed_over_grpc_at_its_port_and_tls_at_the_admin_port():
@@ -149,8 +151,12 @@ def test_a_budget_counts_who_is_away_or_who_is_there():
     assert budget(maxUnavailable="25%") == {"maxUnavailable": "25%"}
     assert budget(maxUnavailable=0) == {"maxUnavailable": 0}
     assert budget(minAvailable=2) == {"minAvailable": 2}
-    assert "PodDisruptionBudget" not in kinds({"autoscaling": {"enabled": True, "minReplicas": 1}})
-    assert "PodDisruptionBudget" in kinds({"autoscaling": {"enabled": True, "minReplicas": 2}, "replicaCount": 1})
+    for values in (
+        {"autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 20}},
+        {"replicaCount": None},
+        {"replicaCount": 1},
+    ):
+        assert find(render(values), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_certificates_name_both_services_and_what_else_is_asked_for():
@@ -199,8 +205,16 @@ def test_what_replaces_the_spread_over_nodes_and_zones():
     spread = pod()["spec"]["topologySpreadConstraints"]
     assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     assert all(each["labelSelector"]["matchLabels"].items() <= pod()["metadata"]["labels"].items() for each in spread)
-    own = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
-    assert pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"] == own
+    own = [
+        {"topologyKey": "rack"},
+        {"topologyKey": "row", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"]},
+        {"topologyKey": "room", "labelSelector": {"matchLabels": {"a": "b"}}},
+    ]
+    rack, row, room = pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"]
+    assert rack == {**spread[0], "topologyKey": "rack"}
+    assert row == {**spread[0], **own[1]}
+    # Whoever selects pods by other labels says what else counts.
+    assert room == {**own[2], "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
     assert "topologySpreadConstraints" not in pod({"topologySpread": False})["spec"]
 
 

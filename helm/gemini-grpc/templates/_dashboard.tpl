@@ -43,3 +43,10 @@ and usage are read from what they record (`recorded` of a target), so that nobod
   targetLabel: zone
 {{- end }}
 {{- end }}
+
+{{/* Relabelings with the default that the API server fills in, which Argo CD would show otherwise. */}}
+{{- define "gemini-grpc.relabelings" -}}
+{{- range . }}
+- {{ include "gemini-grpc.route.filled" (list . (dict "action" "replace")) | nindent 2 | trim }}
+{{- end }}
+{{- end }}

@@ -21,7 +21,7 @@ filters:
 backendRefs:
   - group: ""
     kind: Service
-    name: {{ include "gemini-grpc.fullname" . }}
+    name: {{ include "gemini-grpc.fullname" . | quote }}
     port: {{ .Values.service.port }}
     weight: 1
 {{- if $http }}
