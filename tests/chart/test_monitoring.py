@@ -50,7 +50,7 @@ def test_the_dashboard_of_a_release_shows_its_own_pods():
     assert variable(page, "pod")["allValue"] == PODS
     assert variable(page, "pod")["regex"] == f"/^{PODS}$/"
     assert variable(page, "deployment")["allValue"] == NAME
-    # Whose pods have other names, or none.
+    # With a selector of its own, pods may have other names, or none.
     _, page = dashboard(selector='job="gateways"')
     assert variable(page, "pod")["allValue"] == ".*"
 

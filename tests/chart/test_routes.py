@@ -1,4 +1,4 @@
-"""Routes of the Gateway API, and what gateways and meshes are told of calls that take long."""
+"""Routes of the Gateway API, and the settings of gateways and meshes for calls that take long."""
 
 import pytest
 from argo import differences

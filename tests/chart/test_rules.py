@@ -151,7 +151,7 @@ def test_the_file_can_be_loaded_as_it_is_and_is_about_every_gateway(tmp_path):
     for case in (case for case in CASES if case.alert in names and not case.name):
         test = written(case)
         for each in test["input_series"]:
-            # Who is not scraped by an operator has neither namespace nor pod.
+            # Without the operator, series have neither namespace nor pod.
             ours = r'namespace="models", job="pods", pod="(\w+)-gemini-grpc-7d9f6c5b4-(\w+)"'
             each["series"] = re.sub(ours, r'job="\1", instance="\2"', each["series"])
         firing = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{case.late}m"}

@@ -1,6 +1,6 @@
 {{/*
 dashboards/gemini-grpc.json for this release: of its pods, under a name of its own. Where the rules are installed, quantiles
-and usage are read from what they record (`recorded` of a target), so that nobody's look at the page adds up fifty pods.
+and usage are read from what they record (`recorded` of a target), so that opening the page does not add up fifty pods.
 */}}
 {{- define "gemini-grpc.dashboard" -}}
 {{- $settings := .Values.monitoring.dashboard }}

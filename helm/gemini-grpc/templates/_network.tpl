@@ -1,4 +1,4 @@
-{{/* Who calls for others: the peers that are named, or what is in the namespaces of the route's Gateways. */}}
+{{/* The peers that may call for others: those in the values, or everything in the namespaces of the route's Gateways. */}}
 {{- define "gemini-grpc.gateways" -}}
 {{- $namespaces := list }}
 {{- if .Values.route.enabled }}
