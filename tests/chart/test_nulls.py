@@ -1,11 +1,11 @@
 """A map or list that is null is as if it were not named, which it is when all lines below it are commented out."""
 
-import itertools
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from chart import NEWEST, find, render, template, value_sets
+from chart import CHART, NEWEST, find, render, template, value_sets
 from defaults import FILE, VALUES, expected
 from schemas import check
 
@@ -22,6 +22,7 @@ AS_THEY_ARE = [
     "strategy",
 ]
 SETS = value_sets()
+TEMPLATES = [path for path in (CHART / "templates").rglob("*.*") if path.suffix != ".tpl"]
 
 
 def paths(values: dict, path: tuple = ()) -> list[tuple]:
@@ -85,10 +86,12 @@ def test_a_map_or_list_that_is_null_is_as_if_it_were_not_named(name):
 
 
 def test_as_many_as_one_likes_may_be_null():
-    assert template(null({}, *OURS)).stdout == template().stdout
-    for path, other in itertools.pairwise(OURS):
-        if path != other[: len(path)]:
-            assert template(null({}, path, other)).stdout == template().stdout, (path, other)
+    outer = {path for path in OURS if len(path) == 1}
+    inner = {path for path in OURS if len(path) > 1}
+    for several in (OURS, outer, inner, OURS[::2], OURS[1::2], OURS[::3], OURS[::7]):
+        # What is in a map that is null is not there to be null.
+        alone = [path for path in several if not any(path[:end] in several for end in range(1, len(path)))]
+        assert template(null({}, *alone)).stdout == template().stdout, several
 
 
 @pytest.mark.parametrize("path", INSIDE, ids=".".join)
@@ -98,6 +101,43 @@ def test_what_kubernetes_gets_as_it_is_lacks_what_is_null_and_is_taken(path):
     for each in objects:
         check(each, NEWEST)
     assert objects != render(values)
+
+
+FREE = [
+    "commonLabels.a",
+    "nodeSelector.a",
+    "podAnnotations.a",
+    "podLabels.a",
+    "service.annotations.a",
+    "service.spec.externalTrafficPolicy",
+    "monitoring.dashboard.labels.a",
+    "podSpec.schedulerName",
+    "containerSpec.lifecycle.preStop",
+    "affinity.nodeAffinity",
+    "dnsConfig.nameservers",
+    "probes.liveness.httpGet",
+    "resources.limits.cpu",
+    "securityContext.privileged",
+    "telemetry.resourceAttributes.a",
+]
+
+
+def test_a_null_takes_back_what_another_file_of_values_has_set(tmp_path):
+    # Helm leaves a null where the chart has no default.
+    for path in FREE:
+        keys = tuple(path.split("."))
+        assert template(null(SETS["everything"], keys)).stdout == template(without(SETS["everything"], keys)).stdout, path
+    first, second = {"podAnnotations": {"a": "b", "c": "d"}}, {"podAnnotations": {"a": None}}
+    (tmp_path / "first.yaml").write_text(json.dumps(first))
+    later = tmp_path / "second.yaml"
+    later.write_text(json.dumps(second))
+    rendered = template(file=tmp_path / "first.yaml", more=("--values", later)).stdout
+    assert rendered == template({"podAnnotations": {"c": "d"}}).stdout
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_every_template_begins_with_filling_in_what_is_null(path):
+    assert path.read_text().startswith('{{- include "gemini-grpc.fill" . }}\n'), path.name
 
 
 def scalars(values: dict, path: tuple = ()) -> list[tuple]:
@@ -111,10 +151,9 @@ def scalars(values: dict, path: tuple = ()) -> list[tuple]:
     return found
 
 
-@pytest.mark.parametrize("name", ["everything", "tls"])
-def test_a_single_value_that_is_null_breaks_no_template(name):
+def test_a_single_value_that_is_null_breaks_no_template():
     def tried(path):
-        result = template(null(SETS[name], path))
+        result = template(null(SETS["everything"], path))
         return path, result.stderr or result.stdout
 
     with ThreadPoolExecutor(2) as pool:

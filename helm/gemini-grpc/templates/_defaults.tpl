@@ -4,7 +4,20 @@ that templates find each map and list. It is the first line of every template. T
 in `config` the program's own default, in what Kubernetes gets as it is that the entry is left out, and the two below.
 */}}
 {{- define "gemini-grpc.fill" }}
+{{- include "gemini-grpc.prune" .Values }}
 {{- include "gemini-grpc.fillMap" (list .Values (include "gemini-grpc.defaults" . | fromYaml) "") }}
+{{- end }}
+
+{{/* Takes out nulls that Helm leaves: those of keys that have no default, which another file of values may have set. */}}
+{{- define "gemini-grpc.prune" }}
+{{- $map := . }}
+{{- range $key, $value := $map }}
+{{- if kindIs "map" $value }}
+{{- include "gemini-grpc.prune" $value }}
+{{- else if kindIs "invalid" $value }}
+{{- $_ := unset $map $key }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Fills a map: (list map defaults path), with the path of the map and a dot behind it. */}}
