@@ -194,9 +194,9 @@ mod tests {
 
     #[test]
     fn that_no_file_was_left_is_found_below_the_errors_of_connectors() {
-        assert!(is_of_files(&files::out_of_files()));
-        assert!(is_of_files(&io::Error::other(io::Error::other(files::out_of_files()))));
+        assert!(mentions_files(&files::out_of_files(), false));
+        assert!(mentions_files(&io::Error::other(io::Error::other(files::out_of_files())), false));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(!is_of_files(&refused) && !is_of_files(&io::Error::other(refused)));
+        assert!(!mentions_files(&refused, true) && !mentions_files(&io::Error::other(refused), true));
     }
 }

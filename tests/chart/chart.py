@@ -40,16 +40,16 @@ def helm(*arguments: str, values: dict | None = None) -> subprocess.CompletedPro
 
 
 @functools.cache
-def _template(values: str, release: str, namespace: str, kube: str, chart: Path) -> subprocess.CompletedProcess:
-    where = ("--namespace", namespace, "--kube-version", kube, "--values", "-")
-    return helm("template", release, chart, *where, values=json.loads(values))
+def _template(values: str, release: str, *arguments) -> subprocess.CompletedProcess:
+    return helm("template", release, *arguments, values=json.loads(values))
 
 
 def template(
-    values=None, release=RELEASE, namespace=NAMESPACE, kube=NEWEST, chart=CHART
+    values=None, release=RELEASE, namespace=NAMESPACE, kube=NEWEST, chart=CHART, file="-", more=()
 ) -> subprocess.CompletedProcess:
-    """What `helm template` says, whether or not it takes the values."""
-    return _template(json.dumps(values or {}), release, namespace, kube, chart)
+    """What `helm template` says, whether or not it takes the values, which may be in a file, and further arguments."""
+    where = ("--namespace", namespace, "--kube-version", kube, "--values", file)
+    return _template(json.dumps(values or {}), release, chart, *where, *more)
 
 
 def text(values=None, **where) -> str:

@@ -7,17 +7,14 @@ TLS = {"tls": {"enabled": True, "secret": "tls"}}
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
 
 
-def test_a_bare_install_is_a_deployment_two_services_an_account_and_a_budget():
-    assert kinds() == ["Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
+def test_a_bare_install_is_a_deployment_two_services_an_account_a_budget_and_the_filter_of_the_log():
+    assert kinds() == ["ConfigMap", "Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
 
 
 @pytest.mark.parametrize(
     "kind, values",
     [
         ("Certificate", {"tls": {"enabled": True, "certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}),
-        ("ConfigMap", {"logFilter": "debug"}),
-        ("ConfigMap", {"catalog": {"toml": "# none"}}),
-        ("ConfigMap", {**TOKENS, "callers": {"toml": "# none"}}),
         ("ConfigMap", {"monitoring": {"dashboard": {"enabled": True}}}),
         ("HorizontalPodAutoscaler", {"autoscaling": {"enabled": True}}),
         ("Ingress", {"ingress": {"enabled": True, "hosts": ["a.example"]}}),
@@ -50,7 +47,6 @@ def test_an_object_is_there_if_it_is_asked_for_and_nothing_else_comes_with_it(ki
     [
         ("Pod", {"tests": {"enabled": False}}),
         ("PodDisruptionBudget", {"podDisruptionBudget": {"enabled": False}}),
-        ("PodDisruptionBudget", {"replicaCount": 1}),
         ("Service", {"service": {"headless": {"enabled": False}}}),
         ("ServiceAccount", {"serviceAccount": {"create": False}}),
     ],
@@ -66,6 +62,7 @@ def test_a_key_that_is_elsewhere_makes_no_secret():
     assert files(TOKENS) == {
         "api-key": ("secret", "key", "api-key"),
         "callers.toml": ("secret", "callers", "callers.toml"),
+        "log-filter": ("configMap", NAME, "log-filter"),
     }
 
 
@@ -108,10 +105,15 @@ def test_every_variable_that_names_a_file_has_that_file_and_every_file_its_varia
     assert named == set(files(values))
 
 
-def test_without_files_there_is_no_volume():
-    spec = pod()["spec"]
-    assert "volumes" not in spec
-    assert "volumeMounts" not in spec["containers"][0]
+def test_a_filter_of_the_log_is_there_before_one_is_set():
+    def data(**values):
+        return find(render(values), "ConfigMap")["data"]
+
+    assert data() == {"log-filter": "info"}
+    assert data(config={"log": "warn"}) == {"log-filter": "warn"}
+    assert data(config={"log": "warn"}, logFilter="debug") == {"log-filter": "debug"}
+    assert data(catalog={"toml": "# none"}) == {"log-filter": "info", "catalog.toml": "# none"}
+    assert data(**{**TOKENS, "callers": {"toml": "# none"}}) == {"log-filter": "info", "callers.toml": "# none"}
 
 
 def test_plaintext_is_probed_over_grpc_at_its_port_and_tls_at_the_admin_port():
@@ -140,61 +142,6 @@ def test_only_the_headless_service_has_the_metrics():
     assert [each["name"] for each in ports[f"{NAME}-headless"]] == ["grpc", "admin"]
 
 
-def test_where_load_decides_nobody_else_says_how_many_pods_there_are():
-    scaled = {"autoscaling": {"enabled": True}}
-    assert "replicas" not in find(render(scaled), "Deployment")["spec"]
-    assert find(render({"replicaCount": 7}), "Deployment")["spec"]["replicas"] == 7
-
-
-def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
-    def metrics(**values):
-        hpa = find(render({"autoscaling": {"enabled": True, **values}}), "HorizontalPodAutoscaler")
-        return hpa["spec"]["metrics"]
-
-    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
-    calls = {
-        "type": "Pods",
-        "pods": {
-            "metric": {"name": "gemini_grpc_calls_in_flight"},
-            "target": {"type": "AverageValue", "averageValue": 200},
-        },
-    }
-    assert metrics() == [cpu]
-    assert metrics(callsInFlight=200) == [calls, cpu]
-    assert metrics(callsInFlight=200, cpuUtilization=None) == [calls]
-
-
-def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
-    keda = {"serverAddress": "http://prometheus:9090"}
-    values = {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": keda}}
-    spec = find(render(values), "ScaledObject")["spec"]
-    query = f'sum(gemini_grpc_calls_in_flight{{namespace="{NAMESPACE}",pod=~"{NAME}-.*"}})'
-    assert spec["triggers"][0] == {
-        "type": "prometheus",
-        "metadata": {"serverAddress": keda["serverAddress"], "query": query, "threshold": "50"},
-    }
-    assert spec["triggers"][1]["metadata"] == {"value": "70"}
-    values["autoscaling"] |= {
-        "cpuUtilization": None,
-        "keda": {**keda, "query": "vector(1)", "authenticationRef": "auth"},
-    }
-    (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
-    assert trigger["metadata"]["query"] == "vector(1)"
-    assert trigger["authenticationRef"] == {"name": "auth"}
-
-
-@pytest.mark.parametrize("scaler", ["hpa", "keda"])
-def test_pods_go_slowly_unless_something_else_is_said(scaler):
-    def behavior(**values):
-        keda = {"serverAddress": "http://prometheus:9090"}
-        of = {"enabled": True, "type": scaler, "callsInFlight": 50, "keda": keda, **values}
-        (spec,) = (each["spec"] for each in render({"autoscaling": of}) if "scaleTargetRef" in each.get("spec", {}))
-        return spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", spec).get("behavior")
-
-    assert behavior()["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
-    assert behavior(behavior={"scaleDown": None}) is None
-
-
 def test_a_budget_counts_who_is_away_or_who_is_there():
     def budget(**values):
         spec = find(render({"podDisruptionBudget": values}), "PodDisruptionBudget")["spec"]
@@ -204,8 +151,12 @@ def test_a_budget_counts_who_is_away_or_who_is_there():
     assert budget(maxUnavailable="25%") == {"maxUnavailable": "25%"}
     assert budget(maxUnavailable=0) == {"maxUnavailable": 0}
     assert budget(minAvailable=2) == {"minAvailable": 2}
-    assert "PodDisruptionBudget" not in kinds({"autoscaling": {"enabled": True, "minReplicas": 1}})
-    assert "PodDisruptionBudget" in kinds({"autoscaling": {"enabled": True, "minReplicas": 2}, "replicaCount": 1})
+    for values in (
+        {"autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 20}},
+        {"replicaCount": None},
+        {"replicaCount": 1},
+    ):
+        assert find(render(values), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_certificates_name_both_services_and_what_else_is_asked_for():
@@ -223,26 +174,6 @@ def test_certificates_name_both_services_and_what_else_is_asked_for():
     assert times.items() <= find(render(values), "Certificate")["spec"].items()
     values["service"] = {"headless": {"enabled": False}}
     assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
-
-
-def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    assert "BackendTLSPolicy" not in kinds({"route": route})
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    assert policy["validation"] == {"hostname": f"{NAME}.{NAMESPACE}.svc", "wellKnownCACertificates": "System"}
-    route["backendTLS"] = {"hostname": "b", "caConfigMap": "ca"}
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    ca = {"group": "", "kind": "ConfigMap", "name": "ca"}
-    assert policy["validation"] == {"hostname": "b", "caCertificateRefs": [ca]}
-
-
-def test_a_route_ends_no_stream_by_a_time_of_its_own():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    (rule,) = find(render({"route": {**route, "kind": "HTTPRoute"}}), "HTTPRoute")["spec"]["rules"]
-    assert rule == {"backendRefs": [{"name": NAME, "port": 50051}], "timeouts": {"request": "0s"}}
-    # The standard channel of GRPCRoute has no timeouts.
-    spec = find(render({"route": route}), "GRPCRoute")["spec"]
-    assert spec == {"parentRefs": [{"name": "a"}], "rules": [{"backendRefs": [{"name": NAME, "port": 50051}]}]}
 
 
 def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
@@ -266,6 +197,7 @@ def test_monitors_select_what_they_should_and_no_pod_twice():
         for interval in ("", "15s"):
             spec = find(render({"monitoring": {monitor: {"enabled": True, "interval": interval}}}), kind)["spec"]
             (endpoint,) = spec.get("podMetricsEndpoints", spec.get("endpoints"))
+            del endpoint["relabelings"]
             assert endpoint == {"port": "admin"} | ({"interval": interval} if interval else {})
 
 
@@ -273,8 +205,16 @@ def test_what_replaces_the_spread_over_nodes_and_zones():
     spread = pod()["spec"]["topologySpreadConstraints"]
     assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     assert all(each["labelSelector"]["matchLabels"].items() <= pod()["metadata"]["labels"].items() for each in spread)
-    own = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
-    assert pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"] == own
+    own = [
+        {"topologyKey": "rack"},
+        {"topologyKey": "row", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"]},
+        {"topologyKey": "room", "labelSelector": {"matchLabels": {"a": "b"}}},
+    ]
+    rack, row, room = pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"]
+    assert rack == {**spread[0], "topologyKey": "rack"}
+    assert row == {**spread[0], **own[1]}
+    # Whoever selects pods by other labels says what else counts.
+    assert room == {**own[2], "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
     assert "topologySpreadConstraints" not in pod({"topologySpread": False})["spec"]
 
 

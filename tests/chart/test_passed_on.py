@@ -5,22 +5,23 @@ from chart import NAME, find, render
 
 SPEC, OWN = "spec.template.spec", "spec.template.spec.containers.0"
 LIST = [{"name": "a"}]
+CONTAINERS = [{"name": "a", "image": "b"}]
 
 # The value, what it is, and where it arrives: in the Deployment, and in the pod of `helm test` if it does there too.
 PASSED = [
     ("affinity", {"nodeAffinity": {}}, f"{SPEC}.affinity", None),
     ("deploymentAnnotations", {"a": "b"}, "metadata.annotations", None),
     ("dnsConfig", {"searches": ["a"]}, f"{SPEC}.dnsConfig", "spec.dnsConfig"),
-    ("dnsPolicy", "None", f"{SPEC}.dnsPolicy", "spec.dnsPolicy"),
+    ("dnsPolicy", "Default", f"{SPEC}.dnsPolicy", "spec.dnsPolicy"),
     ("extraArgs", ["--retries=0"], f"{OWN}.args.1", None),
-    ("extraContainers", LIST, f"{SPEC}.containers.1", None),
+    ("extraContainers", CONTAINERS, f"{SPEC}.containers.1", None),
     ("extraEnv", [{"name": "A", "value": "b"}], f"{OWN}.env.-1", None),
     ("extraEnvFrom", [{"configMapRef": {"name": "a"}}], f"{OWN}.envFrom", None),
-    ("extraVolumeMounts", [{"name": "a", "mountPath": "/a"}], f"{OWN}.volumeMounts", None),
-    ("extraVolumes", LIST, f"{SPEC}.volumes", None),
+    ("extraVolumeMounts", [{"name": "files", "mountPath": "/a"}], f"{OWN}.volumeMounts.1", None),
+    ("extraVolumes", LIST, f"{SPEC}.volumes.1", None),
     ("hostAliases", [{"ip": "10.0.0.1"}], f"{SPEC}.hostAliases", "spec.hostAliases"),
     ("imagePullSecrets", LIST, f"{SPEC}.imagePullSecrets", "spec.imagePullSecrets"),
-    ("initContainers", LIST, f"{SPEC}.initContainers", None),
+    ("initContainers", CONTAINERS, f"{SPEC}.initContainers", None),
     ("nodeSelector", {"a": "b"}, f"{SPEC}.nodeSelector", "spec.nodeSelector"),
     ("priorityClassName", "a", f"{SPEC}.priorityClassName", None),
     ("runtimeClassName", "a", f"{SPEC}.runtimeClassName", "spec.runtimeClassName"),
@@ -29,7 +30,6 @@ PASSED = [
 OF_THE_SERVICE = [
     ("clusterIP", "10.96.0.9", "clusterIP"),
     ("ipFamilyPolicy", "PreferDualStack", "ipFamilyPolicy"),
-    ("loadBalancerClass", "a", "loadBalancerClass"),
     ("trafficDistribution", "PreferClose", "trafficDistribution"),
 ]
 
@@ -65,9 +65,9 @@ def test_a_value_of_the_service_arrives_as_it_is(name, value, field):
     assert field not in find(render(), "Service")["spec"]
 
 
-def test_a_load_balancer_lets_in_who_is_named():
-    service = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]}
-    assert find(render({"service": service}), "Service")["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
+def test_a_load_balancer_is_of_its_class_and_lets_in_who_is_named():
+    service = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerClass": "a/b"}
+    assert service.items() <= find(render({"service": service}), "Service")["spec"].items()
 
 
 def test_both_services_are_of_the_same_families():
@@ -104,6 +104,8 @@ def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values,
 @pytest.mark.parametrize(
     "values, kind, name",
     [
+        ({"deploymentLabels": {"a": "b"}}, "Deployment", NAME),
+        ({"tests": {"podLabels": {"a": "b"}}}, "Pod", f"{NAME}-test"),
         ({"service": {"labels": {"a": "b"}}}, "Service", NAME),
         ({"monitoring": {"podMonitor": {"enabled": True, "labels": {"a": "b"}}}}, "PodMonitor", NAME),
         ({"monitoring": {"serviceMonitor": {"enabled": True, "labels": {"a": "b"}}}}, "ServiceMonitor", NAME),
@@ -114,11 +116,3 @@ def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values,
 def test_labels_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
     labelled = [each for each in render(values) if each["metadata"]["labels"].get("a") == "b"]
     assert [(each["kind"], each["metadata"]["name"]) for each in labelled] == [(kind, name)]
-
-
-def test_hostnames_and_filters_of_a_route_arrive_as_they_are():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    more = {"hostnames": ["a.example"], "filters": [{"type": "RequestMirror"}]}
-    spec = find(render({"route": {**route, **more}}), "GRPCRoute")["spec"]
-    assert spec["hostnames"] == more["hostnames"]
-    assert spec["rules"][0]["filters"] == more["filters"]

@@ -102,7 +102,7 @@ def test_probes_ask_ports_that_the_container_has_and_listens_on(name):
             assert all(port["targetPort"] in ports for port in each["spec"]["ports"])
 
 
-@pytest.mark.parametrize("sleep, delay, timeout", [*itertools.product([0, 15], [0, 5, 700], [1, 600, 0.5])])
+@pytest.mark.parametrize("sleep, delay, timeout", [*itertools.product([0, 15], [0, 5, 700], [1, 600, 0.5, 299.9])])
 def test_the_grace_period_is_long_enough_for_the_sleep_the_drain_and_the_last_export(sleep, delay, timeout):
     values = {"preStopSleep": sleep, "config": {"drainDelay": delay, "drainTimeout": timeout}}
     # A second until connections are cut, five for telemetry: docs/operations.md.
@@ -112,7 +112,21 @@ def test_the_grace_period_is_long_enough_for_the_sleep_the_drain_and_the_last_ex
 
 
 def test_a_grace_period_of_ones_own_is_taken_if_it_is_long_enough():
-    assert pod({"terminationGracePeriodSeconds": 610})["spec"]["terminationGracePeriodSeconds"] == 610
+    for seconds in (610, 1_000_000):
+        assert pod({"terminationGracePeriodSeconds": seconds})["spec"]["terminationGracePeriodSeconds"] == seconds
+
+
+def test_pods_stop_in_less_time_than_autoscalers_of_nodes_give_them():
+    # cluster-autoscaler's --max-graceful-termination-sec: after 600 s a pod is killed.
+    assert pod()["spec"]["terminationGracePeriodSeconds"] <= 590
+
+
+def test_a_process_that_hangs_is_not_given_the_time_that_calls_have_to_end():
+    # At most 30 s until the probe has failed, 30 s until the process is killed.
+    for probe in ("livenessProbe", "startupProbe"):
+        own = container()[probe]
+        assert own["terminationGracePeriodSeconds"] == 30
+        assert own["periodSeconds"] * own["failureThreshold"] <= 30
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 import subprocess
 import urllib.request
 
@@ -130,6 +131,32 @@ def test_the_sandbox_is_healthy_and_answers_the_call_of_helm_test(machine):
         assert 'k8s_pod_name="p"' in get(values, "/metrics")
     finally:
         assert process.stop() == 0
+
+
+def test_pods_answer_in_both_families(machine):
+    values = here({"sandbox": True})
+    values["listen"].pop("host")
+    process, _ = run_gateway(values, machine)
+    try:
+        for host in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
+            endpoint = f"http://{host}:{values['listen']['port']}"
+            healthy = [BINARY, "healthcheck", "--endpoint", endpoint]
+            assert subprocess.run(healthy, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0, host
+            admin = f"http://{host}:{values['listen']['adminPort']}/livez"
+            with urllib.request.urlopen(admin, timeout=10) as answer:
+                assert answer.status == 200, host
+    finally:
+        assert process.stop() == 0
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has an address of IPv6 to be called at."""
+    with socket.socket(socket.AF_INET6) as own:
+        try:
+            own.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
 
 
 def test_with_tokens_and_tls_the_probes_are_answered_and_the_call_of_helm_test_is_let_in(machine):

@@ -3,25 +3,30 @@ What contradicts itself is refused, with a sentence that says what to set. The p
 only in a pod that does not start.
 */}}
 {{- define "gemini-grpc.check" -}}
+{{- include "gemini-grpc.check.kubernetes" . }}
 {{- include "gemini-grpc.check.callers" . }}
 {{- include "gemini-grpc.check.sources" . }}
 {{- include "gemini-grpc.check.tls" . }}
 {{- include "gemini-grpc.check.pods" . }}
 {{- include "gemini-grpc.check.cluster" . }}
+{{- include "gemini-grpc.check.network" . }}
 {{- end }}
 
 {{- define "gemini-grpc.check.callers" -}}
 {{- $auth := .Values.config.auth }}
 {{- $knows := has $auth (list "tokens" "mtls") }}
 {{- $hasCallers := or .Values.callers.toml .Values.callers.configMap .Values.callers.secret }}
-{{- if and .Values.apiKey.value .Values.apiKey.existingSecret }}
-{{- fail "apiKey: value and existingSecret are both set; keep one of them" }}
+{{- if gt (len (compact (list .Values.apiKey.value .Values.apiKey.existingSecret .Values.apiKey.file))) 1 }}
+{{- fail "apiKey: it can come from one place only; keep one of existingSecret, file and value" }}
+{{- end }}
+{{- if hasPrefix "/etc/gemini-grpc/" (printf "%s/" (clean .Values.apiKey.file)) }}
+{{- fail "apiKey.file: /etc/gemini-grpc has the chart's own files; mount the key somewhere else" }}
 {{- end }}
 {{- if and (include "gemini-grpc.hasKey" .) (eq $auth "forward") }}
 {{- fail "config.auth: forward lets in whoever reaches the pods, and this release has a key that they could spend; set config.auth to tokens or mtls, or to none if the network lets in only those who may" }}
 {{- end }}
 {{- if and $knows (not (include "gemini-grpc.hasKey" .)) }}
-{{- fail (printf "config.auth: %s needs a key of the gateway's own to send upstream; set apiKey.existingSecret (with sandbox, apiKey.value to any word)" $auth) }}
+{{- fail (printf "config.auth: %s needs a key of the gateway's own to send upstream; set apiKey.existingSecret or apiKey.file (with sandbox, apiKey.value to any word)" $auth) }}
 {{- end }}
 {{- if and $knows (not $hasCallers) }}
 {{- fail (printf "config.auth: %s needs the callers; set callers.toml, callers.configMap or callers.secret (docs/callers.md)" $auth) }}
@@ -51,7 +56,7 @@ only in a pod that does not start.
 {{- if and (empty $otlp.endpoint) (or $otlp.headersSecret $otlp.ca.configMap $otlp.ca.secret $otlp.clientSecret) }}
 {{- fail "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint, which is empty" }}
 {{- end }}
-{{- $own := concat (include "gemini-grpc.env" . | fromYamlArray) (list (dict "name" "MOUNTSEA_API_KEY")) }}
+{{- $own := concat (include "gemini-grpc.env" . | fromYamlArray) (list (dict "name" "MOUNTSEA_API_KEY") (dict "name" "MOUNTSEA_API_KEY_FILE")) }}
 {{- range $variable := .Values.extraEnv }}
 {{- range $own }}
 {{- if eq .name $variable.name }}
@@ -100,16 +105,17 @@ only in a pod that does not start.
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "autoscaling: minReplicas (%d) is more than maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) }}
 {{- end }}
-{{- if not (or .callsInFlight .cpuUtilization) }}
+{{- $keda := eq .type "keda" }}
+{{- if and (eq .type "hpa") (not (or .callsInFlight .cpuUtilization .metrics)) }}
 {{- fail "autoscaling: it needs something to go by; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
 {{- end }}
-{{- if and (eq .type "keda") (not .callsInFlight) }}
+{{- if and $keda (not (or .callsInFlight .keda.triggers)) }}
 {{- fail "autoscaling: keda asks Prometheus for the calls in flight; set autoscaling.callsInFlight to how many a pod should have" }}
 {{- end }}
-{{- if and (eq .type "keda") (not .keda.serverAddress) }}
+{{- if and $keda .callsInFlight (not .keda.serverAddress) }}
 {{- fail "autoscaling: keda needs to know where Prometheus is; set autoscaling.keda.serverAddress" }}
 {{- end }}
-{{- if and .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
+{{- if and (ne .type "external") .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
 {{- fail "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set" }}
 {{- end }}
 {{- end }}
@@ -130,8 +136,5 @@ only in a pod that does not start.
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress: it needs a host name; set ingress.hosts" }}
-{{- end }}
-{{- if and .Values.service.loadBalancerSourceRanges (ne .Values.service.type "LoadBalancer") }}
-{{- fail "service.loadBalancerSourceRanges: only a LoadBalancer has them; set service.type" }}
 {{- end }}
 {{- end }}

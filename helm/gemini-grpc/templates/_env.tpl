@@ -13,7 +13,7 @@ The environment of the program. What is null, and what is not used, is left out:
 {{- $env = append $env (list (printf "GEMINI_GRPC_%s" (snakecase $name | upper)) $value) }}
 {{- end }}
 {{- if include "gemini-grpc.hasKey" . }}
-{{- $env = append $env (list "MOUNTSEA_API_KEY_FILE" (printf "%s/api-key" $files)) }}
+{{- $env = append $env (list "MOUNTSEA_API_KEY_FILE" (default (printf "%s/api-key" $files) .Values.apiKey.file)) }}
 {{- end }}
 {{- range $variable, $source := dict
   "GEMINI_GRPC_CALLERS" (list .Values.callers "callers.toml")
@@ -28,9 +28,7 @@ The environment of the program. What is null, and what is not used, is left out:
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if .Values.logFilter }}
 {{- $env = append $env (list "GEMINI_GRPC_LOG_FILTER_FILE" (printf "%s/log-filter" $files)) }}
-{{- end }}
 {{- if .Values.tls.enabled }}
 {{- $env = append $env (list "GEMINI_GRPC_TLS_CERT" (printf "%s/tls.crt" $files)) }}
 {{- $env = append $env (list "GEMINI_GRPC_TLS_KEY" (printf "%s/tls.key" $files)) }}
@@ -69,8 +67,8 @@ The environment of the program. What is null, and what is not used, is left out:
 - name: OTEL_EXPORTER_OTLP_HEADERS
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.telemetry.otlp.headersSecret }}
-      key: {{ .Values.telemetry.otlp.headersSecretKey }}
+      name: {{ .Values.telemetry.otlp.headersSecret | quote }}
+      key: {{ .Values.telemetry.otlp.headersSecretKey | quote }}
 {{- end }}
 {{- range $name, $path := dict
   "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" "POD_UID" "metadata.uid" "NODE_NAME" "spec.nodeName" }}

@@ -3,14 +3,12 @@ The files of the program, all in one projected volume. The kubelet replaces them
 changes, and the program reads them again: so nothing here restarts a pod, and no checksum of it is in the template.
 */}}
 {{- define "gemini-grpc.files" -}}
-{{- if include "gemini-grpc.hasKey" . }}
+{{- if or .Values.apiKey.existingSecret .Values.apiKey.value }}
 {{- include "gemini-grpc.file" (dict "secret" (include "gemini-grpc.keySecret" .) "key" .Values.apiKey.existingSecretKey "path" "api-key") }}
 {{- end }}
 {{- include "gemini-grpc.fileOf" (list . .Values.callers "callers.toml") }}
 {{- include "gemini-grpc.fileOf" (list . .Values.catalog "catalog.toml") }}
-{{- if .Values.logFilter }}
 {{- include "gemini-grpc.file" (dict "configMap" (include "gemini-grpc.fullname" .) "key" "log-filter" "path" "log-filter") }}
-{{- end }}
 {{- if .Values.tls.enabled }}
 {{- include "gemini-grpc.certificate" (list (include "gemini-grpc.tlsSecret" .) "tls") }}
 {{- end }}
@@ -25,9 +23,9 @@ changes, and the program reads them again: so nothing here restarts a pod, and n
 {{/* One file, of a key of a ConfigMap or Secret. */}}
 {{- define "gemini-grpc.file" }}
 - {{ ternary "configMap" "secret" (hasKey . "configMap") }}:
-    name: {{ default .configMap .secret }}
+    name: {{ default .configMap .secret | quote }}
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: {{ .path }}
 {{- end }}
 
