@@ -1,5 +1,7 @@
 //! Reads keys, certificates and the catalogue again while the server runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use tracing_subscriber::EnvFilter;
@@ -13,6 +15,10 @@ use crate::telemetry::{Telemetry, names};
 
 /// After this many looks in a row that find the files changed, a warning is logged: until they stay the same, nothing is applied.
 const WARN_AFTER_LOOKS: u32 = 6;
+
+/// The outcomes of a reload, as telemetry records them.
+const APPLIED: &str = "applied";
+const REFUSED: &str = "refused";
 
 /// Knows what was in the files when they were last read.
 pub(super) struct Reloader {
@@ -45,9 +51,14 @@ impl Reloader {
 
     /// Watches the files on a thread of its own, for as long as the process lives.
     pub(super) fn start(mut self, target: ReloadTarget, hangups: Receiver<()>) -> Result<(), Failure> {
+        let refused = Arc::new(AtomicBool::new(false));
+        let shown = Arc::clone(&refused);
+        target.telemetry.observe(names::RELOAD_REFUSED, None, move || shown.load(Ordering::Relaxed).into());
         let run = move || {
             while let Some(asked) = self.wait(&hangups) {
                 if let Some(outcome) = self.look(asked, |serve| target.read(serve), |read| target.apply(read)) {
+                    // The files as they are now: an older refusal is over once they were applied.
+                    refused.store(outcome == REFUSED, Ordering::Relaxed);
                     target.telemetry.count(names::RELOADS, Some(outcome));
                 }
             }
@@ -102,11 +113,11 @@ impl Reloader {
                     callers_changed = callers.map(|callers| callers.changed),
                     "the files were read again"
                 );
-                "applied"
+                APPLIED
             }
             Err(error) => {
                 tracing::error!(error, "the files were read again and cannot be used; the old ones stay");
-                "refused"
+                REFUSED
             }
         };
         span.record("outcome", outcome);

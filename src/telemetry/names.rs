@@ -198,6 +198,8 @@ metrics! {
         "pictures that upstream made";
     RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],
         "readings of changed files: applied or refused";
+    RELOAD_REFUSED: Gauge, "gemini_grpc.reload.refused", "{reload}", [],
+        "1 while files have changed and cannot be used, so that the old ones stay in force";
     DRAIN_PHASE: Gauge, "gemini_grpc.drain.phase", "{phase}", [],
         "0 serving; 1 leaving, and serving; 2 closing";
     WORKER_TASKS: Gauge, "gemini_grpc.worker.tasks", "{task}", ["worker"],

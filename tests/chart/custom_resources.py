@@ -20,6 +20,14 @@ DEFINITIONS = {
         "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
         "config/crd/bases/keda.sh_{scaledobjects}.yaml",
     ),
+    "github.com/envoyproxy/gateway@v1.9.1": (
+        "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
+        "charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_{backendtrafficpolicies}.yaml",
+    ),
+    "istio.io/api@v1.28.1": (
+        "h1:A1DzBrL6PUmDDT8uvs43wxmlg6FvdKNiZvZC1PdA50M=",
+        "kubernetes/{customresourcedefinitions}.gen.yaml",
+    ),
     "github.com/cert-manager/cert-manager@v1.21.2": (
         "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",
         "deploy/crds/cert-manager.io_{certificates}.yaml",

@@ -1,6 +1,7 @@
 """What Kubernetes and the custom resources say an object has to look like, in which nothing may stand that they do not
 know: an API server drops it, and nobody hears of it."""
 
+import copy
 import functools
 
 import jsonschema
@@ -32,8 +33,33 @@ def definitions() -> dict[tuple[str, str], dict]:
                 of = (f"{each['spec']['group']}/{version['name']}", each["spec"]["names"]["kind"])
                 found[of] = strict(version["schema"]["openAPIV3Schema"])
                 # Those of every object.
-                found[of]["properties"] |= {"metadata": {"type": "object"}}
+                found[of]["properties"] |= {"metadata": {"type": "object"}, "apiVersion": {}, "kind": {}}
     return found
+
+
+def is_custom(thing: dict) -> bool:
+    """Whether its kind is a custom resource."""
+    return (thing["apiVersion"], thing["kind"]) in definitions()
+
+
+def kept(thing: dict) -> dict:
+    """A custom resource as the API server keeps it: with the defaults of its schema filled in."""
+    return fill(copy.deepcopy(thing), definitions()[thing["apiVersion"], thing["kind"]])
+
+
+def fill(value, schema: dict):
+    """Fills in the defaults of a schema, outer ones first, as the API server does."""
+    if isinstance(value, dict):
+        for name, each in schema.get("properties", {}).items():
+            if name not in value and "default" in each:
+                value[name] = copy.deepcopy(each["default"])
+        others = schema.get("additionalProperties") or {}
+        for name in value:
+            fill(value[name], schema.get("properties", {}).get(name, others))
+    elif isinstance(value, list):
+        for each in value:
+            fill(each, schema.get("items", {}))
+    return value
 
 
 def strict(schema: dict) -> dict:

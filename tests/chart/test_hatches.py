@@ -42,8 +42,10 @@ HATCHES = [
     ({"tests": {"podLabels": {"a": "b"}}}, "Pod", TEST, "metadata.labels.a", "b"),
     ({"tests": {"resources": {"limits": {"memory": "99Mi"}}}}, "Pod", TEST, "spec.containers.0.resources.limits", {"memory": "99Mi"}),
     ({"commonAnnotations": {"a": "b"}}, "Pod", TEST, "metadata.annotations.a", "b"),
-    ({"monitoring": {"podMonitor": {"enabled": True, **MONITOR}}}, "PodMonitor", NAME, "spec.podMetricsEndpoints.0", {"port": "admin", **MONITOR}),
-    ({"monitoring": {"serviceMonitor": {"enabled": True, **MONITOR}}}, "ServiceMonitor", NAME, "spec.endpoints.0", {"port": "admin", **MONITOR}),
+    ({"monitoring": {"podMonitor": {"enabled": True, **MONITOR}}}, "PodMonitor", NAME, "spec.podMetricsEndpoints.0.relabelings.-1", MONITOR["relabelings"][0]),
+    ({"monitoring": {"podMonitor": {"enabled": True, **MONITOR}}}, "PodMonitor", NAME, "spec.podMetricsEndpoints.0.metricRelabelings", MONITOR["metricRelabelings"]),
+    ({"monitoring": {"serviceMonitor": {"enabled": True, **MONITOR}}}, "ServiceMonitor", NAME, "spec.endpoints.0.relabelings.-1", MONITOR["relabelings"][0]),
+    ({"monitoring": {"serviceMonitor": {"enabled": True, **MONITOR}}}, "ServiceMonitor", NAME, "spec.endpoints.0.metricRelabelings", MONITOR["metricRelabelings"]),
 ]  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import copy
 import jsonschema
 import kubernetes_validate
 import pytest
+from argo import differences
 from chart import NEWEST, OLDEST, find, render, value_sets
-from schemas import check
+from schemas import check, is_custom, kept
 
 
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
@@ -16,10 +17,17 @@ def test_every_object_is_as_its_schema_says(name, kubernetes):
         check(each, kubernetes)
 
 
+@pytest.mark.parametrize("name", value_sets())
+def test_argo_cd_sees_no_difference_between_an_object_as_it_is_rendered_and_as_it_is_kept(name):
+    for each in filter(is_custom, render(value_sets()[name])):
+        assert differences(each, kept(each)) == [], each["kind"]
+
+
 def test_all_kinds_of_the_chart_are_among_those_that_are_checked():
     kinds = {each["kind"] for values in value_sets().values() for each in render(values)}
     assert kinds == {
         "BackendTLSPolicy",
+        "BackendTrafficPolicy",
         "Certificate",
         "ConfigMap",
         "Deployment",
@@ -37,6 +45,7 @@ def test_all_kinds_of_the_chart_are_among_those_that_are_checked():
         "Service",
         "ServiceAccount",
         "ServiceMonitor",
+        "VirtualService",
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
 
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
+ROUTE = {"route": {"enabled": True, "parentRefs": [{"name": "a"}]}}
 WARNINGS = {
     "config.auth is none": {"config": {"auth": "none"}},
     "the key is kept in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
@@ -66,6 +67,9 @@ def test_what_is_risky_is_said_and_nothing_else(sentence, values):
         ({"tls": {"enabled": True, "secret": "a"}}, 'open("ca.crt", "rb").read())', "me.key"),
         ({"config": {"reflection": False}}, "-import-path proto", "WARNING"),
         ({"service": {"headless": {"enabled": False}}}, "helm test", "round_robin"),
+        (ROUTE, "set route.envoyGateway.enabled", "WARNING"),
+        ({"route": {**ROUTE["route"], "envoyGateway": {"enabled": True}}}, "helm test", "Envoy Gateway"),
+        ({"route": {**ROUTE["route"], "kind": "HTTPRoute"}}, "helm test", "Envoy Gateway"),
         ({"telemetry": {"captureMessageContent": "NO_CONTENT"}}, "helm test", "WARNING"),
         ({"config": {"auth": "none"}, "networkPolicy": {"enabled": True}}, "reaches the pods may call.", "is false"),
         ({"tls": {"enabled": True, "secret": "a"}, "service": {"type": "LoadBalancer"}}, "helm test", "WARNING"),

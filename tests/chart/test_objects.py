@@ -142,61 +142,6 @@ def test_only_the_headless_service_has_the_metrics():
     assert [each["name"] for each in ports[f"{NAME}-headless"]] == ["grpc", "admin"]
 
 
-def test_where_load_decides_nobody_else_says_how_many_pods_there_are():
-    scaled = {"autoscaling": {"enabled": True}}
-    assert "replicas" not in find(render(scaled), "Deployment")["spec"]
-    assert find(render({"replicaCount": 7}), "Deployment")["spec"]["replicas"] == 7
-
-
-def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
-    def metrics(**values):
-        hpa = find(render({"autoscaling": {"enabled": True, **values}}), "HorizontalPodAutoscaler")
-        return hpa["spec"]["metrics"]
-
-    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
-    calls = {
-        "type": "Pods",
-        "pods": {
-            "metric": {"name": "gemini_grpc_calls_in_flight"},
-            "target": {"type": "AverageValue", "averageValue": 200},
-        },
-    }
-    assert metrics() == [cpu]
-    assert metrics(callsInFlight=200) == [calls, cpu]
-    assert metrics(callsInFlight=200, cpuUtilization=None) == [calls]
-
-
-def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
-    keda = {"serverAddress": "http://prometheus:9090"}
-    values = {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": keda}}
-    spec = find(render(values), "ScaledObject")["spec"]
-    query = f'sum(gemini_grpc_calls_in_flight{{namespace="{NAMESPACE}",pod=~"{NAME}-.*"}})'
-    assert spec["triggers"][0] == {
-        "type": "prometheus",
-        "metadata": {"serverAddress": keda["serverAddress"], "query": query, "threshold": "50"},
-    }
-    assert spec["triggers"][1]["metadata"] == {"value": "70"}
-    values["autoscaling"] |= {
-        "cpuUtilization": None,
-        "keda": {**keda, "query": "vector(1)", "authenticationRef": "auth"},
-    }
-    (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
-    assert trigger["metadata"]["query"] == "vector(1)"
-    assert trigger["authenticationRef"] == {"name": "auth"}
-
-
-@pytest.mark.parametrize("scaler", ["hpa", "keda"])
-def test_pods_go_slowly_unless_something_else_is_said(scaler):
-    def behavior(**values):
-        keda = {"serverAddress": "http://prometheus:9090"}
-        of = {"enabled": True, "type": scaler, "callsInFlight": 50, "keda": keda, **values}
-        (spec,) = (each["spec"] for each in render({"autoscaling": of}) if "scaleTargetRef" in each.get("spec", {}))
-        return spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", spec).get("behavior")
-
-    assert behavior()["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
-    assert behavior(behavior={"scaleDown": None}) is None
-
-
 def test_a_budget_counts_who_is_away_or_who_is_there():
     def budget(**values):
         spec = find(render({"podDisruptionBudget": values}), "PodDisruptionBudget")["spec"]
@@ -231,26 +176,6 @@ def test_certificates_name_both_services_and_what_else_is_asked_for():
     assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
 
 
-def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    assert "BackendTLSPolicy" not in kinds({"route": route})
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    assert policy["validation"] == {"hostname": f"{NAME}.{NAMESPACE}.svc", "wellKnownCACertificates": "System"}
-    route["backendTLS"] = {"hostname": "b", "caConfigMap": "ca"}
-    policy = find(render({"route": route, **TLS}), "BackendTLSPolicy")["spec"]
-    ca = {"group": "", "kind": "ConfigMap", "name": "ca"}
-    assert policy["validation"] == {"hostname": "b", "caCertificateRefs": [ca]}
-
-
-def test_a_route_ends_no_stream_by_a_time_of_its_own():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    (rule,) = find(render({"route": {**route, "kind": "HTTPRoute"}}), "HTTPRoute")["spec"]["rules"]
-    assert rule == {"backendRefs": [{"name": NAME, "port": 50051}], "timeouts": {"request": "0s"}}
-    # The standard channel of GRPCRoute has no timeouts.
-    spec = find(render({"route": route}), "GRPCRoute")["spec"]
-    assert spec == {"parentRefs": [{"name": "a"}], "rules": [{"backendRefs": [{"name": NAME, "port": 50051}]}]}
-
-
 def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
     ingress = {"enabled": True, "hosts": ["a.example", "b.example"]}
     spec = find(render({"ingress": ingress}), "Ingress")["spec"]
@@ -272,6 +197,7 @@ def test_monitors_select_what_they_should_and_no_pod_twice():
         for interval in ("", "15s"):
             spec = find(render({"monitoring": {monitor: {"enabled": True, "interval": interval}}}), kind)["spec"]
             (endpoint,) = spec.get("podMetricsEndpoints", spec.get("endpoints"))
+            del endpoint["relabelings"]
             assert endpoint == {"port": "admin"} | ({"interval": interval} if interval else {})
 
 

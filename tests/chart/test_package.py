@@ -152,6 +152,6 @@ def test_a_package_has_what_people_need_and_is_the_same_each_time(tmp_path):
             assert first.extractfile(name).read() == second.extractfile(name).read()
     assert one.name == f"gemini-grpc-{CARD['version']}.tgz"
     files = {name.removeprefix("gemini-grpc/") for name in names}
-    wanted = {"README.md", "UPGRADING.md", "values-sandbox.yaml", "values-production.yaml", "values.schema.json"}
+    wanted = {"README.md", "UPGRADING.md", "values-sandbox.yaml", "values-production.yaml", "values-large.yaml", "values.schema.json"}
     assert wanted | {"rules/gemini-grpc.yaml", "dashboards/gemini-grpc.json"} <= files
     assert "README.md.gotmpl" not in files

@@ -116,11 +116,3 @@ def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values,
 def test_labels_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
     labelled = [each for each in render(values) if each["metadata"]["labels"].get("a") == "b"]
     assert [(each["kind"], each["metadata"]["name"]) for each in labelled] == [(kind, name)]
-
-
-def test_hostnames_and_filters_of_a_route_arrive_as_they_are():
-    route = {"enabled": True, "parentRefs": [{"name": "a"}]}
-    more = {"hostnames": ["a.example"], "filters": [{"type": "RequestMirror"}]}
-    spec = find(render({"route": {**route, **more}}), "GRPCRoute")["spec"]
-    assert spec["hostnames"] == more["hostnames"]
-    assert spec["rules"][0]["filters"] == more["filters"]

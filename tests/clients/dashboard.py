@@ -9,12 +9,21 @@ from processes import ROOT
 CHART = ROOT / "helm/gemini-grpc"
 DASHBOARD = CHART / "dashboards/gemini-grpc.json"
 RULES = CHART / "rules/gemini-grpc.yaml"
-RULE_TESTS = ROOT / "tests/telemetry/rules.test.yaml"
 
 # What Grafana puts in the place of these; any other variable is the value of a label.
 TIMES = {"$__rate_interval": "5m", "$__range": "1h"}
 # Labels that whoever scrapes adds, and the one of buckets.
-SCRAPED = {"namespace", "job", "instance", "pod", "le"}
+SCRAPED = {"namespace", "job", "instance", "pod", "zone", "le"}
+# What is known of pods, containers and autoscalers by the kubelet and by kube-state-metrics.
+CLUSTER = {
+    "container_cpu_usage_seconds_total": {"container"},
+    "container_memory_working_set_bytes": {"container"},
+    "kube_pod_container_status_restarts_total": {"container"},
+    "kube_horizontalpodautoscaler_status_current_replicas": {"horizontalpodautoscaler"},
+    "kube_horizontalpodautoscaler_status_desired_replicas": {"horizontalpodautoscaler"},
+    "kube_horizontalpodautoscaler_spec_max_replicas": {"horizontalpodautoscaler"},
+    "kube_horizontalpodautoscaler_spec_min_replicas": {"horizontalpodautoscaler"},
+}
 WORDS = {"by", "without", "on", "ignoring", "group_left", "group_right", "and", "or", "unless", "offset", "bool"}
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 
@@ -31,9 +40,11 @@ def panels():
 def of_dashboard():
     """Each query of the dashboard, by where it is."""
     found = {
-        f"panel {panel['id']} ({panel['title']}) {target['refId']}": target["expr"]
+        f"panel {panel['id']} ({panel['title']}) {target['refId']}{' recorded' * (kind == 'recorded')}": target[kind]
         for panel in panels()
         for target in panel["targets"]
+        for kind in ("expr", "recorded")
+        if kind in target
     }
     for variable in load()["templating"]["list"]:
         if variable["type"] == "query":
@@ -42,26 +53,27 @@ def of_dashboard():
     return {where: without_variables(expr) for where, expr in found.items()}
 
 
-def without_variables(expr):
+def without_variables(expr, **values):
+    """A query as Grafana sends it, with everything chosen but for what is named."""
     for name, value in TIMES.items():
         expr = expr.replace(name, value)
-    return re.sub(r"\$\w+", ".*", expr)
+    return re.sub(r"\$(\w+)", lambda name: values.get(name[1], ".*"), expr)
 
 
-def alerts():
-    """Each alert with its text. promtool reads the YAML; here the layout that the file has is enough."""
-    _, *texts = re.split(r"^      - alert: ", RULES.read_text(), flags=re.M)
-    return {text.split("\n", 1)[0]: text for text in texts}
-
-
-def of_alerts():
-    """The query of each alert."""
+def rules():
+    """The query of each alert and of each sum that is recorded. promtool reads the YAML; here the layout of the file is enough."""
+    _, *texts = re.split(r"^      - (?:alert|record): ", RULES.read_text(), flags=re.M)
     found = {}
-    for name, text in alerts().items():
+    for text in texts:
         block = re.search(r"^        expr: \|\n((?: {10}.*\n)+)", text, re.M)
         line = re.search(r"^        expr: (.+)\n", text, re.M)
-        found[name] = (block or line)[1]
+        found[text.split("\n", 1)[0]] = (block or line)[1]
     return found
+
+
+def recorded():
+    """The labels of each series that is recorded. The chart adds the deployment."""
+    return {name: groupings(expr) | {"deployment"} for name, expr in rules().items() if ":" in name}
 
 
 def check(queries, folder, promtool):
@@ -74,12 +86,6 @@ def check(queries, folder, promtool):
     where = "\n".join(f"query_{n}: {where}" for n, where in enumerate(queries))
     assert run.returncode == 0, f"{run.stdout}{run.stderr}{where}"
     assert f"{len(rules)} rules found" in run.stdout, run.stdout
-
-
-def run(promtool, *arguments):
-    """promtool, which must have nothing to say against it."""
-    ran = subprocess.run([promtool, *arguments], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def matchers(expr):

@@ -159,14 +159,13 @@ class Collector:
 
 
 class Prometheus:
-    """A Prometheus that scrapes an address each second."""
+    """A Prometheus that scrapes an address each second, or has a configuration of its own."""
 
-    def __init__(self, folder, target, rules=None):
+    def __init__(self, folder, target, config=None):
         folder = pathlib.Path(folder)
         self.port = free_port()
         scrape = {"job_name": "gemini-grpc", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
-        config = {"scrape_configs": [scrape], "rule_files": [str(rules)] if rules else []}
-        (folder / "prometheus.yml").write_text(json.dumps(config))
+        (folder / "prometheus.yml").write_text(config or json.dumps({"scrape_configs": [scrape]}))
         self.process = Process(
             f"--config.file={folder}/prometheus.yml",
             f"--storage.tsdb.path={folder}/data",

@@ -9,6 +9,7 @@ only in a pod that does not start.
 {{- include "gemini-grpc.check.tls" . }}
 {{- include "gemini-grpc.check.pods" . }}
 {{- include "gemini-grpc.check.cluster" . }}
+{{- include "gemini-grpc.check.network" . }}
 {{- end }}
 
 {{- define "gemini-grpc.check.callers" -}}
@@ -104,16 +105,17 @@ only in a pod that does not start.
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "autoscaling: minReplicas (%d) is more than maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) }}
 {{- end }}
-{{- if not (or .callsInFlight .cpuUtilization) }}
+{{- $keda := eq .type "keda" }}
+{{- if and (eq .type "hpa") (not (or .callsInFlight .cpuUtilization .metrics)) }}
 {{- fail "autoscaling: it needs something to go by; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
 {{- end }}
-{{- if and (eq .type "keda") (not .callsInFlight) }}
+{{- if and $keda (not (or .callsInFlight .keda.triggers)) }}
 {{- fail "autoscaling: keda asks Prometheus for the calls in flight; set autoscaling.callsInFlight to how many a pod should have" }}
 {{- end }}
-{{- if and (eq .type "keda") (not .keda.serverAddress) }}
+{{- if and $keda .callsInFlight (not .keda.serverAddress) }}
 {{- fail "autoscaling: keda needs to know where Prometheus is; set autoscaling.keda.serverAddress" }}
 {{- end }}
-{{- if and .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
+{{- if and (ne .type "external") .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
 {{- fail "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set" }}
 {{- end }}
 {{- end }}

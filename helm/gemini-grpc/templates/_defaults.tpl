@@ -143,6 +143,7 @@ autoscaling:
   minReplicas: 2
   maxReplicas: 10
   cpuUtilization: 70
+  metrics: []
   behavior:
     scaleDown:
       stabilizationWindowSeconds: 300
@@ -154,30 +155,42 @@ autoscaling:
     serverAddress: ''
     query: ''
     authenticationRef: ''
+    fallback: {}
+    triggers: []
 podDisruptionBudget:
   enabled: true
 networkPolicy:
   enabled: false
   callers:
   - podSelector: {}
+  gateways: []
   scrapers:
   - namespaceSelector:
       matchLabels:
         kubernetes.io/metadata.name: monitoring
   dns: []
+  dnsPorts:
+  - 53
+  - 5353
   upstream: []
+  upstreamPorts: []
+  proxy: []
+  proxyPorts: []
   collector: []
+  collectorPorts: []
   extraIngress: []
   extraEgress: []
 monitoring:
   podMonitor:
     enabled: false
+    zone: false
     labels: {}
     interval: ''
     relabelings: []
     metricRelabelings: []
   serviceMonitor:
     enabled: false
+    zone: false
     labels: {}
     interval: ''
     relabelings: []
@@ -185,8 +198,14 @@ monitoring:
   prometheusRule:
     enabled: false
     labels: {}
+    alertLabels: {}
+    alerts: {}
+    runbookUrl: https://github.com/mountsea/gemini-grpc/blob/main/docs/alerts.md
+    selector: ''
   dashboard:
     enabled: false
+    title: ''
+    uid: ''
     labels:
       grafana_dashboard: '1'
     annotations: {}
@@ -196,10 +215,17 @@ route:
   annotations: {}
   parentRefs: []
   hostnames: []
+  matches: []
   filters: []
   backendTLS:
+    enabled: true
     hostname: ''
     caConfigMap: ''
+  envoyGateway:
+    enabled: false
+    namespace: envoy-gateway-system
+  istio:
+    enabled: false
 ingress:
   enabled: false
   className: ''

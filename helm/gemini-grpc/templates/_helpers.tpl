@@ -65,6 +65,29 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/*
+The names of the Deployment's pods, as a regular expression: a ReplicaSet's hash, and five characters for each pod. What
+follows the name has one hyphen, so that a release called NAME-canary has no part in it. Kubernetes cuts the name and the
+hash at 58 characters together, the last hyphen included.
+*/}}
+{{- define "gemini-grpc.podPattern" -}}
+{{- $name := include "gemini-grpc.fullname" . }}
+{{- printf "%s-[0-9a-z]+-%s[0-9a-z]{5}" $name (ternary "?" "" (gt (len $name) 46)) }}
+{{- end }}
+
+{{/* A whole number as the API server keeps it where it is a quantity: 2000 is 2k. */}}
+{{- define "gemini-grpc.wholeQuantity" -}}
+{{- $number := int64 . }}
+{{- $suffix := "" }}
+{{- range list "k" "M" }}
+{{- if and $number (eq (mod $number 1000) 0) }}
+{{- $number = div $number 1000 }}
+{{- $suffix = . }}
+{{- end }}
+{{- end }}
+{{- $number }}{{ $suffix }}
+{{- end }}
+
 {{/* A scalar as the text of a variable. YAML's numbers are floats here, which would print as 6.7e+07. */}}
 {{- define "gemini-grpc.text" -}}
 {{- if kindIs "float64" . }}{{ toJson . }}{{ else }}{{ . }}{{ end }}

@@ -141,6 +141,23 @@ def test_a_team_s_usage_can_be_added_up(tmp_path, sandbox):
         assert re.search(r'usage_calls_total\{caller="team-a",code="OK",model="gemini-2.5-flash"\} 2\n', text)
 
 
+def test_files_that_cannot_be_used_are_seen_until_they_are_mended(tmp_path, sandbox):
+    key = tmp_path / "key"
+    key.write_text("a-key")
+    flags = ["--admin-listen", "127.0.0.1:0", "--reload-interval", "0.05", "--api-key-file", str(key)]
+    with gateway(sandbox, *flags) as (_, admin):
+
+        def refused(value):
+            return f"\ngemini_grpc_reload_refused {value}\n" in read(admin, "/metrics")
+
+        assert refused(0)
+        key.write_text("")
+        wait_until(lambda: refused(1), "the refusal")
+        # The same contents as before end it too.
+        key.write_text("a-key")
+        wait_until(lambda: refused(0), "the end of the refusal")
+
+
 def test_operators_are_told_whether_it_lives_and_what_there_is(sandbox):
     with gateway(sandbox, "--admin-listen", "127.0.0.1:0", "--otel-metrics-exporter", "none") as (_, admin):
         assert read(admin, "/livez") == "lives\n" and read(admin, "/readyz") == "serving\n"

@@ -1,0 +1,76 @@
+{{/* The peers that may call for others: those in the values, or everything in the namespaces of the route's Gateways. */}}
+{{- define "gemini-grpc.gateways" -}}
+{{- $namespaces := list }}
+{{- if .Values.route.enabled }}
+{{- range .Values.route.parentRefs }}
+{{- if eq (default "Gateway" .kind) "Gateway" }}
+{{- $namespaces = append $namespaces (default (include "gemini-grpc.namespace" $) .namespace) }}
+{{- end }}
+{{- end }}
+{{- if .Values.route.envoyGateway.enabled }}
+{{- $namespaces = append $namespaces .Values.route.envoyGateway.namespace }}
+{{- end }}
+{{- end }}
+{{- $peers := list }}
+{{- range compact $namespaces | uniq }}
+{{- $peers = append $peers (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" .))) }}
+{{- end }}
+{{- toYaml (.Values.networkPolicy.gateways | default $peers) }}
+{{- end }}
+
+{{/* The ports of the proxies that the environment names for upstream's scheme. */}}
+{{- define "gemini-grpc.proxyPorts" -}}
+{{- $scheme := (urlParse (default "https://" .Values.config.upstreamUrl)).scheme }}
+{{- $ports := list }}
+{{- range .Values.extraEnv }}
+{{- if and .value (has (lower .name) (list (printf "%s_proxy" $scheme) "all_proxy")) }}
+{{- $proxy := urlParse (ternary .value (printf "http://%s" .value) (contains "://" .value)) }}
+{{- if and (hasPrefix "socks" $proxy.scheme) (not (regexMatch ":[0-9]+$" $proxy.host)) }}
+{{- $ports = append $ports 1080 }}
+{{- else }}
+{{- $ports = append $ports (include "gemini-grpc.portOf" $proxy | int) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml (uniq $ports) }}
+{{- end }}
+
+{{/* The ports of the collectors that spans, metrics and log lines go to. */}}
+{{- define "gemini-grpc.collectorPorts" -}}
+{{- $endpoints := list .Values.telemetry.otlp.endpoint }}
+{{- range .Values.extraEnv }}
+{{- if regexMatch "^OTEL_EXPORTER_OTLP_([A-Z]+_)?ENDPOINT$" .name }}
+{{- $endpoints = append $endpoints .value }}
+{{- end }}
+{{- end }}
+{{- $ports := list }}
+{{- range compact $endpoints }}
+{{- $ports = append $ports (include "gemini-grpc.portOf" (urlParse .) | int) }}
+{{- end }}
+{{- toYaml (uniq $ports) }}
+{{- end }}
+
+{{/* A policy must not shut out what the other values need. */}}
+{{- define "gemini-grpc.check.network" -}}
+{{- if .Values.networkPolicy.enabled }}
+{{- $policy := .Values.networkPolicy }}
+{{- if and .Values.config.upstreamProxy (not .Values.sandbox) (not $policy.proxyPorts) (not (include "gemini-grpc.proxyPorts" . | fromYamlArray)) }}
+{{- fail "networkPolicy: pods have to reach the proxy of config.upstreamProxy, and its port is not known; put HTTPS_PROXY into extraEnv, or set networkPolicy.proxyPorts" }}
+{{- end }}
+{{- $everybody := false }}
+{{- $addresses := false }}
+{{- range concat (default list $policy.callers) (default list $policy.gateways) }}
+{{- if hasKey . "ipBlock" }}
+{{- $addresses = true }}
+{{- else if and (hasKey . "namespaceSelector") (empty .namespaceSelector) (empty .podSelector) }}
+{{- $everybody = true }}
+{{- end }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not (or $policy.gateways $policy.extraIngress $addresses $everybody)) }}
+{{- fail "networkPolicy: the Ingress' controller may not call the pods; set networkPolicy.gateways to where it runs, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]" }}
+{{- end }}
+{{- if and (ne .Values.service.type "ClusterIP") (not (or $policy.extraIngress $addresses)) }}
+{{- fail (printf "networkPolicy: nobody outside of the cluster may call, and service.type is %s; add an ipBlock to networkPolicy.callers" .Values.service.type) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,71 @@
+"""values-production.yaml and values-large.yaml: what their numbers have to do with each other."""
+
+import pytest
+import yaml
+from chart import CHART, NEWEST, OLDEST, Loader, find, render, value_sets
+from schemas import check
+from test_refusals import over
+
+DEFAULTS = yaml.load((CHART / "values.yaml").read_text(), Loader)
+SETS = value_sets()
+# Large comes on top of production.
+GIVEN = {"production": SETS["production"], "large": over(SETS["production"], SETS["large"])}
+BOTH = pytest.mark.parametrize("name", GIVEN)
+
+
+def values(name: str) -> dict:
+    """The values as Helm merges them."""
+    return over(DEFAULTS, GIVEN[name])
+
+
+@pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
+def test_large_on_top_of_production_is_taken(kubernetes):
+    for each in render(GIVEN["large"], kube=kubernetes):
+        check(each, kubernetes)
+
+
+@BOTH
+def test_pods_are_added_long_before_calls_are_refused(name):
+    limit = values(name)["config"]["maxCalls"] or 1000
+    hpa = find(render(GIVEN[name]), "HorizontalPodAutoscaler")["spec"]
+    calls, cpu = hpa["metrics"]
+    assert calls["pods"]["metric"]["name"] == "gemini_grpc_calls_in_flight"
+    assert int(calls["pods"]["target"]["averageValue"].replace("k", "000")) * 5 == limit
+    assert cpu["containerResource"]["container"] == "gemini-grpc"
+
+
+@BOTH
+def test_half_of_the_memory_is_for_what_calls_hold(name):
+    memory = values(name)["resources"]
+    assert memory["limits"]["memory"] == memory["requests"]["memory"]
+    held = values(name)["config"]["maxBytesHeld"]
+    assert held is None or f"{2 * held >> 30}Gi" == memory["limits"]["memory"]
+
+
+@BOTH
+def test_a_name_with_a_dot_is_asked_for_as_it_is(name):
+    spec = find(render(GIVEN[name]), "Deployment")["spec"]["template"]["spec"]
+    assert spec["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
+
+
+def test_large_is_a_hundred_thousand_streams_in_fifty_pods():
+    scaled = values("large")["autoscaling"]
+    assert (scaled["minReplicas"], scaled["minReplicas"] * scaled["callsInFlight"]) == (50, 100_000)
+    # With one zone of three lost, the others have room for all.
+    assert scaled["minReplicas"] * 2 // 3 * values("large")["config"]["maxCalls"] > 2 * 100_000
+
+
+def test_a_rollout_of_large_takes_as_long_as_a_drain():
+    large = values("large")
+    assert large["minReadySeconds"] * large["autoscaling"]["minReplicas"] >= large["config"]["drainTimeout"]
+    assert large["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_pods_of_large_are_spread_over_zones_whatever_the_release_is_called():
+    pods = find(render(GIVEN["large"], release="other"), "Deployment", "other-gemini-grpc")["spec"]["template"]
+    (zone, _) = pods["spec"]["topologySpreadConstraints"]
+    assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
+    # Nodes of a zone that is lost would count otherwise, and nothing could be put elsewhere.
+    assert zone["nodeTaintsPolicy"] == "Honor"
+    for each in pods["spec"]["topologySpreadConstraints"]:
+        assert each["labelSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()
