@@ -34,6 +34,10 @@ def test_a_bare_install_has_no_warning_and_says_how_to_call():
     assert "dns:///gemini-gemini-grpc-headless.models.svc:50051" in said
 
 
+def test_a_number_of_pods_that_something_else_decides_is_nothing_to_warn_of():
+    assert "WARNING" not in notes({"replicaCount": None})
+
+
 @pytest.mark.parametrize("sentence, values", WARNINGS.items(), ids=WARNINGS)
 def test_what_is_risky_is_said_and_nothing_else(sentence, values):
     said = notes(values)

@@ -66,6 +66,14 @@ def test_links_to_this_repository_lead_to_files():
     assert [path for path in found if not (ROOT / path).is_file()] == []
 
 
+def test_what_an_upgrade_is_compared_by_has_no_pod_of_the_test():
+    (command,) = re.findall(r"^helm (template .+) \| kubectl diff", (CHART / "UPGRADING.md").read_text(), re.MULTILINE)
+    words = command.replace("CHART", str(CHART)).replace("values.yaml", str(CHART / "values-sandbox.yaml")).split()
+    rendered = helm(*words)
+    assert "kind: Deployment" in rendered.stdout
+    assert "helm.sh/hook" not in rendered.stdout
+
+
 def test_every_value_is_in_the_schema_and_everything_in_the_schema_is_a_value():
     # Those of a parent chart.
     free = {"enabled", "global"}

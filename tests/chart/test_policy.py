@@ -214,6 +214,11 @@ def test_what_the_program_reads_again_by_itself_rolls_no_pod(change):
     assert text(values) != text({**values, **change})
 
 
+def test_the_first_filter_of_the_log_rolls_no_pod():
+    assert pod() == pod({"logFilter": "debug"})
+    assert text() != text({"logFilter": "debug"})
+
+
 def test_a_flag_rolls_the_pods():
     assert pod({"config": {"maxCalls": 1}}) != pod({"config": {"maxCalls": 2}})
 

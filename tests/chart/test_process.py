@@ -187,6 +187,7 @@ def test_with_everything_set_the_program_starts_and_knows_the_caller_by_its_cert
     everything = value_sets()["everything"]
     # Names of the release's own, as the other tests have them; no flag but those of the chart.
     values = here({**everything, "sandbox": True, "nameOverride": "", "namespaceOverride": "", "extraArgs": []})
+    values["service"] = {**everything["service"], "ipFamilyPolicy": ""}
     values["config"] = {**everything["config"], "upstreamUrl": None, "upstreamProxy": False, "logFormat": "json"}
     values["logFilter"] = "info"
     process, _ = run_gateway(values, machine)

@@ -125,6 +125,18 @@ CONTRADICTIONS = [
         "config.drainTimeout and 10 s make 590",
         {"config": {"drainTimeout": 579}},
     ),
+    *(
+        (
+            {"listen": {"host": "0.0.0.0"}, "service": service},
+            "listen.host: pods at 0.0.0.0 do not hear IPv6, which",
+            {"listen": {"host": "[::]"}},
+        )
+        for service in (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            {"ipFamilyPolicy": "PreferDualStack"},
+            {"spec": {"ipFamilies": ["IPv6"]}},
+        )
+    ),
     ({"listen": {"adminPort": 50051}}, "listen.adminPort: it is listen.port as well", {"listen": {"port": 50052}}),
     (
         {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},

@@ -62,10 +62,10 @@ def test_a_rollout_of_large_takes_as_long_as_a_drain():
 
 
 def test_pods_of_large_are_spread_over_zones_whatever_the_release_is_called():
-    (zone, node) = values("large")["topologySpreadConstraints"]
+    pods = find(render(GIVEN["large"], release="other"), "Deployment", "other-gemini-grpc")["spec"]["template"]
+    (zone, _) = pods["spec"]["topologySpreadConstraints"]
     assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
     # Nodes of a zone that is lost would count otherwise, and nothing could be put elsewhere.
     assert zone["nodeTaintsPolicy"] == "Honor"
-    deployment = find(render(GIVEN["large"], release="other"), "Deployment", "other-gemini-grpc")["spec"]["template"]
-    for each in (zone, node):
-        assert each["labelSelector"]["matchLabels"].items() <= deployment["metadata"]["labels"].items()
+    for each in pods["spec"]["topologySpreadConstraints"]:
+        assert each["labelSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()

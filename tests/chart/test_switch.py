@@ -123,3 +123,6 @@ def test_an_upgrade_that_takes_the_pods_down_to_one_says_so(notes, objects, auto
     said = notes(objects, autoscaling)
     assert "gemini-grpc 0.1.0 is in namespace models" in said
     assert ("6 pods go down to one" in said) == warned
+    if warned:
+        assert "UPGRADING.md#switch-autoscaling-on" in said
+        assert "\n## Switch autoscaling on\n" in (CHART / "UPGRADING.md").read_text()

@@ -13,7 +13,7 @@ TOMLS = [INDENTED, "\n\n  x = 1", "\tx = 1\n", "x = 1\r\ny = 2\r\n", "x = 1   \n
 
 def unquoted(name: str, rendered: str) -> list[str]:
     """The lines in which a name is a scalar without quotes."""
-    return re.findall(rf"^.*(?:[nN]ame|namespace|instance|key|a|-): +{re.escape(name)}$", rendered, re.MULTILINE)
+    return re.findall(rf"^.*(?:[nN]ame|namespace|instance|key|query|hostname|a|-): +{re.escape(name)}$", rendered, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +55,18 @@ def test_names_of_other_objects_are_texts(name):
         "podLabels": {"a": name},
         "tests": {"model": name, "existingSecret": name, "existingSecretKey": name, "clientSecret": name, "ca": ca},
         "image": {"tag": "on"},
+        "autoscaling": {
+            "enabled": True,
+            "type": "keda",
+            "callsInFlight": 9,
+            "keda": {"serverAddress": "http://a", "query": name, "authenticationRef": name},
+        },
+        "route": {
+            "enabled": True,
+            "parentRefs": [{"name": name, "namespace": name}],
+            "backendTLS": {"hostname": name, "caConfigMap": name},
+        },
+        "ingress": {"enabled": True, "hosts": ["a"], "className": name, "tlsSecret": name},
     }
     assert unquoted(name, text(values)) == []
     assert unquoted("on", text(values)) == []

@@ -96,6 +96,10 @@ only in a pod that does not start.
 {{- if eq (int .Values.listen.adminPort) (int .Values.listen.port) }}
 {{- fail "listen.adminPort: it is listen.port as well; set another" }}
 {{- end }}
+{{- $families := default list .Values.service.spec.ipFamilies }}
+{{- if and (not (contains ":" .Values.listen.host)) (or (contains "DualStack" .Values.service.ipFamilyPolicy) (has "IPv6" $families)) }}
+{{- fail (printf "listen.host: pods at %s do not hear IPv6, which service.ipFamilyPolicy or service.spec.ipFamilies asks for; set listen.host to [::], which serves both" .Values.listen.host) }}
+{{- end }}
 {{- $budget := .Values.podDisruptionBudget }}
 {{- if not (or (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable)) }}
 {{- fail "podDisruptionBudget: minAvailable and maxUnavailable are both set; keep one of them" }}
