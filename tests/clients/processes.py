@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import queue
+import socket
 import subprocess
 import threading
 import time
@@ -14,6 +15,13 @@ BINARY = os.environ.get("GEMINI_GRPC_BIN", ROOT / "target/release/gemini-grpc")
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"))
 }
+
+
+def free_port():
+    """A port that was free just now, for those who cannot say which one they took."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Process:

@@ -3,24 +3,16 @@
 import contextlib
 import json
 import pathlib
-import socket
 import time
 import urllib.parse
 import urllib.request
 
-from processes import ROOT, Process
+from processes import ROOT, Process, free_port
 
 BIN = ROOT / "target/ci/bin"
 COLLECTOR, PROMETHEUS, PROMTOOL = BIN / "otelcol", BIN / "prometheus", BIN / "promtool"
 KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT"}
 STATUSES = {0: "UNSET", 1: "OK", 2: "ERROR"}
-
-
-def free_port():
-    """A port that was free just now, for those who cannot say which one they took."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_until(find, what, seconds=30):

@@ -24,6 +24,7 @@ def arguments():
     add("--rounds", type=int, default=10, help="rounds of each load")
     add("--seconds", type=float, default=4, help="how long each gateway is loaded in a round")
     add("--rate", type=float, default=2000, help="calls a second")
+    add("--slack", type=float, default=1, help="allow so many times the ratio; for runs too short to measure anything")
     add("--only", choices=["calls", "streams"], help="one of the two loads")
     add("--streams", type=int, default=200, help="streams at once, each with 50 events a second")
     return parser.parse_args()
@@ -88,11 +89,11 @@ def main(args):
                 units = args.seconds * (args.rate if kind == "calls" else args.streams * 50)
                 each = f"{statistics.median(values) / units * 1e6:.1f} us"
                 rows.append((kind, name, each, f"{ratio:.3f}", f"{min(ratios):.2f} to {max(ratios):.2f}"))
-                if allowed := ALLOWED.get((kind, name)):
+                if allowed := ALLOWED.get((kind, name), 0) * args.slack:
                     verdict.check(f"{kind}, {name}: at most {allowed:.2f} times the CPU", ratio <= allowed, f"{ratio:.3f}")
         exported = len(collector.spans())
     table(*rows)
-    verdict.check("spans did arrive", exported > 1000, exported)
+    verdict.check("spans did arrive", exported > min(1000, args.rounds * args.seconds * args.rate / 2), exported)
     return verdict.end()
 
 

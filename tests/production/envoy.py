@@ -6,7 +6,8 @@ import json
 import time
 
 import tools
-from running import free_port, other
+from processes import free_port
+from running import other
 
 # What is tried again, and why that is harmless: in all three cases no gateway has seen the call.
 RETRIES = {

@@ -8,8 +8,8 @@ import pytest
 from google.api_core import exceptions
 
 from google_client import SyncClient, request
-from processes import start_gateway
-from telemetry import Collector, free_port, wait_until
+from processes import free_port, start_gateway
+from telemetry import Collector, wait_until
 from test_secrets import OWN_KEY, PROMPT, assert_no_mark_in, make_calls
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
