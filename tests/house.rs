@@ -42,7 +42,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that shape a room, and the rooms that may name them. A crate that is not here may be named anywhere.
-const CRATES: [(&str, &[&str]); 35] = [
+const CRATES: [(&str, &[&str]); 37] = [
     // One way out, and one double of what is at its end. A collector is another end.
     ("reqwest", &["upstream", "telemetry"]),
     ("axum", &["sandbox"]),
@@ -51,16 +51,18 @@ const CRATES: [(&str, &[&str]); 35] = [
     ("tonic_reflection", &["grpc"]),
     ("tonic_types", &["pb"]),
     ("prost", &["pb", "gemini", "grpc", "cli"]),
-    ("prost_types", &["gemini", "grpc"]),
+    ("prost_types", &["cli", "gemini", "grpc"]),
     ("hyper", &["grpc", "server", "upstream"]),
-    ("hyper_util", &["server"]),
+    ("hyper_rustls", &["upstream"]),
+    ("hyper_util", &["sandbox", "server", "upstream"]),
     ("socket2", &["server"]),
     // To tell what upstream said when it closed a connection.
     ("h2", &["upstream"]),
     ("tower", &["grpc", "server", "upstream"]),
     ("rustix", &["config", "server", "files", "cli"]),
     // Certificates are read where files are, and shown where connections are.
-    ("rustls", &["config", "server"]),
+    ("rustls", &["config", "server", "upstream"]),
+    ("rustls_platform_verifier", &["upstream"]),
     ("tokio_rustls", &["server"]),
     ("x509_parser", &["config", "server"]),
     // What can be replaced while calls run.

@@ -21,6 +21,8 @@ mod files;
 mod help;
 /// Mistakes in flags, variables and files.
 mod mistakes;
+/// `serve` behind a proxy.
+mod proxy;
 /// Files that are read again while `serve` runs.
 mod reload;
 /// `sandbox`.
