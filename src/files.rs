@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// One file in so many is kept back, but not more than `MAX_KEPT_BACK`.
+/// One file in this many is kept back, up to `MAX_KEPT_BACK`.
 const FILES_PER_KEPT_BACK: usize = 8;
 /// Enough for what needs files beside connections: 256 connections whose calls are refused, 128 on the port for
 /// operators, names that are looked up, telemetry, and files that are read again.
@@ -60,12 +60,12 @@ impl Files {
         (self.limit / FILES_PER_KEPT_BACK).min(MAX_KEPT_BACK)
     }
 
-    /// How many connections have room beside what a process with so many workers has open.
+    /// How many connections fit beside what a process with this many workers has open.
     pub fn for_connections(self, workers: usize) -> usize {
         self.limit.saturating_sub(self.kept_back()).saturating_sub(BASE + PER_WORKER * workers)
     }
 
-    /// The limit that leaves room for so many connections.
+    /// The limit that leaves room for this many connections.
     pub fn needed_for(connections: usize, workers: usize) -> usize {
         let others = connections.saturating_add(BASE + PER_WORKER * workers);
         others.saturating_add((others / (FILES_PER_KEPT_BACK - 1) + 1).min(MAX_KEPT_BACK))

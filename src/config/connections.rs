@@ -25,7 +25,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The flags of connections.
 #[derive(Args, Clone, Debug)]
 pub struct Connections {
-    /// Connections at once; for a further one the one that is idle longest is closed. 0 means one for each 64 KiB of --max-bytes-held, if there are files for so many.
+    /// Connections at once; for a further one the one that is idle longest is closed. 0 means one for each 64 KiB of --max-bytes-held, if the limit of open files allows that many.
     #[arg(
         long,
         help_heading = "Connections",

@@ -4,10 +4,10 @@ use super::Config;
 use crate::files::Files;
 use crate::upstream::HttpVersion;
 
-/// Without a limit from the operator, one connection for so many of the bytes that calls may hold: an idle connection
+/// Without a limit from the operator, one connection for this many of the bytes that calls may hold: an idle connection
 /// with TLS takes about as much beside them, 48 KiB as measured.
 const BYTES_PER_CONNECTION: usize = 64 << 10;
-/// A container with little memory has so many all the same.
+/// The least of it, however little memory the container has.
 const MIN_CONNECTIONS: usize = 256;
 
 /// The limits in force.
@@ -130,7 +130,7 @@ mod tests {
         serve: Serve,
     }
 
-    /// The limits of connections and calls, with so many files.
+    /// The limits of connections and calls, with this many files.
     fn limits(files: usize, flags: &[&str]) -> (usize, usize) {
         let fixed = ["test", "--api-key", "a-key", "--workers", "2", "--max-bytes-held", "1073741824"];
         let config = Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap();

@@ -63,7 +63,7 @@ impl Pool {
         Self(Arc::new(Shared { connector, state: Mutex::new(state) }))
     }
 
-    /// Sends a request once, and awaits the head of its answer. `report` is told of the way there.
+    /// Sends a request once, and awaits the head of its answer. Calls `report` with each step on the way.
     pub(super) async fn send(
         &self,
         request: http::Request<Full<Bytes>>,
@@ -115,7 +115,7 @@ impl Pool {
 /// What happens to a request on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It waits for a connection, and has begun to make so many.
+    /// It waits for a connection, and has begun to make this many.
     Waiting { dials: usize },
     /// It goes out.
     Sending,

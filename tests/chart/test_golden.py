@@ -32,7 +32,7 @@ def test_the_objects_are_those_that_were_agreed_on(name):
     path = FOLDER / f"{name}.yaml"
     if os.environ.get("GOLDEN") == "write":
         path.write_text(golden(name))
-    assert golden(name) == path.read_text(), "GOLDEN=write writes it anew"
+    assert golden(name) == path.read_text(), "GOLDEN=write writes it again"
 
 
 def test_there_is_no_golden_file_that_nothing_renders():

@@ -62,7 +62,7 @@ def without(values: dict, path: tuple) -> dict:
 def test_the_templates_have_the_defaults_of_values_yaml():
     if os.environ.get("GOLDEN") == "write":
         FILE.write_text(expected())
-    assert FILE.read_text() == expected(), "GOLDEN=write writes it anew"
+    assert FILE.read_text() == expected(), "GOLDEN=write writes it again"
 
 
 def test_all_maps_and_lists_are_tried():

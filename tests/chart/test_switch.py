@@ -89,7 +89,7 @@ def notes(tmp_path):
 
 
 def deployment(*owners, replicas=6):
-    """A Deployment with so many pods, and who has set what of it, how."""
+    """A Deployment with this many pods, and which manager has set which field."""
     fields = [{"manager": name, "operation": how, "fieldsV1": what} for name, how, what in owners]
     metadata = {"name": NAME, "namespace": NAMESPACE, "managedFields": fields}
     return {("apps/v1", "deployments"): {"metadata": metadata, "spec": {"replicas": replicas}}}

@@ -1,5 +1,5 @@
-//! Open files: the limit is raised at the start, and when all that connections may have are in use, calls are told so and
-//! probes are answered.
+//! Open files: the limit is raised at the start, and when all that connections may have are in use, calls are refused
+//! with that reason and probes are answered.
 
 use std::cell::RefCell;
 use std::net::TcpStream;
@@ -113,7 +113,7 @@ async fn open(channel: Channel) -> Result<tonic::Streaming<gemini_grpc::pb::gemi
     Ok(stream)
 }
 
-/// Opens so many streams at once, on these channels in turn: those that stay open, and how many were refused.
+/// Opens this many streams at once, on these channels in turn: those that stay open, and how many were refused.
 async fn open_many(channels: &[Channel], count: usize) -> (Vec<impl Sized>, usize) {
     let mut opening = tokio::task::JoinSet::new();
     for channel in channels.iter().cycle().take(count) {

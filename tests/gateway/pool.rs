@@ -51,7 +51,7 @@ struct Double {
 }
 
 impl Double {
-    /// One that allows so many calls at once on a connection.
+    /// An upstream that allows this many calls at once on a connection.
     async fn allowing(calls: u32) -> Self {
         Self::serving(Some(calls), None).await
     }

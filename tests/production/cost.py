@@ -24,7 +24,7 @@ def arguments():
     add("--rounds", type=int, default=10, help="rounds of each load")
     add("--seconds", type=float, default=4, help="how long each gateway is loaded in a round")
     add("--rate", type=float, default=2000, help="calls a second")
-    add("--slack", type=float, default=1, help="allow so many times the ratio; for runs too short to measure anything")
+    add("--slack", type=float, default=1, help="factor on the allowed ratios, for runs too short to measure anything")
     add("--only", choices=["calls", "streams"], help="one of the two loads")
     add("--streams", type=int, default=200, help="streams at once, each with 50 events a second")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Many streams at once over HTTP/2 towards upstream.
 
-many: so many streams begin at once, over a sandbox that allows a hundred on a connection. Each has to have its first
+many: all streams begin at once, over a sandbox that allows a hundred on a connection. Each has to have its first
 chunk in time, over few connections: a stream behind a full one would have none.
 
 slow: one caller opens streams and does not read them, while another calls. No call may fail, and they have to take about

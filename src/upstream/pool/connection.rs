@@ -124,8 +124,8 @@ fn lock(http2: &Mutex<Http2>) -> MutexGuard<'_, Http2> {
     http2.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs what hyper spawns. hyper does not say when upstream's settings have come, so while they are awaited it is told
-/// of each step of the connection.
+/// Runs what hyper spawns. hyper does not report when upstream's settings have arrived, so while they are awaited this
+/// notifies after each step of the connection.
 #[derive(Clone)]
 pub(super) struct Executor(Arc<Progress>);
 
