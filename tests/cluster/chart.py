@@ -39,10 +39,14 @@ def install():
 
 def upgrade(**changes):
     """Installs the chart, or changes its values to those above and these, and waits until all of it is ready."""
+    helm("upgrade", "--install", RELEASE, CHART, *values(**changes), "--wait", "--timeout", "5m")
+
+
+def values(**changes):
+    """Flags with the values above and these."""
     path = place.STATE / "values.json"
     path.write_text(json.dumps(merged(VALUES, changes)))
-    values = ["--values", CHART / "values-sandbox.yaml", "--values", path]
-    helm("upgrade", "--install", RELEASE, CHART, *values, "--wait", "--timeout", "5m")
+    return ["--values", CHART / "values-sandbox.yaml", "--values", path]
 
 
 def names(ending=False):

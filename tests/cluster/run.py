@@ -10,7 +10,10 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "production"))
-SCENARIOS = ["helm_test", "accepted", "memory_limit", "upgrade", "deletion", "scaling", "rotation", "policy"]
+SCENARIOS = [
+    *("helm_test", "accepted", "memory_limit", "upgrade", "deletion", "hung", "few_files", "scaling"),
+    *("rotation", "policy"),
+]
 
 
 def arguments():
@@ -51,7 +54,7 @@ def main(args):
             say(f"\n=== {name}: {scenario.__doc__.splitlines()[0]}")
             try:
                 scenario.run(args, verdict)
-            except (RuntimeError, AssertionError) as error:
+            except (RuntimeError, AssertionError, OSError) as error:
                 verdict.check(f"{name}: runs to its end", False, str(error)[:300])
     if not args.keep:
         left = machine.leftovers()

@@ -10,22 +10,31 @@ import clients
 @contextlib.contextmanager
 def traffic(args, name, verdict, connections=None, words=None):
     """Calls and streams for as long as the block runs; after it all of them have to have ended well."""
-    # What it configures are no retries, and what gRPC does of its own is switched off.
-    flags = ["--connections", connections or args.connections, "--words", words or args.words]
-    flags += ["--no-retries", "--seconds", 3600]
-    endpoint = f"http://{chart.service()}"
-    with clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=("grpcio",)) as running:
-        time.sleep(5)  # All connections are made, and all pods carry the load.
+    with calls(args, name, verdict, [chart.service()], connections, words):
         restarts = chart.restarts()
+        yield
+    restarts += chart.restarts()
+    verdict.check(f"{name}: no container starts twice", not restarts, f"{restarts} restarts")
+
+
+@contextlib.contextmanager
+def calls(args, name, verdict, addresses, connections=None, words=None):
+    """The same, shared out among some addresses, and whatever becomes of containers."""
+    # What it configures are no retries, and what gRPC does of its own is switched off.
+    flags = ["--connections", (connections or args.connections) // len(addresses), "--words", words or args.words]
+    flags += ["--no-retries", "--seconds", 3600]
+    first, *others = [f"http://{address}" for address in addresses]
+    for other in others:
+        flags += ["--endpoint", other]
+    with clients.calling(first, *flags, rate=args.rate, streams=args.streams, languages=("grpcio",)) as running:
+        time.sleep(5)  # All connections are made, and all pods carry the load.
         yield
         time.sleep(5)  # What the block did has come to rest.
         results = clients.finish(running)
         clients.show(results)
         broken = kinds(results)
         seen = ", ".join(f"{bad} of {sent} {kind}" for kind, (bad, sent) in broken.items())
-        restarts += chart.restarts()
         verdict.check(f"{name}: no call fails, no stream breaks", not any(bad for bad, _ in broken.values()), seen)
-        verdict.check(f"{name}: no container starts twice", not restarts, f"{restarts} restarts")
 
 
 def kinds(results):

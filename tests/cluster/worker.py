@@ -1,11 +1,15 @@
 """The node: containerd, the kubelet, kube-proxy, and their configurations."""
 
 import json
+import resource
 
 import authority
 import place
 from children import start, wait
 from kube import kubectl
+
+# What systemd gives to whatever says nothing else, so to containers on some nodes.
+FEW_FILES = 1024
 
 
 def containerd():
@@ -36,9 +40,32 @@ state = "{state}/containerd-state"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
       Root = "{state}/runc"
-""")
+{few_files()}""")
     start("containerd", "/usr/bin/containerd", "--config", config)
     wait("containerd answers", lambda: ctr("version"), 30, "containerd")
+
+
+def few_files():
+    """Runtimes whose containers may open few files, as on some nodes: `few-files-soft` and `few-files-hard`.
+
+    Nothing in a pod's spec says so much, and what a node says holds for all of its pods; a runtime class is a pod's.
+    """
+    spec, text = json.loads(place.output("/usr/bin/ctr", "oci", "spec")), ""
+    # More than this script may have itself takes a capability (CAP_SYS_RESOURCE).
+    most = min(524288, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    for kind, hard in (("soft", most), ("hard", FEW_FILES)):
+        spec["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": FEW_FILES, "hard": hard}]
+        base = place.STATE / f"few-files-{kind}.json"
+        base.write_text(json.dumps(spec))
+        runtime = f'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.few-files-{kind}'
+        text += f"""  [{runtime}]
+    runtime_type = "io.containerd.runc.v2"
+    base_runtime_spec = "{base}"
+    [{runtime}.options]
+      SystemdCgroup = false
+      Root = "{place.STATE}/runc"
+"""
+    return text
 
 
 def network():
@@ -56,6 +83,13 @@ def network():
 
 def ctr(*words):
     return place.output("/usr/bin/ctr", "--address", place.SOCKET, "--namespace", "k8s.io", *words)
+
+
+def process_of(pod):
+    """The process of a pod's only container, by its number on this machine."""
+    (status,) = pod["status"]["containerStatuses"]
+    tasks = [line.split() for line in ctr("tasks", "list").splitlines()]
+    return next(int(task[1]) for task in tasks if task[0] == status["containerID"].removeprefix("containerd://"))
 
 
 def kubelet():
