@@ -24,7 +24,7 @@ def begin():
         f"--advertise-address={place.ADDRESS}",
         "--secure-port=6443",
         "--kubelet-preferred-address-types=InternalIP",
-        f"--service-cluster-ip-range={place.SERVICES}",
+        f"--service-cluster-ip-range={place.families(place.SERVICES, place.SERVICES_6)}",
         "--authorization-mode=RBAC",
         "--anonymous-auth=false",
         "--enable-admission-plugins=PodSecurity",

@@ -28,6 +28,8 @@ OTHERS = [
 ]  # fmt: skip
 # A call of a pod to a Service whose pod is on the same bridge: the answer has to be seen by the rules as well.
 NEEDED = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
+if place.DUAL:
+    NEEDED |= {"net/ipv6/conf/all/forwarding": "1", "net/bridge/bridge-nf-call-ip6tables": "1"}
 
 
 def prepare():
@@ -40,6 +42,9 @@ def prepare():
         pathlib.Path("/proc/sys", name).write_text(value)
     place.output("ip", "link", "add", place.BRIDGE, "type", "bridge")
     place.output("ip", "address", "add", f"{place.ADDRESS}/{place.PODS.partition('/')[2]}", "dev", place.BRIDGE)
+    if place.DUAL:
+        six = f"{place.ADDRESS_6}/{place.PODS_6.partition('/')[2]}"
+        place.output("ip", "address", "add", six, "dev", place.BRIDGE, "nodad")
     place.output("ip", "link", "set", place.BRIDGE, "up")
     for hierarchy in CGROUPS.iterdir():
         if hierarchy.is_dir() and not hierarchy.is_symlink():

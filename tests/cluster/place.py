@@ -21,14 +21,17 @@ KUBERNETES = re.search(r"^require k8s.io/kubernetes (\S+)", (HERE / "kubernetes/
 NODE = "node"
 BRIDGE = "gemini-cluster"
 # The node's address is the bridge's: the pods reach it, and nobody outside of this machine does.
-ADDRESS = "10.244.0.1"
-PODS = "10.244.0.0/24"
-SERVICES = "10.96.0.0/16"
+ADDRESS, ADDRESS_6 = "10.244.0.1", "fd00:10:244::1"
+PODS, PODS_6 = "10.244.0.0/24", "fd00:10:244::/64"
+SERVICES, SERVICES_6 = "10.96.0.0/16", "fd00:10:96::/112"
 API = f"https://{ADDRESS}:6443"
 API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 ETCD = "http://127.0.0.1:12379"
 ETCD_PEERS = "http://127.0.0.1:12380"
+# Pods and Services have an address of each family, where the kernel has both.
+OFF = pathlib.Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+DUAL = OFF.exists() and OFF.read_text().strip() == "0"
 # The node's cgroups hang below one of their own.
 CGROUP = "gemini-cluster"
 
@@ -37,6 +40,11 @@ TOOL = "localhost/tool:cluster"
 
 SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
+
+
+def families(four, six):
+    """Both of them, as flags take them, or the one that this machine has."""
+    return f"{four},{six}" if DUAL else four
 
 
 def output(*command, **more):

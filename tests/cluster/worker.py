@@ -71,6 +71,8 @@ def few_files():
 def network():
     """One bridge. Nothing leaves the machine, so nothing is masqueraded, and no iptables chain has to be made."""
     ranges = [[{"subnet": place.PODS, "gateway": place.ADDRESS}]]
+    if place.DUAL:
+        ranges.append([{"subnet": place.PODS_6, "gateway": place.ADDRESS_6}])
     bridge = {
         "type": "bridge",
         "bridge": place.BRIDGE,
@@ -135,7 +137,7 @@ def kubelet():
         f"--root-dir={place.STATE}/kubelet",
         f"--cert-dir={place.STATE}/kubelet-certificates",
         f"--hostname-override={place.NODE}",
-        f"--node-ip={place.ADDRESS}",
+        f"--node-ip={place.families(place.ADDRESS, place.ADDRESS_6)}",
     )
 
 
@@ -147,7 +149,7 @@ def proxy():
         "hostnameOverride": place.NODE,
         # Its rules are in tables of its own, so that they can be removed without a trace.
         "mode": "nftables",
-        "clusterCIDR": place.PODS,
+        "clusterCIDR": place.families(place.PODS, place.PODS_6),
         "bindAddress": place.ADDRESS,
         "healthzBindAddress": f"{place.ADDRESS}:10256",
         "metricsBindAddress": f"{place.ADDRESS}:10249",
