@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// One file in this many is kept back, up to `MAX_KEPT_BACK`.
 const FILES_PER_KEPT_BACK: usize = 8;
-/// Enough for what needs files beside connections: 256 connections whose calls are refused, 128 on the port for
+/// Enough for everything else that needs files: 256 connections whose calls are refused, 128 on the port for
 /// operators, names that are looked up, telemetry, and files that are read again.
 const MAX_KEPT_BACK: usize = 512;
 /// What a process has open before its first connection, with exporters of telemetry and a sandbox.
@@ -60,7 +60,7 @@ impl Files {
         (self.limit / FILES_PER_KEPT_BACK).min(MAX_KEPT_BACK)
     }
 
-    /// How many connections fit beside what a process with this many workers has open.
+    /// How many connections fit, given what a process with this many workers has open anyway.
     pub fn for_connections(self, workers: usize) -> usize {
         self.limit.saturating_sub(self.kept_back()).saturating_sub(BASE + PER_WORKER * workers)
     }

@@ -146,7 +146,7 @@ impl Printer {
     }
 }
 
-/// Why a candidate ended, by its name; one that the contract lacks arrives beside the fields that it has.
+/// Why a candidate ended, by name. A reason that the contract lacks arrives in `additional_fields`.
 fn finish_reason(candidate: &Candidate) -> Option<String> {
     if candidate.finish_reason() != FinishReason::Unspecified {
         return Some(candidate.finish_reason().as_str_name().to_owned());

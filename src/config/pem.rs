@@ -49,8 +49,8 @@ impl<'f> Pem<'f> {
         self.ends().into_iter().min()
     }
 
-    /// The same for authorities. One that has ended is in many files, beside the one that has replaced it, so it counts
-    /// only if all of them have.
+    /// The same for authorities. Many files keep an expired one next to its successor, so expired ones count only if all
+    /// have expired.
     pub(super) fn first_end_of_authorities(&self) -> Option<i64> {
         let (ends, now) = (self.ends(), ASN1Time::now().timestamp());
         ends.iter().copied().filter(|end| *end > now).min().or(ends.into_iter().max())

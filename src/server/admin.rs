@@ -49,8 +49,8 @@ impl std::fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// So many connections may wait for their request. One more closes the oldest of them, so that silent ones keep no
-    /// probe out.
+    /// At most `max_waiting` connections may wait for their request. One more closes the oldest, so that silent connections
+    /// cannot keep probes out.
     pub(super) fn bind(
         address: SocketAddr,
         health: Health,

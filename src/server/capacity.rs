@@ -5,7 +5,7 @@ use crate::files::Files;
 use crate::upstream::HttpVersion;
 
 /// Without a limit from the operator, one connection for this many of the bytes that calls may hold: an idle connection
-/// with TLS takes about as much beside them, 48 KiB as measured.
+/// with TLS takes about as much memory in addition, 48 KiB as measured.
 const BYTES_PER_CONNECTION: usize = 64 << 10;
 /// The least of it, however little memory the container has.
 const MIN_CONNECTIONS: usize = 256;
@@ -80,7 +80,7 @@ impl Capacity {
     fn needed(config: &Config) -> usize {
         let for_calls = config.max_calls.saturating_mul(config.files_per_call);
         let for_connections = match config.limits.connections {
-            // The quarter that is left to connections, beside the rest.
+            // At least a quarter of the files is left to connections.
             0 => for_calls.div_ceil(3),
             given => given,
         };

@@ -93,7 +93,7 @@ impl OpenConnections {
         self.files.are_out()
     }
 
-    /// Closes the connection that is idle longest, if it is for so long. Whether there is one.
+    /// Closes the connection that is idle longest, if it has been for at least `idle`. Returns whether one was closed.
     pub(super) fn make_room(&self, idle: Duration) -> bool {
         lock(&self.queue).evict_longest_idle(idle)
     }
@@ -194,8 +194,8 @@ impl Queue {
         }
     }
 
-    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at is idle for
-    /// so long. Whether one is.
+    /// Closes the connection that has had no admitted call for the longest time, if one of those looked at has been idle
+    /// for at least `idle`. Returns whether one was closed.
     fn evict_longest_idle(&mut self, idle: Duration) -> bool {
         let now = Instant::now();
         for _ in 0..MAX_LOOKED_AT {

@@ -12,12 +12,12 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use tower::util::MapFutureLayer;
 
-use super::pool::{Connector, Failure, Pool, Step, Unmade};
+use super::pool::{Connector, Failure, Place, Pool, Step, Unmade};
 use super::{Config, Error, HttpVersion, dial};
 use crate::cause::cause;
 use crate::telemetry::Parent;
 
-const NAME: HeaderValue = HeaderValue::from_static(concat!("gemini-grpc/", env!("CARGO_PKG_VERSION")));
+const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("gemini-grpc/", env!("CARGO_PKG_VERSION")));
 
 /// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one; a
 /// request that goes out at that moment is lost, and must not be sent twice since generation is billed. So we close
@@ -69,35 +69,48 @@ impl Client {
 }
 
 impl Http2 {
-    /// Sends a request once, and awaits the head of its answer. None says that upstream chose HTTP/1.1; it has seen
-    /// nothing of the request then.
+    /// Waits for room on a connection. None says that upstream chose HTTP/1.1.
+    pub(super) async fn place(&self, parent: &Parent) -> Result<Option<Place>, Error> {
+        match (self.pool.place(|step| report(parent, step)).await, &self.declined) {
+            (Ok(place), _) => Ok(Some(place)),
+            (Err(Unmade::NotHttp2), Some(declined)) => {
+                declined.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            (Err(unmade), _) => Err(self.error(Failure::Unmade(unmade))),
+        }
+    }
+
+    /// Sends a request once, and awaits the head of its answer.
     pub(super) async fn post(
         &self,
+        place: Place,
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
         parent: &Parent,
-    ) -> Result<Option<http::Response<reqwest::Body>>, Error> {
+    ) -> Result<http::Response<reqwest::Body>, Error> {
         let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| Error::Header)?;
         *request.headers_mut() = headers;
-        request.headers_mut().insert(USER_AGENT, NAME);
-        let report = |step| match step {
-            Step::Waiting { dials } => {
-                parent.sending(false);
-                (0..dials).for_each(|_| parent.dialed());
-            }
-            Step::Sending => parent.sending(true),
-        };
-        match (self.pool.send(request, report).await, &self.declined) {
-            (Ok(response), _) => Ok(Some(response)),
-            (Err(Failure::Unmade(Unmade::NotHttp2)), Some(declined)) => {
-                declined.store(true, Ordering::Relaxed);
-                Ok(None)
-            }
-            (Err(failure), _) => Err(Error::from_http2(failure, self.connect_timeout)),
+        request.headers_mut().insert(USER_AGENT, OUR_USER_AGENT);
+        let sent = self.pool.send(place, request, |step| report(parent, step)).await;
+        sent.map_err(|failure| self.error(failure))
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        Error::from_http2(failure, self.connect_timeout)
+    }
+}
+
+fn report(parent: &Parent, step: Step) {
+    match step {
+        Step::Waiting { dials } => {
+            parent.sending(false);
+            (0..dials).for_each(|_| parent.dialed());
         }
+        Step::Sending => parent.sending(true),
     }
 }
 
@@ -106,7 +119,7 @@ impl Config {
     pub fn client(&self) -> Result<Client, BuildError> {
         let tls = self.tls.client_config()?;
         let mut builder = reqwest::Client::builder()
-            .user_agent(NAME)
+            .user_agent(OUR_USER_AGENT)
             .connect_timeout(self.connect_timeout)
             .connector_layer(MapFutureLayer::new(dial))
             .tcp_nodelay(true)

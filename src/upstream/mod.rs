@@ -239,8 +239,8 @@ impl Inner {
         url: Url,
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        match http2.post(&url, headers.clone(), outgoing.json.clone(), &outgoing.parent).await? {
-            Some(response) => Ok(response),
+        match http2.place(&outgoing.parent).await? {
+            Some(place) => http2.post(place, &url, headers, outgoing.json.clone(), &outgoing.parent).await,
             None => self.send_http1(outgoing, url, headers).await,
         }
     }

@@ -66,21 +66,27 @@ impl Pool {
     /// Sends a request once, and awaits the head of its answer. Calls `report` with each step on the way.
     pub(super) async fn send(
         &self,
+        place: Place,
         request: http::Request<Full<Bytes>>,
         report: impl Fn(Step),
     ) -> Result<http::Response<reqwest::Body>, Failure> {
-        let service = tower::service_fn(|request| self.send_packed(request, &report));
+        let mut place = Some(place);
+        let service = tower::service_fn(|request| self.send_packed(place.take(), request, &report));
         let response = Decompression::new(service).gzip(true).oneshot(request).await?;
         Ok(response.map(reqwest::Body::wrap))
     }
 
     async fn send_packed(
         &self,
+        mut place: Option<Place>,
         mut request: http::Request<Full<Bytes>>,
         report: impl Fn(Step),
     ) -> Result<http::Response<Body>, Failure> {
         for _ in 0..TRIES {
-            let place = self.place(&report).await.map_err(Failure::Unmade)?;
+            let place = match place.take() {
+                Some(place) => place,
+                None => self.place(&report).await.map_err(Failure::Unmade)?,
+            };
             report(Step::Sending);
             match place.connection().sender().try_send_request(request).await {
                 Ok(response) => return Ok(response.map(|body| Body::new(body, place))),
@@ -97,7 +103,8 @@ impl Pool {
         Err(Failure::NotTaken)
     }
 
-    async fn place(&self, report: impl Fn(Step)) -> Result<Place, Unmade> {
+    /// Waits for room on a connection.
+    pub(super) async fn place(&self, report: impl Fn(Step)) -> Result<Place, Unmade> {
         let place = {
             let mut state = self.0.lock();
             if let Some(place) = self.0.take(&mut state) {
@@ -148,7 +155,7 @@ impl Shared {
 
     async fn dial(self: Arc<Self>) {
         let made = self.connector.connect().await;
-        let mut answers = Vec::new();
+        let mut assignments = Vec::new();
         {
             let mut state = self.lock();
             state.dials -= 1;
@@ -158,31 +165,28 @@ impl Shared {
                     tokio::spawn(drive(driver, Arc::downgrade(&connection), Arc::downgrade(&self)));
                     state.allowed = connection.allowed().max(1);
                     state.connections.push(connection);
-                    self.serve_waiting(&mut state, &mut answers);
+                    self.assign_room(&mut state, &mut assignments);
                 }
                 // Those that would have filled it fail; for others, another is being made.
                 Err(unmade) => {
                     let share = if state.dials == 0 { state.waiting.len() } else { state.allowed };
                     for waiting in (0..share).map_while(|_| state.waiting.pop_front()) {
-                        answers.push((waiting, Err(unmade)));
+                        assignments.push((waiting, Err(unmade)));
                     }
                 }
             }
             self.dial_for_waiting(&mut state);
         }
-        // Not under the lock: a place that nobody waits for any more is given back, which takes it.
-        for (waiting, answer) in answers {
-            let _ = waiting.send(answer);
-        }
+        deliver(assignments);
     }
 
-    /// Gives room that there is to those that wait.
-    fn serve_waiting(self: &Arc<Self>, state: &mut State, answers: &mut Vec<Answer>) {
+    /// Gives the room that there is to the requests that wait for it.
+    fn assign_room(self: &Arc<Self>, state: &mut State, assignments: &mut Vec<Assignment>) {
         while !state.waiting.is_empty()
             && let Some(place) = self.take(state)
         {
             if let Some(waiting) = state.waiting.pop_front() {
-                answers.push((waiting, Ok(place)));
+                assignments.push((waiting, Ok(place)));
             }
         }
     }
@@ -192,7 +196,15 @@ impl Shared {
     }
 }
 
-type Answer = (oneshot::Sender<Result<Place, Unmade>>, Result<Place, Unmade>);
+/// A request that waited, and its place.
+type Assignment = (oneshot::Sender<Result<Place, Unmade>>, Result<Place, Unmade>);
+
+/// Hands out places. Never under the lock: the place of a request that was given up meanwhile is released, which takes it.
+fn deliver(assignments: Vec<Assignment>) {
+    for (waiting, place) in assignments {
+        let _ = waiting.send(place);
+    }
+}
 
 /// Keeps a connection going, and closes it when it is not used.
 async fn drive(mut driver: Driver, connection: Weak<Connection>, pool: Weak<Shared>) {
@@ -212,8 +224,8 @@ async fn drive(mut driver: Driver, connection: Weak<Connection>, pool: Weak<Shar
     }
 }
 
-/// Room for one request on a connection, given back at its end.
-struct Place {
+/// Room for one request on a connection, released at its end.
+pub(super) struct Place {
     connection: Arc<Connection>,
     pool: Arc<Shared>,
 }
@@ -226,15 +238,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut answers = Vec::new();
+        let mut assignments = Vec::new();
         {
             let mut state = self.pool.lock();
             self.connection.vacate();
-            self.pool.serve_waiting(&mut state, &mut answers);
+            self.pool.assign_room(&mut state, &mut assignments);
         }
-        for (waiting, answer) in answers {
-            let _ = waiting.send(answer);
-        }
+        deliver(assignments);
     }
 }
 

@@ -78,6 +78,16 @@ def find(objects: list[dict], kind: str, name: str = NAME) -> dict:
     return found[0]
 
 
+def at(thing, path: str):
+    """What is at a path, or nothing."""
+    for step in path.split("."):
+        if isinstance(thing, list):
+            thing = thing[int(step)] if int(step) < len(thing) else None
+        else:
+            thing = thing.get(step) if thing else None
+    return thing
+
+
 def kinds(values=None, **where) -> list[str]:
     """The kinds of all objects, in order."""
     return sorted(each["kind"] for each in render(values, **where))

@@ -1,7 +1,7 @@
 """Fields that the chart has no value for: how each gets into an object all the same, in a form that Kubernetes takes."""
 
 import pytest
-from chart import NAME, NEWEST, OLDEST, container, environment, files, find, pod, refusal, render
+from chart import NAME, NEWEST, OLDEST, at, container, environment, files, find, pod, refusal, render
 from schemas import check
 
 HEADLESS, TEST = f"{NAME}-headless", f"{NAME}-test"
@@ -53,16 +53,6 @@ HATCHES = [
     ({"monitoring": {"podMonitor": {"enabled": True, **MONITOR}}}, "PodMonitor", NAME, "spec.podMetricsEndpoints.0", ENDPOINT),
     ({"monitoring": {"serviceMonitor": {"enabled": True, **MONITOR}}}, "ServiceMonitor", NAME, "spec.endpoints.0", ENDPOINT),
 ]  # fmt: skip
-
-
-def at(thing, path: str):
-    """What is at a path, or nothing."""
-    for step in path.split("."):
-        if isinstance(thing, list):
-            thing = thing[int(step)] if int(step) < len(thing) else None
-        else:
-            thing = thing.get(step) if thing else None
-    return thing
 
 
 @pytest.mark.parametrize("values, kind, name, path, expected", HATCHES, ids=[f"{e[2]} {e[3]}" for e in HATCHES])

@@ -1,7 +1,7 @@
 """Values that arrive as they are: each is there if it is given, at its place, and nothing of it is there otherwise."""
 
 import pytest
-from chart import NAME, find, render
+from chart import NAME, at, find, render
 
 SPEC, OWN = "spec.template.spec", "spec.template.spec.containers.0"
 LIST = [{"name": "a"}]
@@ -32,16 +32,6 @@ OF_THE_SERVICE = [
     ("ipFamilyPolicy", "PreferDualStack", "ipFamilyPolicy"),
     ("trafficDistribution", "PreferClose", "trafficDistribution"),
 ]
-
-
-def at(thing, path: str):
-    """What is at a path, or nothing."""
-    for step in path.split("."):
-        if isinstance(thing, list):
-            thing = thing[int(step)] if int(step) < len(thing) else None
-        else:
-            thing = thing.get(step) if thing else None
-    return thing
 
 
 @pytest.mark.parametrize("name, value, path, of_the_test", PASSED, ids=[each[0] for each in PASSED])

@@ -12,7 +12,7 @@ impl Members {
     pub(super) fn new(fields: &[Field]) -> Self {
         let size = (fields.len() * 4).next_power_of_two().max(4);
         let mut members = Self { slots: vec![("", NONE); size].into() };
-        // A JSON name goes before another field's proto name: `responseJsonSchema` is field 28 of
+        // A JSON name takes precedence over another field's proto name: `responseJsonSchema` is field 28 of
         // GenerationConfig, `response_json_schema` field 24, whose JSON name is `_responseJsonSchema`.
         for name in [|f: &Field| f.json_name, |f: &Field| f.name] {
             for (i, field) in fields.iter().enumerate().filter(|(_, f)| f.number != ADDITIONAL_FIELDS) {

@@ -170,7 +170,7 @@ pub fn event(
     schema: CallerSchema,
     steps: &mut Steps<'_>,
 ) -> Result<Event, Error> {
-    // CallerSchema become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
+    // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
     let out = Vec::with_capacity(json.len() / 4 * 3);
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.answer(schema);
     decoder.whole(known(*RESPONSE)?)?;

@@ -57,11 +57,6 @@ pub enum CallerSchema {
     Google,
 }
 
-/// At most this many unknown members of one text are reported.
-const MOST_REPORTED: usize = 16;
-/// A longer name is not, in bytes: one that would be of use is a word.
-const LONGEST_REPORTED: usize = 64;
-
 /// What a member turned out to be.
 enum Seen {
     Known,
@@ -225,27 +220,6 @@ impl<'j, 's> Decoder<'j, 's> {
             put_tag(&mut self.frames.out, field.number, WireType::Varint);
             put_varint(&mut self.frames.out, i64::from(other) as u64);
         }
-    }
-
-    /// Notes the names of the unknown members of a message. A sidecar that cannot be read has its own note.
-    fn report(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
-        let behind = self.json.at();
-        for index in mark..self.unknown.len() {
-            if self.reported.len() == MOST_REPORTED {
-                break;
-            }
-            self.json.seek(self.unknown[index] as usize);
-            self.json.steps().take(1)?;
-            let name = self.json.string()?;
-            let is_known = message.member(name.raw).map(|index| &message.fields[index]);
-            let is_unreadable = is_known.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
-            if name.raw.len() <= LONGEST_REPORTED && !is_unreadable {
-                let name = name.text(self.json.steps(), &mut self.repairs)?;
-                self.reported.push(self.without_secret(name));
-            }
-        }
-        self.json.seek(behind);
-        Ok(())
     }
 
     fn open(&mut self, bracket: u8, wanted: &'static str) -> Result<(), Error> {

@@ -1,12 +1,18 @@
-//! What is odd in an answer and does not cost it: sidecars that cannot be read, and texts that were repaired.
+//! What is odd in an answer and does not cost it: members that the schema does not know, sidecars that cannot be read,
+//! and texts that were repaired.
 
 use super::super::error::{Error, Problem};
 use super::super::frames::Place;
-use super::super::table::{Field, Message, Role};
+use super::super::table::{Field, Kind, Message, Role};
 use super::{Decoder, Seen};
 
 /// At most this many kinds of oddities of one answer are kept.
 const MAX_KINDS: usize = 16;
+
+/// At most this many unknown members of one text are reported.
+const MOST_REPORTED: usize = 16;
+/// A longer name is not, in bytes: one that would be of use is a word.
+const LONGEST_REPORTED: usize = 64;
 
 /// What stands for the members that the schema does not know.
 pub(super) const ADDITIONAL: &str = "additionalFields";
@@ -120,5 +126,26 @@ impl Decoder<'_, '_> {
         } else if self.oddities.len() < MAX_KINDS {
             self.oddities.push(Oddity { fault, message: message.name, member, first: first(), count });
         }
+    }
+
+    /// Notes the names of the unknown members of a message. A sidecar that cannot be read has its own note.
+    pub(super) fn report(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
+        let behind = self.json.at();
+        for index in mark..self.unknown.len() {
+            if self.reported.len() == MOST_REPORTED {
+                break;
+            }
+            self.json.seek(self.unknown[index] as usize);
+            self.json.steps().take(1)?;
+            let name = self.json.string()?;
+            let is_known = message.member(name.raw).map(|index| &message.fields[index]);
+            let is_unreadable = is_known.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
+            if name.raw.len() <= LONGEST_REPORTED && !is_unreadable {
+                let name = name.text(self.json.steps(), &mut self.repairs)?;
+                self.reported.push(self.without_secret(name));
+            }
+        }
+        self.json.seek(behind);
+        Ok(())
     }
 }
