@@ -77,7 +77,7 @@ def shims():
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             words = command_of(folder.name)
-            if "containerd-shim" in words and str(place.SOCKET) in words:
+            if "containerd-shim" in words and str(place.STATE) in words:
                 yield int(folder.name)
 
 

@@ -39,6 +39,14 @@ def to_containerd(name):
     archive.unlink()
 
 
+def copy(node):
+    """Brings the images that pods of the chart need to another node."""
+    archive = node.folder / "images.tar"
+    ctr("images", "export", archive, place.TOOL, ":".join(GATEWAY))
+    ctr("images", "import", archive, node=node)
+    archive.unlink()
+
+
 def prepare():
     scratch = "FROM scratch\nUSER 65532:65532\n"
     for name, command in [("tool", '["/tool"]'), ("coredns", '["/coredns"]')]:
@@ -53,9 +61,13 @@ def gateway():
         name = ":".join(GATEWAY)
         buildah("tag", buildah("pull", "--quiet", f"dir:{BUILT}").strip(), name)
         return to_containerd(name)
-    libraries = [word for word in output("ldd", BINARY).split() if word.startswith("/")]
+    build_linked(":".join(GATEWAY), BINARY, "usr/bin/gemini-grpc")
+
+
+def build_linked(name, binary, path, more=""):
+    """Builds an image of a program, the libraries that it is linked with, and the public authorities."""
+    libraries = [word for word in output("ldd", binary).split() if word.startswith("/")]
     certificates = "/etc/ssl/certs/ca-certificates.crt"
-    files = {BINARY: "usr/bin/gemini-grpc", **{path: path[1:] for path in [*libraries, certificates]}}
-    copies = "".join(f"COPY {path} /{path}\n" for path in files.values())
-    text = f'FROM scratch\n{copies}USER 65532:65532\nENTRYPOINT ["/usr/bin/gemini-grpc"]\n'
-    build(":".join(GATEWAY), text, files)
+    files = {binary: path, **{library: library[1:] for library in [*libraries, certificates]}}
+    copies = "".join(f"COPY {file} /{file}\n" for file in files.values())
+    build(name, f'FROM scratch\n{copies}USER 65532:65532\n{more}\nENTRYPOINT ["/{path}"]\n', files)

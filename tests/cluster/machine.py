@@ -40,31 +40,43 @@ def prepare():
     SYSCTLS.write_text(json.dumps(before))
     for name, value in NEEDED.items():
         pathlib.Path("/proc/sys", name).write_text(value)
-    place.output("ip", "link", "add", place.BRIDGE, "type", "bridge")
-    place.output("ip", "address", "add", f"{place.ADDRESS}/{place.PODS.partition('/')[2]}", "dev", place.BRIDGE)
+    four, six = (pods.partition("/")[2] for pods in (place.PODS, place.PODS_6))
+    link(place.BRIDGE, f"{place.ADDRESS}/{four}", f"{place.ADDRESS_6}/{six}")
+    make_cgroups(place.CGROUP)
+
+
+def link(name, four, six):
+    """Makes a bridge with an address of each family that this machine has."""
+    place.output("ip", "link", "add", name, "type", "bridge")
+    place.output("ip", "address", "add", four, "dev", name)
     if place.DUAL:
-        six = f"{place.ADDRESS_6}/{place.PODS_6.partition('/')[2]}"
-        place.output("ip", "address", "add", six, "dev", place.BRIDGE, "nodad")
-    place.output("ip", "link", "set", place.BRIDGE, "up")
+        place.output("ip", "address", "add", six, "dev", name, "nodad")
+    place.output("ip", "link", "set", name, "up")
+
+
+def make_cgroups(name):
     for hierarchy in CGROUPS.iterdir():
         if hierarchy.is_dir() and not hierarchy.is_symlink():
             with contextlib.suppress(OSError):
-                (hierarchy / place.CGROUP).mkdir(exist_ok=True)
+                (hierarchy / name).mkdir(exist_ok=True)
 
 
 def restore():
     """Ends and removes all of a cluster, whether it is this run's or one that was left behind."""
-    for name in ("kubelet", "kube-proxy", "kube-router", "kube-scheduler", "kube-controller-manager"):
+    for name in (place.SECOND.process("kubelet"), "kubelet", "kube-proxy", "kube-router", "kube-scheduler", "kube-controller-manager"):
         children.stop(name)
-    end_containers()
-    for name in ("containerd", "kube-apiserver", "etcd"):
+    for node in (place.SECOND, place.FIRST):
+        end_containers(node)
+        children.stop(node.process("containerd"))
+    for name in ("kube-apiserver", "etcd"):
         children.stop(name)
     for pid in list(children.shims()):
         children.end(pid)
     unmount()
     remove_cgroups()
     remove_rules()
-    quietly("ip", "link", "delete", place.BRIDGE)
+    for name in (place.SECOND_LINK, place.BRIDGE):
+        quietly("ip", "link", "delete", name)
     for family in ("ip", "ip6"):
         quietly("nft", "delete", "table", family, "kube-proxy")
     if SYSCTLS.exists():
@@ -99,10 +111,10 @@ def quietly(*command):
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
-def end_containers():
+def end_containers(node):
     """Kills what is in the containers; their shims take down what is around them."""
-    ctr = ["/usr/bin/ctr", "--address", str(place.SOCKET), "--connect-timeout", "2s", "--namespace", "k8s.io"]
-    if not place.SOCKET.exists() or not children.lives(children.started().get("containerd", 0)):
+    ctr = ["/usr/bin/ctr", "--address", str(node.socket), "--connect-timeout", "2s", "--namespace", "k8s.io"]
+    if not node.socket.exists() or not children.lives(children.started().get(node.process("containerd"), 0)):
         return
     tasks = quietly(*ctr, "tasks", "list", "--quiet").stdout.split()
     for task in tasks:
@@ -159,8 +171,8 @@ def leftovers():
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     found += [f"mount {line.split()[4]}" for line in mounts.splitlines() if str(place.STATE) in line]
     found += [str(path) for path in CGROUPS.glob(f"*/{place.CGROUP}")]
-    if pathlib.Path("/sys/class/net", place.BRIDGE).exists():
-        found.append(f"bridge {place.BRIDGE}")
+    links = (place.BRIDGE, place.SECOND_LINK)
+    found += [f"bridge {name}" for name in links if pathlib.Path("/sys/class/net", name).exists()]
     tables = quietly("nft", "list", "tables").stdout
     found += [line for line in tables.splitlines() if "kube-proxy" in line]
     rules = quietly("iptables-save").stdout

@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import typing
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -18,8 +19,9 @@ LOGS = CACHE / "logs"
 # Said once, by the module that its programs are built from.
 KUBERNETES = re.search(r"^require k8s.io/kubernetes (\S+)", (HERE / "kubernetes/go.mod").read_text(), re.M)[1]
 
-NODE = "node"
 BRIDGE = "gemini-cluster"
+# Has the second node's addresses: the bridge plugin refuses a bridge with addresses that are not its own.
+SECOND_LINK = "gemini-second"
 # The node's address is the bridge's: the pods reach it, and nobody outside of this machine does.
 ADDRESS, ADDRESS_6 = "10.244.0.1", "fd00:10:244::1"
 PODS, PODS_6 = "10.244.0.0/24", "fd00:10:244::/64"
@@ -38,8 +40,32 @@ CGROUP = "gemini-cluster"
 # Does what a scenario needs done in a pod, and waits when it is told nothing.
 TOOL = "localhost/tool:cluster"
 
-SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
+
+
+class Node(typing.NamedTuple):
+    """A machine of the cluster, as Kubernetes sees it: a kubelet with a containerd of its own, all on this machine."""
+
+    name: str
+    address: str
+    address_6: str
+    folder: pathlib.Path
+    cgroup: str
+
+    @property
+    def socket(self):
+        return self.folder / "containerd.sock"
+
+    def process(self, program):
+        """The name by which a program of this node is started and stopped."""
+        return program if self == FIRST else f"{program}-{self.name}"
+
+
+FIRST = Node("node", ADDRESS, ADDRESS_6, STATE, CGROUP)
+# Runs during the scenario that drains it.
+SECOND = Node("second", "10.244.0.2", "fd00:10:244::2", STATE / "second", f"{CGROUP}/second")
+# The addresses below these are for nodes.
+FIRST_POD, FIRST_POD_6 = "10.244.0.10", "fd00:10:244::10"
 
 
 def families(four, six):

@@ -40,7 +40,7 @@ def enforce():
         "--run-router=false",
         "--run-service-proxy=false",
         f"--kubeconfig={place.KUBECONFIG}",
-        f"--hostname-override={place.NODE}",
+        f"--hostname-override={place.FIRST.name}",
         f"--service-cluster-ip-range={place.SERVICES}",
         "--health-port=0",
     )

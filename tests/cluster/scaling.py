@@ -17,7 +17,7 @@ CALLS = ("rpc_server_call_duration_seconds_count", "/GenerateContent")
 
 
 def run(args, verdict):
-    with traffic(args, "scaling 2 to 4", verdict, CONNECTIONS):
+    with traffic(args, "scaling 2 to 4", verdict, connections=CONNECTIONS):
         clock = Clock()
         chart.upgrade(replicaCount=4)
         clock.say("four pods are ready")
@@ -27,7 +27,7 @@ def run(args, verdict):
         last = counts()
         clock.say("the shares are measured")
     shares(first, last, verdict)
-    with traffic(args, "scaling 4 to 2", verdict, CONNECTIONS):
+    with traffic(args, "scaling 4 to 2", verdict, connections=CONNECTIONS):
         clock = Clock()
         chart.upgrade(replicaCount=2)
         clock.say("helm says that two are left")

@@ -8,9 +8,12 @@ import clients
 
 
 @contextlib.contextmanager
-def traffic(args, name, verdict, connections=None, words=None):
-    """Calls and streams for as long as the block runs; after it all of them have to have ended well."""
-    with calls(args, name, verdict, [chart.service()], connections, words):
+def traffic(args, name, verdict, address=None, **load):
+    """Calls and streams for as long as the block runs; after it all of them must have ended with OK.
+
+    They go to the Service, or to this address.
+    """
+    with calls(args, name, verdict, [address or chart.service()], **load):
         restarts = chart.restarts()
         yield
     restarts += chart.restarts()
@@ -18,15 +21,15 @@ def traffic(args, name, verdict, connections=None, words=None):
 
 
 @contextlib.contextmanager
-def calls(args, name, verdict, addresses, connections=None, words=None):
-    """The same, shared out among some addresses, and whatever becomes of containers."""
+def calls(args, name, verdict, addresses, connections=None, streams=None, words=None):
+    """The same, divided among several addresses; containers may restart."""
     # What it configures are no retries, and what gRPC does of its own is switched off.
     flags = ["--connections", (connections or args.connections) // len(addresses), "--words", words or args.words]
     flags += ["--no-retries", "--seconds", 3600]
     first, *others = [f"http://{address}" for address in addresses]
     for other in others:
         flags += ["--endpoint", other]
-    with clients.calling(first, *flags, rate=args.rate, streams=args.streams, languages=("grpcio",)) as running:
+    with clients.calling(first, *flags, rate=args.rate, streams=streams or args.streams, languages=("grpcio",)) as running:
         time.sleep(5)  # All connections are made, and all pods carry the load.
         yield
         time.sleep(5)  # What the block did has come to rest.

@@ -9,12 +9,12 @@ def run(args, verdict):
     replace(args, verdict, "upgrade")
 
 
-def replace(args, verdict, name, **values):
-    """Changes a value beside these."""
+def replace(args, verdict, name, load=None, **values):
+    """Changes one more value than these, while calls are made as `load` says (arguments of `traffic`)."""
     before = chart.names()
-    with traffic(args, name, verdict):
+    with traffic(args, name, verdict, **(load or {})):
         clock = Clock()
-        chart.upgrade(**values, config={"maxCalls": 900})
+        chart.upgrade(**chart.merged(values, {"config": {"maxCalls": 900}}))
         clock.say("helm says that the new pods are ready")
         ended = chart.gone()
         clock.say(f"the old pods have ended: {' '.join(ended) or 'before that'}")

@@ -12,16 +12,18 @@ from kube import kubectl
 FEW_FILES = 1024
 
 
-def containerd():
-    state = place.STATE
-    (state / "cni").mkdir()
-    (state / "cni/10-bridge.conflist").write_text(json.dumps(network(), indent=2))
+def containerd(node=place.FIRST):
+    state = node.folder
+    # All nodes are on one bridge, and take the addresses of their pods from one store.
+    networks = place.STATE / "cni"
+    networks.mkdir(exist_ok=True)
+    (networks / "10-bridge.conflist").write_text(json.dumps(network(), indent=2))
     config = state / "containerd.toml"
     config.write_text(f"""version = 2
 root = "{state}/containerd"
 state = "{state}/containerd-state"
 [grpc]
-  address = "{place.SOCKET}"
+  address = "{node.socket}"
 [plugins."io.containerd.internal.v1.opt"]
   path = "{state}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -34,15 +36,16 @@ state = "{state}/containerd-state"
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
-    conf_dir = "{state}/cni"
+    conf_dir = "{networks}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
       Root = "{state}/runc"
 {few_files()}""")
-    start("containerd", "/usr/bin/containerd", "--config", config)
-    wait("containerd answers", lambda: ctr("version"), 30, "containerd")
+    name = node.process("containerd")
+    start(name, "/usr/bin/containerd", "--config", config)
+    wait("containerd answers", lambda: ctr("version", node=node), 30, name)
 
 
 def few_files():
@@ -70,9 +73,9 @@ def few_files():
 
 def network():
     """One bridge. Nothing leaves the machine, so nothing is masqueraded, and no iptables chain has to be made."""
-    ranges = [[{"subnet": place.PODS, "gateway": place.ADDRESS}]]
+    ranges = [[{"subnet": place.PODS, "rangeStart": place.FIRST_POD, "gateway": place.ADDRESS}]]
     if place.DUAL:
-        ranges.append([{"subnet": place.PODS_6, "gateway": place.ADDRESS_6}])
+        ranges.append([{"subnet": place.PODS_6, "rangeStart": place.FIRST_POD_6, "gateway": place.ADDRESS_6}])
     bridge = {
         "type": "bridge",
         "bridge": place.BRIDGE,
@@ -83,8 +86,8 @@ def network():
     return {"cniVersion": "1.0.0", "name": place.BRIDGE, "plugins": [bridge]}
 
 
-def ctr(*words):
-    return place.output("/usr/bin/ctr", "--address", place.SOCKET, "--namespace", "k8s.io", *words)
+def ctr(*words, node=place.FIRST):
+    return place.output("/usr/bin/ctr", "--address", node.socket, "--namespace", "k8s.io", *words)
 
 
 def process_of(pod):
@@ -94,12 +97,12 @@ def process_of(pod):
     return next(int(task[1]) for task in tasks if task[0] == status["containerID"].removeprefix("containerd://"))
 
 
-def kubelet():
+def kubelet(node):
     never = ["memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"]
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": place.ADDRESS,
+        "address": node.address,
         "healthzPort": 0,
         "authentication": {
             "anonymous": {"enabled": False},
@@ -107,9 +110,9 @@ def kubelet():
             "x509": {"clientCAFile": str(authority.FOLDER / "ca.pem")},
         },
         "authorization": {"mode": "AlwaysAllow"},
-        "containerRuntimeEndpoint": f"unix://{place.SOCKET}",
+        "containerRuntimeEndpoint": f"unix://{node.socket}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{place.CGROUP}",
+        "cgroupRoot": f"/{node.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "clusterDNS": [place.DNS_SERVICE],
@@ -117,8 +120,8 @@ def kubelet():
         "resolvConf": "",
         # Hints for others, and chains that would stay behind.
         "makeIPTablesUtilChains": False,
-        "podLogsDir": str(place.STATE / "pod-logs"),
-        "volumePluginDir": str(place.STATE / "volume-plugins"),
+        "podLogsDir": str(node.folder / "pod-logs"),
+        "volumePluginDir": str(node.folder / "volume-plugins"),
         # What other work leaves on this machine's disk is no reason to evict.
         "evictionHard": dict.fromkeys(never, "0%"),
         "imageGCHighThresholdPercent": 100,
@@ -127,18 +130,20 @@ def kubelet():
         "configMapAndSecretChangeDetectionStrategy": "Watch",
         "syncFrequency": "5s",
     }
-    path = place.STATE / "kubelet.json"
+    path = node.folder / "kubelet.json"
     path.write_text(json.dumps(config, indent=2))
     start(
-        "kubelet",
+        node.process("kubelet"),
         place.BIN / "kubelet",
         f"--config={path}",
         f"--kubeconfig={place.KUBECONFIG}",
-        f"--root-dir={place.STATE}/kubelet",
-        f"--cert-dir={place.STATE}/kubelet-certificates",
-        f"--hostname-override={place.NODE}",
-        f"--node-ip={place.families(place.ADDRESS, place.ADDRESS_6)}",
+        f"--root-dir={node.folder}/kubelet",
+        f"--cert-dir={node.folder}/kubelet-certificates",
+        f"--hostname-override={node.name}",
+        f"--node-ip={place.families(node.address, node.address_6)}",
     )
+    wait(f"{node.name} is known", lambda: kubectl("get", "node", node.name), 60, node.process("kubelet"))
+    kubectl("wait", f"node/{node.name}", "--for=condition=Ready", "--timeout=60s")
 
 
 def proxy():
@@ -146,7 +151,7 @@ def proxy():
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": str(place.KUBECONFIG)},
-        "hostnameOverride": place.NODE,
+        "hostnameOverride": place.FIRST.name,
         # Its rules are in tables of its own, so that they can be removed without a trace.
         "mode": "nftables",
         "clusterCIDR": place.families(place.PODS, place.PODS_6),
@@ -163,7 +168,5 @@ def proxy():
 
 def begin():
     """What has to run once containerd does and has its images."""
-    kubelet()
+    kubelet(place.FIRST)
     proxy()
-    wait("the node is known", lambda: kubectl("get", "node", place.NODE), 60, "kubelet")
-    kubectl("wait", f"node/{place.NODE}", "--for=condition=Ready", "--timeout=60s")
