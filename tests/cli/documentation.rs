@@ -1,4 +1,4 @@
-//! What README.md and docs/ say of the program, against the program.
+//! Checks the pages against the program: tables, shown output, examples, links and the names of tests.
 
 use std::fs;
 use std::path::Path;
@@ -25,14 +25,14 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 #[test]
 fn the_configuration_table_is_the_one_of_the_program() {
     let table = configuration_table();
-    let held = page("docs/configuration.md").contains(&table);
-    assert!(held, "docs/configuration.md should hold this table:\n{table}");
+    let is_there = page("docs/configuration.md").contains(&table);
+    assert!(is_there, "docs/configuration.md should contain this table:\n{table}");
 }
 
 #[test]
 fn every_fault_of_the_sandbox_is_documented() {
     let rows: String = FAULTS.iter().map(|(name, what)| format!("| `sandbox-{name}` | {what} |\n")).collect();
-    assert!(page("docs/sandbox.md").contains(&rows), "docs/sandbox.md should hold these rows:\n{rows}");
+    assert!(page("docs/sandbox.md").contains(&rows), "docs/sandbox.md should contain these rows:\n{rows}");
 }
 
 #[test]
@@ -66,39 +66,113 @@ fn fixed(line: &str) -> String {
 }
 
 #[test]
-fn the_clients_in_the_readme_are_those_in_examples() {
-    let readme = page("README.md");
-    for (language, files) in [
-        ("python", &["examples/python/google_client.py", "examples/python/contract_client.py"][..]),
-        ("go", &["examples/go/contract/main.go", "examples/go/google/main.go"]),
+fn the_clients_in_the_pages_are_those_in_examples() {
+    for (shown_in, language, files) in [
+        ("README.md", "python", &["examples/python/google_client.py"][..]),
+        ("README.md", "proto", &["proto/mountsea/gemini/v1/generative_service.proto"]),
+        ("docs/clients.md", "python", &["examples/python/contract_client.py"]),
+        ("docs/clients.md", "go", &["examples/go/contract/main.go"]),
     ] {
-        // A part of a function stands further to the left in the page.
-        let flush = |text: &str| text.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n");
-        let examples: Vec<String> = files.iter().map(|file| flush(&page(file))).collect();
-        let shown = blocks(&readme, language);
-        assert!(!shown.is_empty(), "README.md shows no {language}");
+        let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        // A page leaves out comments and blank lines, and shows the body of a function without its indentation.
+        let is_code = |line: &String| !line.is_empty() && !line.starts_with("//");
+        let examples: Vec<String> = files
+            .iter()
+            .map(|file| lines(&page(file)).into_iter().filter(is_code).collect::<Vec<_>>().join("\n"))
+            .collect();
+        let text = page(shown_in);
+        let shown = blocks(&text, language);
+        assert!(!shown.is_empty(), "{shown_in} shows no {language}");
         for block in shown {
-            assert!(examples.iter().any(|text| text.contains(&flush(block))), "no file of {files:?} holds\n{block}");
+            let code = lines(block).into_iter().filter(is_code).collect::<Vec<_>>().join("\n");
+            assert!(examples.iter().any(|text| text.contains(&code)), "no file of {files:?} contains\n{block}");
         }
     }
 }
 
-#[test]
-fn every_link_in_the_pages_leads_to_a_file() {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    let docs = docs.map(|name| (format!("docs/{}", name.to_str().unwrap()), "docs/"));
-    let at_top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|name| (name.to_owned(), ""));
-    for (from, folder) in at_top.into_iter().chain(docs) {
-        let text = page(&from);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap();
-            if file.is_empty() || file.contains("://") {
+/// Every page of the repository, as a path from its root.
+fn pages() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_symlink() || [".git", "node_modules", "target"].contains(&name) {
                 continue;
             }
-            let path = root().join(format!("{folder}{file}"));
-            assert!(path.exists(), "{from} links to {link}, which is not there");
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
         }
     }
+    found.sort();
+    found
+}
+
+/// The anchors that GitHub makes of a page's headings.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_in_the_pages_leads_to_a_file_and_a_heading() {
+    let pages = pages();
+    assert!(pages.len() > 20 && pages.iter().any(|page| page == "tests/production/README.md"), "{pages:?}");
+    for from in &pages {
+        let text = page(from);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let target =
+                if file.is_empty() { root().join(from) } else { root().join(from).parent().unwrap().join(file) };
+            assert!(target.exists(), "{from} links to {link}, which does not exist");
+            if let Some(anchor) = anchor {
+                let target = fs::read_to_string(&target).unwrap();
+                assert!(anchors(&target).iter().any(|a| a == anchor), "{from} links to {link}: no such heading");
+            }
+        }
+    }
+}
+
+/// Whether a name in the last column of docs/faults.md is that of a file, a test in `tests/gateway`, a fuzz target or a
+/// module with unit tests.
+fn is_tried_by(name: &str) -> bool {
+    let is_there = |path: String| root().join(path).exists();
+    if name.contains('/') {
+        return is_there(name.to_owned());
+    }
+    if let Some((module, test)) = name.split_once("::")
+        && is_there(format!("tests/gateway/{module}.rs"))
+    {
+        return missing(&format!("tests/gateway/{module}.rs::{test}")).is_none();
+    }
+    let module = format!("src/{}", name.replace("::", "/"));
+    is_there(format!("tests/gateway/{name}.rs"))
+        || is_there(format!("tests/fuzz/targets/{name}.rs"))
+        || is_there(format!("{module}.rs"))
+        || is_there(module)
+}
+
+#[test]
+fn every_test_in_the_page_of_faults_exists() {
+    let page = page("docs/faults.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next());
+    let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 60, "{names:?}");
+    let missing: Vec<_> = names.into_iter().filter(|name| !is_tried_by(name)).collect();
+    assert!(missing.is_empty(), "docs/faults.md names what does not exist: {missing:?}");
 }
 
 /// The threats of a page: a name, and what is said to try it.

@@ -12,7 +12,7 @@ mod support;
 mod call;
 /// `demo`.
 mod demo;
-/// What README.md and docs/ say of the program, against the program.
+/// Checks the pages against the program.
 mod documentation;
 /// Open files.
 #[cfg(target_os = "linux")]
