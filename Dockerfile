@@ -1,18 +1,18 @@
-# The image: one static binary, the authorities that it trusts, and no shell.
+# The image: one static binary, the certificate authorities that it trusts, and no shell.
 #
 #     docker buildx build --platform linux/amd64,linux/arm64 --tag gemini-grpc .
 #     buildah build --timestamp 0 --tag gemini-grpc .
 #
 # The same sources, arguments and builder give the same digest with `buildah build --timestamp`, or with BuildKit's
-# SOURCE_DATE_EPOCH and `--output type=image,rewrite-timestamp=true`. A tag moves; name the builder by its digest
-# (--build-arg BUILDER=docker.io/library/rust@sha256:...) where that has to hold for years.
+# SOURCE_DATE_EPOCH and `--output type=image,rewrite-timestamp=true`. A tag can move: for the same digest years later, name
+# the builder by its digest (--build-arg BUILDER=docker.io/library/rust@sha256:...).
 ARG BUILDER=docker.io/library/rust:1.95-slim-bookworm
 
-# Always for the machine that builds: another architecture is compiled for, not emulated.
+# Always on the architecture of the build machine: other architectures are cross-compiled, not emulated.
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 ARG TARGETARCH
 
-# What to compile for, and the compiler for it: only that of the machine's own architecture is there already.
+# The target, and its compiler: the image only has the one for its own architecture.
 RUN set -eu; \
     own=$(dpkg --print-architecture); \
     case "${TARGETARCH:=$own}" in \
@@ -35,13 +35,13 @@ COPY benches benches
 COPY proto proto
 COPY src src
 
-# Downloads are kept between builds: one build at a time adds to them, any number read them.
+# Downloads are cached between builds: one build at a time writes, any number read.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     . /target.sh && cargo fetch --locked --target "$CARGO_BUILD_TARGET"
 
-# Static, so that nothing else has to be in the image: glibc 2.36 has what reads /etc/hosts and asks DNS inside.
-# Objects are not kept between builds: they may come from another builder's compiler. mimalloc's C writes down when it
-# was compiled, which gcc takes from SOURCE_DATE_EPOCH.
+# Static, so that the image needs no libraries: glibc 2.36 itself reads /etc/hosts and queries DNS. Objects are not cached
+# between builds, since they may come from another builder's compiler. mimalloc's C code contains its build time, which gcc
+# takes from SOURCE_DATE_EPOCH.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     . /target.sh; \
@@ -50,7 +50,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin gemini-grpc; \
     install -D "/target/$CARGO_BUILD_TARGET/release/gemini-grpc" /image/usr/bin/gemini-grpc
 
-# The rest of the image. SOURCE_DATE_EPOCH is the time of all that is in it.
+# The rest of the image. SOURCE_DATE_EPOCH is the modification time of all files.
 ARG SOURCE_DATE_EPOCH=0
 COPY LICENSE /LICENSE
 RUN set -eu; \
@@ -77,15 +77,15 @@ LABEL org.opencontainers.image.version="${VERSION}"
 LABEL org.opencontainers.image.revision="${REVISION}"
 LABEL org.opencontainers.image.created="${CREATED}"
 COPY --from=build /image/ /
-# Loopback would be the container's own, which no published port reaches. A gateway with a key of its own does not start
-# on this address until GEMINI_GRPC_AUTH says how callers are known (docs/callers.md); one without a key does.
+# A published port does not reach the container's loopback. On this address a gateway with its own key does not start until
+# GEMINI_GRPC_AUTH says how callers are identified (docs/callers.md); one without a key does.
 ENV GEMINI_GRPC_LISTEN=0.0.0.0:50051
 EXPOSE 50051
-# By number: Kubernetes cannot tell whether a name is root.
+# A number, since Kubernetes cannot check whether a name is root.
 USER 65532:65532
 STOPSIGNAL SIGTERM
-# Docker's alone: OCI images have no place for it (`buildah build --format docker` keeps it), and Kubernetes asks for
-# health itself. It asks the default address in plaintext; GEMINI_GRPC_ENDPOINT names another.
+# For Docker only: OCI images have no field for it (`buildah build --format docker` keeps it), and Kubernetes has its own
+# probes. It checks the default address in plaintext; GEMINI_GRPC_ENDPOINT sets another.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/bin/gemini-grpc", "healthcheck"]
 ENTRYPOINT ["/usr/bin/gemini-grpc"]
 CMD ["serve"]

@@ -6,7 +6,7 @@
 #
 # shellcheck shell=bash
 
-# What stands before each command, such as `timeout 20m`.
+# The prefix of each command, such as `timeout 20m`.
 limit=()
 names=()
 times=()
@@ -27,7 +27,7 @@ beside() {
     shift
     printf '\n=== %s (beside the next steps)\n' "$name"
     mkdir -p target/ci
-    # A process group of its own, so that all of it can be ended.
+    # A separate process group, so that all of its processes can be ended.
     set -m
     {
         "$@"

@@ -18,7 +18,7 @@ request = gemini.GenerateContentRequest(model="gemini-3-pro-image-preview")
 request.contents.add(role="user").parts.add(text="a lighthouse at dawn")
 request.generation_config.image_config.image_size = "2K"
 answer = stub.GenerateContent(request, timeout=120)
-# A blocked prompt has no candidates, and an answer may hold no picture.
+# A blocked prompt has no candidates, and an answer may contain no picture.
 parts = [part for candidate in answer.candidates for part in candidate.content.parts]
 # Some models send drafts first, as thoughts.
 pictures = [part.inline_data.data for part in parts if part.inline_data.data and not part.thought]

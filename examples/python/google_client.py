@@ -1,4 +1,4 @@
-"""Google's own gRPC client, with nothing changed but where it connects to.
+"""Google's own gRPC client; only the endpoint is changed.
 
     pip install google-ai-generativelanguage==0.12.1
     python examples/python/google_client.py

@@ -38,7 +38,7 @@ func main() {
 	}
 	for {
 		answer, err := stream.Recv()
-		// It comes only after a complete answer.
+		// EOF comes only after a complete answer.
 		if errors.Is(err, io.EOF) {
 			break
 		}

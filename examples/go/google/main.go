@@ -1,4 +1,4 @@
-// Google's own gRPC client, with nothing changed but where it connects to: `go run ./google` in examples/go.
+// Google's own gRPC client; only the endpoint is changed: `go run ./google` in examples/go.
 package main
 
 import (
