@@ -175,7 +175,7 @@ fn every_test_in_the_page_of_faults_exists() {
     assert!(missing.is_empty(), "docs/faults.md names what does not exist: {missing:?}");
 }
 
-/// The threats of a page: a name, and what is said to try it.
+/// The threats of a page: the name of each, and the tests in its last column.
 fn threats(page: &str) -> Vec<(&str, Vec<&str>)> {
     let tables = page.split("| threat |").skip(1);
     let rows = tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with("| ")));
@@ -183,7 +183,7 @@ fn threats(page: &str) -> Vec<(&str, Vec<&str>)> {
     cells.map(|cells| (cells[0].trim(), cells[cells.len() - 1].split('`').skip(1).step_by(2).collect())).collect()
 }
 
-/// Why `file::name` is no test, if it is none.
+/// Why `file::name` does not name a test, or `None` if it does.
 fn missing(test: &str) -> Option<String> {
     let Some((file, name)) = test.split_once("::") else {
         return Some(format!("{test} is not of the form file::name"));
