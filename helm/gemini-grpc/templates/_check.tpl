@@ -1,6 +1,6 @@
 {{/*
-What contradicts itself is refused, with a sentence that says what to set. The program would refuse most of it too, but
-only in a pod that does not start.
+Contradictory values are refused, with a message that says what to set. The program would refuse most of them too, but
+only in a pod that then does not start.
 */}}
 {{- define "gemini-grpc.check" -}}
 {{- include "gemini-grpc.check.kubernetes" . }}
@@ -17,25 +17,25 @@ only in a pod that does not start.
 {{- $knows := has $auth (list "tokens" "mtls") }}
 {{- $hasCallers := or .Values.callers.toml .Values.callers.configMap .Values.callers.secret }}
 {{- if gt (len (compact (list .Values.apiKey.value .Values.apiKey.existingSecret .Values.apiKey.file))) 1 }}
-{{- fail "apiKey: it can come from one place only; keep one of existingSecret, file and value" }}
+{{- fail "apiKey: the key can come from one place only; keep one of existingSecret, file and value" }}
 {{- end }}
 {{- if hasPrefix "/etc/gemini-grpc/" (printf "%s/" (clean .Values.apiKey.file)) }}
-{{- fail "apiKey.file: /etc/gemini-grpc has the chart's own files; mount the key somewhere else" }}
+{{- fail "apiKey.file: /etc/gemini-grpc is reserved for the chart's own files; mount the key at another path" }}
 {{- end }}
 {{- if and (include "gemini-grpc.hasKey" .) (eq $auth "forward") }}
-{{- fail "config.auth: forward lets in whoever reaches the pods, and this release has a key that they could spend; set config.auth to tokens or mtls, or to none if the network lets in only those who may" }}
+{{- fail "config.auth: forward accepts every client that reaches the pods, and this release has a key that they could use; set config.auth to tokens or mtls, or to none if the network admits only allowed clients" }}
 {{- end }}
 {{- if and $knows (not (include "gemini-grpc.hasKey" .)) }}
-{{- fail (printf "config.auth: %s needs a key of the gateway's own to send upstream; set apiKey.existingSecret or apiKey.file (with sandbox, apiKey.value to any word)" $auth) }}
+{{- fail (printf "config.auth: %s needs a key of the gateway to send to upstream; set apiKey.existingSecret or apiKey.file (with sandbox, set apiKey.value to any text)" $auth) }}
 {{- end }}
 {{- if and $knows (not $hasCallers) }}
-{{- fail (printf "config.auth: %s needs the callers; set callers.toml, callers.configMap or callers.secret (docs/callers.md)" $auth) }}
+{{- fail (printf "config.auth: %s needs the list of callers; set callers.toml, callers.configMap or callers.secret (docs/callers.md)" $auth) }}
 {{- end }}
 {{- if and $hasCallers (not $knows) }}
-{{- fail "callers: they are looked up only when config.auth is tokens or mtls; set it to one" }}
+{{- fail "callers: they are used only if config.auth is tokens or mtls; set it to one of these" }}
 {{- end }}
 {{- if and (eq $auth "mtls") (not (include "gemini-grpc.hasClientCA" .)) }}
-{{- fail "config.auth: mtls needs to know who signs client certificates; set tls.clientCA.configMap or tls.clientCA.secret" }}
+{{- fail "config.auth: mtls needs the authorities that sign client certificates; set tls.clientCA.configMap or tls.clientCA.secret" }}
 {{- end }}
 {{- end }}
 
@@ -49,32 +49,32 @@ only in a pod that does not start.
   "telemetry.otlp.ca" .Values.telemetry.otlp.ca
   "tests.ca" .Values.tests.ca }}
 {{- if gt (len (compact (list $source.toml $source.configMap $source.secret))) 1 }}
-{{- fail (printf "%s: it can come from one place only; keep one of %s" $name (ternary "toml, configMap and secret" "configMap and secret" (hasKey $source "toml"))) }}
+{{- fail (printf "%s: the file can come from one place only; keep one of %s" $name (ternary "toml, configMap and secret" "configMap and secret" (hasKey $source "toml"))) }}
 {{- end }}
 {{- end }}
 {{- $otlp := .Values.telemetry.otlp }}
 {{- if and (empty $otlp.endpoint) (or $otlp.headersSecret $otlp.ca.configMap $otlp.ca.secret $otlp.clientSecret) }}
-{{- fail "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint, which is empty" }}
+{{- fail "telemetry.otlp: headers and certificates have no effect without telemetry.otlp.endpoint; set it" }}
 {{- end }}
 {{- $own := concat (include "gemini-grpc.env" . | fromYamlArray) (list (dict "name" "MOUNTSEA_API_KEY") (dict "name" "MOUNTSEA_API_KEY_FILE")) }}
 {{- range $variable := .Values.extraEnv }}
 {{- range $own }}
 {{- if eq .name $variable.name }}
-{{- fail (printf "extraEnv: %s is set by the chart; set the value that it has for it (helm/gemini-grpc/README.md)" .name) }}
+{{- fail (printf "extraEnv: %s is set by the chart; use the chart's value for it (helm/gemini-grpc/README.md)" .name) }}
 {{- end }}
 {{- end }}
 {{- if hasPrefix "GEMINI_GRPC_" $variable.name }}
-{{- fail (printf "extraEnv: %s has a value of the chart, under config most likely; set that (helm/gemini-grpc/README.md)" $variable.name) }}
+{{- fail (printf "extraEnv: %s has its own value in the chart, most likely under config; use that (helm/gemini-grpc/README.md)" $variable.name) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "gemini-grpc.check.tls" -}}
 {{- if and (or .Values.tls.clientCRL.configMap .Values.tls.clientCRL.secret) (not (include "gemini-grpc.hasClientCA" .)) }}
-{{- fail "tls.clientCRL: revocation lists mean nothing without the authorities; set tls.clientCA.configMap or tls.clientCA.secret" }}
+{{- fail "tls.clientCRL: revocation lists have no effect without the authorities; set tls.clientCA.configMap or tls.clientCA.secret" }}
 {{- end }}
 {{- if and .Values.tls.enabled (not .Values.tls.secret) (not .Values.tls.certManager.enabled) }}
-{{- fail "tls: it needs a certificate; set tls.secret, or tls.certManager.enabled" }}
+{{- fail "tls: TLS needs a certificate; set tls.secret or tls.certManager.enabled" }}
 {{- end }}
 {{- if and .Values.tls.secret .Values.tls.certManager.enabled }}
 {{- fail "tls: secret and certManager.enabled are both set; keep one of them" }}
@@ -83,22 +83,22 @@ only in a pod that does not start.
 {{- fail "tls: certificates are set, but tls.enabled is false; set it to true" }}
 {{- end }}
 {{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}
-{{- fail "tls.certManager: it needs an issuer; set tls.certManager.issuerRef, such as {name: internal, kind: ClusterIssuer}" }}
+{{- fail "tls.certManager: the certificate needs an issuer; set tls.certManager.issuerRef, such as {name: internal, kind: ClusterIssuer}" }}
 {{- end }}
 {{- end }}
 
 {{- define "gemini-grpc.check.pods" -}}
-{{- $least := include "gemini-grpc.gracePeriod" . | int }}
+{{- $minimum := include "gemini-grpc.gracePeriod" . | int }}
 {{- $grace := .Values.terminationGracePeriodSeconds }}
-{{- if and (not (kindIs "invalid" $grace)) (lt (int $grace) $least) }}
-{{- fail (printf "terminationGracePeriodSeconds: %d is too short, calls would be cut; preStopSleep, config.drainTimeout and 10 s make %d; raise it or lower config.drainTimeout" (int $grace) $least) }}
+{{- if and (not (kindIs "invalid" $grace)) (lt (int $grace) $minimum) }}
+{{- fail (printf "terminationGracePeriodSeconds: %d is too short, calls would be cut off; preStopSleep + config.drainTimeout + 10 s is %d; raise it or lower config.drainTimeout" (int $grace) $minimum) }}
 {{- end }}
 {{- if eq (int .Values.listen.adminPort) (int .Values.listen.port) }}
-{{- fail "listen.adminPort: it is listen.port as well; set another" }}
+{{- fail "listen.adminPort: it is the same as listen.port; set another port" }}
 {{- end }}
 {{- $families := default list .Values.service.spec.ipFamilies }}
 {{- if and (not (contains ":" .Values.listen.host)) (or (contains "DualStack" .Values.service.ipFamilyPolicy) (has "IPv6" $families)) }}
-{{- fail (printf "listen.host: pods at %s do not hear IPv6, which service.ipFamilyPolicy or service.spec.ipFamilies asks for; set listen.host to [::], which serves both" .Values.listen.host) }}
+{{- fail (printf "listen.host: pods at %s do not accept IPv6, which service.ipFamilyPolicy or service.spec.ipFamilies asks for; set listen.host to [::], which serves both" .Values.listen.host) }}
 {{- end }}
 {{- $budget := .Values.podDisruptionBudget }}
 {{- if not (or (kindIs "invalid" $budget.minAvailable) (kindIs "invalid" $budget.maxUnavailable)) }}
@@ -111,16 +111,16 @@ only in a pod that does not start.
 {{- end }}
 {{- $keda := eq .type "keda" }}
 {{- if and (eq .type "hpa") (not (or .callsInFlight .cpuUtilization .metrics)) }}
-{{- fail "autoscaling: it needs something to go by; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
+{{- fail "autoscaling: an hpa needs at least one metric; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
 {{- end }}
 {{- if and $keda (not (or .callsInFlight .keda.triggers)) }}
-{{- fail "autoscaling: keda asks Prometheus for the calls in flight; set autoscaling.callsInFlight to how many a pod should have" }}
+{{- fail "autoscaling: keda scales by the calls in flight; set autoscaling.callsInFlight to the number that a pod should have" }}
 {{- end }}
 {{- if and $keda .callsInFlight (not .keda.serverAddress) }}
-{{- fail "autoscaling: keda needs to know where Prometheus is; set autoscaling.keda.serverAddress" }}
+{{- fail "autoscaling: keda needs the URL of Prometheus; set autoscaling.keda.serverAddress" }}
 {{- end }}
 {{- if and (ne .type "external") .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}
-{{- fail "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set" }}
+{{- fail "autoscaling: cpuUtilization is a percentage of resources.requests.cpu, which is not set; set one, or set cpuUtilization to null" }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -129,16 +129,16 @@ only in a pod that does not start.
 {{- define "gemini-grpc.check.cluster" -}}
 {{- with .Values.monitoring }}
 {{- if and .podMonitor.enabled .serviceMonitor.enabled }}
-{{- fail "monitoring: podMonitor and serviceMonitor would count every call twice; keep one of them" }}
+{{- fail "monitoring: podMonitor and serviceMonitor together would count every call twice; keep one of them" }}
 {{- end }}
 {{- if and .serviceMonitor.enabled (not $.Values.service.headless.enabled) }}
-{{- fail "monitoring.serviceMonitor: the metrics are a port of the headless Service; set service.headless.enabled, or use monitoring.podMonitor" }}
+{{- fail "monitoring.serviceMonitor: it scrapes the metrics port of the headless Service; set service.headless.enabled, or use monitoring.podMonitor" }}
 {{- end }}
 {{- end }}
 {{- if and .Values.route.enabled (not .Values.route.parentRefs) }}
-{{- fail "route: it needs a Gateway; set route.parentRefs, such as [{name: internal}]" }}
+{{- fail "route: a route needs a Gateway; set route.parentRefs, such as [{name: internal}]" }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
-{{- fail "ingress: it needs a host name; set ingress.hosts" }}
+{{- fail "ingress: an Ingress needs a host name; set ingress.hosts" }}
 {{- end }}
 {{- end }}

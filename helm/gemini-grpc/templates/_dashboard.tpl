@@ -1,6 +1,7 @@
 {{/*
-dashboards/gemini-grpc.json for this release: of its pods, under a name of its own. Where the rules are installed, quantiles
-and usage are read from what they record (`recorded` of a target), so that opening the page does not add up fifty pods.
+dashboards/gemini-grpc.json for this release: it shows the pods of the release, under its own name. If the rules are
+installed, quantiles and usage are read from the series that they record (`recorded` of a target), so that opening the
+dashboard does not add up the series of all pods.
 */}}
 {{- define "gemini-grpc.dashboard" -}}
 {{- $settings := .Values.monitoring.dashboard }}
@@ -25,7 +26,7 @@ and usage are read from what they record (`recorded` of a target), so that openi
 {{- range $panel.targets }}
 {{- if and $rules.enabled .recorded }}
 {{- $_ := set . "expr" .recorded }}
-{{- $_ := set $panel "description" (printf "%s Of all pods, whichever are chosen." (trimSuffix " Of all pods, whichever are chosen." $panel.description)) }}
+{{- $_ := set $panel "description" (printf "%s Always covers all pods, whichever are selected." (trimSuffix " Always covers all pods, whichever are selected." $panel.description)) }}
 {{- end }}
 {{- $_ := unset . "recorded" }}
 {{- end }}
@@ -33,7 +34,10 @@ and usage are read from what they record (`recorded` of a target), so that openi
 {{- toPrettyJson $dashboard }}
 {{- end }}
 
-{{/* The label `zone` of what is scraped: the pod's own, which it has from Kubernetes 1.35 on, or its node's if that is asked for. */}}
+{{/*
+The label `zone` of scraped series: that of the pod, which has one from Kubernetes 1.35 on, or that of its node. The argument
+says whether the node's label is read too.
+*/}}
 {{- define "gemini-grpc.zone" -}}
 {{- range $of := ternary (list "node" "pod") (list "pod") . }}
 - action: replace
@@ -44,7 +48,7 @@ and usage are read from what they record (`recorded` of a target), so that openi
 {{- end }}
 {{- end }}
 
-{{/* Relabelings with the default that the API server fills in, which Argo CD would show otherwise. */}}
+{{/* Relabelings with the default that the API server adds. Without it, Argo CD would show a difference. */}}
 {{- define "gemini-grpc.relabelings" -}}
 {{- range . }}
 - {{ include "gemini-grpc.route.filled" (list . (dict "action" "replace")) | nindent 2 | trim }}

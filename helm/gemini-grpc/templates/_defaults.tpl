@@ -1,14 +1,15 @@
 {{/*
-Helm deletes a value that is null, which a map is when all lines below it are commented out. This puts the defaults back, so
-that templates find each map and list. It is the first line of every template. Three kinds of null mean something:
-in `config` the program's own default, in what Kubernetes gets as it is that the entry is left out, and the two below.
+Helm deletes a value that is null, and a map is null when all lines below it are commented out. This restores the defaults,
+so that templates find each map and list. It is the first line of every template. A null has a meaning in three places: in
+`config` it means the program's own default, in maps that Kubernetes gets unchanged it removes the entry, and replicaCount
+and autoscaling.cpuUtilization may be null.
 */}}
 {{- define "gemini-grpc.fill" }}
 {{- include "gemini-grpc.prune" .Values }}
 {{- include "gemini-grpc.fillMap" (list .Values (include "gemini-grpc.defaults" . | fromYaml) "") }}
 {{- end }}
 
-{{/* Takes out nulls that Helm leaves: those of keys that have no default, which another file of values may have set. */}}
+{{/* Removes the nulls that Helm keeps: those of keys without a default, which another file of values may have set. */}}
 {{- define "gemini-grpc.prune" }}
 {{- $map := . }}
 {{- range $key, $value := $map }}
@@ -20,9 +21,9 @@ in `config` the program's own default, in what Kubernetes gets as it is that the
 {{- end }}
 {{- end }}
 
-{{/* Fills a map: (list map defaults path), with the path of the map and a dot behind it. */}}
+{{/* Adds the defaults that a map lacks. Arguments: (list map defaults path), where the path of the map ends with a dot. */}}
 {{- define "gemini-grpc.fillMap" }}
-{{- $asTheyAre := list "config" "autoscaling.behavior" "monitoring.dashboard.labels" "resources" "strategy"
+{{- $unchanged := list "config" "autoscaling.behavior" "monitoring.dashboard.labels" "resources" "strategy"
   "podSecurityContext" "securityContext" "probes.startup" "probes.readiness" "probes.liveness" }}
 {{- $values := index . 0 }}
 {{- $path := index . 2 }}
@@ -30,7 +31,7 @@ in `config` the program's own default, in what Kubernetes gets as it is that the
 {{- $value := index $values $key }}
 {{- $here := print $path $key }}
 {{- if kindIs "map" $value }}
-{{- if not (has $here $asTheyAre) }}
+{{- if not (has $here $unchanged) }}
 {{- include "gemini-grpc.fillMap" (list $value $default (print $here ".")) }}
 {{- end }}
 {{- else if and (kindIs "invalid" $value) (not (has $here (list "replicaCount" "autoscaling.cpuUtilization"))) }}
@@ -39,7 +40,7 @@ in `config` the program's own default, in what Kubernetes gets as it is that the
 {{- end }}
 {{- end }}
 
-{{/* values.yaml without comments and nulls. A test writes it: `GOLDEN=write pytest tests/chart/test_nulls.py`. */}}
+{{/* values.yaml without comments and nulls, written by a test: `GOLDEN=write pytest tests/chart/test_nulls.py`. */}}
 {{- define "gemini-grpc.defaults" }}
 nameOverride: ''
 fullnameOverride: ''

@@ -1,5 +1,5 @@
 {{/*
-The environment of the program. What is null, and what is not used, is left out: the program has defaults of its own.
+The environment variables of the program. Those that are null or unused are left out, since the program has its own defaults.
 */}}
 {{- define "gemini-grpc.env" -}}
 {{- $files := "/etc/gemini-grpc" }}
@@ -81,7 +81,7 @@ The environment of the program. What is null, and what is not used, is left out:
   value: {{ include "gemini-grpc.resourceAttributes" . | quote }}
 {{- end }}
 
-{{/* Who tells, in the names of OpenTelemetry's conventions for Kubernetes. Values are percent-encoded, as it asks. */}}
+{{/* The resource attributes, named by OpenTelemetry's conventions for Kubernetes, and percent-encoded as it requires. */}}
 {{- define "gemini-grpc.resourceAttributes" -}}
 {{- $attributes := list
   "service.instance.id=$(POD_UID)"

@@ -1,6 +1,6 @@
 {{/*
-The files of the program, all in one projected volume. The kubelet replaces them together when a ConfigMap or Secret
-changes, and the program reads them again: so nothing here restarts a pod, and no checksum of it is in the template.
+The files of the program, all in one projected volume. When a ConfigMap or Secret changes, the kubelet replaces the files
+together and the program reads them again. So no change of a file restarts a pod, and the pod template has no checksum.
 */}}
 {{- define "gemini-grpc.files" -}}
 {{- if or .Values.apiKey.existingSecret .Values.apiKey.value }}
@@ -20,7 +20,7 @@ changes, and the program reads them again: so nothing here restarts a pod, and n
 {{- include "gemini-grpc.certificate" (list .Values.telemetry.otlp.clientSecret "otlp") }}
 {{- end }}
 
-{{/* One file, of a key of a ConfigMap or Secret. */}}
+{{/* One file, from a key of a ConfigMap or Secret. */}}
 {{- define "gemini-grpc.file" }}
 - {{ ternary "configMap" "secret" (hasKey . "configMap") }}:
     name: {{ default .configMap .secret | quote }}
@@ -29,7 +29,7 @@ changes, and the program reads them again: so nothing here restarts a pod, and n
         path: {{ .path }}
 {{- end }}
 
-{{/* A file that comes from values (toml), from a ConfigMap, from a Secret, or not at all. */}}
+{{/* A file from the values (toml), from a ConfigMap or from a Secret, or nothing if none of them is set. */}}
 {{- define "gemini-grpc.fileOf" -}}
 {{- $source := index . 1 }}
 {{- $path := index . 2 }}
@@ -42,7 +42,7 @@ changes, and the program reads them again: so nothing here restarts a pod, and n
 {{- end }}
 {{- end }}
 
-{{/* A certificate with its key, of a Secret of type kubernetes.io/tls. */}}
+{{/* A certificate with its key, from a Secret of type kubernetes.io/tls. */}}
 {{- define "gemini-grpc.certificate" -}}
 {{- with index . 0 }}
 {{- include "gemini-grpc.file" (dict "secret" . "key" "tls.crt" "path" (printf "%s.crt" (index $ 1))) }}

@@ -3,7 +3,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of all objects. The longest that is added is "-headless", and a name has 63 characters at most. */}}
+{{/* The name of all objects. A name has at most 63 characters, and the longest suffix is "-headless"; 50 leaves room for it. */}}
 {{- define "gemini-grpc.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 50 | trimAll "-" }}
@@ -25,7 +25,7 @@
 {{- define "gemini-grpc.image" -}}
 {{- $repository := .Values.image.repository }}
 {{- with .Values.image.registry }}
-{{- /* What is before the first slash is a registry if it looks like a host. */}}
+{{- /* The part before the first slash is a registry if it looks like a host name. */}}
 {{- $repository = printf "%s/%s" . (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") }}
 {{- end }}
 {{- if .Values.image.digest }}
@@ -35,13 +35,13 @@
 {{- end }}
 {{- end }}
 
-{{/* What pods are selected by. It never changes: a Deployment's selector cannot. */}}
+{{/* The labels by which pods are selected. They never change, because the selector of a Deployment is immutable. */}}
 {{- define "gemini-grpc.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "gemini-grpc.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* The head of an object: (list $ suffix), or (list $ suffix labels annotations) with maps. */}}
+{{/* The metadata of an object. Arguments: (list $ suffix), or (list $ suffix labels annotations) with two maps. */}}
 {{- define "gemini-grpc.metadata" -}}
 {{- $ := index . 0 }}
 {{- $labels := dict }}
@@ -66,16 +66,16 @@ annotations:
 {{- end }}
 
 {{/*
-The names of the Deployment's pods, as a regular expression: a ReplicaSet's hash, and five characters for each pod. What
-follows the name has one hyphen, so that a release called NAME-canary has no part in it. Kubernetes cuts the name and the
-hash at 58 characters together, the last hyphen included.
+A regular expression for the names of the Deployment's pods: NAME, a hyphen, the hash of the ReplicaSet, a hyphen, and five
+characters of the pod. Hash and characters contain no hyphen, so pods of a release called NAME-canary do not match.
+Kubernetes cuts everything before the five characters to 58, so with a long name the second hyphen may be missing.
 */}}
 {{- define "gemini-grpc.podPattern" -}}
 {{- $name := include "gemini-grpc.fullname" . }}
 {{- printf "%s-[0-9a-z]+-%s[0-9a-z]{5}" $name (ternary "?" "" (gt (len $name) 46)) }}
 {{- end }}
 
-{{/* A whole number as the API server keeps it where it is a quantity: 2000 is 2k. */}}
+{{/* A whole number as the API server stores it in a quantity: 2000 becomes 2k. */}}
 {{- define "gemini-grpc.wholeQuantity" -}}
 {{- $number := int64 . }}
 {{- $suffix := "" }}
@@ -88,20 +88,20 @@ hash at 58 characters together, the last hyphen included.
 {{- $number }}{{ $suffix }}
 {{- end }}
 
-{{/* A scalar as the text of a variable. YAML's numbers are floats here, which would print as 6.7e+07. */}}
+{{/* A scalar as the text of an environment variable. Helm reads YAML's numbers as floats, which would print as 6.7e+07. */}}
 {{- define "gemini-grpc.text" -}}
 {{- if kindIs "float64" . }}{{ toJson . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* The longest that a pod may take to stop: SIGTERM's delay and drain, cutting connections, the last export. */}}
+{{/* The longest time that a pod may take to stop: the drain after SIGTERM, closing connections, the last export. */}}
 {{- define "gemini-grpc.gracePeriod" -}}
 {{- $drain := maxf .Values.config.drainDelay .Values.config.drainTimeout | ceil }}
 {{- add .Values.preStopSleep $drain 10 }}
 {{- end }}
 
 {{/*
-How pods spread: as the values say, completed by what selects the pods, or over nodes and zones. Pods of an older version
-do not count, or an upgrade would spread around them.
+How pods are spread: by the constraints in the values, with defaults for what they lack, or over nodes and zones. Pods of an
+older version are not counted, since an upgrade would otherwise spread the new pods around the old ones.
 */}}
 {{- define "gemini-grpc.topologySpread" -}}
 {{- $constraints := .Values.topologySpreadConstraints }}
@@ -121,8 +121,8 @@ do not count, or an upgrade would spread around them.
 {{- end }}
 
 {{/*
-How many pods there are, if this upgrade takes them down to one: autoscaling takes replicas out of the manifest. Where Helm
-applies on the server's side that is so if it alone has set replicas; otherwise if nothing scales the Deployment yet.
+The number of running pods, if this upgrade would reduce them to one, because autoscaling removes replicas from the manifest.
+With server-side apply this happens if only Helm has set replicas; otherwise, if no autoscaler exists for the Deployment yet.
 */}}
 {{- define "gemini-grpc.dip" -}}
 {{- if and .Release.IsUpgrade .Values.autoscaling.enabled }}
@@ -152,7 +152,7 @@ applies on the server's side that is so if it alone has set replicas; otherwise 
 {{- end }}
 {{- end }}
 
-{{/* The gateway's URL, for clients in the cluster. */}}
+{{/* The URL of the gateway for clients in the cluster. */}}
 {{- define "gemini-grpc.url" -}}
 {{- printf "%s://%s.%s.svc:%v" (ternary "https" "http" .Values.tls.enabled) (include "gemini-grpc.fullname" .) (include "gemini-grpc.namespace" .) .Values.service.port }}
 {{- end }}
@@ -161,12 +161,12 @@ applies on the server's side that is so if it alone has set replicas; otherwise 
 {{- if or .Values.apiKey.existingSecret .Values.apiKey.value .Values.apiKey.file }}true{{ end }}
 {{- end }}
 
-{{/* The Secret with the key of the gateway. */}}
+{{/* The name of the Secret with the gateway's key for upstream. */}}
 {{- define "gemini-grpc.keySecret" -}}
 {{- default (printf "%s-key" (include "gemini-grpc.fullname" .)) .Values.apiKey.existingSecret }}
 {{- end }}
 
-{{/* The Secret with the certificate that callers see. */}}
+{{/* The name of the Secret with the gateway's certificate for callers. */}}
 {{- define "gemini-grpc.tlsSecret" -}}
 {{- ternary (printf "%s-tls" (include "gemini-grpc.fullname" .)) .Values.tls.secret .Values.tls.certManager.enabled }}
 {{- end }}
@@ -175,7 +175,7 @@ applies on the server's side that is so if it alone has set replicas; otherwise 
 {{- if or .Values.tls.clientCA.configMap .Values.tls.clientCA.secret }}true{{ end }}
 {{- end }}
 
-{{/* What the Services' port speaks. That it speaks HTTP/2 in plaintext is not said with TLS. */}}
+{{/* The protocol of the Services' port. The default, HTTP/2 in plaintext, is left out with TLS. */}}
 {{- define "gemini-grpc.appProtocol" -}}
 {{- if not (and .Values.tls.enabled (eq .Values.service.appProtocol "kubernetes.io/h2c")) }}{{ .Values.service.appProtocol }}{{ end }}
 {{- end }}
@@ -217,12 +217,12 @@ port of the same name, or are added.
 {{- toYaml (concat $names .Values.tls.certManager.dnsNames | uniq) }}
 {{- end }}
 
-{{/* The port of a URL, which may be that of its scheme. */}}
+{{/* The port of a URL, or the default port of its scheme. */}}
 {{- define "gemini-grpc.portOf" -}}
 {{- with regexFind ":[0-9]+$" .host }}{{ trimPrefix ":" . }}{{ else }}{{ ternary "80" "443" (eq .scheme "http") }}{{ end }}
 {{- end }}
 
-{{/* The pod of `helm test`. No label that pods of the gateway are selected by, or it would be called itself. */}}
+{{/* The labels of the pod of `helm test`. They differ from the gateway's, so that no Service sends calls to that pod. */}}
 {{- define "gemini-grpc.testLabels" -}}
 app.kubernetes.io/name: {{ printf "%s-test" (include "gemini-grpc.name" .) | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

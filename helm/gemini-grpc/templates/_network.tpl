@@ -1,4 +1,4 @@
-{{/* The peers that may call for others: those in the values, or everything in the namespaces of the route's Gateways. */}}
+{{/* The peers that may forward calls: those in the values, or all pods in the namespaces of the route's Gateways. */}}
 {{- define "gemini-grpc.gateways" -}}
 {{- $namespaces := list }}
 {{- if .Values.route.enabled }}
@@ -18,7 +18,7 @@
 {{- toYaml (.Values.networkPolicy.gateways | default $peers) }}
 {{- end }}
 
-{{/* The ports of the proxies that the environment names for upstream's scheme. */}}
+{{/* The ports of the proxies that the environment names for the scheme of upstream's URL. */}}
 {{- define "gemini-grpc.proxyPorts" -}}
 {{- $scheme := (urlParse (default "https://" .Values.config.upstreamUrl)).scheme }}
 {{- $ports := list }}
@@ -35,7 +35,7 @@
 {{- toYaml (uniq $ports) }}
 {{- end }}
 
-{{/* The ports of the collectors that spans, metrics and log lines go to. */}}
+{{/* The ports of the collectors to which spans, metrics and log lines are exported. */}}
 {{- define "gemini-grpc.collectorPorts" -}}
 {{- $endpoints := list .Values.telemetry.otlp.endpoint }}
 {{- range .Values.extraEnv }}
@@ -50,27 +50,27 @@
 {{- toYaml (uniq $ports) }}
 {{- end }}
 
-{{/* A policy must not shut out what the other values need. */}}
+{{/* A network policy must not block connections that other values need. */}}
 {{- define "gemini-grpc.check.network" -}}
 {{- if .Values.networkPolicy.enabled }}
 {{- $policy := .Values.networkPolicy }}
 {{- if and .Values.config.upstreamProxy (not .Values.sandbox) (not $policy.proxyPorts) (not (include "gemini-grpc.proxyPorts" . | fromYamlArray)) }}
-{{- fail "networkPolicy: pods have to reach the proxy of config.upstreamProxy, and its port is not known; put HTTPS_PROXY into extraEnv, or set networkPolicy.proxyPorts" }}
+{{- fail "networkPolicy: pods must reach the proxy of config.upstreamProxy, but its port is unknown; put HTTPS_PROXY into extraEnv, or set networkPolicy.proxyPorts" }}
 {{- end }}
-{{- $everybody := false }}
+{{- $allNamespaces := false }}
 {{- $addresses := false }}
 {{- range concat (default list $policy.callers) (default list $policy.gateways) }}
 {{- if hasKey . "ipBlock" }}
 {{- $addresses = true }}
 {{- else if and (hasKey . "namespaceSelector") (empty .namespaceSelector) (empty .podSelector) }}
-{{- $everybody = true }}
+{{- $allNamespaces = true }}
 {{- end }}
 {{- end }}
-{{- if and .Values.ingress.enabled (not (or $policy.gateways $policy.extraIngress $addresses $everybody)) }}
-{{- fail "networkPolicy: the Ingress' controller may not call the pods; set networkPolicy.gateways to where it runs, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]" }}
+{{- if and .Values.ingress.enabled (not (or $policy.gateways $policy.extraIngress $addresses $allNamespaces)) }}
+{{- fail "networkPolicy: the controller of the Ingress may not call the pods; set networkPolicy.gateways to its namespace, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]" }}
 {{- end }}
 {{- if and (ne .Values.service.type "ClusterIP") (not (or $policy.extraIngress $addresses)) }}
-{{- fail (printf "networkPolicy: nobody outside of the cluster may call, and service.type is %s; add an ipBlock to networkPolicy.callers" .Values.service.type) }}
+{{- fail (printf "networkPolicy: no client outside of the cluster may call, but service.type is %s; add an ipBlock to networkPolicy.callers" .Values.service.type) }}
 {{- end }}
 {{- end }}
 {{- end }}

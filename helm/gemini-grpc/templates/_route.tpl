@@ -1,6 +1,6 @@
 {{/*
-Routes with the defaults that the API server fills in written out: it keeps them, so that Argo CD, which compares lists as
-a whole, would show each route as out of sync forever.
+Routes with the defaults that the API server adds. It stores them, and Argo CD compares lists as a whole, so a route without
+them would be shown as out of sync forever.
 */}}
 {{- define "gemini-grpc.route.rule" -}}
 {{- $http := eq .Values.route.kind "HTTPRoute" }}
@@ -25,13 +25,13 @@ backendRefs:
     port: {{ .Values.service.port }}
     weight: 1
 {{- if $http }}
-# The deadline of a call is its caller's; a stream may take minutes.
+# No timeout: each caller sets the deadline of its call, and a stream may take minutes.
 timeouts:
   request: 0s
 {{- end }}
 {{- end }}
 
-{{/* A map with what it lacks: (list map defaults). What is there stays, also where it is empty, as the group of a Service. */}}
+{{/* A map with defaults for the keys it lacks: (list map defaults). An empty value stays, such as the group of a Service. */}}
 {{- define "gemini-grpc.route.filled" -}}
 {{- $filled := dict }}
 {{- range $key, $value := index . 1 }}
@@ -43,7 +43,7 @@ timeouts:
 {{- toYaml $filled }}
 {{- end }}
 
-{{/* One match: (list whether it is of an HTTPRoute, the match). */}}
+{{/* One match of a route. Arguments: (list isHTTPRoute match). */}}
 {{- define "gemini-grpc.route.match" -}}
 {{- $match := deepCopy (index . 1) }}
 {{- if index . 0 }}

@@ -1,6 +1,6 @@
 {{/*
-The groups of rules/gemini-grpc.yaml for this release: about its own pods, with the label `deployment`, so that two releases
-in one Prometheus never write the same series; and with what the values change about an alert.
+The groups of rules/gemini-grpc.yaml for this release: they select its own pods, and add the label `deployment`, so that two
+releases in one Prometheus never write the same series. Changes of alerts in the values are applied.
 */}}
 {{- define "gemini-grpc.rules" -}}
 {{- $settings := .Values.monitoring.prometheusRule }}
@@ -45,17 +45,17 @@ in one Prometheus never write the same series; and with what the values change a
 {{- end }}
 {{- range $alert, $_ := $changes }}
 {{- if not (has $alert $known) }}
-{{- fail (printf "monitoring.prometheusRule.alerts: there is no alert %s; there are %s" $alert (join ", " $known)) }}
+{{- fail (printf "monitoring.prometheusRule.alerts: there is no alert %s; the alerts are %s" $alert (join ", " $known)) }}
 {{- end }}
 {{- end }}
 {{- toYaml $file }}
 {{- end }}
 
-{{/* An expression with another threshold, which is the first number that is compared with: (list alert expression number). */}}
+{{/* An expression with another threshold, which is the first number it compares with: (list alert expression number). */}}
 {{- define "gemini-grpc.rules.threshold" -}}
 {{- $compared := regexFind "[<>]=? [0-9.]+" (index . 1) }}
 {{- if not $compared }}
-{{- fail (printf "monitoring.prometheusRule.alerts.%s: it has no threshold; set for, severity, labels or enabled" (index . 0)) }}
+{{- fail (printf "monitoring.prometheusRule.alerts.%s: this alert has no threshold; set for, severity, labels or enabled" (index . 0)) }}
 {{- end }}
 {{- $parts := splitn $compared 2 (index . 1) }}
 {{- $parts._0 }}{{ regexFind "[<>]=? " $compared }}{{ include "gemini-grpc.text" (index . 2) }}{{ $parts._1 }}
