@@ -1,7 +1,7 @@
-"""What each alert of helm/gemini-grpc/rules is about, as series for `promtool test rules`.
+"""The situation in which each alert of helm/gemini-grpc/rules fires, as series for `promtool test rules`.
 
-A case has two releases: `bad`, which the alert is about, and `good`, which has something that looks like it. Each has two
-pods, and Prometheus knows both under one job, as where pods are found by an annotation.
+A case has two releases: `bad`, for which the alert must fire, and `good`, which has a similar situation without an alert.
+Each has two pods, and all pods have one job in Prometheus, as when pods are discovered by an annotation.
 """
 
 from dataclasses import dataclass, field
@@ -19,37 +19,37 @@ DAY = 86400
 
 @dataclass
 class Case:
-    """Series by metric and labels, with the values of each minute. A `2` before the name stands for the second pod."""
+    """Series by metric and labels, with their values by minute. A `2` before the name means the second pod."""
 
     alert: str
     bad: dict[str, str]
     good: dict[str, str]
-    # When it is too early, and when it is time, in minutes.
-    early: int
-    late: int
-    # The labels that tell one of its alerts from another, for each of them.
+    # The minute at which the alert must not fire yet, and the one at which it must fire.
+    not_firing_at: int
+    firing_at: int
+    # For each of its alerts, the labels that distinguish it from the others.
     found: list[dict[str, str]] = field(default_factory=lambda: [{}])
-    # What else is true then.
-    too: list[str] = field(default_factory=list)
-    # How long the release has pods.
-    alive: str = "1000x120"
+    # Other alerts that fire at the same time.
+    also_firing: list[str] = field(default_factory=list)
+    # The series that shows how long the release has pods.
+    pods_up: str = "1000x120"
     name: str = ""
 
 
 def by_status(**rates: int) -> dict[str, str]:
-    """Calls a minute by their status."""
+    """Calls per minute by status."""
     errors = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "DATA_LOSS", "UNIMPLEMENTED")
-    own = {status: f', error_type="{status}"' if status in errors else "" for status in rates}
-    return {f'{CALLS}{{rpc_status_code="{status}"{own[status]}}}': f"0+{rate}x120" for status, rate in rates.items()}
+    error = {status: f', error_type="{status}"' if status in errors else "" for status in rates}
+    return {f'{CALLS}{{rpc_status_code="{status}"{error[status]}}}': f"0+{rate}x120" for status, rate in rates.items()}
 
 
-def second(series: dict[str, str]) -> dict[str, str]:
-    """The same at the second pod."""
+def at_second_pod(series: dict[str, str]) -> dict[str, str]:
+    """The same series at the second pod."""
     return {f"2{name}": values for name, values in series.items()}
 
 
 def first_chunks(model: str, *counts: int) -> dict[str, str]:
-    """Streams by how long they waited: up to 20 s, 41 s, 82 s, and all."""
+    """Streams by the time until their first chunk: up to 20 s, 41 s, 82 s, and all."""
     bounds = ("20.48", "40.96", "81.92", "+Inf")
     return {
         f'{CHUNKS}{{gen_ai_request_model="{model}", le="{bound}"}}': f"0+{count}x120"
@@ -57,8 +57,8 @@ def first_chunks(model: str, *counts: int) -> dict[str, str]:
     }
 
 
-def autoscaler(wanted: int, least: int, most: int) -> dict[str, str]:
-    sizes = {"status_desired_replicas": wanted, "spec_min_replicas": least, "spec_max_replicas": most}
+def autoscaler(desired: int, minimum: int, maximum: int) -> dict[str, str]:
+    sizes = {"status_desired_replicas": desired, "spec_min_replicas": minimum, "spec_max_replicas": maximum}
     return {f"{HPA}{name}": f"{size}x120" for name, size in sizes.items()}
 
 
@@ -66,45 +66,45 @@ FIRST, SECOND = {"pod": "1"}, {"pod": "2"}
 CASES = [
     Case(
         "GeminiGrpcCallsFail",
-        by_status(OK=90, UNAVAILABLE=10) | second(by_status(OK=90, UNAVAILABLE=10)),
-        # As many, but by fault of the caller. An unknown method is an error of a server in the conventions only.
+        by_status(OK=90, UNAVAILABLE=10) | at_second_pod(by_status(OK=90, UNAVAILABLE=10)),
+        # The same rate, but caused by callers. Only OpenTelemetry's conventions count UNIMPLEMENTED as a server error.
         by_status(OK=70, INVALID_ARGUMENT=10, CANCELLED=10, UNIMPLEMENTED=10),
-        early=8,
-        late=30,
+        not_firing_at=8,
+        firing_at=30,
     ),
     Case(
         "GeminiGrpcMostCallsFail",
-        by_status(OK=40, DEADLINE_EXCEEDED=30, UNKNOWN=30) | second(by_status(OK=40, DATA_LOSS=60)),
+        by_status(OK=40, DEADLINE_EXCEEDED=30, UNKNOWN=30) | at_second_pod(by_status(OK=40, DATA_LOSS=60)),
         by_status(OK=98, DATA_LOSS=2),
-        early=4,
-        late=8,
+        not_firing_at=4,
+        firing_at=8,
     ),
     Case(
         "GeminiGrpcMostCallsFail",
         by_status(OK=40, INTERNAL=60),
         by_status(OK=98, DATA_LOSS=2),
-        early=4,
-        late=30,
-        too=["GeminiGrpcCallsFail"],
-        name="for longer",
+        not_firing_at=4,
+        firing_at=30,
+        also_firing=["GeminiGrpcCallsFail"],
+        name="for 30 minutes",
     ),
-    # Half of one pod's calls are 3 % of all.
+    # Half of one pod's calls fail, which is 3 % of all calls.
     Case(
         "GeminiGrpcPodFails",
-        by_status(OK=3, INTERNAL=3) | second(by_status(OK=99, INTERNAL=1)),
-        # Both fail a little; and a call that fails now and then is no pod that fails.
-        by_status(OK=97, INTERNAL=3) | second(by_status(OK=97, INTERNAL=3)),
-        early=8,
-        late=30,
+        by_status(OK=3, INTERNAL=3) | at_second_pod(by_status(OK=99, INTERNAL=1)),
+        # A few calls fail at both pods, so neither pod is the cause.
+        by_status(OK=97, INTERNAL=3) | at_second_pod(by_status(OK=97, INTERNAL=3)),
+        not_firing_at=8,
+        firing_at=30,
         found=[FIRST],
     ),
     Case(
         "GeminiGrpcNoPods",
         {},
         {},
-        alive="1000x10 _x50",
-        early=14,
-        late=25,
+        pods_up="1000x10 _x50",
+        not_firing_at=14,
+        firing_at=25,
     ),
     Case(
         "GeminiGrpcKeyRefused",
@@ -114,7 +114,7 @@ CASES = [
             f'{OPERATIONS}{{error_type="401", gen_ai_request_model="m"}}': "0+80x60",
             f'{OPERATIONS}{{gen_ai_request_model="m"}}': "0+20x60",
         },
-        # Callers whose own keys are refused, or whose requests are wrong, while upstream fails for others.
+        # Some callers have refused keys of their own or send invalid requests, while upstream fails for other callers.
         {
             f'{USAGE}{{code="INTERNAL", caller="a", model="m"}}': "0+30x60",
             f'{USAGE}{{code="UNAUTHENTICATED", caller="b", model="m"}}': "0+40x60",
@@ -123,8 +123,8 @@ CASES = [
             f'{OPERATIONS}{{error_type="401", gen_ai_request_model="m"}}': "0+40x60",
             f'{OPERATIONS}{{error_type="400", gen_ai_request_model="m"}}': "0+30x60",
         },
-        early=4,
-        late=20,
+        not_firing_at=4,
+        firing_at=20,
     ),
     Case(
         "GeminiGrpcUpstreamQuota",
@@ -136,8 +136,8 @@ CASES = [
             f'{REQUESTS}{{http_response_status_code="200"}}': "0+95x60",
             f'{REQUESTS}{{http_response_status_code="429", error_type="429"}}': "0+5x60",
         },
-        early=8,
-        late=30,
+        not_firing_at=8,
+        firing_at=30,
     ),
     Case(
         "GeminiGrpcNoRoom",
@@ -149,18 +149,18 @@ CASES = [
             'gemini_grpc_calls_refused_total{reason="REQUEST_INVALID"}': "0+3x60",
             'gemini_grpc_calls_refused_total{reason="TOO_MANY_CALLS"}': "3x60",
         },
-        early=4,
-        late=20,
+        not_firing_at=4,
+        firing_at=20,
         found=[{"reason": reason} for reason in ("OUT_OF_FILES", "TOO_MANY_BYTES", "TOO_MANY_CALLS")],
     ),
     *(
         Case(
             f"GeminiGrpc{what}NearLimit",
-            # The second pod is not.
-            {used: f"{850 * unit}x60", **limit, f"2{used}": f"{100 * unit}x60", **second(limit)},
+            # The second pod is far from its limit.
+            {used: f"{850 * unit}x60", **limit, f"2{used}": f"{100 * unit}x60", **at_second_pod(limit)},
             {used: f"{100 * unit}x10 {1000 * unit}x5 {100 * unit}x45", **limit},
-            early=8,
-            late=30,
+            not_firing_at=8,
+            firing_at=30,
             found=[FIRST],
         )
         for what, used, limit, unit in (
@@ -169,62 +169,62 @@ CASES = [
             ("Files", "gemini_grpc_files_open", {"gemini_grpc_files_limit": "1000x60"}, 1),
         )
     ),
-    Case("GeminiGrpcAtMaximum", autoscaler(12, 3, 12), autoscaler(11, 3, 12), early=14, late=20),
-    # It cannot have another size.
-    Case("GeminiGrpcAtMaximum", autoscaler(12, 3, 12), autoscaler(12, 12, 12), early=14, late=20, name="fixed"),
+    Case("GeminiGrpcAtMaximum", autoscaler(12, 3, 12), autoscaler(11, 3, 12), not_firing_at=14, firing_at=20),
+    # Minimum and maximum are equal, so the size is fixed.
+    Case("GeminiGrpcAtMaximum", autoscaler(12, 3, 12), autoscaler(12, 12, 12), not_firing_at=14, firing_at=20, name="fixed"),
     Case(
         "GeminiGrpcRetryBudgetSpent",
         {"gemini_grpc_upstream_retries_denied_total": "0+2x60"},
         {"gemini_grpc_upstream_retries_denied_total": "5x10 9x50"},
-        early=8,
-        late=30,
+        not_firing_at=8,
+        firing_at=30,
     ),
     Case(
         "GeminiGrpcSlowFirstChunk",
         first_chunks("slow", 90, 90, 100, 100) | first_chunks("fast", 98, 100, 100, 100),
-        # A picture comes as a whole.
+        # A picture arrives in one piece, so its first chunk is late.
         first_chunks("gemini-image", 0, 0, 100, 100) | first_chunks("fast", 98, 100, 100, 100),
-        early=10,
-        late=40,
+        not_firing_at=10,
+        firing_at=40,
         found=[{"gen_ai_request_model": "slow"}],
     ),
-    # Mended after 40 minutes, and over then.
-    Case("GeminiGrpcReloadRefused", {RELOADING: "0x20 1x100"}, {RELOADING: "0x5 1x10 0x100"}, early=19, late=22),
+    # `good` refused its files for ten minutes only.
+    Case("GeminiGrpcReloadRefused", {RELOADING: "0x20 1x100"}, {RELOADING: "0x5 1x10 0x100"}, not_firing_at=19, firing_at=22),
     Case(
         "GeminiGrpcCertificateExpires",
         {f'{EXPIRY}{{gemini_grpc_tls_certificate="{name}"}}': f"{days * DAY}-60x60" for name, days in
          (("server", 30), ("upstream_client", 6.9))},
         {f'{EXPIRY}{{gemini_grpc_tls_certificate="server"}}': f"{30 * DAY}-60x60"},
-        early=8,
-        late=30,
+        not_firing_at=8,
+        firing_at=30,
         found=[{"gemini_grpc_tls_certificate": "upstream_client"}],
     ),
     Case(
         "GeminiGrpcCertificateExpiresSoon",
-        # At one of two pods: the other has read a newer one.
+        # Only one of the two pods: the other one has loaded a newer certificate.
         {f'{EXPIRY}{{gemini_grpc_tls_certificate="server"}}': f"{DAY + 1200}-60x60",
          f'2{EXPIRY}{{gemini_grpc_tls_certificate="server"}}': f"{90 * DAY}-60x60"},
         {f'{EXPIRY}{{gemini_grpc_tls_certificate="server"}}': f"{8 * DAY}-60x60"},
-        early=5,
-        late=30,
+        not_firing_at=5,
+        firing_at=30,
         found=[{"gemini_grpc_tls_certificate": "server"}],
-        too=["GeminiGrpcCertificateExpires"],
+        also_firing=["GeminiGrpcCertificateExpires"],
     ),
     Case(
         "GeminiGrpcLogLinesDropped",
         {"gemini_grpc_log_lines_dropped_total": "0+100x60"},
         {"gemini_grpc_log_lines_dropped_total": "0x10 1000x50"},
-        early=8,
-        late=30,
+        not_firing_at=8,
+        firing_at=30,
         found=[FIRST],
     ),
     Case(
         "GeminiGrpcDrainTakesLong",
         {"gemini_grpc_drain_phase": "0x5 1 2x60"},
-        # Ten minutes, all that a drain may take; and then the next pod.
+        # A drain of ten minutes, the longest allowed, and then the drain of the next pod.
         {"gemini_grpc_drain_phase": "0x5 1 2x9 _x60", "2gemini_grpc_drain_phase": "0x16 1 2x9 _x60"},
-        early=20,
-        late=25,
+        not_firing_at=20,
+        firing_at=25,
         found=[FIRST],
     ),
     Case(
@@ -235,7 +235,7 @@ CASES = [
             '2gemini_grpc_unknown_members_total{member="more"}': "1x60",
         },
         {'gemini_grpc_unknown_members_total{member="_other"}': "0x60"},
-        early=10,
-        late=30,
+        not_firing_at=10,
+        firing_at=30,
     ),
 ]

@@ -1,16 +1,16 @@
-"""Where Argo CD sees a difference between an object as it is rendered and as the API server keeps it."""
+"""Finds what Argo CD would report as a difference between a rendered object and the one that the API server stores."""
 
 
-def differences(wanted, kept, custom: bool = True, path: str = "") -> list[str]:
-    """What the server adds to a map is the server's. A list of a custom resource is compared as a whole; for the kinds of
-    Kubernetes Argo CD knows the defaults of what is in it."""
+def differences(rendered, stored, custom: bool = True, path: str = "") -> list[str]:
+    """Keys that the server adds to a map are no difference. A list of a custom resource is compared as a whole; for the
+    kinds of Kubernetes itself, Argo CD knows the defaults of the elements."""
     found = []
-    if isinstance(wanted, dict) and isinstance(kept, dict):
-        for name, value in wanted.items():
-            found += differences(value, kept.get(name), custom, f"{path}.{name}")
-    elif isinstance(wanted, list) and isinstance(kept, list) and len(wanted) == len(kept) and not custom:
-        for number, (one, other) in enumerate(zip(wanted, kept, strict=True)):
+    if isinstance(rendered, dict) and isinstance(stored, dict):
+        for name, value in rendered.items():
+            found += differences(value, stored.get(name), custom, f"{path}.{name}")
+    elif isinstance(rendered, list) and isinstance(stored, list) and len(rendered) == len(stored) and not custom:
+        for number, (one, other) in enumerate(zip(rendered, stored, strict=True)):
             found += differences(one, other, custom, f"{path}.{number}")
-    elif wanted != kept:
-        found.append(f"{path}: {wanted} is kept as {kept}")
+    elif rendered != stored:
+        found.append(f"{path}: {rendered} is stored as {stored}")
     return found

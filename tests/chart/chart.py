@@ -1,4 +1,4 @@
-"""The chart as the real helm renders it."""
+"""Renders the chart with the real helm, and finds things in the result."""
 
 import functools
 import itertools
@@ -13,20 +13,20 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/gemini-grpc"
 HELM = os.environ.get("GEMINI_GRPC_HELM", ROOT / "target/ci/bin/helm")
 
-# The oldest that the chart takes, and the newest whose schemas there are.
+# The oldest Kubernetes version that the chart supports, and the newest one whose schemas are available.
 OLDEST, NEWEST = "1.30.0", "1.37.0"
 
-# Names as they are in most tests.
+# The release, its namespace and the name of its objects in most tests.
 RELEASE, NAMESPACE, NAME = "gemini", "models", "gemini-gemini-grpc"
 
 
 class Loader(yaml.CSafeLoader):
-    """As Kubernetes reads YAML: a key that is there twice is a mistake, and `=` is a text."""
+    """Reads YAML as Kubernetes does: a duplicate key is an error, and `=` is a text."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
-        assert not twice, f"given twice: {twice} in {node.start_mark}"
+        duplicates = {key for key in keys if keys.count(key) > 1}
+        assert not duplicates, f"duplicate keys: {duplicates} in {node.start_mark}"
         return super().construct_mapping(node, deep)
 
 
@@ -47,39 +47,39 @@ def _template(values: str, release: str, *arguments) -> subprocess.CompletedProc
 def template(
     values=None, release=RELEASE, namespace=NAMESPACE, kube=NEWEST, chart=CHART, file="-", more=()
 ) -> subprocess.CompletedProcess:
-    """What `helm template` says, whether or not it takes the values, which may be in a file, and further arguments."""
-    where = ("--namespace", namespace, "--kube-version", kube, "--values", file)
-    return _template(json.dumps(values or {}), release, chart, *where, *more)
+    """The result of `helm template`, successful or not. The values may be in a file; `more` has further arguments."""
+    options = ("--namespace", namespace, "--kube-version", kube, "--values", file)
+    return _template(json.dumps(values or {}), release, chart, *options, *more)
 
 
-def text(values=None, **where) -> str:
-    """The objects as text."""
-    result = template(values, **where)
+def text(values=None, **options) -> str:
+    """The rendered objects as text."""
+    result = template(values, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-def render(values=None, **where) -> list[dict]:
-    """All objects."""
-    return [each for each in yaml.load_all(text(values, **where), Loader) if each]
+def render(values=None, **options) -> list[dict]:
+    """All rendered objects."""
+    return [each for each in yaml.load_all(text(values, **options), Loader) if each]
 
 
-def refusal(values, **where) -> str:
-    """Why the values are refused."""
-    result = template(values, **where)
-    assert result.returncode != 0, "the values are taken"
+def refusal(values, **options) -> str:
+    """The message with which the values are refused."""
+    result = template(values, **options)
+    assert result.returncode != 0, "the values are accepted"
     return result.stderr
 
 
 def find(objects: list[dict], kind: str, name: str = NAME) -> dict:
-    """The one object of that kind and name."""
+    """The only object of that kind and name."""
     found = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     assert len(found) == 1, f"{kind} {name}: {[(each['kind'], each['metadata']['name']) for each in objects]}"
     return found[0]
 
 
 def at(thing, path: str):
-    """What is at a path, or nothing."""
+    """The value at a path, or None."""
     for step in path.split("."):
         if isinstance(thing, list):
             thing = thing[int(step)] if int(step) < len(thing) else None
@@ -88,44 +88,44 @@ def at(thing, path: str):
     return thing
 
 
-def kinds(values=None, **where) -> list[str]:
-    """The kinds of all objects, in order."""
-    return sorted(each["kind"] for each in render(values, **where))
+def kinds(values=None, **options) -> list[str]:
+    """The kinds of all objects, sorted."""
+    return sorted(each["kind"] for each in render(values, **options))
 
 
-def pod(values=None, **where) -> dict:
-    """The pods of the Deployment: metadata and spec."""
-    (deployment,) = (each for each in render(values, **where) if each["kind"] == "Deployment")
+def pod(values=None, **options) -> dict:
+    """The pod template of the Deployment: metadata and spec."""
+    (deployment,) = (each for each in render(values, **options) if each["kind"] == "Deployment")
     return deployment["spec"]["template"]
 
 
-def container(values=None, **where) -> dict:
+def container(values=None, **options) -> dict:
     """The gateway's container."""
-    return pod(values, **where)["spec"]["containers"][0]
+    return pod(values, **options)["spec"]["containers"][0]
 
 
-def environment(values=None, **where) -> dict:
-    """Its variables; one that comes from elsewhere is the map that says from where."""
-    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(values, **where)["env"]}
+def environment(values=None, **options) -> dict:
+    """The environment variables of the gateway's container: name and value, or the map under valueFrom."""
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(values, **options)["env"]}
 
 
-def files(values=None, **where) -> dict:
-    """Its files, by name: (kind, object, key)."""
-    return files_of(pod(values, **where)["spec"])
+def files(values=None, **options) -> dict:
+    """The files of the gateway's container, by name: (kind, object, key)."""
+    return files_of(pod(values, **options)["spec"])
 
 
 def files_of(spec: dict) -> dict:
-    """The files of a pod that the chart makes."""
+    """The files in the chart's own volume of a pod, by name: (kind, object, key)."""
     volumes = [each["projected"]["sources"] for each in spec.get("volumes", []) if each["name"] == "files"]
     found = {}
     for source in itertools.chain.from_iterable(volumes):
-        ((kind, of),) = source.items()
-        found |= {item["path"]: (kind, of["name"], item["key"]) for item in of["items"]}
+        ((kind, projection),) = source.items()
+        found |= {item["path"]: (kind, projection["name"], item["key"]) for item in projection["items"]}
     return found
 
 
 def value_sets() -> dict[str, dict]:
-    """Values that stand for what people install: those in the chart and those in `values`."""
+    """Sets of values that represent typical installs: those in the chart and those in `values`."""
     paths = [*CHART.glob("values-*.yaml"), *(ROOT / "tests/chart/values").glob("*.yaml")]
     sets = {path.stem.removeprefix("values-"): yaml.load(path.read_text(), Loader) for path in paths}
     return {"defaults": {}, **dict(sorted(sets.items()))}

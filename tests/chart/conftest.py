@@ -1,4 +1,4 @@
-"""The tests of the chart use the processes and certificates of the other suites."""
+"""Makes helpers of the other suites importable: processes and certificates."""
 
 import sys
 from pathlib import Path

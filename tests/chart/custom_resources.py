@@ -1,4 +1,4 @@
-"""Where the definitions of the custom resources come from that the chart has a use for. Needs Go alone."""
+"""Downloads the definitions of the custom resources that the chart can render. Needs only Go."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-# Modules of the Go proxy that Go 1.26 can read; they hold the definitions. The sums are those of go.sum.
+# The Go modules that contain the definitions, in versions that Go 1.26 can read. The sums are those of go.sum.
 DEFINITIONS = {
     "sigs.k8s.io/gateway-api@v1.6.3": (
         "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
@@ -36,14 +36,14 @@ DEFINITIONS = {
 
 
 def files() -> list[Path]:
-    """The files with the definitions of custom resources."""
-    with tempfile.TemporaryDirectory() as elsewhere:
+    """The paths of the files with the definitions."""
+    with tempfile.TemporaryDirectory() as outside_of_any_module:
         command = ["go", "mod", "download", "-json", *DEFINITIONS]
-        said = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(command, cwd=outside_of_any_module, capture_output=True, text=True, check=True).stdout
     found = []
-    for each in map(json.loads, re.split(r"(?<=\})\n(?=\{)", said.strip())):
-        total, pattern = DEFINITIONS[f"{each['Path']}@{each['Version']}"]
-        assert each["Sum"] == total, f"{each['Path']} is not what it was"
+    for each in map(json.loads, re.split(r"(?<=\})\n(?=\{)", output.strip())):
+        checksum, pattern = DEFINITIONS[f"{each['Path']}@{each['Version']}"]
+        assert each["Sum"] == checksum, f"{each['Path']} has another checksum"
         before, names, after = re.split("[{}]", pattern)
         found += [Path(each["Dir"]) / (before + name + after) for name in names.split(",")]
     return found

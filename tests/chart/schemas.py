@@ -1,5 +1,5 @@
-"""What Kubernetes and the custom resources say an object has to look like, in which nothing may stand that they do not
-know: an API server drops it, and nobody hears of it."""
+"""Checks objects against the schemas of Kubernetes and of the custom resources. Unknown fields are errors here, because an
+API server would drop them silently."""
 
 import copy
 import functools
@@ -12,7 +12,7 @@ from custom_resources import files
 
 
 def check(thing: dict, kubernetes: str) -> None:
-    """Fails with the place in the object that is wrong."""
+    """Raises an error that names the wrong field of the object."""
     definition = definitions().get((thing["apiVersion"], thing["kind"]))
     if definition:
         jsonschema.Draft202012Validator(definition).validate(thing)
@@ -23,32 +23,32 @@ def check(thing: dict, kubernetes: str) -> None:
 
 @functools.cache
 def definitions() -> dict[tuple[str, str], dict]:
-    """By apiVersion and kind, as JSON schemas."""
+    """The JSON schemas of custom resources, by apiVersion and kind."""
     found = {}
     for path in files():
         for each in yaml.load_all(path.read_text(), Loader):
             if not each or each["kind"] != "CustomResourceDefinition":
                 continue
             for version in each["spec"]["versions"]:
-                of = (f"{each['spec']['group']}/{version['name']}", each["spec"]["names"]["kind"])
-                found[of] = strict(version["schema"]["openAPIV3Schema"])
-                # Those of every object.
-                found[of]["properties"] |= {"metadata": {"type": "object"}, "apiVersion": {}, "kind": {}}
+                key = (f"{each['spec']['group']}/{version['name']}", each["spec"]["names"]["kind"])
+                found[key] = strict(version["schema"]["openAPIV3Schema"])
+                # Every object has these fields.
+                found[key]["properties"] |= {"metadata": {"type": "object"}, "apiVersion": {}, "kind": {}}
     return found
 
 
 def is_custom(thing: dict) -> bool:
-    """Whether its kind is a custom resource."""
+    """Whether the object is a custom resource."""
     return (thing["apiVersion"], thing["kind"]) in definitions()
 
 
-def kept(thing: dict) -> dict:
-    """A custom resource as the API server keeps it: with the defaults of its schema filled in."""
+def stored(thing: dict) -> dict:
+    """A custom resource as the API server stores it: with the defaults of its schema."""
     return fill(copy.deepcopy(thing), definitions()[thing["apiVersion"], thing["kind"]])
 
 
 def fill(value, schema: dict):
-    """Fills in the defaults of a schema, outer ones first, as the API server does."""
+    """Adds the defaults of a schema to a value, outer ones first, as the API server does."""
     if isinstance(value, dict):
         for name, each in schema.get("properties", {}).items():
             if name not in value and "default" in each:
@@ -63,7 +63,7 @@ def fill(value, schema: dict):
 
 
 def strict(schema: dict) -> dict:
-    """A schema of a custom resource as one of JSON, closed where the first would be pruned."""
+    """The JSON schema for a schema of a custom resource. It forbids the unknown fields that the API server would prune."""
     schema = dict(schema)
     if schema.pop("x-kubernetes-int-or-string", False):
         schema["type"] = ["integer", "string"]

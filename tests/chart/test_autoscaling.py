@@ -1,4 +1,4 @@
-"""What decides how many pods there are."""
+"""The number of pods, and what may change it."""
 
 import re
 
@@ -14,7 +14,7 @@ def keda(**values) -> dict:
     return find(render({"autoscaling": more}), "ScaledObject")["spec"]
 
 
-def test_where_load_decides_nobody_else_says_how_many_pods_there_are():
+def test_with_autoscaling_the_deployment_has_no_replicas():
     keda = {"serverAddress": "http://prometheus:9090"}
     for scaler in ("hpa", "keda", "external"):
         scaled = {"autoscaling": {"enabled": True, "type": scaler, "callsInFlight": 50, "keda": keda}}
@@ -22,13 +22,13 @@ def test_where_load_decides_nobody_else_says_how_many_pods_there_are():
     assert find(render({"replicaCount": 7}), "Deployment")["spec"]["replicas"] == 7
 
 
-def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
+def test_an_hpa_scales_by_calls_by_cpu_or_by_both():
     def metrics(**values):
         hpa = find(render({"autoscaling": {"enabled": True, **values}}), "HorizontalPodAutoscaler")
         return hpa["spec"]["metrics"]
 
     target = {"type": "Utilization", "averageUtilization": 70}
-    # Of this container alone: one without a request beside it would end the measuring.
+    # Only the CPU of this container: that of the pod cannot be measured if another container has no request.
     cpu = {
         "type": "ContainerResource",
         "containerResource": {"name": "cpu", "container": "gemini-grpc", "target": target},
@@ -48,7 +48,7 @@ def test_an_hpa_goes_by_calls_and_by_cpu_or_by_one_of_them():
     assert metrics(cpuUtilization=None, metrics=[queue]) == [queue]
 
 
-def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
+def test_keda_queries_the_calls_in_flight_of_this_releases_pods():
     keda = {"serverAddress": "http://prometheus:9090"}
     values = {"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": keda}}
     spec = find(render(values), "ScaledObject")["spec"]
@@ -68,7 +68,7 @@ def test_keda_asks_for_the_calls_in_flight_of_this_releases_pods():
 
 
 @pytest.mark.parametrize("scaler", ["hpa", "keda"])
-def test_pods_go_slowly_unless_something_else_is_said(scaler):
+def test_pods_are_removed_slowly_by_default(scaler):
     def behavior(**values):
         keda = {"serverAddress": "http://prometheus:9090"}
         of = {"enabled": True, "type": scaler, "callsInFlight": 50, "keda": keda, **values}
@@ -80,13 +80,13 @@ def test_pods_go_slowly_unless_something_else_is_said(scaler):
 
 
 @pytest.mark.parametrize("calls, kept", [(1, "1"), (200, "200"), (1000, "1k"), (1500, "1500"), (2000, "2k"), (3_000_000, "3M")])
-def test_calls_in_flight_are_a_quantity_as_the_api_server_keeps_it(calls, kept):
+def test_calls_in_flight_are_a_quantity_in_the_form_that_the_api_server_stores(calls, kept):
     hpa = find(render({"autoscaling": {"enabled": True, "callsInFlight": calls}}), "HorizontalPodAutoscaler")
     assert hpa["spec"]["metrics"][0]["pods"]["target"]["averageValue"] == kept
 
 
 def pods_of(name: str) -> re.Pattern:
-    """What a query takes for pods of a release of that name."""
+    """The pattern with which a query selects the pods of a release of that name."""
     objects = render({"autoscaling": {"enabled": True, "type": "keda", "callsInFlight": 50, "keda": PROMETHEUS}}, release=name)
     (scaled,) = (each for each in objects if each["kind"] == "ScaledObject")
     query = scaled["spec"]["triggers"][0]["metadata"]["query"]
@@ -94,14 +94,14 @@ def pods_of(name: str) -> re.Pattern:
 
 
 def named(deployment: str, digest="7d9f6c5b4", end="abcde") -> str:
-    """A pod's name as Kubernetes makes it: cut at 58 characters, and five more."""
+    """A pod's name as Kubernetes makes it: the first part cut to 58 characters, and then five more."""
     return f"{deployment}-{digest}-"[:58] + end
 
 
 @pytest.mark.parametrize("length", [1, 20, 35, 36, 37, 38, 39, 41, 42])
 @pytest.mark.parametrize("digest", ["7d9f6c5b4", "56bdb5b6c8", "5bc7"])
-def test_pods_are_those_of_this_release_however_long_its_name_is(length, digest):
-    # Twelve characters more make the name of the Deployment.
+def test_the_pattern_of_pods_matches_only_this_release_however_long_its_name_is(length, digest):
+    # The name of the Deployment has twelve characters more.
     release = "r" * length
     pattern, name = pods_of(release), f"{release}-gemini-grpc"[:50].rstrip("-")
     assert pattern.fullmatch(named(name, digest))
@@ -109,19 +109,19 @@ def test_pods_are_those_of_this_release_however_long_its_name_is(length, digest)
         assert not pattern.fullmatch(f"{other}-{digest}-abcde"), other
 
 
-def test_keda_asks_as_often_as_it_is_told_and_has_a_number_for_when_it_cannot():
+def test_the_polling_interval_and_the_fallback_of_keda_can_be_set():
     assert not {"pollingInterval", "fallback"} & set(keda())
     fallback = {"failureThreshold": 3, "replicas": 6}
     got = keda(keda={**PROMETHEUS, "pollingInterval": 10, "fallback": fallback})
     assert (got["pollingInterval"], got["fallback"]) == (10, fallback)
 
 
-def test_keda_has_further_triggers_or_only_those():
+def test_keda_may_have_further_triggers_or_only_those():
     cron = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "9"}}
     assert keda(keda={**PROMETHEUS, "triggers": [cron]})["triggers"][-1] == cron
     assert keda(callsInFlight=None, cpuUtilization=None, keda={"triggers": [cron]})["triggers"] == [cron]
 
 
-def test_something_else_may_decide_and_then_nothing_here_does():
+def test_an_external_autoscaler_adds_no_object():
     scaled = {"enabled": True, "type": "external", "cpuUtilization": None}
     assert kinds({"autoscaling": scaled}) == kinds()

@@ -1,4 +1,4 @@
-"""The chart and the program speak of the same variables, in both directions."""
+"""The chart and the program have the same environment variables, in both directions."""
 
 import re
 import subprocess
@@ -8,20 +8,21 @@ from chart import CHART, environment, value_sets
 from processes import BINARY
 
 HELP = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True, check=True).stdout
-# By its variable: what `serve --help` says is the default.
+# The defaults that `serve --help` prints, by variable.
 DEFAULTS = {variable: default for variable, default in re.findall(r"\[env: (\w+)=?\](?:\s+\[default: (.+)\])?", HELP)}
-# Kubernetes' own words for the pod, of which OTEL_RESOURCE_ATTRIBUTES is made.
+# Variables that Kubernetes sets from the pod; OTEL_RESOURCE_ATTRIBUTES refers to them.
 OF_THE_POD = {"POD_NAME", "POD_NAMESPACE", "POD_UID", "NODE_NAME"}
-# A variable cannot be replaced while the program runs, and is seen by whoever may see the process; a file is neither.
+# A secret in a variable cannot be replaced while the program runs, and everybody who can inspect the process sees it. So the
+# chart uses a file.
 NEVER_SET = {"MOUNTSEA_API_KEY"}
 
 
 def variables() -> set[str]:
-    """All that the chart sets in any of the sets of values."""
+    """All variables that the chart sets for any of the sets of values."""
     return {name for values in value_sets().values() for name in environment(values)}
 
 
-def test_the_program_says_which_variables_it_has():
+def test_the_help_of_the_program_lists_its_variables():
     assert len(DEFAULTS) > 50
     assert DEFAULTS["GEMINI_GRPC_MAX_CALLS"] == "1000"
 
@@ -37,15 +38,15 @@ def test_every_variable_of_the_program_can_be_set_by_the_chart():
     assert set(DEFAULTS) - variables() == NEVER_SET
 
 
-def test_the_variables_that_the_pod_s_own_words_are_in_come_before_the_one_that_uses_them():
-    # Kubernetes replaces $(NAME) only by what stands before.
+def test_the_variables_from_the_pod_come_before_the_one_that_refers_to_them():
+    # Kubernetes replaces $(NAME) only if that variable is defined earlier in the list.
     names = list(environment())
     used = re.findall(r"\$\((\w+)\)", environment()["OTEL_RESOURCE_ATTRIBUTES"])
     assert set(used) == OF_THE_POD
     assert all(names.index(name) < names.index("OTEL_RESOURCE_ATTRIBUTES") for name in used)
 
 
-def test_what_is_null_is_left_to_the_program_and_its_default_is_the_one_that_the_values_name():
+def test_a_null_leaves_the_default_to_the_program_and_the_values_document_that_default():
     values = (CHART / "values.yaml").read_text()
     section = values[values.index("\nconfig:\n") : values.index("\ncallers:\n")]
     named = {key: default for default, key in re.findall(r"# @default -- (.+)\n  (\w+): null", section)}
@@ -56,11 +57,11 @@ def test_what_is_null_is_left_to_the_program_and_its_default_is_the_one_that_the
         if default.startswith("`"):
             assert default.strip("`") == DEFAULTS[variable], key
         else:
-            # "half of": the program's own word for that is 0.
+            # Defaults such as "half of the memory limit" are 0 for the program.
             assert DEFAULTS[variable] == "0", key
 
 
-def test_numbers_arrive_as_they_were_written():
+def test_numbers_reach_the_program_as_they_were_written():
     config = {
         "maxRequestBytes": 67108864,
         "maxBytesHeld": 10_000_000_000,
@@ -76,7 +77,7 @@ def test_numbers_arrive_as_they_were_written():
     assert got["GEMINI_GRPC_REFLECTION"] == "false"
 
 
-def test_resource_attributes_are_encoded_as_opentelemetry_asks():
+def test_resource_attributes_are_encoded_as_opentelemetry_requires():
     attributes = environment(value_sets()["everything"])["OTEL_RESOURCE_ATTRIBUTES"].split(",")
     assert "deployment.environment.name=live%2C%20and%20well" in attributes
     assert "replica.count=2" in attributes
@@ -89,7 +90,7 @@ def test_a_collectors_headers_come_from_a_secret():
     assert "OTEL_EXPORTER_OTLP_HEADERS" not in environment()
 
 
-def test_without_a_collector_nothing_is_said_of_how_to_speak_to_it():
+def test_without_a_collector_its_protocol_is_not_set():
     assert "OTEL_EXPORTER_OTLP_PROTOCOL" not in environment()
     otlp = {"endpoint": "http://collector:4318", "protocol": "http/protobuf"}
     assert environment({"telemetry": {"otlp": otlp}})["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"

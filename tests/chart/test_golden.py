@@ -1,4 +1,4 @@
-"""What people get, as files to read and to compare. `GOLDEN=write` writes them anew."""
+"""The rendered objects as files, to read and to compare. `GOLDEN=write` writes the files again."""
 
 import os
 import re
@@ -9,31 +9,31 @@ from chart import OLDEST, ROOT, text, value_sets
 FOLDER = ROOT / "tests/chart/golden"
 
 
-# Rules and dashboard are files that have tests of their own: their beginnings in the objects, and what is in their place.
-LONG = {
+# Rules and dashboard have their own tests and are left out here: the line before each of them, and the line in its place.
+LEFT_OUT = {
     r"  groups:$": "  # (the rules)",
     r"  [\w-]+\.json: \|$": "    # (the dashboard)",
 }
 
 
 def golden(name: str) -> str:
-    """The objects, without what is long."""
-    lines, cut = [], False
+    """The objects, without rules and dashboard."""
+    lines, skipping = [], False
     for line in text(value_sets()[name], kube=OLDEST).splitlines():
-        instead = next((short for long, short in LONG.items() if re.match(long, line)), None)
-        cut = bool(instead) or (cut and line.startswith(("  -", "   ")))
-        if instead or not cut:
-            lines += [line, instead] if instead else [line]
+        placeholder = next((short for before, short in LEFT_OUT.items() if re.match(before, line)), None)
+        skipping = bool(placeholder) or (skipping and line.startswith(("  -", "   ")))
+        if placeholder or not skipping:
+            lines += [line, placeholder] if placeholder else [line]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_the_objects_are_those_that_were_agreed_on(name):
+def test_the_rendered_objects_match_the_golden_file(name):
     path = FOLDER / f"{name}.yaml"
     if os.environ.get("GOLDEN") == "write":
         path.write_text(golden(name))
     assert golden(name) == path.read_text(), "GOLDEN=write writes it again"
 
 
-def test_there_is_no_golden_file_that_nothing_renders():
+def test_every_golden_file_belongs_to_a_set_of_values():
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(value_sets())

@@ -1,4 +1,4 @@
-"""Fields that the chart has no value for: how each gets into an object all the same, in a form that Kubernetes takes."""
+"""Escape hatches: fields without their own value can be set anyway, and the result is valid for Kubernetes."""
 
 import pytest
 from chart import NAME, NEWEST, OLDEST, at, container, environment, files, find, pod, refusal, render
@@ -16,13 +16,13 @@ ZONE = {
     "regex": "(.+)",
     "targetLabel": "zone",
 }
-# The label of the zone comes first.
+# The relabeling for the zone comes first.
 ENDPOINT = {"port": "admin", **MONITOR, "relabelings": [ZONE, *MONITOR["relabelings"]]}
 MONITOR["metricRelabelings"][0] |= {"sourceLabels": ["a"], "targetLabel": "a"}
 SPEC = "spec.template.spec"
 OWN = f"{SPEC}.containers.0"
 
-# Values, the object, and what is in it at which path.
+# The values, the kind and name of the object, the path in it, and the expected value there.
 HATCHES = [
     ({"service": {"spec": {"externalTrafficPolicy": "Local"}, "type": "NodePort"}}, "Service", NAME, "spec.externalTrafficPolicy", "Local"),
     ({"service": {"spec": {"internalTrafficPolicy": "Local"}}}, "Service", NAME, "spec.internalTrafficPolicy", "Local"),
@@ -56,8 +56,8 @@ HATCHES = [
 
 
 @pytest.mark.parametrize("values, kind, name, path, expected", HATCHES, ids=[f"{e[2]} {e[3]}" for e in HATCHES])
-def test_a_field_arrives_and_the_object_is_one_that_kubernetes_takes(values, kind, name, path, expected):
-    # The version that is the oldest, and the newest.
+def test_a_field_is_set_and_the_object_is_valid(values, kind, name, path, expected):
+    # With the oldest and the newest supported version.
     for kubernetes in (OLDEST, NEWEST):
         objects = render(values, kube=kubernetes)
         assert at(find(objects, kind, name), path) == expected
@@ -69,7 +69,7 @@ def test_a_field_arrives_and_the_object_is_one_that_kubernetes_takes(values, kin
 
 @pytest.mark.parametrize("probe", ["startup", "readiness", "liveness"])
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_probe_may_ask_in_another_way_and_keeps_its_times(probe, tls):
+def test_a_probe_may_have_another_action_and_keeps_its_times(probe, tls):
     ways = {
         "exec": {"command": ["gemini-grpc", "healthcheck"]},
         "grpc": {"port": 50051, "service": "mountsea.gemini.v1.GenerativeService"},
@@ -86,7 +86,7 @@ def test_a_probe_may_ask_in_another_way_and_keeps_its_times(probe, tls):
         check(find(objects, "Deployment"), NEWEST)
 
 
-def test_a_hook_of_ones_own_stands_beside_the_sleep_before_sigterm():
+def test_a_custom_lifecycle_hook_is_combined_with_the_sleep_before_sigterm():
     start = {"postStart": {"exec": {"command": ["a"]}}}
     lifecycle = container({"preStopSleep": 5, "containerSpec": {"lifecycle": start}})["lifecycle"]
     assert lifecycle == {**start, "preStop": {"sleep": {"seconds": 5}}}
@@ -106,14 +106,14 @@ def test_a_hook_of_ones_own_stands_beside_the_sleep_before_sigterm():
         ({"registry": "", "repository": "a.b/c", "tag": "1"}, "a.b/c:1"),
     ],
 )
-def test_an_image_may_come_from_another_registry(image, expected):
+def test_the_image_may_come_from_another_registry(image, expected):
     objects = render({"image": image})
     assert at(find(objects, "Deployment"), f"{OWN}.image") == expected
     assert at(find(objects, "Pod", TEST), "spec.containers.0.image") == expected
 
 
 @pytest.mark.parametrize("auth", ["tokens", "mtls", "none"])
-def test_a_key_may_be_a_file_that_something_else_brings(auth):
+def test_the_key_may_be_in_a_file_from_another_volume(auth):
     values = {"config": {"auth": auth}, "apiKey": {"file": "/key/api-key"}}
     values |= {"extraVolumes": CSI, "extraVolumeMounts": MOUNT}
     if auth != "none":
@@ -127,40 +127,40 @@ def test_a_key_may_be_a_file_that_something_else_brings(auth):
         check(each, NEWEST)
 
 
-def test_a_key_in_a_file_is_no_key_that_strangers_may_spend():
+def test_a_key_in_a_file_is_refused_with_forward_and_in_extra_variables():
     file = {"apiKey": {"file": "/vault/secrets/key"}}
-    assert "config.auth: forward lets in whoever reaches the pods" in refusal(file)
+    assert "config.auth: forward accepts every client that reaches the pods" in refusal(file)
     more = [{"name": "MOUNTSEA_API_KEY_FILE", "value": "/key/api-key"}]
     assert "extraEnv: MOUNTSEA_API_KEY_FILE is set by the chart" in refusal({"extraEnv": more})
     assert "/apiKey/file" in refusal({"apiKey": {"file": "key"}})
 
 
-def test_what_speaks_http_2_by_another_name_is_said_with_tls_too():
-    def said(value, tls=True):
+def test_a_custom_app_protocol_is_kept_with_tls():
+    def app_protocol(value, tls=True):
         values = {"service": {"appProtocol": value}, "tls": {"enabled": tls, "secret": "a" if tls else ""}}
         found = {find(render(values), "Service", name)["spec"]["ports"][0].get("appProtocol") for name in (NAME, HEADLESS)}
         assert len(found) == 1
         return found.pop()
 
-    assert said("HTTP2") == "HTTP2"
-    assert said("https") == "https"
-    assert said("kubernetes.io/h2c") is None
-    assert said("kubernetes.io/h2c", tls=False) == "kubernetes.io/h2c"
-    assert said("") is None
+    assert app_protocol("HTTP2") == "HTTP2"
+    assert app_protocol("https") == "https"
+    assert app_protocol("kubernetes.io/h2c") is None
+    assert app_protocol("kubernetes.io/h2c", tls=False) == "kubernetes.io/h2c"
+    assert app_protocol("") is None
 
 
-def test_a_deployment_may_be_recreated():
+def test_the_strategy_may_be_recreate():
     strategy = find(render({"strategy": {"type": "Recreate"}}), "Deployment")["spec"]["strategy"]
     assert strategy == {"type": "Recreate"}
 
 
-def test_pods_listen_to_both_families_unless_something_else_is_said():
+def test_pods_listen_on_ipv4_and_ipv6_by_default():
     assert environment()["GEMINI_GRPC_LISTEN"] == "[::]:50051"
     assert environment()["GEMINI_GRPC_ADMIN_LISTEN"] == "[::]:9464"
     assert environment({"listen": {"host": "0.0.0.0"}})["GEMINI_GRPC_LISTEN"] == "0.0.0.0:50051"
 
 
-def test_a_mistyped_key_beside_the_hatches_is_refused():
+def test_a_mistyped_key_near_an_escape_hatch_is_refused():
     for values, names in (
         ({"podspec": {}}, "podspec"),
         ({"service": {"externalTrafficPolicy": "Local"}}, "externalTrafficPolicy"),

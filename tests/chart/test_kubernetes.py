@@ -1,4 +1,4 @@
-"""Every object is one that Kubernetes takes, from the oldest version that the chart takes to the newest."""
+"""Every object is valid for Kubernetes, both for the oldest version that the chart supports and for the newest."""
 
 import copy
 
@@ -7,23 +7,23 @@ import kubernetes_validate
 import pytest
 from argo import differences
 from chart import NEWEST, OLDEST, find, render, value_sets
-from schemas import check, is_custom, kept
+from schemas import check, is_custom, stored
 
 
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
 @pytest.mark.parametrize("name", value_sets())
-def test_every_object_is_as_its_schema_says(name, kubernetes):
+def test_every_object_matches_its_schema(name, kubernetes):
     for each in render(value_sets()[name], kube=kubernetes):
         check(each, kubernetes)
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_argo_cd_sees_no_difference_between_an_object_as_it_is_rendered_and_as_it_is_kept(name):
+def test_argo_cd_sees_no_difference_between_a_rendered_object_and_the_stored_one(name):
     for each in filter(is_custom, render(value_sets()[name])):
-        assert differences(each, kept(each)) == [], each["kind"]
+        assert differences(each, stored(each)) == [], each["kind"]
 
 
-def test_all_kinds_of_the_chart_are_among_those_that_are_checked():
+def test_every_kind_that_the_chart_can_render_is_checked():
     kinds = {each["kind"] for values in value_sets().values() for each in render(values)}
     assert kinds == {
         "BackendTLSPolicy",
@@ -49,7 +49,7 @@ def test_all_kinds_of_the_chart_are_among_those_that_are_checked():
     }
 
 
-def test_a_field_that_nobody_knows_is_found_in_objects_of_kubernetes_and_in_custom_ones():
+def test_an_unknown_field_is_an_error_in_built_in_and_in_custom_resources():
     objects = render(value_sets()["everything"])
     for kind, path in (
         ("Deployment", ("spec", "template", "spec")),

@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana get of a release."""
+"""The monitors and the dashboard of a release."""
 
 import json
 import re
@@ -11,7 +11,7 @@ PODS = f"{NAME}-[0-9a-z]+-[0-9a-z]{{5}}"
 
 
 def dashboard(release="gemini", namespace=NAMESPACE, rules=False, selector="", **settings) -> tuple[str, dict]:
-    """The name of the file, and what is in it."""
+    """The name of the dashboard's file, and its content."""
     rule = {"enabled": rules, "selector": selector}
     monitoring = {"dashboard": {"enabled": True, **settings}, "prometheusRule": rule}
     objects = render({"monitoring": monitoring}, release=release, namespace=namespace)
@@ -28,18 +28,18 @@ def variable(page: dict, name: str) -> dict:
     return found
 
 
-def test_two_releases_have_two_dashboards_wherever_they_are():
+def test_any_two_releases_have_different_dashboards():
     pages = [dashboard(*where) for where in (("one", "a"), ("two", "a"), ("one", "b"), ("one-a", "b"), ("one", "b-one"))]
     assert len({file for file, _ in pages}) == len(pages)
     assert len({page["title"] for _, page in pages}) == len(pages)
     assert len({page["uid"] for _, page in pages}) == len(pages)
     long = [dashboard("r" * 38, namespace)[1]["uid"] for namespace in ("a", "b")]
     assert long[0] != long[1]
-    # What Grafana takes.
+    # The form that Grafana accepts.
     assert all(re.fullmatch(r"[a-z0-9-]{1,40}", uid) for uid in long)
 
 
-def test_title_and_uid_can_be_said():
+def test_title_and_uid_of_the_dashboard_can_be_set():
     _, page = dashboard(title="Gateway", uid="gateway")
     assert (page["title"], page["uid"]) == ("Gateway", "gateway")
 
@@ -50,12 +50,12 @@ def test_the_dashboard_of_a_release_shows_its_own_pods():
     assert variable(page, "pod")["allValue"] == PODS
     assert variable(page, "pod")["regex"] == f"/^{PODS}$/"
     assert variable(page, "deployment")["allValue"] == NAME
-    # With a selector of its own, pods may have other names, or none.
+    # With a custom selector, pods may have other names, or no label with their name.
     _, page = dashboard(selector='job="gateways"')
     assert variable(page, "pod")["allValue"] == ".*"
 
 
-def test_what_is_recorded_is_read_where_the_rules_are_installed_and_added_up_where_they_are_not():
+def test_the_dashboard_reads_recorded_series_if_the_rules_are_installed_and_raw_series_otherwise():
     _, bare = dashboard()
     _, with_rules = dashboard(rules=True)
     assert expressions(bare) == expressions(FILE)
@@ -65,12 +65,12 @@ def test_what_is_recorded_is_read_where_the_rules_are_installed_and_added_up_whe
     for page in (bare, with_rules):
         assert '"recorded"' not in json.dumps(page)
         for panel in page["panels"]:
-            said = panel.get("description", "").count("Of all pods, whichever are chosen.")
-            reads = any("gemini_grpc:" in target["expr"] for target in panel.get("targets", []))
-            assert said == reads, panel["title"]
+            notices = panel.get("description", "").count("Always covers all pods, whichever are selected.")
+            reads_recorded = any("gemini_grpc:" in target["expr"] for target in panel.get("targets", []))
+            assert notices == reads_recorded, panel["title"]
 
 
-def test_nothing_else_of_the_dashboard_is_changed():
+def test_the_chart_changes_nothing_else_in_the_dashboard():
     _, page = dashboard()
     for name in ("uid", "title"):
         page[name] = FILE[name]
@@ -85,7 +85,7 @@ def test_nothing_else_of_the_dashboard_is_changed():
 
 
 @pytest.mark.parametrize("kind, monitor", [("PodMonitor", "podMonitor"), ("ServiceMonitor", "serviceMonitor")])
-def test_the_zone_is_the_pods_own_or_that_of_its_node(kind, monitor):
+def test_the_zone_comes_from_the_pod_or_from_its_node(kind, monitor):
     def scraped(**more):
         return find(render({"monitoring": {monitor: {"enabled": True, **more}}}), kind)["spec"]
 

@@ -1,4 +1,4 @@
-"""Who the network policy lets in, and where it lets pods go."""
+"""The connections that the network policy allows, to the pods and from the pods."""
 
 import pytest
 from chart import NAME, NAMESPACE, find, refusal, render
@@ -8,7 +8,7 @@ LAN = [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
 
 
 def policy(network=None, **values) -> dict:
-    """Its spec."""
+    """The spec of the NetworkPolicy."""
     values["networkPolicy"] = {"enabled": True, **(network or {})}
     return find(render(values), "NetworkPolicy")["spec"]
 
@@ -18,7 +18,7 @@ def ports(rules: list[dict]) -> list:
     return [[each["port"] for each in rule.get("ports", [])] for rule in rules]
 
 
-def test_pods_of_the_namespace_may_call_the_test_may_and_prometheus_may_read_metrics():
+def test_pods_of_the_namespace_and_the_test_may_call_and_prometheus_may_read_metrics():
     callers, test, scrapers = policy()["ingress"]
     assert callers == {"from": [{"podSelector": {}}], "ports": [{"port": "grpc"}]}
     labels = {"app.kubernetes.io/name": "gemini-grpc-test", "app.kubernetes.io/instance": "gemini"}
@@ -29,13 +29,13 @@ def test_pods_of_the_namespace_may_call_the_test_may_and_prometheus_may_read_met
     assert scrapers == {"from": [monitoring], "ports": [{"port": "admin"}]}
 
 
-def test_an_empty_list_lets_nobody_in():
+def test_empty_lists_allow_no_incoming_connections():
     rules = policy({"callers": [], "scrapers": []}, tests={"enabled": False})
     assert rules.get("ingress") is None
     assert set(rules["policyTypes"]) == {"Ingress", "Egress"}
 
 
-def test_further_rules_stand_beside_those():
+def test_further_rules_are_added_after_those_of_the_chart():
     more = [{"from": LAN}]
     assert policy({"extraIngress": more})["ingress"][-1] == more[0]
     more = [{"to": LAN}]
@@ -56,11 +56,11 @@ def test_further_rules_stand_beside_those():
 def test_pods_reach_dns_and_upstream_at_its_port(url, port):
     spec = policy(config={"upstreamUrl": url})
     assert ports(spec["egress"]) == [DNS, [port]]
-    # OpenShift's pods of DNS listen on the second one.
+    # The second port is the one of OpenShift's DNS pods.
     assert [each["protocol"] for each in spec["egress"][0]["ports"]] == ["UDP", "TCP"] * 2
 
 
-def test_a_sandbox_reaches_nobody_but_dns():
+def test_a_sandbox_may_reach_only_dns():
     assert ports(policy(sandbox=True)["egress"]) == [DNS]
 
 
@@ -69,7 +69,7 @@ def test_a_collector_is_reached_at_its_port():
     assert ports(policy(telemetry=telemetry)["egress"]) == [DNS, [443], [4317]]
 
 
-def test_each_way_out_can_be_narrowed():
+def test_each_egress_rule_can_be_limited_to_peers():
     telemetry = {"otlp": {"endpoint": "http://collector:4317"}}
     assert all("to" not in rule for rule in policy(telemetry=telemetry)["egress"])
     narrow = policy({"dns": LAN, "upstream": LAN, "collector": LAN}, telemetry=telemetry)
@@ -77,7 +77,7 @@ def test_each_way_out_can_be_narrowed():
 
 
 def proxy(variable: str, url: str, **network) -> list:
-    """The ports of the ways out, beside DNS, with a proxy in the environment."""
+    """The ports of the egress rules, except DNS, with a proxy in the environment."""
     spec = policy(network, config={"upstreamProxy": True}, extraEnv=[{"name": variable, "value": url}])
     return ports(spec["egress"])[1:]
 
@@ -94,18 +94,18 @@ def proxy(variable: str, url: str, **network) -> list:
         ("HTTPS_PROXY", "http://[fd00::1]:3128", 3128),
     ],
 )
-def test_upstream_is_reached_through_the_proxy_and_only_so(variable, url, port):
+def test_with_a_proxy_pods_may_reach_only_the_proxy(variable, url, port):
     assert proxy(variable, url) == [[port]]
 
 
-def test_upstream_in_plaintext_has_a_proxy_of_its_own():
+def test_an_http_upstream_uses_the_port_of_http_proxy():
     config = {"upstreamProxy": True, "upstreamUrl": "http://gemini.internal"}
     names = {"HTTP_PROXY": 8000, "HTTPS_PROXY": 8001}
     env = [{"name": name, "value": f"http://proxy:{port}"} for name, port in names.items()]
     assert ports(policy(config=config, extraEnv=env)["egress"])[1:] == [[8000]]
 
 
-def test_where_the_proxy_is_and_its_ports_can_be_said_and_upstream_beside_it():
+def test_peers_and_ports_of_the_proxy_can_be_set_and_upstream_can_be_allowed_too():
     assert proxy("HTTPS_PROXY", "http://proxy:80", proxyPorts=[3128, 3129]) == [[3128, 3129]]
     assert proxy("HTTPS_PROXY", "http://proxy:3128", upstream=LAN) == [[3128], [443]]
     narrow = policy({"proxy": LAN, "proxyPorts": [1]}, config={"upstreamProxy": True})
@@ -113,20 +113,20 @@ def test_where_the_proxy_is_and_its_ports_can_be_said_and_upstream_beside_it():
 
 
 @pytest.mark.parametrize("env", [[], [{"name": "HTTP_PROXY", "value": "http://proxy:3128"}], [{"name": "HTTPS_PROXY"}]])
-def test_a_proxy_whose_port_is_not_known_is_refused(env):
+def test_a_proxy_with_an_unknown_port_is_refused(env):
     values = {"networkPolicy": {"enabled": True}, "config": {"upstreamProxy": True}, "extraEnv": env}
-    assert "networkPolicy: pods have to reach the proxy of config.upstreamProxy" in refusal(values)
+    assert "networkPolicy: pods must reach the proxy of config.upstreamProxy" in refusal(values)
     render({**values, "sandbox": True})
     render({**values, "networkPolicy": {"enabled": False}})
 
 
-def test_what_is_in_the_cluster_is_reached_at_the_ports_of_its_pods():
+def test_the_ports_of_pods_in_the_cluster_can_be_set():
     more = {"dnsPorts": [1053], "upstreamPorts": [8443, 8444], "collectorPorts": [14317]}
     telemetry = {"otlp": {"endpoint": "http://collector:4317"}}
     assert ports(policy(more, telemetry=telemetry)["egress"]) == [[1053, 1053], [8443, 8444], [14317]]
 
 
-def test_collectors_that_variables_name_are_reached_too():
+def test_collectors_in_extra_variables_may_be_reached():
     env = [{"name": f"OTEL_EXPORTER_OTLP_{what}", "value": url} for what, url in (
         ("TRACES_ENDPOINT", "http://traces:4318"), ("LOGS_ENDPOINT", "https://logs"), ("TIMEOUT", "5"),
     )]  # fmt: skip
@@ -148,12 +148,12 @@ def test_gateways_of_the_route_may_call():
     elsewhere = {"enabled": True, "namespace": "proxies"}
     assert namespaces(route={**route, "envoyGateway": elsewhere})[-1] == "proxies"
     assert len(policy(route={**route, "enabled": False})["ingress"]) == 3
-    # A mesh has no proxy between.
+    # A parent of kind Service is for a mesh, which has no gateway in between.
     service = [{"name": "a", "kind": "Service", "group": ""}]
     assert len(policy(route={"enabled": True, "parentRefs": service})["ingress"]) == 3
 
 
-def test_gateways_may_be_named():
+def test_gateways_can_be_set():
     route = {"enabled": True, "parentRefs": [{"name": "a"}]}
     _, _, gateways, _ = policy({"gateways": LAN}, route=route)["ingress"]
     assert gateways == {"from": LAN, "ports": [{"port": "grpc"}]}
@@ -161,22 +161,22 @@ def test_gateways_may_be_named():
 
 
 ANYWHERE = [{"namespaceSelector": {}}]
-SOME = [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]
+ONE_NAMESPACE = [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]
 
 
 @pytest.mark.parametrize(
-    "values, sentence, shut, open_",
+    "values, message, blocking, allowing",
     [
         (
             {"ingress": {"enabled": True, "hosts": ["a.example"]}},
-            "networkPolicy: the Ingress' controller may not call the pods",
-            [{}, {"callers": SOME}, {"callers": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"a": "b"}}}]}],
-            [{"gateways": SOME}, {"callers": ANYWHERE}, {"callers": LAN}, {"extraIngress": [{"from": LAN}]}],
+            "networkPolicy: the controller of the Ingress may not call the pods",
+            [{}, {"callers": ONE_NAMESPACE}, {"callers": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"a": "b"}}}]}],
+            [{"gateways": ONE_NAMESPACE}, {"callers": ANYWHERE}, {"callers": LAN}, {"extraIngress": [{"from": LAN}]}],
         ),
         *(
             (
                 {"service": {"type": kind}},
-                f"networkPolicy: nobody outside of the cluster may call, and service.type is {kind}",
+                f"networkPolicy: no client outside of the cluster may call, but service.type is {kind}",
                 [{}, {"callers": ANYWHERE}],
                 [{"callers": LAN}, {"gateways": LAN}, {"extraIngress": [{"from": LAN}]}],
             )
@@ -185,9 +185,9 @@ SOME = [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]
     ],
     ids=["ingress", "LoadBalancer", "NodePort"],
 )
-def test_a_policy_that_shuts_out_what_another_value_asks_for_is_refused(values, sentence, shut, open_):
-    for network in shut:
-        assert sentence in refusal({**values, "networkPolicy": {"enabled": True, **network}})
-    for network in open_:
+def test_a_policy_that_blocks_what_another_value_enables_is_refused(values, message, blocking, allowing):
+    for network in blocking:
+        assert message in refusal({**values, "networkPolicy": {"enabled": True, **network}})
+    for network in allowing:
         render({**values, "networkPolicy": {"enabled": True, **network}})
     render(values)

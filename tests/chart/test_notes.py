@@ -1,4 +1,4 @@
-"""What `helm install` says at its end: lines that work when they are pasted, and warnings where they are due."""
+"""The notes that `helm install` prints: commands that work when they are pasted, and warnings about risky values."""
 
 import pytest
 from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
@@ -7,11 +7,11 @@ TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "ca
 ROUTE = {"route": {"enabled": True, "parentRefs": [{"name": "a"}]}}
 WARNINGS = {
     "config.auth is none": {"config": {"auth": "none"}},
-    "the key is kept in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
+    "the key is stored in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
     "in plaintext": {"service": {"type": "LoadBalancer"}},
     "with one pod": {"replicaCount": 1},
     "without resources.limits.memory": {"resources": {"limits": None}},
-    "prompts and answers are kept": {"telemetry": {"captureMessageContent": "SPAN_ONLY"}},
+    "prompts and answers are recorded": {"telemetry": {"captureMessageContent": "SPAN_ONLY"}},
 }
 
 
@@ -24,26 +24,26 @@ def notes(values: dict) -> str:
     return result.stdout.partition("\nNOTES:\n")[2]
 
 
-def test_a_bare_install_has_no_warning_and_says_how_to_call():
-    said = notes({})
-    assert "WARNING" not in said
-    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in said
-    assert "grpcurl -plaintext" in said
-    assert "grpc.insecure_channel" in said
-    assert "Callers bring keys of their own" in said
-    assert "dns:///gemini-gemini-grpc-headless.models.svc:50051" in said
+def test_the_notes_of_a_default_install_have_no_warning_and_show_how_to_call():
+    printed = notes({})
+    assert "WARNING" not in printed
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in printed
+    assert "grpcurl -plaintext" in printed
+    assert "grpc.insecure_channel" in printed
+    assert "Callers must send their own keys" in printed
+    assert "dns:///gemini-gemini-grpc-headless.models.svc:50051" in printed
 
 
-def test_a_number_of_pods_that_something_else_decides_is_nothing_to_warn_of():
+def test_a_null_replica_count_causes_no_warning():
     assert "WARNING" not in notes({"replicaCount": None})
 
 
 @pytest.mark.parametrize("sentence, values", WARNINGS.items(), ids=WARNINGS)
-def test_what_is_risky_is_said_and_nothing_else(sentence, values):
-    said = notes(values)
-    warnings = [line for line in said.splitlines() if line.startswith("WARNING: ")]
+def test_the_notes_warn_of_each_risky_value_and_of_nothing_else(sentence, values):
+    printed = notes(values)
+    warnings = [line for line in printed.splitlines() if line.startswith("WARNING: ")]
     assert any(sentence in line for line in warnings)
-    assert len(warnings) == 1 + (sentence == "the key is kept in the release")
+    assert len(warnings) == 1 + (sentence == "the key is stored in the release")
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def test_what_is_risky_is_said_and_nothing_else(sentence, values):
         ({"tls": {"enabled": True, "secret": "a"}, "service": {"type": "LoadBalancer"}}, "helm test", "WARNING"),
     ],
 )
-def test_the_lines_to_paste_fit_what_was_installed(values, has, lacks):
-    said = notes(values)
-    assert has in said
-    assert lacks not in said
+def test_the_commands_in_the_notes_fit_the_values(values, has, lacks):
+    printed = notes(values)
+    assert has in printed
+    assert lacks not in printed
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_every_set_of_values_has_notes_without_holes(name):
-    said = notes(value_sets()[name])
-    assert "<no value>" not in said
-    assert "<nil>" not in said
-    assert "%!" not in said
+def test_every_set_of_values_has_notes_without_missing_values(name):
+    printed = notes(value_sets()[name])
+    assert "<no value>" not in printed
+    assert "<nil>" not in printed
+    assert "%!" not in printed
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_the_python_lines_are_python(name):
+def test_the_python_lines_in_the_notes_compile(name):
     lines = notes(value_sets()[name]).split("google-ai-generativelanguage):\n\n")[1].split("\n\nWARNING")[0]
     code = "\n".join(line[2:] for line in lines.splitlines() if line.startswith("  ") or not line)
     compile(code, "NOTES.txt", "exec")

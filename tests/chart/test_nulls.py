@@ -1,4 +1,5 @@
-"""A map or list that is null is as if it were not named, which it is when all lines below it are commented out."""
+"""A map or list that is null is treated as if it were not set. YAML reads a key as null if all lines below it are commented
+out."""
 
 import json
 import os
@@ -9,8 +10,8 @@ from chart import CHART, NEWEST, find, render, template, value_sets
 from defaults import FILE, VALUES, expected
 from schemas import check
 
-# Here a null takes out what is below, as it does everywhere in Helm: Kubernetes gets these maps as they are.
-AS_THEY_ARE = [
+# In these maps a null removes the entry, as Helm does it by default: Kubernetes gets these maps unchanged.
+UNCHANGED = [
     "autoscaling.behavior",
     "monitoring.dashboard.labels",
     "podSecurityContext",
@@ -37,12 +38,12 @@ def paths(values: dict, path: tuple = ()) -> list[tuple]:
 
 
 ALL = paths(VALUES)
-INSIDE = [path for path in ALL if any(".".join(path).startswith(f"{each}.") for each in AS_THEY_ARE)]
+INSIDE = [path for path in ALL if any(".".join(path).startswith(f"{each}.") for each in UNCHANGED)]
 OURS = [path for path in ALL if path not in INSIDE]
 
 
 def null(values: dict, *nulls: tuple) -> dict:
-    """Values in which these are null."""
+    """The values with null at these paths."""
     for path in nulls:
         key, rest = path[0], path[1:]
         values = {**values, key: null(values.get(key) or {}, rest) if rest else None}
@@ -50,7 +51,7 @@ def null(values: dict, *nulls: tuple) -> dict:
 
 
 def without(values: dict, path: tuple) -> dict:
-    """Values that do not name this."""
+    """The values without the one at this path."""
     key, rest = path[0], path[1:]
     if key not in values:
         return values
@@ -62,10 +63,10 @@ def without(values: dict, path: tuple) -> dict:
 def test_the_templates_have_the_defaults_of_values_yaml():
     if os.environ.get("GOLDEN") == "write":
         FILE.write_text(expected())
-    assert FILE.read_text() == expected(), "GOLDEN=write writes it again"
+    assert FILE.read_text() == expected(), "write it again with GOLDEN=write"
 
 
-def test_all_maps_and_lists_are_tried():
+def test_all_maps_and_lists_of_the_values_are_tested():
     assert len(ALL) > 90
     assert ("tls", "clientCA") in OURS
     assert ("networkPolicy", "callers") in OURS
@@ -74,9 +75,9 @@ def test_all_maps_and_lists_are_tried():
 
 
 @pytest.mark.parametrize("name", ["defaults", "everything", "tls"])
-def test_a_map_or_list_that_is_null_is_as_if_it_were_not_named(name):
+def test_a_map_or_list_that_is_null_is_treated_as_not_set(name):
     def both(path):
-        # The words of a refusal are the same, too.
+        # If the values are refused, the messages are the same too.
         one, other = template(null(SETS[name], path)), template(without(SETS[name], path))
         return path, (one.stdout, one.stderr), (other.stdout, other.stderr)
 
@@ -85,17 +86,17 @@ def test_a_map_or_list_that_is_null_is_as_if_it_were_not_named(name):
     assert different == []
 
 
-def test_as_many_as_one_likes_may_be_null():
+def test_any_number_of_maps_and_lists_may_be_null():
     outer = {path for path in OURS if len(path) == 1}
     inner = {path for path in OURS if len(path) > 1}
     for several in (OURS, outer, inner, OURS[::2], OURS[1::2], OURS[::3], OURS[::7]):
-        # What is in a map that is null is not there to be null.
+        # Nothing inside of a map that is null can be null itself.
         alone = [path for path in several if not any(path[:end] in several for end in range(1, len(path)))]
         assert template(null({}, *alone)).stdout == template().stdout, several
 
 
 @pytest.mark.parametrize("path", INSIDE, ids=".".join)
-def test_what_kubernetes_gets_as_it_is_lacks_what_is_null_and_is_taken(path):
+def test_a_null_in_a_map_that_kubernetes_gets_unchanged_removes_the_entry(path):
     values = {"autoscaling": {"enabled": True, "cpuUtilization": None, "callsInFlight": 9}}
     objects = render(null(values, path))
     for each in objects:
@@ -103,7 +104,7 @@ def test_what_kubernetes_gets_as_it_is_lacks_what_is_null_and_is_taken(path):
     assert objects != render(values)
 
 
-FREE = [
+PATHS_WITHOUT_DEFAULT = [
     "commonLabels.a",
     "nodeSelector.a",
     "podAnnotations.a",
@@ -122,9 +123,9 @@ FREE = [
 ]
 
 
-def test_a_null_takes_back_what_another_file_of_values_has_set(tmp_path):
-    # Helm leaves a null where the chart has no default.
-    for path in FREE:
+def test_a_null_removes_what_another_file_of_values_has_set(tmp_path):
+    # Helm keeps a null if the chart has no default for the key.
+    for path in PATHS_WITHOUT_DEFAULT:
         keys = tuple(path.split("."))
         assert template(null(SETS["everything"], keys)).stdout == template(without(SETS["everything"], keys)).stdout, path
     first, second = {"podAnnotations": {"a": "b", "c": "d"}}, {"podAnnotations": {"a": None}}
@@ -136,12 +137,12 @@ def test_a_null_takes_back_what_another_file_of_values_has_set(tmp_path):
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_every_template_begins_with_filling_in_what_is_null(path):
+def test_every_template_begins_by_replacing_nulls_with_defaults(path):
     assert path.read_text().startswith('{{- include "gemini-grpc.fill" . }}\n'), path.name
 
 
 def scalars(values: dict, path: tuple = ()) -> list[tuple]:
-    """The paths of everything else."""
+    """The paths of all values that are neither maps nor lists."""
     found = []
     for key, value in values.items():
         if isinstance(value, dict):
@@ -157,9 +158,9 @@ def test_a_single_value_that_is_null_breaks_no_template():
         return path, result.stderr or result.stdout
 
     with ThreadPoolExecutor(2) as pool:
-        for path, said in pool.map(tried, scalars(VALUES)):
-            assert not any(hole in said for hole in ("<nil>", "%!", "wrong type", "nil pointer", "invalid value")), path
+        for path, output in pool.map(tried, scalars(VALUES)):
+            assert not any(hole in output for hole in ("<nil>", "%!", "wrong type", "nil pointer", "invalid value")), path
 
 
-def test_no_pods_are_named_where_something_else_decides_how_many_there_are():
+def test_a_null_replica_count_leaves_replicas_out_of_the_deployment():
     assert "replicas" not in find(render({"replicaCount": None}), "Deployment")["spec"]

@@ -1,4 +1,4 @@
-"""What is rendered, and when."""
+"""Which objects are rendered for which values, and their most important fields."""
 
 import pytest
 from chart import NAME, NAMESPACE, RELEASE, container, environment, files, find, kinds, pod, render, value_sets
@@ -7,7 +7,7 @@ TLS = {"tls": {"enabled": True, "secret": "tls"}}
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
 
 
-def test_a_bare_install_is_a_deployment_two_services_an_account_a_budget_and_the_filter_of_the_log():
+def test_a_default_install_renders_a_deployment_two_services_an_account_a_budget_and_the_log_filter():
     assert kinds() == ["ConfigMap", "Deployment", "Pod", "PodDisruptionBudget", "Service", "Service", "ServiceAccount"]
 
 
@@ -38,7 +38,7 @@ def test_a_bare_install_is_a_deployment_two_services_an_account_a_budget_and_the
         ("HTTPRoute", {"route": {"enabled": True, "kind": "HTTPRoute", "parentRefs": [{"name": "a"}]}}),
     ],
 )
-def test_an_object_is_there_if_it_is_asked_for_and_nothing_else_comes_with_it(kind, values):
+def test_an_object_is_rendered_if_it_is_enabled_and_no_other_with_it(kind, values):
     assert kinds(values) == sorted([*kinds(), kind])
 
 
@@ -51,13 +51,13 @@ def test_an_object_is_there_if_it_is_asked_for_and_nothing_else_comes_with_it(ki
         ("ServiceAccount", {"serviceAccount": {"create": False}}),
     ],
 )
-def test_an_object_is_gone_if_it_is_switched_off_and_nothing_else_goes_with_it(kind, values):
+def test_an_object_is_absent_if_it_is_disabled_and_no_other_with_it(kind, values):
     expected = kinds()
     expected.remove(kind)
     assert kinds(values) == expected
 
 
-def test_a_key_that_is_elsewhere_makes_no_secret():
+def test_an_existing_secret_with_the_key_renders_no_secret():
     assert "Secret" not in kinds(TOKENS)
     assert files(TOKENS) == {
         "api-key": ("secret", "key", "api-key"),
@@ -73,7 +73,7 @@ def test_a_key_in_the_values_is_in_a_secret_of_the_release():
     assert files(values)["api-key"] == ("secret", f"{NAME}-key", "api-key")
 
 
-def test_every_file_comes_from_where_the_values_say():
+def test_every_file_comes_from_the_source_in_the_values():
     everything = value_sets()["everything"]
     name = "gemini-gateway"
     assert files(everything) == {
@@ -98,14 +98,14 @@ def test_every_file_comes_from_where_the_values_say():
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_every_variable_that_names_a_file_has_that_file_and_every_file_its_variable(name):
+def test_every_file_has_its_variable_and_every_variable_its_file(name):
     values = value_sets()[name]
     folder = "/etc/gemini-grpc/"
     named = {str(each).removeprefix(folder) for each in environment(values).values() if str(each).startswith(folder)}
     assert named == set(files(values))
 
 
-def test_a_filter_of_the_log_is_there_before_one_is_set():
+def test_the_config_map_contains_a_log_filter_by_default():
     def data(**values):
         return find(render(values), "ConfigMap")["data"]
 
@@ -116,7 +116,7 @@ def test_a_filter_of_the_log_is_there_before_one_is_set():
     assert data(**{**TOKENS, "callers": {"toml": "# none"}}) == {"log-filter": "info", "callers.toml": "# none"}
 
 
-def test_plaintext_is_probed_over_grpc_at_its_port_and_tls_at_the_admin_port():
+def test_probes_use_grpc_without_tls_and_the_admin_port_with_tls():
     probes = ("startupProbe", "readinessProbe", "livenessProbe")
     assert [container({"listen": {"port": 6000}})[each]["grpc"] for each in probes] == [{"port": 6000}] * 3
     paths = [container(TLS)[each]["httpGet"] for each in probes]
@@ -128,7 +128,7 @@ def test_times_of_a_probe_are_replaced_one_by_one():
     assert probe == {"grpc": {"port": 50051}, "periodSeconds": 9, "timeoutSeconds": 2, "failureThreshold": 2}
 
 
-def test_the_service_says_that_it_speaks_http_2_in_plaintext_and_nothing_with_tls():
+def test_the_service_has_an_app_protocol_without_tls_only():
     for name in (NAME, f"{NAME}-headless"):
         assert find(render(), "Service", name)["spec"]["ports"][0]["appProtocol"] == "kubernetes.io/h2c"
         assert "appProtocol" not in find(render(TLS), "Service", name)["spec"]["ports"][0]
@@ -142,7 +142,7 @@ def test_only_the_headless_service_has_the_metrics():
     assert [each["name"] for each in ports[f"{NAME}-headless"]] == ["grpc", "admin"]
 
 
-def test_a_budget_counts_who_is_away_or_who_is_there():
+def test_a_disruption_budget_limits_unavailable_or_available_pods():
     def budget(**values):
         spec = find(render({"podDisruptionBudget": values}), "PodDisruptionBudget")["spec"]
         return {key: spec[key] for key in ("minAvailable", "maxUnavailable") if key in spec}
@@ -159,7 +159,7 @@ def test_a_budget_counts_who_is_away_or_who_is_there():
         assert find(render(values), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
-def test_certificates_name_both_services_and_what_else_is_asked_for():
+def test_certificates_contain_the_names_of_both_services_and_further_names():
     manager = {"enabled": True, "issuerRef": {"name": "a"}, "dnsNames": ["gemini.internal"]}
     values = {"tls": {"enabled": True, "certManager": manager}}
     spec = find(render(values), "Certificate")["spec"]
@@ -176,7 +176,7 @@ def test_certificates_name_both_services_and_what_else_is_asked_for():
     assert find(render(values), "Certificate")["spec"]["dnsNames"] == [*services[:4], "gemini.internal"]
 
 
-def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
+def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_set():
     ingress = {"enabled": True, "hosts": ["a.example", "b.example"]}
     spec = find(render({"ingress": ingress}), "Ingress")["spec"]
     assert sorted(spec) == ["rules"]
@@ -186,7 +186,7 @@ def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_named():
     assert spec["tls"] == [{"secretName": "s", "hosts": ["a.example", "b.example"]}]
 
 
-def test_monitors_select_what_they_should_and_no_pod_twice():
+def test_monitors_select_every_pod_exactly_once():
     objects = render({"monitoring": {"serviceMonitor": {"enabled": True}}})
     selector = find(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
     services = [
@@ -201,7 +201,7 @@ def test_monitors_select_what_they_should_and_no_pod_twice():
             assert endpoint == {"port": "admin"} | ({"interval": interval} if interval else {})
 
 
-def test_what_replaces_the_spread_over_nodes_and_zones():
+def test_custom_constraints_replace_the_spread_over_nodes_and_zones():
     spread = pod()["spec"]["topologySpreadConstraints"]
     assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
     assert all(each["labelSelector"]["matchLabels"].items() <= pod()["metadata"]["labels"].items() for each in spread)
@@ -213,24 +213,24 @@ def test_what_replaces_the_spread_over_nodes_and_zones():
     rack, row, room = pod({"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"]
     assert rack == {**spread[0], "topologyKey": "rack"}
     assert row == {**spread[0], **own[1]}
-    # Whoever selects pods by other labels says what else counts.
+    # A constraint with its own labelSelector gets no matchLabelKeys.
     assert room == {**own[2], "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
     assert "topologySpreadConstraints" not in pod({"topologySpread": False})["spec"]
 
 
-def test_a_sleep_before_sigterm_is_there_if_it_is_asked_for():
+def test_a_sleep_before_sigterm_is_rendered_if_it_is_set():
     assert "lifecycle" not in container()
     assert container({"preStopSleep": 30})["lifecycle"] == {"preStop": {"sleep": {"seconds": 30}}}
 
 
-def test_an_image_is_named_by_digest_by_tag_or_by_the_version_of_the_program():
+def test_the_image_is_named_by_digest_by_tag_or_by_the_version_of_the_program():
     digest = f"sha256:{'0' * 64}"
     assert container()["image"] == "ghcr.io/mountsea/gemini-grpc:0.1.0"
     assert container({"image": {"tag": "edge"}})["image"] == "ghcr.io/mountsea/gemini-grpc:edge"
     assert container({"image": {"tag": "edge", "digest": digest}})["image"] == f"ghcr.io/mountsea/gemini-grpc@{digest}"
 
 
-def test_pods_have_the_labels_and_annotations_that_they_and_all_shall_have():
+def test_pods_have_the_common_labels_and_annotations_and_their_own():
     def metadata(**values):
         found = pod(values)["metadata"]
         own = pod()["metadata"]
@@ -238,17 +238,17 @@ def test_pods_have_the_labels_and_annotations_that_they_and_all_shall_have():
 
     assert metadata(podLabels={"a": "1"}, podAnnotations={"b": "2"}) == ({"a": "1"}, {"b": "2"})
     assert metadata(commonLabels={"a": "1"}, commonAnnotations={"b": "2"}) == ({"a": "1"}, {"b": "2"})
-    # The nearer one counts.
+    # podLabels take precedence over commonLabels.
     assert metadata(commonLabels={"a": "1"}, podLabels={"a": "2"})[0] == {"a": "2"}
 
 
-def test_objects_of_ones_own_are_rendered_with_the_release():
+def test_extra_objects_are_rendered_with_the_release():
     objects = render(value_sets()["everything"])
     assert find(objects, "ConfigMap", f"{RELEASE}-map")
     assert find(objects, "ConfigMap", f"{RELEASE}-text")
 
 
-def test_an_account_of_its_own_name_is_the_one_that_pods_have():
+def test_pods_use_the_service_account_in_the_values():
     assert pod()["spec"]["serviceAccountName"] == NAME
     assert pod({"serviceAccount": {"name": "a"}})["spec"]["serviceAccountName"] == "a"
     assert pod({"serviceAccount": {"create": False}})["spec"]["serviceAccountName"] == "default"

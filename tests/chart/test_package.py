@@ -1,4 +1,4 @@
-"""The chart as a package: its own description, its values against its schema and its pages, and how it is packed."""
+"""The chart as a package: its Chart.yaml, its values compared with its schema and its README, and the packed archive."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HELM_DOCS = os.environ.get("GEMINI_GRPC_HELM_DOCS", ROOT / "target/ci/bin/helm-d
 
 
 def leaves(values: dict, path: str = "") -> dict:
-    """Values by their paths, down to what the schema does not look into."""
+    """Values that are no maps, or empty maps, by their paths."""
     found = {}
     for key, value in values.items():
         found |= leaves(value, f"{path}{key}.") if isinstance(value, dict) and value else {path + key: value}
@@ -25,27 +25,27 @@ def leaves(values: dict, path: str = "") -> dict:
 
 
 def properties(schema: dict, path: str = "") -> set[str]:
-    """The paths that a schema has."""
+    """The paths of the values that a schema describes."""
     schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if "properties" not in schema:
         return {path.rstrip(".")}
     return {name for key, each in schema["properties"].items() for name in properties(each, f"{path}{key}.")}
 
 
-def test_helm_finds_nothing_to_say_against_it():
+def test_helm_lint_finds_no_problem():
     result = helm("lint", "--strict", CHART)
     assert result.returncode == 0, result.stdout
     assert "[" not in result.stdout.replace("[INFO]", ""), result.stdout
 
 
-def test_chart_and_program_have_one_version():
+def test_chart_and_program_have_the_same_version():
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     assert CARD["version"] == CARD["appVersion"] == version
     assert f":{version}\n" in CARD["annotations"]["artifacthub.io/images"]
     assert f"## {version}\n" in (CHART / "UPGRADING.md").read_text()
 
 
-def test_the_annotations_of_artifact_hub_are_yaml_of_the_forms_that_it_reads():
+def test_the_annotations_for_artifact_hub_have_the_form_that_it_reads():
     # https://artifacthub.io/docs/topics/annotations/helm/
     lists = {
         name: yaml.load(text, Loader)
@@ -58,7 +58,7 @@ def test_the_annotations_of_artifact_hub_are_yaml_of_the_forms_that_it_reads():
     assert all(each["kind"] in kinds and each["description"] for each in lists["artifacthub.io/changes"])
 
 
-def test_links_to_this_repository_lead_to_files():
+def test_links_to_this_repository_point_to_existing_files():
     text = "".join(path.read_text() for path in (CHART / "Chart.yaml", CHART / "README.md", CHART / "UPGRADING.md"))
     found = re.findall(r"github\.com/mountsea/gemini-grpc/blob/main/([^\s)#]+)", text)
     found += re.findall(r"raw\.githubusercontent\.com/mountsea/gemini-grpc/main/(\S+)", text)
@@ -66,7 +66,7 @@ def test_links_to_this_repository_lead_to_files():
     assert [path for path in found if not (ROOT / path).is_file()] == []
 
 
-def test_what_an_upgrade_is_compared_by_has_no_pod_of_the_test():
+def test_the_documented_diff_of_an_upgrade_leaves_out_the_test_pod():
     (command,) = re.findall(r"^helm (template .+) \| kubectl diff", (CHART / "UPGRADING.md").read_text(), re.MULTILINE)
     words = command.replace("CHART", str(CHART)).replace("values.yaml", str(CHART / "values-sandbox.yaml")).split()
     rendered = helm(*words)
@@ -74,20 +74,20 @@ def test_what_an_upgrade_is_compared_by_has_no_pod_of_the_test():
     assert "helm.sh/hook" not in rendered.stdout
 
 
-def test_every_value_is_in_the_schema_and_everything_in_the_schema_is_a_value():
-    # Those of a parent chart.
+def test_values_and_schema_have_the_same_paths():
+    # A parent chart sets these.
     free = {"enabled", "global"}
     of_schema = properties(SCHEMA)
-    # What the schema leaves open is one path there, and many in the values.
+    # A map that the schema leaves open is one path there, and may be many in the values.
     of_values = {next((p for p in of_schema if path == p or path.startswith(p + ".")), path) for path in leaves(VALUES)}
-    # Of these the schema knows more fields than have a default.
+    # For these, the schema has more fields than the values have defaults.
     kubernetes = ("probes.", "service.spec.", "service.headless.spec.", "dnsConfig.", "resources.", "tests.resources.")
     lists = ("tls.certManager.issuerRef.", *kubernetes)
     assert {path for path in of_schema - of_values - free if not path.startswith(lists)} == set()
     assert {path for path in of_values - of_schema if not f"{path}.".startswith(lists)} == set()
 
 
-def test_nothing_is_open_in_the_schema_but_what_kubernetes_checks():
+def test_the_schema_forbids_unknown_keys_except_where_kubernetes_checks_them():
     def closed(schema):
         if "properties" in schema:
             assert schema["additionalProperties"] is False, schema
@@ -100,9 +100,9 @@ def test_nothing_is_open_in_the_schema_but_what_kubernetes_checks():
             closed(each)
 
 
-def test_every_value_has_a_sentence():
+def test_every_value_has_a_comment():
     lines = (CHART / "values.yaml").read_text().splitlines()
-    # A map is explained, or what is in it is.
+    # Either a map has a comment, or the values in it have one.
     bare = [
         line
         for before, line in zip(lines, lines[1:], strict=False)
@@ -123,7 +123,7 @@ def test_every_value_has_a_sentence():
     assert [line for line in bare if not line.lstrip().startswith(inside)] == []
 
 
-def test_the_table_in_the_readme_is_made_of_the_values():
+def test_the_readme_is_generated_from_the_values():
     command = [
         HELM_DOCS,
         "--chart-search-root",
@@ -140,7 +140,7 @@ def test_the_table_in_the_readme_is_made_of_the_values():
     )
 
 
-def test_a_package_has_what_people_need_and_is_the_same_each_time(tmp_path):
+def test_a_package_is_complete_and_reproducible(tmp_path):
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         assert helm("package", CHART, "--destination", folder).returncode == 0

@@ -1,4 +1,4 @@
-"""The chart as a part of another one, and values that are written with anchors."""
+"""The chart as a part of another chart, and values that use YAML anchors."""
 
 import shutil
 
@@ -19,7 +19,7 @@ PARENT = {
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
-    """A chart that has this one as a part, twice, and switches the second off."""
+    """A chart that contains this one twice, and disables the second."""
     folder = tmp_path_factory.mktemp("platform")
     (folder / "Chart.yaml").write_text(yaml.safe_dump(PARENT))
     (folder / "values.yaml").write_text("second: {enabled: false}\n")
@@ -28,7 +28,7 @@ def parent(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", value_sets())
-def test_a_parent_chart_gets_what_an_install_alone_gets(parent, name):
+def test_a_parent_chart_renders_the_same_objects_as_the_chart_alone(parent, name):
     def ordered(objects):
         return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
@@ -41,7 +41,7 @@ def test_a_parent_chart_gets_what_an_install_alone_gets(parent, name):
     assert render({"gemini-grpc": {**values, "enabled": False}}, chart=parent) == []
 
 
-def test_a_parent_chart_may_have_it_under_another_name_and_twice(parent):
+def test_a_parent_chart_may_contain_it_twice_under_different_names(parent):
     objects = render({"gemini-grpc": {"enabled": True}, "second": {"enabled": True}}, chart=parent)
     names = [(each["kind"], each["metadata"]["name"]) for each in objects]
     assert ("Deployment", "gemini-gemini-grpc") in names
@@ -50,7 +50,7 @@ def test_a_parent_chart_may_have_it_under_another_name_and_twice(parent):
 
 
 @pytest.mark.parametrize("where", ["values of the user", "values of the parent"])
-def test_maps_and_lists_of_a_part_may_be_null(parent, tmp_path, where):
+def test_maps_and_lists_may_be_null_in_a_parent_chart(parent, tmp_path, where):
     chart = shutil.copytree(parent, tmp_path / "platform")
     nulls = {
         "image": None,
@@ -69,7 +69,7 @@ def test_maps_and_lists_of_a_part_may_be_null(parent, tmp_path, where):
     assert render(values, chart=chart) == expected
 
 
-def test_a_key_that_is_mistyped_is_refused_in_a_parent_chart_too(parent):
+def test_a_mistyped_key_is_refused_in_a_parent_chart_too(parent):
     assert "replicaCounts" in refusal({"gemini-grpc": {"enabled": True, "replicaCounts": 3}}, chart=parent)
 
 
@@ -91,7 +91,7 @@ def test_keys_that_begin_with_x_are_for_anchors():
     assert "xcommon" in refusal({"xcommon": 1})
 
 
-def test_helm_itself_reads_anchors_and_what_is_merged(tmp_path):
+def test_helm_itself_reads_anchors_and_merge_keys(tmp_path):
     path = tmp_path / "values.yaml"
     path.write_text(ANCHORS)
     assert render(yaml.safe_load(ANCHORS)) == render(file=path)

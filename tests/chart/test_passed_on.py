@@ -1,4 +1,4 @@
-"""Values that arrive as they are: each is there if it is given, at its place, and nothing of it is there otherwise."""
+"""Values that are passed on unchanged: each appears in the right field if it is set, and does not appear otherwise."""
 
 import pytest
 from chart import NAME, at, find, render
@@ -7,7 +7,7 @@ SPEC, OWN = "spec.template.spec", "spec.template.spec.containers.0"
 LIST = [{"name": "a"}]
 CONTAINERS = [{"name": "a", "image": "b"}]
 
-# The value, what it is, and where it arrives: in the Deployment, and in the pod of `helm test` if it does there too.
+# The name of the value, an example, and its path in the Deployment and in the pod of `helm test`, or None if it has none there.
 PASSED = [
     ("affinity", {"nodeAffinity": {}}, f"{SPEC}.affinity", None),
     ("deploymentAnnotations", {"a": "b"}, "metadata.annotations", None),
@@ -35,11 +35,11 @@ OF_THE_SERVICE = [
 
 
 @pytest.mark.parametrize("name, value, path, of_the_test", PASSED, ids=[each[0] for each in PASSED])
-def test_a_value_arrives_as_it_is_and_leaves_nothing_behind_when_it_is_gone(name, value, path, of_the_test):
+def test_a_value_is_passed_on_unchanged_and_its_field_is_absent_without_it(name, value, path, of_the_test):
     with_it, without = render({name: value}), render()
     places = [("Deployment", NAME, path)] + ([("Pod", f"{NAME}-test", of_the_test)] if of_the_test else [])
     for kind, of, place in places:
-        # A list may stand behind what the chart has in it.
+        # The chart may have its own elements in a list, before those of the values.
         expected = value[0] if isinstance(value, list) and place.rpartition(".")[2].lstrip("-").isdigit() else value
         assert at(find(with_it, kind, of), place) == expected
         assert at(find(without, kind, of), place) != expected
@@ -50,17 +50,17 @@ def test_a_value_arrives_as_it_is_and_leaves_nothing_behind_when_it_is_gone(name
 
 
 @pytest.mark.parametrize("name, value, field", OF_THE_SERVICE)
-def test_a_value_of_the_service_arrives_as_it_is(name, value, field):
+def test_a_value_of_the_service_is_passed_on_unchanged(name, value, field):
     assert find(render({"service": {name: value}}), "Service")["spec"][field] == value
     assert field not in find(render(), "Service")["spec"]
 
 
-def test_a_load_balancer_is_of_its_class_and_lets_in_who_is_named():
+def test_a_load_balancer_has_its_class_and_its_source_ranges():
     service = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"], "loadBalancerClass": "a/b"}
     assert service.items() <= find(render({"service": service}), "Service")["spec"].items()
 
 
-def test_both_services_are_of_the_same_families():
+def test_both_services_have_the_same_ip_families():
     objects = render({"service": {"ipFamilyPolicy": "RequireDualStack"}})
     assert find(objects, "Service", f"{NAME}-headless")["spec"]["ipFamilyPolicy"] == "RequireDualStack"
     assert "ipFamilyPolicy" not in find(render(), "Service", f"{NAME}-headless")["spec"]
@@ -85,7 +85,7 @@ def test_both_services_are_of_the_same_families():
         ),
     ],
 )
-def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
+def test_annotations_are_set_on_their_object_only(values, kind, name):
     objects = render(values)
     assert find(objects, kind, name)["metadata"]["annotations"] == {"a": "b"}
     assert sum(each["metadata"].get("annotations") == {"a": "b"} for each in objects) == 1
@@ -103,6 +103,6 @@ def test_annotations_are_on_the_object_that_they_are_for_and_on_no_other(values,
         ({"monitoring": {"dashboard": {"enabled": True, "labels": {"a": "b"}}}}, "ConfigMap", f"{NAME}-dashboard"),
     ],
 )
-def test_labels_are_on_the_object_that_they_are_for_and_on_no_other(values, kind, name):
+def test_labels_are_set_on_their_object_only(values, kind, name):
     labelled = [each for each in render(values) if each["metadata"]["labels"].get("a") == "b"]
     assert [(each["kind"], each["metadata"]["name"]) for each in labelled] == [(kind, name)]

@@ -1,4 +1,4 @@
-"""What has to hold whatever the values are: security, secrets, names, ports, and the time to stop."""
+"""What must be true for all values: security, secrets, names, ports, and the time to stop."""
 
 import base64
 import itertools
@@ -8,7 +8,7 @@ import pytest
 from chart import NAME, container, environment, pod, render, text, value_sets
 
 SETS = value_sets()
-# Pods that bring containers or settings of their own are not the chart's to vouch for.
+# Containers that users add are not checked: the chart does not control their settings.
 OURS = {
     name: {k: v for k, v in values.items() if k not in ("extraContainers", "initContainers")}
     for name, values in SETS.items()
@@ -23,7 +23,7 @@ def pods(values: dict) -> list[tuple[dict, dict]]:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_pod_meets_the_restricted_profile_and_can_write_nothing(name):
+def test_every_pod_meets_the_restricted_profile_and_has_a_read_only_root(name):
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
     for _, spec in pods(OURS[name]):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
@@ -41,7 +41,7 @@ def test_every_pod_meets_the_restricted_profile_and_can_write_nothing(name):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_pod_has_a_token_of_kubernetes_or_the_variables_of_its_services(name):
+def test_no_pod_has_an_api_token_or_the_variables_of_services(name):
     for _, spec in pods(SETS[name]):
         assert spec["automountServiceAccountToken"] is False
         assert spec["enableServiceLinks"] is False
@@ -56,7 +56,7 @@ def test_every_container_has_requests_and_a_limit_of_memory(name):
         assert "memory" in each["resources"]["limits"]
 
 
-def test_a_key_in_the_values_is_in_its_secret_and_nowhere_else():
+def test_a_key_in_the_values_is_rendered_into_its_secret_only():
     key = "sk-only-for-this-test"
     everywhere = text({"apiKey": {"value": key}, "config": {"auth": "none"}})
     assert key not in everywhere
@@ -64,14 +64,14 @@ def test_a_key_in_the_values_is_in_its_secret_and_nowhere_else():
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_nothing_secret_is_in_a_variable_an_argument_or_a_config_map(name):
+def test_no_secret_is_in_a_variable_an_argument_or_a_config_map(name):
     for _, spec in pods(SETS[name]):
         for each in spec["containers"]:
             plain = [variable for variable in each.get("env", []) if "value" in variable]
             secret = [
                 variable["name"] for variable in plain if re.search("KEY$|TOKEN|HEADERS|PASSWORD", variable["name"])
             ]
-            # A path, and that of a certificate's key.
+            # These variables contain paths of files, not secrets.
             assert all(
                 dict((v["name"], v["value"]) for v in plain)[name].startswith("/etc/gemini-grpc/") for name in secret
             )
@@ -82,7 +82,7 @@ def test_nothing_secret_is_in_a_variable_an_argument_or_a_config_map(name):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_probes_ask_ports_that_the_container_has_and_listens_on(name):
+def test_probes_use_ports_that_the_container_declares_and_listens_on(name):
     values = SETS[name]
     own = container(values)
     ports = {each["name"]: each["containerPort"] for each in own["ports"]}
@@ -105,24 +105,24 @@ def test_probes_ask_ports_that_the_container_has_and_listens_on(name):
 @pytest.mark.parametrize("sleep, delay, timeout", [*itertools.product([0, 15], [0, 5, 700], [1, 600, 0.5, 299.9])])
 def test_the_grace_period_is_long_enough_for_the_sleep_the_drain_and_the_last_export(sleep, delay, timeout):
     values = {"preStopSleep": sleep, "config": {"drainDelay": delay, "drainTimeout": timeout}}
-    # A second until connections are cut, five for telemetry: docs/operations.md.
+    # One second until connections are closed, and five for the last export of telemetry: docs/operations.md.
     needed = sleep + max(delay, timeout) + 1 + 5
     grace = pod(values)["spec"]["terminationGracePeriodSeconds"]
     assert needed <= grace <= needed + 5
 
 
-def test_a_grace_period_of_ones_own_is_taken_if_it_is_long_enough():
+def test_a_custom_grace_period_is_accepted_if_it_is_long_enough():
     for seconds in (610, 1_000_000):
         assert pod({"terminationGracePeriodSeconds": seconds})["spec"]["terminationGracePeriodSeconds"] == seconds
 
 
-def test_pods_stop_in_less_time_than_autoscalers_of_nodes_give_them():
-    # cluster-autoscaler's --max-graceful-termination-sec: after 600 s a pod is killed.
+def test_pods_stop_before_node_autoscalers_kill_them():
+    # The default of cluster-autoscaler's --max-graceful-termination-sec is 600: after that it kills a pod.
     assert pod()["spec"]["terminationGracePeriodSeconds"] <= 590
 
 
-def test_a_process_that_hangs_is_not_given_the_time_that_calls_have_to_end():
-    # At most 30 s until the probe has failed, 30 s until the process is killed.
+def test_a_hanging_process_does_not_get_the_grace_period_of_the_pod():
+    # At most 30 s until the probe has failed, and then 30 s until the process is killed.
     for probe in ("livenessProbe", "startupProbe"):
         own = container()[probe]
         assert own["terminationGracePeriodSeconds"] == 30
@@ -143,7 +143,7 @@ def test_no_name_or_label_is_longer_than_63_characters(name, long):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_object_is_in_the_namespace_that_was_asked_for_and_has_the_labels_of_the_chart(name):
+def test_every_object_has_the_requested_namespace_and_the_labels_of_the_chart(name):
     values = {**SETS[name], "namespaceOverride": "elsewhere", "extraObjects": []}
     for each in render(values):
         assert each["metadata"]["namespace"] == "elsewhere", each["kind"]
@@ -152,7 +152,7 @@ def test_every_object_is_in_the_namespace_that_was_asked_for_and_has_the_labels_
             assert each["metadata"]["labels"]["helm.sh/chart"] == "gemini-grpc-0.1.0"
 
 
-def test_every_object_has_the_labels_and_annotations_that_all_shall_have():
+def test_every_object_has_the_common_labels_and_annotations():
     values = {**SETS["everything"], "extraObjects": []}
     for each in render(values):
         assert each["metadata"]["labels"]["team"] == "models"
@@ -160,7 +160,7 @@ def test_every_object_has_the_labels_and_annotations_that_all_shall_have():
             assert each["metadata"]["annotations"]["owner"] == "models@example.com"
 
 
-def test_what_pods_are_selected_by_is_the_same_in_every_version_and_all_that_select_agree():
+def test_all_selectors_agree_and_are_the_same_in_every_version():
     older = {"app.kubernetes.io/name": "gemini-grpc", "app.kubernetes.io/instance": "gemini"}
     values = {**SETS["everything"], "nameOverride": "", "extraObjects": [], "topologySpreadConstraints": []}
     paths = {
@@ -182,7 +182,7 @@ def test_what_pods_are_selected_by_is_the_same_in_every_version_and_all_that_sel
     assert older.items() <= labels.items()
 
 
-def test_the_pod_of_the_test_is_none_that_the_service_sends_calls_to():
+def test_no_service_selects_the_pod_of_helm_test():
     objects = render()
     (test,) = (each for each in objects if each["kind"] == "Pod")
     for each in objects:
@@ -202,7 +202,7 @@ def test_the_pod_of_the_test_is_none_that_the_service_sends_calls_to():
     ],
     ids=str,
 )
-def test_what_the_program_reads_again_by_itself_rolls_no_pod(change):
+def test_a_change_of_a_file_that_the_program_reloads_restarts_no_pod(change):
     values = {
         "config": {"auth": "tokens"},
         "apiKey": {"value": "k"},
@@ -214,16 +214,16 @@ def test_what_the_program_reads_again_by_itself_rolls_no_pod(change):
     assert text(values) != text({**values, **change})
 
 
-def test_the_first_filter_of_the_log_rolls_no_pod():
+def test_setting_the_log_filter_for_the_first_time_restarts_no_pod():
     assert pod() == pod({"logFilter": "debug"})
     assert text() != text({"logFilter": "debug"})
 
 
-def test_a_flag_rolls_the_pods():
+def test_a_change_of_config_restarts_the_pods():
     assert pod({"config": {"maxCalls": 1}}) != pod({"config": {"maxCalls": 2}})
 
 
-def test_the_name_of_the_release_is_not_said_twice():
+def test_a_release_named_like_the_chart_does_not_repeat_the_name():
     (deployment,) = (each for each in render(release="gemini-grpc") if each["kind"] == "Deployment")
     assert deployment["metadata"]["name"] == "gemini-grpc"
     (deployment,) = (each for each in render({"fullnameOverride": "gateway"}) if each["kind"] == "Deployment")

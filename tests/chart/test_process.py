@@ -1,4 +1,4 @@
-"""The rendered container, run as a process of this machine: it takes its configuration, is healthy, and answers."""
+"""Runs the rendered container as a process of this machine: it accepts its configuration, is healthy, and answers."""
 
 import base64
 import hashlib
@@ -16,14 +16,14 @@ from telemetry import free_port
 TOKEN = "a-token-of-more-than-32-characters-for-a-test"
 
 
-def here(values: dict) -> dict:
-    """The same values, listening on loopback."""
+def on_loopback(values: dict) -> dict:
+    """The same values, but the gateway listens on free ports of loopback."""
     port, admin = free_port(), free_port()
     return {**values, "listen": {"host": "127.0.0.1", "port": port, "adminPort": admin}}
 
 
 class Machine:
-    """What a node would bring: the objects that values name and the chart does not make."""
+    """Provides what a node would: the objects that values name and that the chart does not create."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -33,7 +33,7 @@ class Machine:
         _, self.callers_certificate, self.callers_key = self.authority.issue(uri)
 
     def content(self, objects: list[dict], source: tuple[str, str, str]) -> bytes:
-        """A key of a ConfigMap or Secret: one of the release, or one that somebody else would have made."""
+        """The content of a key of a ConfigMap or Secret, which is in the release or created outside of the chart."""
         kind, name, key = source
         for each in objects:
             if (
@@ -42,9 +42,9 @@ class Machine:
             ):
                 return base64.b64decode(each["data"][key]) if kind == "secret" else each["data"][key].encode()
         if key in ("tls.crt", "tls.key"):
-            mine = "test" in name
-            both = (self.callers_certificate, self.callers_key) if mine else (self.certificate, self.key)
-            return both[key == "tls.key"]
+            of_caller = "test" in name
+            pair = (self.callers_certificate, self.callers_key) if of_caller else (self.certificate, self.key)
+            return pair[key == "tls.key"]
         if key.endswith(".crl"):
             return self.authority.revocations()
         if key.startswith("ca."):
@@ -53,11 +53,11 @@ class Machine:
             "callers.toml": f'[callers.a]\ntoken_sha256 = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"\n'.encode(),
             "models.toml": b"",
         }
-        # A key of upstream's, or the token of the test.
+        # Any other key is a key for upstream, or the token of the test.
         return others.get(key, TOKEN.encode())
 
     def put(self, values: dict, sources: dict) -> str:
-        """Writes files as the kubelet would, and says where they are."""
+        """Writes files as the kubelet would, and returns their folder."""
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         objects = render(values)
@@ -72,7 +72,7 @@ def machine(tmp_path):
 
 
 def as_process(variables: dict, folder: str) -> dict:
-    """A container's environment, as it would be in a pod."""
+    """The environment of a container, for a process: with values for the pod's fields, and paths in `folder`."""
     pod = {"POD_NAME": "p", "POD_NAMESPACE": "models", "POD_UID": "u", "NODE_NAME": "n"}
     found = {}
     for name, value in variables.items():
@@ -85,7 +85,7 @@ def as_process(variables: dict, folder: str) -> dict:
 
 
 def run_gateway(values: dict, machine: Machine):
-    """The gateway's container; it is ready when this returns."""
+    """Starts the gateway's container, and returns when it is ready."""
     folder = machine.put(values, files(values))
     variables = as_process(environment(values), folder)
     process, address = start(address_in, *container(values)["args"], env=variables)
@@ -93,7 +93,7 @@ def run_gateway(values: dict, machine: Machine):
 
 
 def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
-    """The container of `helm test`; the name of the Service leads to this machine."""
+    """Runs the container of `helm test`, with this machine in place of the Service."""
     objects = render(values)
     (test,) = (each for each in objects if each["kind"] == "Pod")
     (own,) = test["spec"]["containers"]
@@ -112,29 +112,29 @@ def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
 
 
 def get(values: dict, path: str) -> str:
-    """What the admin port answers."""
+    """The response of the admin port."""
     with urllib.request.urlopen(f"http://127.0.0.1:{values['listen']['adminPort']}{path}", timeout=10) as answer:
         return answer.read().decode()
 
 
 def test_the_sandbox_is_healthy_and_answers_the_call_of_helm_test(machine):
-    values = here(value_sets()["sandbox"])
+    values = on_loopback(value_sets()["sandbox"])
     process, address = run_gateway(values, machine)
     try:
         assert address == f"127.0.0.1:{values['listen']['port']}"
         healthy = [BINARY, "healthcheck", "--endpoint", f"http://{address}"]
         assert subprocess.run(healthy, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
-        said = run_test(values, machine)
-        assert said.returncode == 0, said.stderr
-        assert "[sandbox]" in said.stdout
-        # Metrics have the pod's names.
+        result = run_test(values, machine)
+        assert result.returncode == 0, result.stderr
+        assert "[sandbox]" in result.stdout
+        # The metrics have the resource attributes of the pod.
         assert 'k8s_pod_name="p"' in get(values, "/metrics")
     finally:
         assert process.stop() == 0
 
 
-def test_pods_answer_in_both_families(machine):
-    values = here({"sandbox": True})
+def test_pods_answer_over_ipv4_and_ipv6(machine):
+    values = on_loopback({"sandbox": True})
     values["listen"].pop("host")
     process, _ = run_gateway(values, machine)
     try:
@@ -150,30 +150,30 @@ def test_pods_answer_in_both_families(machine):
 
 
 def has_ipv6() -> bool:
-    """Whether this machine has an address of IPv6 to be called at."""
-    with socket.socket(socket.AF_INET6) as own:
+    """Whether this machine has an IPv6 loopback address."""
+    with socket.socket(socket.AF_INET6) as probe:
         try:
-            own.bind(("::1", 0))
+            probe.bind(("::1", 0))
         except OSError:
             return False
     return True
 
 
-def test_with_tokens_and_tls_the_probes_are_answered_and_the_call_of_helm_test_is_let_in(machine):
-    values = here({**value_sets()["tls"], "sandbox": True})
+def test_with_tokens_and_tls_the_probes_and_the_call_of_helm_test_succeed(machine):
+    values = on_loopback({**value_sets()["tls"], "sandbox": True})
     process, _ = run_gateway(values, machine)
     try:
         probes = [container(values)[each]["httpGet"]["path"] for each in ("livenessProbe", "readinessProbe")]
         assert [get(values, path) != "" for path in probes] == [True, True]
-        said = run_test(values, machine)
-        assert said.returncode == 0, said.stderr
-        assert "[sandbox]" in said.stdout
+        result = run_test(values, machine)
+        assert result.returncode == 0, result.stderr
+        assert "[sandbox]" in result.stdout
     finally:
         assert process.stop() == 0
 
 
-def test_without_anything_to_call_with_helm_test_asks_for_health(machine):
-    values = here({})
+def test_without_credentials_helm_test_checks_health(machine):
+    values = on_loopback({})
     process, _ = run_gateway(values, machine)
     try:
         (test,) = (each for each in render(values) if each["kind"] == "Pod")
@@ -183,18 +183,18 @@ def test_without_anything_to_call_with_helm_test_asks_for_health(machine):
         assert process.stop() == 0
 
 
-def test_with_everything_set_the_program_starts_and_knows_the_caller_by_its_certificate(machine):
+def test_with_everything_set_the_program_starts_and_identifies_the_caller_by_its_certificate(machine):
     everything = value_sets()["everything"]
-    # Names of the release's own, as the other tests have them; no flag but those of the chart.
-    values = here({**everything, "sandbox": True, "nameOverride": "", "namespaceOverride": "", "extraArgs": []})
+    # The usual names of the release, and no flags that users add.
+    values = on_loopback({**everything, "sandbox": True, "nameOverride": "", "namespaceOverride": "", "extraArgs": []})
     values["service"] = {**everything["service"], "ipFamilyPolicy": ""}
     values["config"] = {**everything["config"], "upstreamUrl": None, "upstreamProxy": False, "logFormat": "json"}
     values["logFilter"] = "info"
     process, _ = run_gateway(values, machine)
     try:
         assert get(values, "/readyz")
-        said = run_test(values, machine)
-        assert said.returncode == 0, said.stderr
+        result = run_test(values, machine)
+        assert result.returncode == 0, result.stderr
         assert 'caller="team-a"' in get(values, "/metrics")
     finally:
         assert process.stop() == 0
@@ -219,12 +219,12 @@ def test_with_everything_set_the_program_starts_and_knows_the_caller_by_its_cert
         ),
     ],
 )
-def test_helm_test_calls_if_it_has_something_to_call_with(values, calls):
+def test_helm_test_makes_a_call_if_it_has_credentials(values, calls):
     (test,) = (each for each in render(values) if each["kind"] == "Pod")
     assert test["spec"]["containers"][0]["args"][0] == calls
 
 
-def test_helm_test_is_left_out_where_it_has_no_certificate_to_show():
+def test_helm_test_is_left_out_if_it_lacks_a_client_certificate():
     values = {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}}
     assert "Pod" not in {each["kind"] for each in render(values)}
     values["tests"] = {"clientSecret": "c"}
@@ -241,7 +241,7 @@ def test_helm_test_trusts_the_authority_of_the_certificate_that_cert_manager_mad
     test = find(render(values), "Pod", f"{NAME}-test")
     (source,) = test["spec"]["volumes"][0]["projected"]["sources"]
     assert source["configMap"]["name"] == "own"
-    # The public ones.
+    # Without values for it, the test trusts the public authorities.
     spec = find(render({"tls": {"enabled": True, "secret": "a"}}), "Pod", f"{NAME}-test")["spec"]
     assert "volumes" not in spec
     assert "volumeMounts" not in spec["containers"][0]

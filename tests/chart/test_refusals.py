@@ -1,4 +1,4 @@
-"""What contradicts itself is refused, with a sentence that names the value and says what to set."""
+"""Contradictory values are refused, with a message that names the value and says what to set."""
 
 import pytest
 from chart import refusal, template
@@ -8,68 +8,68 @@ TOKENS = {"config": {"auth": "tokens"}, "apiKey": KEY, "callers": {"secret": "ca
 TLS = {"enabled": True, "secret": "tls"}
 KEDA = {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}
 
-# What is refused, how it begins, and what mends it.
+# The refused values, the beginning of the message, and the change that makes them valid.
 CONTRADICTIONS = [
     (
         {"apiKey": {"value": "k", **KEY}, "config": {"auth": "none"}},
-        "apiKey: it can come from one place only; keep one of existingSecret, file and value",
+        "apiKey: the key can come from one place only; keep one of existingSecret, file and value",
         {"apiKey": {"value": ""}},
     ),
-    ({"apiKey": KEY}, "config.auth: forward lets in whoever reaches the pods", {"config": {"auth": "none"}}),
+    ({"apiKey": KEY}, "config.auth: forward accepts every client that reaches the pods", {"config": {"auth": "none"}}),
     (
         {"config": {"auth": "tokens"}, "callers": {"secret": "a"}},
-        "config.auth: tokens needs a key of the gateway's own",
+        "config.auth: tokens needs a key of the gateway",
         {"apiKey": KEY},
     ),
     (
         {"config": {"auth": "tokens"}, "apiKey": KEY},
-        "config.auth: tokens needs the callers",
+        "config.auth: tokens needs the list of callers",
         {"callers": {"toml": "a"}},
     ),
     (
         {"config": {"auth": "mtls"}, "apiKey": KEY, "callers": {"secret": "a"}},
-        "config.auth: mtls needs to know who signs client certificates",
+        "config.auth: mtls needs the authorities that sign client certificates",
         {"tls": {**TLS, "clientCA": {"secret": "ca"}}},
     ),
     (
         {"callers": {"toml": "a"}},
-        "callers: they are looked up only when config.auth is",
+        "callers: they are used only if config.auth is",
         TOKENS | {"callers": {"toml": "a"}},
     ),
     (
         {**TOKENS, "callers": {"secret": "a", "toml": "b"}},
-        "callers: it can come from one place only; keep one of toml, configMap and secret",
+        "callers: the file can come from one place only; keep one of toml, configMap and secret",
         {"callers": {"toml": ""}},
     ),
     (
         {"catalog": {"configMap": "a", "secret": "b"}},
-        "catalog: it can come from one place only; keep one of toml, configMap and secret",
+        "catalog: the file can come from one place only; keep one of toml, configMap and secret",
         {"catalog": {"secret": ""}},
     ),
     (
         {"tls": {**TLS, "clientCA": {"configMap": "a", "secret": "b"}}},
-        "tls.clientCA: it can come from one place only; keep one of configMap and secret",
+        "tls.clientCA: the file can come from one place only; keep one of configMap and secret",
         {"tls": {"clientCA": {"secret": ""}}},
     ),
     (
         {"upstreamTLS": {"ca": {"configMap": "a", "secret": "b"}}},
-        "upstreamTLS.ca: it can come from one place only",
+        "upstreamTLS.ca: the file can come from one place only",
         {"upstreamTLS": {"ca": {"secret": ""}}},
     ),
     (
         {"telemetry": {"otlp": {"endpoint": "http://a", "ca": {"configMap": "a", "secret": "b"}}}},
-        "telemetry.otlp.ca: it can come from one place only",
+        "telemetry.otlp.ca: the file can come from one place only",
         {"telemetry": {"otlp": {"ca": {"secret": ""}}}},
     ),
     (
         {"tests": {"ca": {"configMap": "a", "secret": "b"}}},
-        "tests.ca: it can come from one place only",
+        "tests.ca: the file can come from one place only",
         {"tests": {"ca": {"secret": ""}}},
     ),
     *(
         (
             {"telemetry": {"otlp": without}},
-            "telemetry.otlp: headers and certificates mean nothing without telemetry.otlp.endpoint",
+            "telemetry.otlp: headers and certificates have no effect without telemetry.otlp.endpoint",
             {"telemetry": {"otlp": {"endpoint": "http://a"}}},
         )
         for without in (
@@ -91,10 +91,10 @@ CONTRADICTIONS = [
     ),
     (
         {"extraEnv": [{"name": "GEMINI_GRPC_MAX_CALLS", "value": "1"}]},
-        "extraEnv: GEMINI_GRPC_MAX_CALLS has a value of the chart",
+        "extraEnv: GEMINI_GRPC_MAX_CALLS has its own value in the chart",
         {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://a"}]},
     ),
-    ({"tls": {"enabled": True}}, "tls: it needs a certificate", {"tls": {"secret": "a"}}),
+    ({"tls": {"enabled": True}}, "tls: TLS needs a certificate", {"tls": {"secret": "a"}}),
     (
         {"tls": {**TLS, "certManager": {"enabled": True, "issuerRef": {"name": "a"}}}},
         "tls: secret and certManager.enabled are both set",
@@ -102,7 +102,7 @@ CONTRADICTIONS = [
     ),
     (
         {"tls": {**TLS, "clientCRL": {"configMap": "a"}}},
-        "tls.clientCRL: revocation lists mean nothing without the authorities",
+        "tls.clientCRL: revocation lists have no effect without the authorities",
         {"tls": {"clientCA": {"configMap": "a"}}},
     ),
     *(
@@ -116,19 +116,19 @@ CONTRADICTIONS = [
     ),
     (
         {"tls": {"enabled": True, "certManager": {"enabled": True}}},
-        "tls.certManager: it needs an issuer",
+        "tls.certManager: the certificate needs an issuer",
         {"tls": {"certManager": {"issuerRef": {"name": "a"}}}},
     ),
     (
         {"terminationGracePeriodSeconds": 589},
-        "terminationGracePeriodSeconds: 589 is too short, calls would be cut; preStopSleep, "
-        "config.drainTimeout and 10 s make 590",
+        "terminationGracePeriodSeconds: 589 is too short, calls would be cut off; preStopSleep + "
+        "config.drainTimeout + 10 s is 590",
         {"config": {"drainTimeout": 579}},
     ),
     *(
         (
             {"listen": {"host": "0.0.0.0"}, "service": service},
-            "listen.host: pods at 0.0.0.0 do not hear IPv6, which",
+            "listen.host: pods at 0.0.0.0 do not accept IPv6, which",
             {"listen": {"host": "[::]"}},
         )
         for service in (
@@ -137,7 +137,7 @@ CONTRADICTIONS = [
             {"spec": {"ipFamilies": ["IPv6"]}},
         )
     ),
-    ({"listen": {"adminPort": 50051}}, "listen.adminPort: it is listen.port as well", {"listen": {"port": 50052}}),
+    ({"listen": {"adminPort": 50051}}, "listen.adminPort: it is the same as listen.port", {"listen": {"port": 50052}}),
     (
         {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},
         "podDisruptionBudget: minAvailable and maxUnavailable are both set",
@@ -150,46 +150,46 @@ CONTRADICTIONS = [
     ),
     (
         {"autoscaling": {"enabled": True, "cpuUtilization": None}},
-        "autoscaling: it needs something to go by",
+        "autoscaling: an hpa needs at least one metric",
         {"autoscaling": {"callsInFlight": 9}},
     ),
     (
         {"autoscaling": {**KEDA, "callsInFlight": None}},
-        "autoscaling: keda asks Prometheus for the calls in flight",
+        "autoscaling: keda scales by the calls in flight",
         {"autoscaling": {"callsInFlight": 9}},
     ),
     (
         {"autoscaling": {**KEDA, "keda": {}}},
-        "autoscaling: keda needs to know where Prometheus is",
+        "autoscaling: keda needs the URL of Prometheus",
         {"autoscaling": {"keda": {"serverAddress": "http://a"}}},
     ),
     (
         {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
-        "autoscaling: cpuUtilization is in percent of resources.requests.cpu, which is not set",
+        "autoscaling: cpuUtilization is a percentage of resources.requests.cpu, which is not set",
         {"resources": {"requests": {"cpu": "1"}}},
     ),
     (
         {"monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
-        "monitoring: podMonitor and serviceMonitor would count every call twice",
+        "monitoring: podMonitor and serviceMonitor together would count every call twice",
         {"monitoring": {"podMonitor": {"enabled": False}}},
     ),
     (
         {"monitoring": {"serviceMonitor": {"enabled": True}}, "service": {"headless": {"enabled": False}}},
-        "monitoring.serviceMonitor: the metrics are a port of the headless Service",
+        "monitoring.serviceMonitor: it scrapes the metrics port of the headless Service",
         {"service": {"headless": {"enabled": True}}},
     ),
-    ({"route": {"enabled": True}}, "route: it needs a Gateway", {"route": {"parentRefs": [{"name": "a"}]}}),
-    ({"ingress": {"enabled": True}}, "ingress: it needs a host name", {"ingress": {"hosts": ["a"]}}),
+    ({"route": {"enabled": True}}, "route: a route needs a Gateway", {"route": {"parentRefs": [{"name": "a"}]}}),
+    ({"ingress": {"enabled": True}}, "ingress: an Ingress needs a host name", {"ingress": {"hosts": ["a"]}}),
     (
         {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
-        "service.loadBalancerSourceRanges: only a LoadBalancer has that",
+        "service.loadBalancerSourceRanges: this is for a LoadBalancer only",
         {"service": {"type": "LoadBalancer"}},
     ),
 ]
 
 
 def over(values: dict, more: dict) -> dict:
-    """Values with more of them laid over, as Helm does it."""
+    """Values merged with others that take precedence, as Helm merges them."""
     merged = dict(values)
     for key, value in more.items():
         old = merged.get(key)
@@ -198,14 +198,14 @@ def over(values: dict, more: dict) -> dict:
 
 
 @pytest.mark.parametrize("values, sentence, mended", CONTRADICTIONS, ids=[each[1][:60] for each in CONTRADICTIONS])
-def test_a_contradiction_is_refused_until_it_is_mended(values, sentence, mended):
-    said = refusal(values)
-    assert f": {sentence}" in said, said
+def test_a_contradiction_is_refused_until_it_is_fixed(values, sentence, mended):
+    message = refusal(values)
+    assert f": {sentence}" in message, message
     result = template(over(values, mended))
     assert result.returncode == 0, result.stderr
 
 
-def test_variables_that_the_chart_has_no_value_for_are_taken():
+def test_variables_without_a_value_in_the_chart_are_accepted():
     names = ("HTTPS_PROXY", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE")
     assert template({"extraEnv": [{"name": name, "value": "1"} for name in names]}).returncode == 0
 
@@ -244,10 +244,10 @@ def test_variables_that_the_chart_has_no_value_for_are_taken():
         ({"unknown": 1}, "unknown"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused_by_its_name(values, names):
-    said = refusal(values)
-    assert "values don't meet the specifications of the schema" in said
-    assert names in said, said
+def test_a_value_of_the_wrong_kind_is_refused_by_name(values, names):
+    message = refusal(values)
+    assert "values don't meet the specifications of the schema" in message
+    assert names in message, message
 
 
 def test_a_cluster_that_is_too_old_is_refused():

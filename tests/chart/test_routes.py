@@ -1,9 +1,9 @@
-"""Routes of the Gateway API, and the settings of gateways and meshes for calls that take long."""
+"""Routes of the Gateway API, and the settings of gateways and meshes for long calls."""
 
 import pytest
 from argo import differences
 from chart import NAME, NAMESPACE, NEWEST, find, kinds, render
-from schemas import check, kept
+from schemas import check, stored
 
 TLS = {"tls": {"enabled": True, "secret": "tls"}}
 BACKEND = {"group": "", "kind": "Service", "name": NAME, "port": 50051, "weight": 1}
@@ -19,8 +19,8 @@ def spec(kind="GRPCRoute", **more) -> dict:
     return find(render(values(kind, **more)), kind)["spec"]
 
 
-def test_a_route_has_the_defaults_of_the_api_server_and_no_time_that_would_end_a_stream():
-    # The standard channel of GRPCRoute has no timeouts.
+def test_a_route_has_the_defaults_of_the_api_server_and_no_timeout_for_streams():
+    # In the standard channel, a GRPCRoute has no timeouts.
     assert spec() == {"parentRefs": [GATEWAY], "rules": [{"backendRefs": [BACKEND]}]}
     (rule,) = spec("HTTPRoute")["rules"]
     assert rule == {"matches": [PATH], "backendRefs": [BACKEND], "timeouts": {"request": "0s"}}
@@ -59,13 +59,13 @@ OF_HTTP = {
         for name, more in {**OFTEN_LEFT_OUT, **own}.items()
     ],
 )
-def test_what_people_leave_out_of_a_route_is_written_out(kind, more):
+def test_defaults_that_are_left_out_of_a_route_are_written_out(kind, more):
     route = find(render(values(kind, **more)), kind)
-    assert differences(route, kept(route)) == []
+    assert differences(route, stored(route)) == []
     check(route, NEWEST)
 
 
-def test_hostnames_matches_and_filters_of_a_route_arrive():
+def test_a_route_gets_its_hostnames_matches_and_filters():
     match = {"method": {"type": "RegularExpression", "service": ".*Generative.*"}}
     filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["a"]}}]
     got = spec(hostnames=["a.example"], matches=[match], filters=filters)
@@ -73,7 +73,7 @@ def test_hostnames_matches_and_filters_of_a_route_arrive():
     assert got["rules"] == [{"matches": [match], "filters": filters, "backendRefs": [BACKEND]}]
 
 
-def test_envoy_gateway_is_told_to_end_and_refuse_no_call_if_it_is_asked_for():
+def test_a_policy_lifts_the_limits_of_envoy_gateway_if_it_is_enabled():
     assert "BackendTrafficPolicy" not in kinds(values())
     for kind in ("GRPCRoute", "HTTPRoute"):
         policy = find(render(values(kind, envoyGateway={"enabled": True})), "BackendTrafficPolicy")
@@ -86,7 +86,7 @@ def test_envoy_gateway_is_told_to_end_and_refuse_no_call_if_it_is_asked_for():
     assert "BackendTrafficPolicy" not in kinds({"route": {"envoyGateway": {"enabled": True}}})
 
 
-def test_istio_is_told_to_try_no_call_again_at_both_services_with_or_without_a_route():
+def test_istio_does_not_retry_calls_to_either_service_with_or_without_a_route():
     assert "VirtualService" not in kinds(values())
     objects = render({"route": {"istio": {"enabled": True}}, "service": {"port": 80}})
     for name, port in ((NAME, 80), (f"{NAME}-headless", 50051)):
@@ -94,13 +94,13 @@ def test_istio_is_told_to_try_no_call_again_at_both_services_with_or_without_a_r
         (rule,) = find(objects, "VirtualService", name)["spec"]["http"]
         assert rule["route"] == [{"destination": {"host": host, "port": {"number": port}}}]
         assert rule["retries"] == {"attempts": 0}
-        # Istio has no timeout of its own, and its schema has no way to say so.
+        # Istio has no timeout by default, and its schema cannot express "none".
         assert "timeout" not in rule
     alone = {"route": {"istio": {"enabled": True}}, "service": {"headless": {"enabled": False}}}
     assert kinds(alone).count("VirtualService") == 1
 
 
-def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
+def test_a_gateway_verifies_the_certificate_of_the_pods_if_they_have_one():
     assert "BackendTLSPolicy" not in kinds(values())
     policy = find(render({**values(), **TLS}), "BackendTLSPolicy")["spec"]
     assert policy["validation"] == {"hostname": f"{NAME}.{NAMESPACE}.svc", "wellKnownCACertificates": "System"}
@@ -109,5 +109,5 @@ def test_a_gateway_checks_the_pods_certificate_if_they_have_one():
     assert policy["validation"] == {"hostname": "b", "caCertificateRefs": [ca]}
 
 
-def test_the_policy_for_the_pods_certificate_can_be_left_out_where_the_gateway_api_is_older():
+def test_the_backend_tls_policy_can_be_disabled_for_an_older_gateway_api():
     assert "BackendTLSPolicy" not in kinds({**values(backendTLS={"enabled": False}), **TLS})

@@ -1,4 +1,4 @@
-"""The alerts: when they fire and when they do not, for one release among two, and what values change about them."""
+"""The alerts: when they fire and when they do not, for one of two releases, and how values change them."""
 
 import json
 import re
@@ -33,12 +33,12 @@ def promtool(*arguments) -> None:
 
 
 def pod(release: str, number: str) -> str:
-    """A name as Kubernetes would give it."""
+    """The name of a pod, as Kubernetes makes it."""
     return f"{release}-gemini-grpc-7d9f6c5b4-aaaa{number}"
 
 
 def series(release: str, name: str, values: str) -> dict:
-    """A series of a case, with what scraping adds."""
+    """A series of a case, with the labels that scraping adds."""
     number, metric, labels = re.fullmatch(r"(\d?)(\w+)(?:\{(.*)\})?", name).groups()
     if metric.startswith("kube_"):
         own = f'namespace="models", horizontalpodautoscaler="{release}-gemini-grpc"'
@@ -47,12 +47,12 @@ def series(release: str, name: str, values: str) -> dict:
     return {"series": f"{metric}{{{', '.join(filter(None, [own, labels]))}}}", "values": values}
 
 
-def written(case) -> dict:
-    """A case as promtool reads it."""
+def promtool_test(case) -> dict:
+    """A case in the format of promtool."""
     limit = "gemini_grpc_calls_limit"
-    mine = {limit: case.alive, f"2{limit}": case.alive, **case.bad}
+    mine = {limit: case.pods_up, f"2{limit}": case.pods_up, **case.bad}
     theirs = {limit: "1000x120", f"2{limit}": "1000x120", **case.good}
-    # Another server of the namespace, with metrics of the same names.
+    # Another server in the namespace, with metrics of the same names.
     other = {name: values for name, values in case.bad.items() if not name.lstrip("2").startswith(("gemini_grpc", "kube"))}
     labels = sorted({label for found in case.found for label in found})
     grouping = ", ".join(["alertname", "deployment", *labels])
@@ -63,7 +63,7 @@ def written(case) -> dict:
         return {"labels": "{" + ", ".join(f'{name}="{value}"' for name, value in every.items()) + "}", "value": 1}
 
     firing = {"expr": f'count by ({grouping}) (ALERTS{{alertstate="firing"}})'}
-    expected = [sample(alert, found) for alert in [case.alert, *case.too] for found in case.found]
+    expected = [sample(alert, found) for alert in [case.alert, *case.also_firing] for found in case.found]
     return {
         "name": f"{case.alert} {case.name}",
         "interval": "1m",
@@ -73,14 +73,14 @@ def written(case) -> dict:
             *(series("other", *each) for each in other.items()),
         ],
         "promql_expr_test": [
-            {**firing, "eval_time": f"{case.early}m", "exp_samples": []},
-            {**firing, "eval_time": f"{case.late}m", "exp_samples": expected},
+            {**firing, "eval_time": f"{case.not_firing_at}m", "exp_samples": []},
+            {**firing, "eval_time": f"{case.firing_at}m", "exp_samples": expected},
         ],
     }
 
 
 def run(folder, tests, *groups) -> None:
-    """Runs tests over groups of rules. JSON is YAML."""
+    """Runs promtool's tests over groups of rules, which are written as JSON, since JSON is valid YAML."""
     files = []
     for number, each in enumerate(groups):
         files.append(str(folder / f"{number}.yaml"))
@@ -90,15 +90,15 @@ def run(folder, tests, *groups) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.alert} {case.name}".strip() for case in CASES])
-def test_an_alert_fires_for_the_release_that_it_is_about_and_for_no_other(case, tmp_path):
-    run(tmp_path, [written(case)], rules("good"), rules("bad"))
+def test_an_alert_fires_for_the_affected_release_and_for_no_other(case, tmp_path):
+    run(tmp_path, [promtool_test(case)], rules("good"), rules("bad"))
 
 
-def test_a_release_of_the_same_name_in_another_namespace_hears_of_none_of_it(tmp_path):
-    tests = [written(case) for case in CASES]
+def test_no_alert_fires_for_a_release_of_the_same_name_in_another_namespace(tmp_path):
+    tests = [promtool_test(case) for case in CASES]
     for each in tests:
         (_, late) = each["promql_expr_test"]
-        # It has no pods of its own here.
+        # The release has no pods in this namespace.
         alone = {"labels": '{alertname="GeminiGrpcNoPods"}', "value": 1}
         firing = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": late["eval_time"]}
         each["promql_expr_test"] = [{**firing, "exp_samples": [alone]}]
@@ -109,22 +109,22 @@ def test_every_alert_has_a_case():
     assert {case.alert for case in CASES} == set(ALERTS)
 
 
-def test_a_refused_reload_is_over_when_the_files_are_mended(tmp_path):
+def test_the_alert_of_a_refused_reload_ends_when_the_files_are_fixed(tmp_path):
     (case,) = (case for case in CASES if case.alert == "GeminiGrpcReloadRefused")
-    mended = written(case)
+    mended = promtool_test(case)
     mended["input_series"][2]["values"] = "0x20 1x20 0x60"
     mended["promql_expr_test"][1] |= {"eval_time": "42m", "exp_samples": []}
     run(tmp_path, [mended], rules("bad"))
 
 
-def test_one_call_that_fails_is_no_alert_however_few_there_are(tmp_path):
+def test_a_single_failed_call_fires_no_alert_even_with_few_calls(tmp_path):
     name = 'rpc_server_call_duration_seconds_count{rpc_status_code="INTERNAL", error_type="INTERNAL"}'
     every = [series("bad", name, "1x10 2x20"), series("bad", "gemini_grpc_calls_limit", "1000x30")]
     fired = {"expr": 'count_over_time(ALERTS{alertstate="firing"}[30m])', "eval_time": "30m", "exp_samples": []}
     run(tmp_path, [{"interval": "1m", "input_series": every, "promql_expr_test": [fired]}], rules("bad"))
 
 
-def test_of_fifty_pods_the_one_that_fails_is_named_and_not_when_all_fail(tmp_path):
+def test_the_alert_names_the_failing_pod_of_fifty_and_does_not_fire_if_all_fail(tmp_path):
     def calls(number, status, rate):
         labels = f'namespace="models", job="pods", pod="bad-gemini-grpc-7d9f6c5b4-{number:05}"'
         return [
@@ -144,25 +144,25 @@ def test_of_fifty_pods_the_one_that_fails_is_named_and_not_when_all_fail(tmp_pat
     run(tmp_path, tests, rules("bad"))
 
 
-def test_the_file_can_be_loaded_as_it_is_and_is_about_every_gateway(tmp_path):
+def test_the_file_of_rules_is_valid_by_itself_and_covers_every_gateway(tmp_path):
     promtool("check", "rules", "--lint=all", "--lint-fatal", FILE)
     names = ("GeminiGrpcCallsFail", "GeminiGrpcSlowFirstChunk", "GeminiGrpcCallsNearLimit", "GeminiGrpcAtMaximum")
     tests = []
     for case in (case for case in CASES if case.alert in names and not case.name):
-        test = written(case)
+        test = promtool_test(case)
         for each in test["input_series"]:
             # Without the operator, series have neither namespace nor pod.
             ours = r'namespace="models", job="pods", pod="(\w+)-gemini-grpc-7d9f6c5b4-(\w+)"'
             each["series"] = re.sub(ours, r'job="\1", instance="\2"', each["series"])
-        firing = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{case.late}m"}
+        firing = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": f"{case.firing_at}m"}
         test["promql_expr_test"] = [{**firing, "exp_samples": [{"labels": f'{{alertname="{case.alert}"}}', "value": 1}]}]
         tests.append(test)
     run(tmp_path, tests, yaml.load(FILE.read_text(), Loader))
 
 
-def test_alerts_say_which_pod_and_where_to_read_on(tmp_path):
+def test_alerts_name_the_pod_and_the_runbook(tmp_path):
     names = ("GeminiGrpcCallsNearLimit", "GeminiGrpcSlowFirstChunk", "GeminiGrpcCertificateExpires", "GeminiGrpcReloadRefused")
-    said = {
+    message = {
         "GeminiGrpcCallsNearLimit": "bad-gemini-grpc-7d9f6c5b4-aaaa1 has 85% of GEMINI_GRPC_MAX_CALLS in flight.",
         "GeminiGrpcSlowFirstChunk": "One in twenty streams of slow waits 1m 1s or longer.",
         "GeminiGrpcCertificateExpires": "The certificate upstream_client of pods ends in 6d 21h 6m 0s.",
@@ -170,19 +170,19 @@ def test_alerts_say_which_pod_and_where_to_read_on(tmp_path):
     }
     tests = []
     for case in (case for case in CASES if case.alert in names):
-        test, rule = written(case), ALERTS[case.alert]
+        test, rule = promtool_test(case), ALERTS[case.alert]
         (found,) = case.found
         found = {name: pod("bad", value) if name == "pod" else value for name, value in found.items()}
         labels = {"severity": "warning", "deployment": "bad-gemini-grpc", "namespace": "models", "job": "pods", **found}
-        annotations = {**rule["annotations"], "description": said[case.alert]}
+        annotations = {**rule["annotations"], "description": message[case.alert]}
         del test["promql_expr_test"]
         expected = [{"exp_labels": labels, "exp_annotations": annotations}]
-        test["alert_rule_test"] = [{"alertname": case.alert, "eval_time": f"{case.late}m", "exp_alerts": expected}]
+        test["alert_rule_test"] = [{"alertname": case.alert, "eval_time": f"{case.firing_at}m", "exp_alerts": expected}]
         tests.append(test)
     run(tmp_path, tests, rules("bad"))
 
 
-def test_every_alert_has_a_severity_and_a_page_to_read_on():
+def test_every_alert_has_a_severity_and_a_section_in_the_runbook():
     base = "https://github.com/mountsea/gemini-grpc/blob/main/docs/alerts.md"
     assert list(ALERTS) == re.findall(r"^## (GeminiGrpc\w+)$", RUNBOOK, re.M)
     for groups in (ALERTS, by_name(rules())):
@@ -203,7 +203,7 @@ def test_two_releases_have_no_rule_in_common():
         assert 'deployment=~".*"' not in text.replace("\\", "")
 
 
-def test_every_series_of_ours_is_of_this_release():
+def test_every_rule_selects_series_of_this_release_only():
     mine = ('pod=~"gemini-gemini-grpc-[0-9a-z]+-[0-9a-z]{5}"', f'deployment="{NAME}"', f'horizontalpodautoscaler=~"(keda-hpa-)?{NAME}"')
     for group in rules()["groups"]:
         for rule in group["rules"]:
@@ -211,26 +211,26 @@ def test_every_series_of_ours_is_of_this_release():
             selectors = re.findall(r"\{(namespace=[^{}]*(?:\{5\}[^{}]*)*)\}", expr)
             assert selectors, rule
             assert all(each.startswith('namespace="models", ') and any(own in each for own in mine) for each in selectors), rule
-            # No series is without them.
+            # No series is used without a selector.
             names = re.findall(r"\b(?:gemini_grpc|rpc_server|http_client|gen_ai_client|kube)[\w:]*\b(?=[{\s)\[])", expr)
             assert len([name for name in names if name != "gemini_grpc_tls_certificate"]) >= len(selectors)
             assert not re.search(r"\b(?:gemini_grpc_(?!tls_certificate\b)|rpc_server|http_client|gen_ai_client)\w+[^\w{:,)]", expr), rule
 
 
-def test_what_series_are_selected_by_can_be_replaced():
+def test_the_selector_of_series_can_be_replaced():
     exprs = [rule["expr"] for group in rules(selector='job="gateways"')["groups"] for rule in group["rules"]]
     assert any('rate(rpc_server_call_duration_seconds_count{job="gateways"}[5m])' in each for each in exprs)
     assert not any("pod=~" in each for each in exprs)
 
 
-def test_alerts_have_the_labels_that_all_shall_have_and_their_own():
+def test_alerts_have_common_labels_and_their_own():
     settings = {"alertLabels": {"team": "models", "severity": "page"}, "alerts": {"GeminiGrpcNoRoom": {"labels": {"team": "other"}}}}
     alerts = by_name(rules(**settings))
     assert alerts["GeminiGrpcCallsFail"]["labels"] == {"severity": "warning", "team": "models", "deployment": NAME}
     assert alerts["GeminiGrpcNoRoom"]["labels"]["team"] == "other"
 
 
-def test_an_alert_can_be_left_out_or_changed_and_the_others_stay():
+def test_an_alert_can_be_removed_or_changed_without_changing_others():
     change = {"enabled": True, "threshold": 0.2, "for": "1h", "severity": "info"}
     before, after = by_name(rules()), by_name(rules(alerts={"GeminiGrpcCallsFail": change, "GeminiGrpcPodFails": {"enabled": False}}))
     assert set(before) - set(after) == {"GeminiGrpcPodFails"}
@@ -241,10 +241,10 @@ def test_an_alert_can_be_left_out_or_changed_and_the_others_stay():
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
-def test_a_threshold_is_the_first_number_that_is_compared_with(name):
+def test_a_threshold_is_the_first_number_that_an_alert_compares_with(name):
     before = by_name(rules())[name]["expr"]
     if not re.search(r"[<>]=? \d", before):
-        assert f"alerts.{name}: it has no threshold" in refusal(
+        assert f"alerts.{name}: this alert has no threshold" in refusal(
             {"monitoring": {"prometheusRule": {"enabled": True, "alerts": {name: {"threshold": 1}}}}}
         )
         return
@@ -252,13 +252,13 @@ def test_a_threshold_is_the_first_number_that_is_compared_with(name):
     assert after == re.sub(r"([<>]=? )\d+(\.\d+)?", r"\g<1>123.5", before, count=1)
 
 
-def test_an_alert_that_there_is_not_is_refused_by_its_name():
-    said = refusal({"monitoring": {"prometheusRule": {"enabled": True, "alerts": {"GeminiGrpcNone": {"enabled": False}}}}})
-    assert "monitoring.prometheusRule.alerts: there is no alert GeminiGrpcNone; there are GeminiGrpcCallsFail, " in said
+def test_an_unknown_alert_is_refused_by_name():
+    message = refusal({"monitoring": {"prometheusRule": {"enabled": True, "alerts": {"GeminiGrpcNone": {"enabled": False}}}}})
+    assert "monitoring.prometheusRule.alerts: there is no alert GeminiGrpcNone; the alerts are GeminiGrpcCallsFail, " in message
 
 
 @pytest.mark.parametrize("config, seconds", [({"drainTimeout": 600}, 960), ({"drainTimeout": 60}, 420), ({"drainTimeout": 900}, 1260)])
-def test_a_drain_takes_long_when_it_should_have_ended(config, seconds):
+def test_the_alert_of_a_long_drain_fires_after_the_grace_period(config, seconds):
     objects = render({"config": config, "monitoring": {"prometheusRule": {"enabled": True}}})
     rule = by_name(find(objects, "PrometheusRule")["spec"])["GeminiGrpcDrainTakesLong"]
     assert rule["for"] == f"{seconds}s"

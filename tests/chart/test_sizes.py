@@ -1,4 +1,4 @@
-"""values-production.yaml and values-large.yaml: what their numbers have to do with each other."""
+"""How the numbers in values-production.yaml and values-large.yaml must relate to each other."""
 
 import pytest
 import yaml
@@ -8,26 +8,26 @@ from test_refusals import over
 
 DEFAULTS = yaml.load((CHART / "values.yaml").read_text(), Loader)
 SETS = value_sets()
-# Large comes on top of production.
-GIVEN = {"production": SETS["production"], "large": over(SETS["production"], SETS["large"])}
-BOTH = pytest.mark.parametrize("name", GIVEN)
+# values-large.yaml is used on top of values-production.yaml.
+SIZES = {"production": SETS["production"], "large": over(SETS["production"], SETS["large"])}
+BOTH = pytest.mark.parametrize("name", SIZES)
 
 
 def values(name: str) -> dict:
     """The values as Helm merges them."""
-    return over(DEFAULTS, GIVEN[name])
+    return over(DEFAULTS, SIZES[name])
 
 
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
-def test_large_on_top_of_production_is_taken(kubernetes):
-    for each in render(GIVEN["large"], kube=kubernetes):
+def test_the_large_values_on_top_of_the_production_values_are_valid(kubernetes):
+    for each in render(SIZES["large"], kube=kubernetes):
         check(each, kubernetes)
 
 
 @BOTH
 def test_pods_are_added_long_before_calls_are_refused(name):
     limit = values(name)["config"]["maxCalls"] or 1000
-    hpa = find(render(GIVEN[name]), "HorizontalPodAutoscaler")["spec"]
+    hpa = find(render(SIZES[name]), "HorizontalPodAutoscaler")["spec"]
     calls, cpu = hpa["metrics"]
     assert calls["pods"]["metric"]["name"] == "gemini_grpc_calls_in_flight"
     assert int(calls["pods"]["target"]["averageValue"].replace("k", "000")) * 5 == limit
@@ -35,7 +35,7 @@ def test_pods_are_added_long_before_calls_are_refused(name):
 
 
 @BOTH
-def test_half_of_the_memory_is_for_what_calls_hold(name):
+def test_half_of_the_memory_is_for_the_bytes_of_calls(name):
     memory = values(name)["resources"]
     assert memory["limits"]["memory"] == memory["requests"]["memory"]
     held = values(name)["config"]["maxBytesHeld"]
@@ -43,29 +43,29 @@ def test_half_of_the_memory_is_for_what_calls_hold(name):
 
 
 @BOTH
-def test_a_name_with_a_dot_is_asked_for_as_it_is(name):
-    spec = find(render(GIVEN[name]), "Deployment")["spec"]["template"]["spec"]
+def test_a_name_with_a_dot_is_resolved_as_it_is(name):
+    spec = find(render(SIZES[name]), "Deployment")["spec"]["template"]["spec"]
     assert spec["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
 
 
-def test_large_is_a_hundred_thousand_streams_in_fifty_pods():
+def test_the_large_values_are_for_a_hundred_thousand_streams_in_fifty_pods():
     scaled = values("large")["autoscaling"]
     assert (scaled["minReplicas"], scaled["minReplicas"] * scaled["callsInFlight"]) == (50, 100_000)
-    # With one zone of three lost, the others have room for all.
+    # If one of three zones is lost, the others have capacity for all streams.
     assert scaled["minReplicas"] * 2 // 3 * values("large")["config"]["maxCalls"] > 2 * 100_000
 
 
-def test_a_rollout_of_large_takes_as_long_as_a_drain():
+def test_a_rollout_of_the_large_values_takes_as_long_as_a_drain():
     large = values("large")
     assert large["minReadySeconds"] * large["autoscaling"]["minReplicas"] >= large["config"]["drainTimeout"]
     assert large["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
-def test_pods_of_large_are_spread_over_zones_whatever_the_release_is_called():
-    pods = find(render(GIVEN["large"], release="other"), "Deployment", "other-gemini-grpc")["spec"]["template"]
+def test_pods_of_the_large_values_are_spread_over_zones_for_any_release_name():
+    pods = find(render(SIZES["large"], release="other"), "Deployment", "other-gemini-grpc")["spec"]["template"]
     (zone, _) = pods["spec"]["topologySpreadConstraints"]
     assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
-    # Nodes of a zone that is lost would count otherwise, and nothing could be put elsewhere.
+    # Otherwise the nodes of a lost zone would count, and no pod could be scheduled in the other zones.
     assert zone["nodeTaintsPolicy"] == "Honor"
     for each in pods["spec"]["topologySpreadConstraints"]:
         assert each["labelSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()

@@ -1,4 +1,4 @@
-"""Autoscaling that is switched on over a running release: what the notes say, by what is in the cluster."""
+"""The warning in the notes when autoscaling is enabled on a running release, for different states of the cluster."""
 
 import json
 import threading
@@ -15,19 +15,19 @@ KINDS = {
     "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
     "keda.sh/v1alpha1": {"scaledobjects": "ScaledObject"},
 }
-# What has set a field of the Deployment: Helm has set the template, and what scales sets replicas alone.
+# Fields of the Deployment that a manager has set: Helm sets the template, and an autoscaler sets only replicas.
 TEMPLATE, REPLICAS = {"f:spec": {"f:template": {}}}, {"f:spec": {"f:replicas": {}}}
 BOTH = {"f:spec": {"f:template": {}, "f:replicas": {}}}
 HPA = ("autoscaling/v2", "horizontalpodautoscalers")
 SCALED_OBJECT = ("keda.sh/v1alpha1", "scaledobjects")
 KEDA = {"type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}
-# The notes as an object, since `helm template` does not print them.
+# The notes as an object, because `helm template` does not print them.
 NOTES = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}}
 NOTES["data"] = {"notes": '{{ include "gemini-grpc/templates/NOTES.txt" . | b64enc }}'}
 
 
 class Cluster(BaseHTTPRequestHandler):
-    """As much of an API server as Helm asks for objects."""
+    """The part of an API server that Helm needs to look up objects."""
 
     def do_GET(self):
         path = self.path.partition("?")[0]
@@ -44,7 +44,7 @@ class Cluster(BaseHTTPRequestHandler):
 
 
 def answers(objects: dict) -> dict:
-    """By path: what there is, and which kinds there can be."""
+    """The responses by path: the existing objects, and the kinds that the server knows."""
     version = {"major": "1", "minor": "37", "gitVersion": "v1.37.0"}
     found = {"/version": version, "/api": {"kind": "APIVersions", "versions": ["v1"]}}
     groups = []
@@ -64,7 +64,7 @@ def answers(objects: dict) -> dict:
 
 @pytest.fixture
 def notes(tmp_path):
-    """Says what the notes of an upgrade are, over a cluster with these objects."""
+    """A function that returns the notes of an upgrade, for a cluster with these objects."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     config = tmp_path / "kubeconfig"
@@ -89,7 +89,7 @@ def notes(tmp_path):
 
 
 def deployment(*owners, replicas=6):
-    """A Deployment with this many pods, and which manager has set which field."""
+    """A Deployment with this number of pods, and the managers that have set its fields."""
     fields = [{"manager": name, "operation": how, "fieldsV1": what} for name, how, what in owners]
     metadata = {"name": NAME, "namespace": NAMESPACE, "managedFields": fields}
     return {("apps/v1", "deployments"): {"metadata": metadata, "spec": {"replicas": replicas}}}
@@ -105,24 +105,24 @@ ON_SERVER, BY_CLIENT = deployment(("helm", "Apply", BOTH)), deployment(("helm", 
         (ON_SERVER, ON, True),
         (BY_CLIENT, ON, True),
         (BY_CLIENT, {**ON, **KEDA}, True),
-        # Somebody else has set replicas as well, which counts on the server's side alone.
+        # Another manager has set replicas as well, which matters only with server-side apply.
         (deployment(("helm", "Apply", BOTH), ("keep-replicas", "Apply", REPLICAS)), ON, False),
         (deployment(("helm", "Update", BOTH), ("keep-replicas", "Apply", REPLICAS)), ON, True),
-        # It was on before.
+        # Autoscaling was enabled before.
         (deployment(("helm", "Apply", TEMPLATE)), ON, False),
         (deployment(("helm", "Apply", TEMPLATE), ("kube-controller-manager", "Update", REPLICAS)), ON, False),
         ({**BY_CLIENT, HPA: NAMED}, ON, False),
         ({**BY_CLIENT, SCALED_OBJECT: NAMED}, {**ON, **KEDA}, False),
-        # There is nothing to lose.
+        # There is only one pod, or none.
         (deployment(("helm", "Apply", BOTH), replicas=1), ON, False),
         ({}, ON, False),
         (ON_SERVER, {"enabled": False}, False),
     ],
 )
-def test_an_upgrade_that_takes_the_pods_down_to_one_says_so(notes, objects, autoscaling, warned):
-    said = notes(objects, autoscaling)
-    assert "gemini-grpc 0.1.0 is in namespace models" in said
-    assert ("6 pods go down to one" in said) == warned
+def test_the_notes_warn_of_an_upgrade_that_reduces_the_pods_to_one(notes, objects, autoscaling, warned):
+    printed = notes(objects, autoscaling)
+    assert "gemini-grpc 0.1.0 is in namespace models" in printed
+    assert ("6 pods go down to one" in printed) == warned
     if warned:
-        assert "UPGRADING.md#switch-autoscaling-on" in said
+        assert "UPGRADING.md#switch-autoscaling-on" in printed
         assert "\n## Switch autoscaling on\n" in (CHART / "UPGRADING.md").read_text()

@@ -1,4 +1,4 @@
-"""Texts and numbers that YAML could take for something else arrive as they were meant."""
+"""Texts and numbers that YAML could read as something else keep their meaning."""
 
 import re
 
@@ -12,19 +12,19 @@ TOMLS = [INDENTED, "\n\n  x = 1", "\tx = 1\n", "x = 1\r\ny = 2\r\n", "x = 1   \n
 
 
 def unquoted(name: str, rendered: str) -> list[str]:
-    """The lines in which a name is a scalar without quotes."""
+    """The lines that contain the name as a scalar without quotes."""
     return re.findall(rf"^.*(?:[nN]ame|namespace|instance|key|query|hostname|a|-): +{re.escape(name)}$", rendered, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_namespace_is_a_text_whatever_its_name_is(name):
+def test_every_namespace_is_rendered_as_a_text(name):
     for values in (value_sets()["everything"] | {"namespaceOverride": ""}, value_sets()["tls"]):
         assert unquoted(name, text(values, namespace=name)) == []
     assert {each["metadata"]["namespace"] for each in render(namespace=name)} == {name}
 
 
 @pytest.mark.parametrize("name", ["on", "y", "null", "true", "no"])
-def test_a_release_is_a_text_whatever_its_name_is(name):
+def test_every_release_name_is_rendered_as_a_text(name):
     values = value_sets()["everything"] | {"fullnameOverride": name, "nameOverride": name, "extraObjects": []}
     assert unquoted(name, text(values, release=name)) == []
     (deployment,) = (each for each in render(values, release=name) if each["kind"] == "Deployment")
@@ -34,7 +34,7 @@ def test_a_release_is_a_text_whatever_its_name_is(name):
 
 
 @pytest.mark.parametrize("name", ["123", "1e3", "on"])
-def test_names_of_other_objects_are_texts(name):
+def test_names_of_other_objects_are_rendered_as_texts(name):
     ca = {"configMap": name, "key": name}
     values = {
         "config": {"auth": "tokens"},
@@ -73,13 +73,13 @@ def test_names_of_other_objects_are_texts(name):
 
 
 @pytest.mark.parametrize("toml", TOMLS, ids=repr)
-def test_a_file_in_the_values_arrives_as_it_is(toml):
+def test_a_file_in_the_values_is_passed_on_unchanged(toml):
     tokens = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}}
     data = find(render({**tokens, "callers": {"toml": toml}, "catalog": {"toml": toml}}), "ConfigMap")["data"]
     assert data == {"callers.toml": toml, "catalog.toml": toml, "log-filter": "info"}
 
 
-def test_a_file_of_helms_own_flag_arrives_as_it_is(tmp_path):
+def test_a_file_given_with_set_file_is_passed_on_unchanged(tmp_path):
     path = tmp_path / "callers.toml"
     path.write_text(INDENTED)
     values = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}}
@@ -88,9 +88,9 @@ def test_a_file_of_helms_own_flag_arrives_as_it_is(tmp_path):
     assert find(objects, "ConfigMap")["data"]["callers.toml"] == INDENTED
 
 
-def test_a_key_of_metadata_is_there_once():
-    # The loader of these tests refuses a key that is there twice.
-    default = {"kubectl.kubernetes.io/default-container": "beside"}
+def test_metadata_has_no_duplicate_keys():
+    # The loader of these tests rejects duplicate keys.
+    default = {"kubectl.kubernetes.io/default-container": "sidecar"}
     for values in ({"podAnnotations": default}, {"commonAnnotations": default}):
         assert pod(values)["metadata"]["annotations"] == default
     labels = {"helm.sh/chart": "other", "app.kubernetes.io/version": "2"}
@@ -116,7 +116,7 @@ def test_a_key_of_metadata_is_there_once():
         ("007", "007"),
     ],
 )
-def test_a_number_is_written_out_as_it_is_meant(given, expected):
+def test_a_number_is_written_without_loss(given, expected):
     attributes = environment({"telemetry": {"resourceAttributes": {"b": given}}})["OTEL_RESOURCE_ATTRIBUTES"]
     assert attributes.endswith(f",b={expected.replace('+', '%2B')}")
 
@@ -124,7 +124,7 @@ def test_a_number_is_written_out_as_it_is_meant(given, expected):
 @pytest.mark.parametrize(
     "drain, sleep, grace", [(299.9, 0, 310), (600.9, 0, 611), (0.1, 0, 15), (300, 7, 317), ("299.9", 0, 310), (580, 0, 590)]
 )
-def test_a_fraction_of_a_second_is_a_second_of_the_grace_period(drain, sleep, grace):
+def test_a_fraction_of_a_second_is_rounded_up_in_the_grace_period(drain, sleep, grace):
     values = {"config": {"drainTimeout": drain}, "preStopSleep": sleep}
     assert pod(values)["spec"]["terminationGracePeriodSeconds"] == grace
     assert f"terminationGracePeriodSeconds: {grace - 1} is too short" in refusal(
@@ -133,7 +133,7 @@ def test_a_fraction_of_a_second_is_a_second_of_the_grace_period(drain, sleep, gr
     assert template({**values, "terminationGracePeriodSeconds": grace}).returncode == 0
 
 
-def test_a_number_that_helms_set_takes_for_a_text_is_a_number():
+def test_a_number_that_helm_passes_as_a_text_is_accepted():
     keys = ("heartbeat", "drainDelay", "drainTimeout", "connectTimeout", "connectionAge", "maxDuration")
     got = environment({"config": dict.fromkeys(keys, "0.5")})
     for key in keys:
