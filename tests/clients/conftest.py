@@ -1,4 +1,4 @@
-"""A sandbox and gateways over it, for all tests of a run."""
+"""A sandbox, and gateways that use it as upstream, for all tests of a run."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 from processes import start_gateway, start_sandbox
 
-# Everything is on this machine, so no client may go through a proxy.
+# Everything runs on this machine, so no client may use a proxy.
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 
 

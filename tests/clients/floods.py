@@ -1,4 +1,4 @@
-"""Callers who mean harm, or who are lost: each floods a connection, and yields after every step."""
+"""Clients that attack the gateway or talk to the wrong port: each floods a connection, and yields after every step."""
 
 import contextlib
 import inspect
@@ -33,8 +33,8 @@ def streams():
 
 
 def rapid_reset(connection):
-    """Calls that are reset at once, a hundred in a write."""
-    connection.greet()
+    """Calls that are reset immediately, a hundred in one write."""
+    connection.send_preface()
     ids = streams()
     for first in ids[::100]:
         connection.push(b"".join(call(stream) + reset(stream) for stream in range(first, first + 200, 2)))
@@ -42,8 +42,8 @@ def rapid_reset(connection):
 
 
 def rapid_reset_paced(connection):
-    """A call, its reset, and a wait until both were read."""
-    connection.greet()
+    """A call, its reset, and a wait until the gateway has read both."""
+    connection.send_preface()
     for stream in streams():
         connection.push(call(stream) + reset(stream), reads=False)
         connection.ping()
@@ -52,7 +52,7 @@ def rapid_reset_paced(connection):
 
 def continuation(connection):
     """Headers that never end, in full frames."""
-    connection.greet()
+    connection.send_preface()
     connection.push(frame(HEADERS, 0, 1, head("/")))
     while True:
         connection.push(frame(CONTINUATION, 0, 1, field("x", "y" * 16000)))
@@ -60,8 +60,8 @@ def continuation(connection):
 
 
 def continuation_empty(connection):
-    """Headers that never end, in frames without a byte."""
-    connection.greet()
+    """Headers that never end, in empty frames."""
+    connection.send_preface()
     connection.push(frame(HEADERS, 0, 1, head("/")))
     while True:
         connection.push(frame(CONTINUATION, 0, 1) * 1000)
@@ -69,8 +69,8 @@ def continuation_empty(connection):
 
 
 def header_bomb(connection):
-    """Headers that name one large field of the table again and again."""
-    connection.greet()
+    """Headers that refer to one large field of the header table many times."""
+    connection.send_preface()
     large = b"\x40" + field("x-large", "y" * 3000)[1:]
     for stream in streams():
         # 62 is the newest entry of the table.
@@ -79,40 +79,40 @@ def header_bomb(connection):
 
 
 def settings_flood(connection):
-    """Settings that change all the time, a thousand in a write."""
-    connection.greet()
+    """SETTINGS frames that change a value each time, a thousand in one write."""
+    connection.send_preface()
     while True:
         connection.push(b"".join(settings((INITIAL_WINDOW_SIZE, size)) for size in range(1000)))
         yield
 
 
 def ping_flood(connection):
-    """Pings, a thousand in a write."""
-    connection.greet()
+    """Pings, a thousand in one write."""
+    connection.send_preface()
     while True:
         connection.push(frame(PING, payload=b"12345678") * 1000)
         yield
 
 
 def ping_flood_unread(connection):
-    """The same from a caller who reads none of the answers."""
-    connection.greet()
+    """The same pings from a client that reads none of the responses."""
+    connection.send_preface()
     while True:
         connection.push(frame(PING, payload=b"12345678") * 1000, reads=False)
         yield
 
 
 def priority_flood(connection):
-    """Priorities of streams that are not there."""
-    connection.greet()
+    """PRIORITY frames for streams that do not exist."""
+    connection.send_preface()
     for first in streams()[::1000]:
         connection.push(b"".join(frame(PRIORITY, 0, first + 2 * i, b"\0\0\0\0\x10") for i in range(1000)))
         yield
 
 
 def empty_data(connection):
-    """A request in frames without a byte."""
-    connection.greet()
+    """A request in empty frames."""
+    connection.send_preface()
     connection.push(headers(1))
     while True:
         connection.push(frame(DATA, 0, 1) * 1000)
@@ -120,16 +120,16 @@ def empty_data(connection):
 
 
 def window_of_zero(connection):
-    """Streams of a caller who allows no byte of an answer, eight hundred on a connection."""
-    connection.greet((INITIAL_WINDOW_SIZE, 0))
+    """Streams of a client that allows no byte of the responses, eight hundred on one connection."""
+    connection.send_preface((INITIAL_WINDOW_SIZE, 0))
     for stream in range(1, 1600, 2):
         connection.push(call(stream))
         yield
 
 
 def window_of_one(connection):
-    """Streams of a caller who allows one byte at a time."""
-    connection.greet((INITIAL_WINDOW_SIZE, 1))
+    """Streams of a client that allows one byte at a time."""
+    connection.send_preface((INITIAL_WINDOW_SIZE, 1))
     for stream in range(1, 200, 2):
         connection.push(call(stream))
     while True:
@@ -138,19 +138,19 @@ def window_of_one(connection):
 
 
 def slow_headers(connection):
-    """A hundred connections with a call each whose head comes byte by byte and never ends."""
-    all_of_them = [connection, *(connection.again() for _ in range(99))]
-    for one in all_of_them:
-        one.greet()
+    """A hundred connections with one call each, whose headers arrive byte by byte and never end."""
+    connections = [connection, *(connection.another() for _ in range(99))]
+    for one in connections:
+        one.send_preface()
     for byte in frame(HEADERS, END_HEADERS, 1, head("/"))[:-1]:
-        for one in all_of_them:
+        for one in connections:
             one.push(bytes([byte]))
         yield
 
 
 def slow_body(connection):
-    """Eight hundred calls whose request comes byte by byte."""
-    connection.greet()
+    """Eight hundred calls whose requests arrive byte by byte."""
+    connection.send_preface()
     ids = range(1, 1600, 2)
     connection.push(b"".join(map(headers, ids)))
     for place in range(len(message()) - 1):
@@ -160,28 +160,28 @@ def slow_body(connection):
 
 
 def many_streams(connection):
-    """Ten thousand calls on one connection whose requests do not end."""
-    connection.greet()
+    """Ten thousand calls on one connection, whose requests do not end."""
+    connection.send_preface()
     for first in streams()[:10000:100]:
         connection.push(b"".join(map(headers, range(first, first + 200, 2))))
         yield
 
 
 def garbage(connection):
-    """Anything but HTTP/2."""
+    """Random bytes instead of HTTP/2."""
     connection.push(random.Random(7).randbytes(1 << 16))
     yield
 
 
 def garbage_frames(connection):
-    """A greeting, and then anything."""
-    connection.greet()
+    """The preface of HTTP/2, and then random bytes."""
+    connection.send_preface()
     connection.push(random.Random(8).randbytes(1 << 16))
     yield
 
 
 def tls_hello(connection):
-    """A caller who believes that the port speaks TLS, or that it does not."""
+    """A ClientHello of TLS, to a port in plaintext."""
     hello = ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
@@ -190,7 +190,7 @@ def tls_hello(connection):
 
 
 def http1(connection):
-    """A caller who speaks HTTP/1.1."""
+    """A request in HTTP/1.1."""
     connection.push(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
     yield
 

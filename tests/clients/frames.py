@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: frames as bytes, on a socket that promises nothing. For callers that no library would be."""
+"""HTTP/2 frames as bytes, on a plain socket, for clients that break the rules in ways that no library allows."""
 
 import itertools
 import select
@@ -14,7 +14,7 @@ SERVICE = "/mountsea.gemini.v1.GenerativeService/"
 
 
 class Stopped(Exception):
-    """Whoever waits for this connection has been told to stop."""
+    """A wait for this connection was ended by its `stop` event."""
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -34,12 +34,12 @@ def reset(stream, code=8):
 
 
 def field(name, value):
-    """A header field that goes into no table (RFC 7541, 6.2.2)."""
+    """A header field that is not added to the header table (RFC 7541, 6.2.2)."""
     return b"\0" + b"".join(_length(len(text)) + text.encode() for text in (name, value))
 
 
 def _length(number):
-    """A number with a prefix of seven bits (RFC 7541, 5.1)."""
+    """An integer with a prefix of seven bits (RFC 7541, 5.1)."""
     if number < 127:
         return bytes([number])
     out, number = bytearray([127]), number - 127
@@ -61,7 +61,7 @@ def headers(stream, path=SERVICE + "StreamGenerateContent", flags=END_HEADERS):
 
 
 def message(model="gemini-2.5-flash", text="Why is the sky blue?"):
-    """A GenerateContentRequest with gRPC's five bytes before it."""
+    """A GenerateContentRequest after the five bytes of gRPC's message prefix."""
     part = _member(0x12, text.encode())
     request = _member(0x0A, model.encode()) + _member(0x12, _member(0x0A, part))
     return b"\0" + struct.pack(">I", len(request)) + request
@@ -80,12 +80,12 @@ def _varint(number):
 
 
 def call(stream, method="StreamGenerateContent", **request):
-    """A whole call."""
+    """A complete call: headers and message."""
     return headers(stream, SERVICE + method) + frame(DATA, END_STREAM, stream, message(**request))
 
 
 class Connection:
-    """A connection to a gateway. `stop` is an event that ends every wait."""
+    """A connection to a gateway. The event `stop` ends every wait."""
 
     def __init__(self, address, stop):
         host, _, port = address.rpartition(":")
@@ -94,12 +94,12 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address, self.stop = address, stop
         self.buffer = bytearray()
-        # Set once the gateway reads no more of what is sent.
+        # Whether the gateway has stopped reading.
         self.stuck = False
         self.others = []
 
-    def again(self):
-        """Another connection to the same place, which is closed with this one."""
+    def another(self):
+        """Another connection to the same address, which is closed together with this one."""
         self.others.append(Connection(self.address, self.stop))
         return self.others[-1]
 
@@ -107,12 +107,12 @@ class Connection:
         for connection in [self, *self.others]:
             connection.socket.close()
 
-    def greet(self, *pairs):
-        """What every client sends first."""
+    def send_preface(self, *pairs):
+        """Sends what every client sends first: the preface, and its settings."""
         self.push(PREFACE + settings(*pairs))
 
     def _wait(self, to_read, to_write):
-        """Waits until the socket can do it; ends when told to stop."""
+        """Waits until the socket is ready; raises Stopped when `stop` is set."""
         while not self.stop.is_set():
             ready = select.select([self.socket] * to_read, [self.socket] * to_write, [], 0.1)
             if ready[0] or ready[1]:
@@ -120,16 +120,16 @@ class Connection:
             self.stuck |= to_write
         raise Stopped
 
-    def receive(self, most=1 << 20):
-        """Some bytes, once there are any."""
+    def receive(self, limit=1 << 20):
+        """The next bytes, as soon as there are any."""
         self._wait(True, False)
-        data = self.socket.recv(most)
+        data = self.socket.recv(limit)
         if not data:
             raise ConnectionResetError("the gateway closed the connection")
         return data
 
     def push(self, data, reads=True):
-        """Sends it all; what comes meanwhile is thrown away, or left in the socket."""
+        """Sends all of the data. With `reads`, incoming bytes are discarded meanwhile; otherwise they stay in the socket."""
         rest = memoryview(data)
         while rest:
             readable, writable = self._wait(reads, True)
@@ -139,7 +139,7 @@ class Connection:
                 rest = rest[self.socket.send(rest) :]
 
     def next_frame(self):
-        """The next frame that comes: kind, flags, stream, payload."""
+        """The next incoming frame: kind, flags, stream, payload."""
         while len(self.buffer) < 9 or len(self.buffer) < 9 + (size := int.from_bytes(self.buffer[:3], "big")):
             self.buffer += self.receive()
         kind, flags, stream = struct.unpack(">BBI", self.buffer[3:9])
@@ -148,7 +148,7 @@ class Connection:
         return kind, flags, stream, payload
 
     def ping(self):
-        """Waits until everything sent so far has been read."""
+        """Waits until the gateway has read everything that was sent."""
         self.push(frame(PING, payload=b"are you?"), reads=False)
         while self.next_frame()[:2] != (PING, ACK):
             pass

@@ -1,4 +1,4 @@
-"""Fifty pods for Prometheus, made up from the metrics of one gateway."""
+"""Simulates fifty pods for Prometheus, from the metrics of one gateway."""
 
 import http.server
 import itertools
@@ -9,19 +9,19 @@ import threading
 COUNT, ZONES = 50, ("a", "b", "c")
 NAMESPACE, DEPLOYMENT = "models", "gemini-grpc"
 SAMPLE = re.compile(r"^(\w+)(\{.*\})? (\S+)$")
-# Of a gateway with TLS; the one that the others are made from has none.
+# A metric of a gateway with TLS: the real gateway here has none.
 CERTIFICATE = 'gemini_grpc_tls_certificate_expiry_seconds{gemini_grpc_tls_certificate="server"} 2592000\n'
-# Of the kubelet and of kube-state-metrics, for each pod; then of the autoscaler.
+# Metrics of the kubelet and of kube-state-metrics: for each pod, and for the autoscaler.
 CONTAINER = """
 container_cpu_usage_seconds_total{{namespace="models",pod="{pod}",container="gemini-grpc"}} {cpu}
 container_memory_working_set_bytes{{namespace="models",pod="{pod}",container="gemini-grpc"}} {memory}
 kube_pod_container_status_restarts_total{{namespace="models",pod="{pod}",container="gemini-grpc"}} {restarts}
 """
 AUTOSCALER = """
-kube_horizontalpodautoscaler_status_current_replicas{{{of}}} 50
-kube_horizontalpodautoscaler_status_desired_replicas{{{of}}} 52
-kube_horizontalpodautoscaler_spec_min_replicas{{{of}}} 30
-kube_horizontalpodautoscaler_spec_max_replicas{{{of}}} 100
+kube_horizontalpodautoscaler_status_current_replicas{{{labels}}} 50
+kube_horizontalpodautoscaler_status_desired_replicas{{{labels}}} 52
+kube_horizontalpodautoscaler_spec_min_replicas{{{labels}}} 30
+kube_horizontalpodautoscaler_spec_max_replicas{{{labels}}} 100
 """
 
 
@@ -30,7 +30,7 @@ def name(number):
 
 
 def scrape_of(text, number, time):
-    """What pod `number` says at its scrape `time`: counters grow, and gauges differ from pod to pod."""
+    """The metrics of pod `number` at its scrape `time`: counters grow, and gauges differ between pods."""
     counters = set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", text, re.M))
     lines = []
     for line in text.splitlines():
@@ -50,12 +50,12 @@ def scrape_of_the_cluster(time):
         CONTAINER.format(pod=name(n), cpu=time * (1 + n / 50), memory=(50 + n) << 20, restarts=time if n == 7 else 0)
         for n in range(COUNT)
     ]
-    of = f'namespace="{NAMESPACE}",horizontalpodautoscaler="{DEPLOYMENT}"'
-    return "".join([*parts, AUTOSCALER.format(of=of)])
+    labels = f'namespace="{NAMESPACE}",horizontalpodautoscaler="{DEPLOYMENT}"'
+    return "".join([*parts, AUTOSCALER.format(labels=labels)])
 
 
 class Pods:
-    """Serves them all at one port, each at a path of its own."""
+    """Serves the metrics of all pods at one port, each at its own path."""
 
     def __init__(self, text):
         times = {}
@@ -64,8 +64,8 @@ class Pods:
             def do_GET(self):
                 time = next(times.setdefault(self.path, itertools.count(1)))
                 number = self.path.strip("/")
-                said = scrape_of(text, int(number), time) if number.isdigit() else scrape_of_the_cluster(time)
-                body = said.encode()
+                metrics = scrape_of(text, int(number), time) if number.isdigit() else scrape_of_the_cluster(time)
+                body = metrics.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
@@ -80,7 +80,7 @@ class Pods:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def targets(self):
-        """For Prometheus: what the operator would find."""
+        """The targets for Prometheus, as the Prometheus operator would find them."""
         pods = [
             {
                 "targets": [self.address],
@@ -102,6 +102,6 @@ class Pods:
 
 
 def configuration(targets, rules):
-    """Prometheus' own, as JSON, which is YAML."""
+    """The configuration of Prometheus, as JSON, which is valid YAML."""
     scrape = {"job_name": "models/gemini-grpc", "scrape_interval": "1s", "honor_labels": True, "static_configs": targets}
     return json.dumps({"global": {"evaluation_interval": "1s"}, "scrape_configs": [scrape], "rule_files": [str(rules)]})

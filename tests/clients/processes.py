@@ -1,4 +1,4 @@
-"""The real binary as processes: a sandbox, and gateways over it."""
+"""Runs the real binary as processes: a sandbox, and gateways that use it as upstream."""
 
 import json
 import os
@@ -11,21 +11,21 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GEMINI_GRPC_BIN", ROOT / "target/release/gemini-grpc")
-# Settings of whoever runs the tests must not reach what is tested.
+# Settings in the environment of the tests must not affect the processes that are tested.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"))
 }
 
 
 def free_port():
-    """A port that was free just now, for those who cannot say which one they took."""
+    """A port that is free at this moment, for programs that cannot report which port they chose."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 class Process:
-    """A running command whose output is kept, and which is ended by its pid."""
+    """A running command. Its output is stored, and it is ended by its pid."""
 
     def __init__(self, *arguments, env=None, program=BINARY):
         self.process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Process:
         self._lines.put(None)
 
     def wait_for(self, find, seconds=30):
-        """The first thing that `find` finds in a line."""
+        """The first result of `find` for a line of output."""
         end = time.monotonic() + seconds
         while True:
             line = self._lines.get(timeout=max(0.1, end - time.monotonic()))
@@ -58,7 +58,7 @@ class Process:
                 return found
 
     def stop(self):
-        """Ends it, waits for the rest of its output, and hands over the exit code. Does no harm a second time."""
+        """Ends it, waits for the rest of its output, and returns the exit code. May be called again."""
         self.process.terminate()
         code = self.process.wait(40)
         self._reader.join(5)
@@ -66,27 +66,27 @@ class Process:
 
 
 def url_in(line):
-    """The URL in the greeting of a sandbox."""
+    """The URL in the line that a sandbox prints when it is ready."""
     return next((word for word in line.split() if word.startswith("http://")), None)
 
 
-def address_in(line, says="serving"):
-    """The address in the log line of a gateway that serves, in either form of the log."""
+def address_in(line, message="serving"):
+    """The address in the log line with that message, in either format of the log."""
     try:
-        written = json.loads(line)
-        return written["address"] if written["message"] == says else None
+        record = json.loads(line)
+        return record["address"] if record["message"] == message else None
     except (ValueError, KeyError):
-        words = line.split() if says in line else []
+        words = line.split() if message in line else []
         return next((word.removeprefix("address=") for word in words if word.startswith("address=")), None)
 
 
 def admin_in(line):
-    """The address for operators."""
+    """The address of the admin port."""
     return address_in(line, "operators are answered")
 
 
 def start(find, *arguments, env=None):
-    """A process, and what it says when it is ready."""
+    """A process, and the result of `find` for the line that it prints when it is ready."""
     process = Process(*arguments, env=env)
     try:
         return process, process.wait_for(find)
@@ -100,6 +100,6 @@ def start_sandbox():
 
 
 def start_gateway(*arguments, env=None, retries=0):
-    """A gateway that says at once what the sandbox says: further tries would only take their time."""
+    """A gateway that passes on each error of the sandbox immediately: retries would only take time."""
     listen = ["--listen", "127.0.0.1:0", "--retries", str(retries)]
     return start(address_in, "serve", *listen, *arguments, env=env)

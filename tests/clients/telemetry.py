@@ -1,4 +1,4 @@
-"""The real OpenTelemetry Collector and the real Prometheus, as `.ci/run` installs them."""
+"""Runs the real OpenTelemetry Collector and the real Prometheus, as `.ci/run` installs them."""
 
 import contextlib
 import json
@@ -16,17 +16,17 @@ STATUSES = {0: "UNSET", 1: "OK", 2: "ERROR"}
 
 
 def wait_until(find, what, seconds=30):
-    """The first thing that `find` finds. What is waited for is in a file or behind a port, so it is asked again."""
+    """The first true result of `find`, which is polled, because it looks into a file or calls a port."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := find():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{what}: not in {seconds} s")
+    raise AssertionError(f"{what}: not within {seconds} s")
 
 
 def plain(value):
-    """A value of OTLP's JSON."""
+    """A plain Python value from a value in OTLP's JSON."""
     if "arrayValue" in value:
         return [plain(each) for each in value["arrayValue"].get("values", [])]
     if "intValue" in value:
@@ -54,7 +54,7 @@ class Span:
 
 
 class Collector:
-    """A collector that writes what it is sent into files."""
+    """A collector that writes everything it receives into files."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -91,7 +91,7 @@ class Collector:
         self.process.process.wait()
 
     def environment(self, **more):
-        """What lets a gateway export everything here, soon."""
+        """The variables with which a gateway exports everything to this collector, without delay."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.grpc}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
@@ -105,7 +105,7 @@ class Collector:
     def _read(self, signal):
         path = self.folder / f"{signal}.json"
         for line in path.read_text().splitlines() if path.exists() else []:
-            # The last line may be half written.
+            # The last line may be incomplete.
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
 
@@ -120,13 +120,13 @@ class Collector:
         return [span for span in found if trace_id in (None, span.trace_id)]
 
     def tree(self, trace_id, count):
-        """The spans of a trace, once there are so many, each with its parent before it."""
+        """The spans of a trace, as soon as there are `count`, parents first."""
         spans = wait_until(lambda: (found := self.spans(trace_id)) and len(found) >= count and found, "spans")
         assert len(spans) == count, spans
         return sorted(spans, key=lambda span: span.begun)
 
     def metrics(self):
-        """The data points of each metric, those of the last export."""
+        """The data points of each metric in the last export."""
         found = {}
         for written in self._read("metrics"):
             for resource in written["resourceMetrics"]:
@@ -151,7 +151,7 @@ class Collector:
 
 
 class Prometheus:
-    """A Prometheus that scrapes an address each second, or has a configuration of its own."""
+    """A Prometheus that scrapes an address every second, or uses the given configuration."""
 
     def __init__(self, folder, target, config=None):
         folder = pathlib.Path(folder)

@@ -87,7 +87,7 @@ def slow(args, verdict, table, mib):
                 try:
                     for _ in range(args.callers):
                         connections.append(frames.Connection(server.address, stop))
-                        connections[-1].greet(*greeting)
+                        connections[-1].send_preface(*greeting)
                         if window > 1:
                             connections[-1].push(frames.window_update(0, window - 65535), reads=False)
                         connections[-1].push(frames.call(1, model=f"gemini-endless-{what}"), reads=False)

@@ -1,4 +1,4 @@
-// Calls the gateway at the address that is given, with the client that was generated for C++.
+// Calls the gateway at the given address, with the client that was generated for C++.
 #include <iostream>
 
 #include <grpcpp/grpcpp.h>
@@ -39,9 +39,9 @@ int main(int, char** arguments) {
     auto status = stream->Finish();
     if (!status.ok()) return std::cerr << status.error_message() << std::endl, 1;
   }
-  gemini::GenerateContentRequest nothing;
-  nothing.set_model("gemini-2.5-flash");
+  gemini::GenerateContentRequest empty;
+  empty.set_model("gemini-2.5-flash");
   grpc::ClientContext context;
-  auto status = stub->GenerateContent(&context, nothing, &answer);
+  auto status = stub->GenerateContent(&context, empty, &answer);
   std::cout << "refused: " << status.error_code() << " " << status.error_message() << std::endl;
 }

@@ -1,4 +1,4 @@
-"""Calls the gateway at the address that is given, with the client that was generated for Python."""
+"""Calls the gateway at the given address, with the client that was generated for Python."""
 
 import sys
 

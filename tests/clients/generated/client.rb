@@ -1,4 +1,4 @@
-# Calls the gateway at the address that is given, with the client that was generated for Ruby.
+# Calls the gateway at the given address, with the client that was generated for Ruby.
 require 'mountsea/gemini/v1/generative_service_services_pb'
 include Mountsea::Gemini::V1
 

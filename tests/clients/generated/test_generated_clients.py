@@ -1,4 +1,4 @@
-"""Clients in every language that buf.gen.yaml generates for: generated from a fresh checkout, built, and calling."""
+"""Generates, builds and runs a client in every language of buf.gen.yaml, from a fresh checkout."""
 
 import concurrent.futures
 import os
@@ -17,7 +17,7 @@ PLUGINS = CI / "plugins"
 
 
 def run(*command, cwd=None, **environment):
-    """What a command prints."""
+    """The output of a command."""
     done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -35,13 +35,13 @@ def generate(checkout, *paths):
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory):
-    """The folder that `buf generate` makes, a folder in it for each language."""
+    """The folder that `buf generate` writes, with one folder for each language."""
     return generate(tmp_path_factory.mktemp("checkout"), "buf.yaml", "buf.gen.yaml", "proto")
 
 
 @pytest.fixture(scope="session")
 def expected(gateway, generated):
-    """What each client prints: what the one for Python does, of which this looks at every line."""
+    """The output that every client must print: that of the Python client, whose lines are checked here."""
     printed = run(sys.executable, HERE / "client.py", gateway, PYTHONPATH=str(generated / "python"))
     answer, stream, refused = printed.splitlines()
     assert answer.startswith("answer: ") and len(answer) > len("answer: ")
@@ -62,7 +62,7 @@ def test_go_builds_and_calls(gateway, generated, expected, tmp_path):
     assert run(tmp_path / "client", gateway) == expected
 
 
-def test_go_generates_into_a_module_of_the_callers_own(gateway, expected, tmp_path):
+def test_go_code_can_be_generated_into_the_callers_own_module(gateway, expected, tmp_path):
     page = (ROOT / "docs/clients.md").read_text()
     (tmp_path / "buf.gen.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
     generate(tmp_path, "proto")
@@ -109,7 +109,7 @@ def test_cpp_compiles_and_calls(gateway, generated, expected, tmp_path):
 
 
 def test_csharp_has_messages_and_a_client_class(generated):
-    # No .NET can be had from the registries that a run reaches, so that nothing compiles it here.
+    # .NET is not available from the registries that CI can reach, so this code is not compiled here.
     stub = (generated / "csharp/GenerativeServiceGrpc.cs").read_text()
     assert "namespace Mountsea.Gemini.V1 {" in stub
     assert "public partial class GenerativeServiceClient : grpc::ClientBase<GenerativeServiceClient>" in stub

@@ -1,4 +1,4 @@
-// Google's REST SDK for JavaScript, as it comes, against the sandbox: what it takes, a caller of Gemini would take.
+// Google's unmodified REST SDK for JavaScript, against the sandbox: it shows that the sandbox behaves like Gemini.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -34,7 +34,7 @@ function pictureOf(answer) {
   return { data, width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
 }
 
-test('text', async () => {
+test('a text is generated', async () => {
   const answer = await client.models.generateContent({ model: TEXT_MODEL, contents: 'hello there' });
   assert.match(answer.text, /^\[sandbox\] You said "hello there"/);
   assert.equal(answer.candidates[0].finishReason, 'STOP');
@@ -42,17 +42,17 @@ test('text', async () => {
   assert.equal(answer.modelVersion, 'sandbox/gemini-2.5-flash');
 });
 
-test('a stream', async () => {
-  const asked = { model: TEXT_MODEL, contents: 'hello there' };
+test('a text is streamed', async () => {
+  const params = { model: TEXT_MODEL, contents: 'hello there' };
   const chunks = [];
-  for await (const chunk of await client.models.generateContentStream(asked)) chunks.push(chunk);
+  for await (const chunk of await client.models.generateContentStream(params)) chunks.push(chunk);
   assert.ok(chunks.length > 5);
-  const whole = await client.models.generateContent(asked);
+  const whole = await client.models.generateContent(params);
   assert.equal(chunks.map((chunk) => chunk.text).join(''), whole.text);
   assert.equal(chunks.at(-1).candidates[0].finishReason, 'STOP');
 });
 
-test('a chat remembers what was said', async () => {
+test('a chat remembers its earlier messages', async () => {
   const chat = client.chats.create({ model: TEXT_MODEL });
   await chat.sendMessage({ message: 'hello' });
   const answer = await chat.sendMessage({ message: 'again' });
@@ -60,7 +60,7 @@ test('a chat remembers what was said', async () => {
   assert.deepEqual(chat.getHistory().map((content) => content.role), ['user', 'model', 'user', 'model']);
 });
 
-test('an image and its edit', async () => {
+test('an image is generated and edited', async () => {
   const config = { responseModalities: ['TEXT', 'IMAGE'], imageConfig: { aspectRatio: '4:3' } };
   const ask = (contents) => client.models.generateContent({ model: IMAGE_MODEL, contents, config });
   const made = pictureOf(await ask('a lighthouse'));
@@ -71,12 +71,12 @@ test('an image and its edit', async () => {
   assert.notEqual(edited.data, made.data);
 });
 
-test('an image model wants its modalities said', async () => {
-  const asked = client.models.generateContent({ model: IMAGE_MODEL, contents: 'a lighthouse' });
-  await assert.rejects(asked, /responseModalities/);
+test('an image model requires response modalities', async () => {
+  const call = client.models.generateContent({ model: IMAGE_MODEL, contents: 'a lighthouse' });
+  await assert.rejects(call, /responseModalities/);
 });
 
-test('a function is called and its result answered', async () => {
+test('a function is called and its result is answered', async () => {
   const parameters = {
     type: Type.OBJECT,
     properties: { city: { type: Type.STRING }, days: { type: Type.INTEGER, minimum: 2, maximum: 5 } },
@@ -85,18 +85,18 @@ test('a function is called and its result answered', async () => {
   const question = { role: 'user', parts: [{ text: 'Paris please' }] };
   const ask = (...contents) => client.models.generateContent({ model: TEXT_MODEL, contents, config });
 
-  const asked = await ask(question);
-  const [call] = asked.functionCalls;
+  const first = await ask(question);
+  const [call] = first.functionCalls;
   assert.equal(call.name, 'weather');
   assert.match(call.args.city, /Paris/);
   assert.equal(call.args.days, 2);
 
   const functionResponse = { id: call.id, name: call.name, response: { degrees: 21.5 } };
-  const answer = await ask(question, asked.candidates[0].content, { role: 'user', parts: [{ functionResponse }] });
+  const answer = await ask(question, first.candidates[0].content, { role: 'user', parts: [{ functionResponse }] });
   assert.match(answer.text, /weather/);
 });
 
-test('structured output', async () => {
+test('structured output is generated', async () => {
   const city = { type: Type.OBJECT, properties: { name: { type: Type.STRING }, people: { type: Type.INTEGER } } };
   const config = { responseMimeType: 'application/json', responseSchema: { type: Type.ARRAY, items: city } };
   const answer = await client.models.generateContent({ model: TEXT_MODEL, contents: 'cities', config });
@@ -108,16 +108,16 @@ test('structured output', async () => {
 for (const [model, status, name] of [
   ['sandbox-429', 429, 'RESOURCE_EXHAUSTED'],
   ['sandbox-500', 500, 'INTERNAL'],
-  ['nobody', 404, 'NOT_FOUND'],
+  ['no-such-model', 404, 'NOT_FOUND'],
 ]) {
-  test(`an error of status ${status}`, async () => {
+  test(`an error of status ${status} is reported`, async () => {
     const check = (error) => error instanceof ApiError && error.status === status && error.message.includes(name);
     await assert.rejects(client.models.generateContent({ model, contents: 'hi' }), check);
     await assert.rejects(client.models.generateContentStream({ model, contents: 'hi' }), check);
   });
 }
 
-test('a bad key', async () => {
-  const asked = clientWith('bad-key').models.generateContent({ model: TEXT_MODEL, contents: 'hi' });
-  await assert.rejects(asked, (error) => error.status === 400 && /API key not valid/.test(error.message));
+test('a bad key is refused', async () => {
+  const call = clientWith('bad-key').models.generateContent({ model: TEXT_MODEL, contents: 'hi' });
+  await assert.rejects(call, (error) => error.status === 400 && /API key not valid/.test(error.message));
 });

@@ -1,4 +1,4 @@
-// A gRPC client made of the .proto files at run time, against the gateway.
+// A gRPC client that is built from the .proto files at run time, against the gateway.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -19,7 +19,7 @@ const CONTRACT = protoLoader.loadSync('mountsea/gemini/v1/generative_service.pro
 const DETAILS = protoLoader.loadSync(['google/rpc/status.proto', 'google/rpc/error_details.proto'], {
   includeDirs: [`${ROOT}proto`],
   longs: Number,
-  // Unpacks the details whose type is known.
+  // Decodes the details of known types.
   json: true,
 });
 const { GenerativeService } = grpc.loadPackageDefinition(CONTRACT).mountsea.gemini.v1;
@@ -59,28 +59,28 @@ function detailsOf(error) {
   return Object.fromEntries(details.map((detail) => [detail['@type'].split('.').at(-1), detail]));
 }
 
-test('one answer', async () => {
+test('a text is generated', async () => {
   const answer = await generate(request('hello there'));
   assert.match(textOf(answer), /hello there/);
   assert.equal(answer.candidates[0].finishReason, 'STOP');
   assert.equal(answer.usageMetadata.promptTokenCount, 2);
 });
 
-test('a stream comes in pieces that make the same text', async () => {
+test('the chunks of a stream add up to the whole text', async () => {
   const chunks = [];
   for await (const chunk of client.streamGenerateContent(request('hello there'))) chunks.push(chunk);
   assert.ok(chunks.length > 5);
   assert.equal(textOf(...chunks), textOf(await generate(request('hello there'))));
 });
 
-test('a picture', async () => {
+test('a picture is generated', async () => {
   const generationConfig = { imageConfig: { aspectRatio: '16:9' } };
   const answer = await generate(request('a lighthouse', 'gemini-2.5-flash-image', { generationConfig }));
   const { data } = partsOf(answer).find((part) => part.data === 'inlineData' && !part.thought).inlineData;
   assert.equal(data.readUInt32BE(16) * 9, data.readUInt32BE(20) * 16);
 });
 
-test('a quota error says which and when to come back', async () => {
+test('a quota error names the quota and the retry delay', async () => {
   const error = await generate(request('hi', 'sandbox-429')).catch((error) => error);
   assert.equal(error.code, grpc.status.RESOURCE_EXHAUSTED);
   const { ErrorInfo, RetryInfo, QuotaFailure, RequestInfo } = detailsOf(error);
@@ -92,10 +92,10 @@ test('a quota error says which and when to come back', async () => {
   assert.ok(RequestInfo.requestId);
 });
 
-test('every violation comes at once', async () => {
+test('all violations are reported together', async () => {
   const generationConfig = { temperature: 3, imageConfig: { aspectRatio: '7:3' } };
-  const asked = generate(request('hi', 'gemini-2.5-flash-image', { generationConfig }));
-  const error = await asked.catch((error) => error);
+  const call = generate(request('hi', 'gemini-2.5-flash-image', { generationConfig }));
+  const error = await call.catch((error) => error);
   assert.equal(error.code, grpc.status.INVALID_ARGUMENT);
   const { BadRequest, ErrorInfo } = detailsOf(error);
   assert.equal(ErrorInfo.reason, 'REQUEST_INVALID');
@@ -103,7 +103,7 @@ test('every violation comes at once', async () => {
   assert.deepEqual(fields, ['generation_config.temperature', 'generation_config.image_config.aspect_ratio']);
 });
 
-test('a broken stream gives what came and then the error', async () => {
+test('a broken stream yields its chunks and then the error', async () => {
   const chunks = [];
   const read = async () => {
     for await (const chunk of client.streamGenerateContent(request('hi', 'sandbox-cut'))) chunks.push(chunk);
@@ -114,7 +114,7 @@ test('a broken stream gives what came and then the error', async () => {
   assert.equal(detailsOf(error).ErrorInfo.reason, 'UPSTREAM_CUT_OFF');
 });
 
-test('a deadline ends a call that nobody answers', async () => {
-  const asked = generate(request('hi', 'sandbox-hang'), { deadline: Date.now() + 300 });
-  await assert.rejects(asked, { code: grpc.status.DEADLINE_EXCEEDED });
+test('a deadline ends a call without a response', async () => {
+  const call = generate(request('hi', 'sandbox-hang'), { deadline: Date.now() + 300 });
+  await assert.rejects(call, { code: grpc.status.DEADLINE_EXCEEDED });
 });

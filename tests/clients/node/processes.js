@@ -1,4 +1,4 @@
-// The real binary as processes: a sandbox, and a gateway over it.
+// Runs the real binary as processes: a sandbox, and a gateway that uses it as upstream.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,14 +7,14 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = process.env.GEMINI_GRPC_BIN ?? `${ROOT}target/release/gemini-grpc`;
-const PATIENCE = 30_000;
+const START_TIMEOUT_MS = 30_000;
 
-// Settings of whoever runs the tests must not reach what is tested.
+// Settings in the environment of the tests must not affect the processes that are tested.
 const ENVIRONMENT = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(GEMINI_GRPC|MOUNTSEA|OTEL)_/.test(name)),
 );
 
-/** Starts a command and waits for the first thing that `find` finds in a line; `stop` ends it. */
+/** Starts a command and waits for the first result of `find` for a line of output; `stop` ends the command. */
 async function start(args, find, env = {}) {
   const child = spawn(BINARY, args, { env: { ...ENVIRONMENT, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
@@ -28,7 +28,7 @@ async function start(args, find, env = {}) {
     }
     child.on('error', reject);
     child.on('close', () => reject(new Error(`ended early: ${output.join('\n')}`)));
-    setTimeout(() => reject(new Error(`said nothing: ${output.join('\n')}`)), PATIENCE).unref();
+    setTimeout(() => reject(new Error(`not ready in time: ${output.join('\n')}`)), START_TIMEOUT_MS).unref();
   });
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
@@ -44,14 +44,14 @@ async function start(args, find, env = {}) {
   }
 }
 
-/** A sandbox: its `url`, and `stop`. */
+/** Starts a sandbox: its `url`, and `stop`. */
 export async function startSandbox() {
   const args = ['sandbox', '--listen', '127.0.0.1:0', '--pace', '1'];
   const { found, stop } = await start(args, (line) => line.match(/http:\/\/\S+/)?.[0]);
   return { url: found, stop };
 }
 
-/** A gateway over a sandbox: its `address`, and `stop`. */
+/** Starts a gateway that uses a sandbox as upstream: its `address`, and `stop`. */
 export async function startGateway(url) {
   const args = ['serve', '--listen', '127.0.0.1:0', '--upstream-url', url, '--log-format', 'json'];
   const addressIn = (line) => line.startsWith('{') && JSON.parse(line).address;

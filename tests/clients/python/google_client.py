@@ -1,4 +1,4 @@
-"""Google's own gRPC client, synchronous and asyncio, behind one face: `generate` and `stream`."""
+"""Google's own gRPC client, synchronous and asyncio, behind one interface: `generate` and `stream`."""
 
 import asyncio
 import struct
@@ -12,7 +12,7 @@ from google.ai.generativelanguage_v1beta.services.generative_service.transports 
 
 TEXT_MODEL = "gemini-2.5-flash"
 IMAGE_MODEL = "gemini-2.5-flash-image"
-# Pictures come inline; 4 MiB, the default of gRPC clients, is too little for them.
+# Pictures are sent inline, and the default limit of gRPC clients, 4 MiB, is too small for them.
 OPTIONS = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 80 << 20)]
 
 
@@ -22,7 +22,7 @@ class SyncClient:
         self.google = v1beta.GenerativeServiceClient(transport=GenerativeServiceGrpcTransport(channel=self.channel))
 
     def generate(self, request, **call):
-        # Google's retries would hide what is tested here.
+        # The retries of Google's client would hide the behaviour that is tested here.
         return self.google.generate_content(request, retry=None, **call)
 
     def stream(self, request, **call):
@@ -36,7 +36,7 @@ class SyncClient:
 
 
 class AsyncClient:
-    """The asyncio client on an event loop of its own, which runs for as long as a call needs it."""
+    """The asyncio client on its own event loop, which runs only while a call needs it."""
 
     def __init__(self, address, **channel):
         self.runner = asyncio.Runner()
@@ -80,7 +80,7 @@ CLIENTS = {"sync": SyncClient, "asyncio": AsyncClient}
 
 
 def request(*parts, model=TEXT_MODEL, **more):
-    """A request of one user's words and pictures."""
+    """A request with texts and pictures of one user."""
     parts = [v1beta.Part(text=part) if isinstance(part, str) else part for part in parts]
     contents = [v1beta.Content(role="user", parts=parts)]
     return v1beta.GenerateContentRequest(model=f"models/{model}", contents=contents, **more)

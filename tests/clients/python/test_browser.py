@@ -1,4 +1,4 @@
-"""A web page of another origin in a real browser, which tries to spend the gateway's key."""
+"""A web page of another origin, in a real browser, tries to use the gateway's key."""
 
 import base64
 import contextlib
@@ -19,16 +19,16 @@ from cryptography.hazmat.primitives import serialization
 from processes import admin_in
 from telemetry import wait_until
 from test_metrics import read
-from test_strangers import certificate, gateway
+from test_stalled_clients import certificate, gateway
 
 PAGE = pathlib.Path(__file__).with_name("drive_by.html")
-# Of those there are so many: 6 methods and 19 attempts for each.
+# The page makes 19 attempts for each of 6 methods.
 ATTEMPTS = 6 * 19
 ANSWER = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}, "finishReason": "STOP"}]}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the page, and keeps what is posted."""
+    """Serves the page, and stores what is posted."""
 
     def do_GET(self):
         self.answer(PAGE.read_bytes(), "text/html")
@@ -65,7 +65,7 @@ def serving():
 
 @contextlib.contextmanager
 def browser(url, chain, folder):
-    """Chromium that shows a page and trusts a certificate."""
+    """Runs Chromium, which shows the page and trusts the certificate."""
     program = shutil.which("chromium")
     assert program, "there is no chromium; .ci/tools/debian installs it"
     public = x509.load_pem_x509_certificate(chain.read_bytes()).public_key()
@@ -73,7 +73,7 @@ def browser(url, chain, folder):
     pin = base64.b64encode(hashlib.sha256(public.public_bytes(encoding, form)).digest()).decode()
     flags = [
         "--headless=new",
-        # It is root in CI, and shows no page but this one.
+        # In CI it runs as root, and it shows only this page.
         "--no-sandbox",
         "--disable-gpu",
         "--disable-dev-shm-usage",
@@ -94,29 +94,29 @@ def browser(url, chain, folder):
 
 
 def refused(admin):
-    """How many requests were not gRPC."""
+    """The number of requests that were refused because they are not gRPC."""
     counts = re.findall(r"^gemini_grpc_requests_refused_total\{.*\} (\d+)$", read(admin, "/metrics"), re.M)
     return sum(map(int, counts))
 
 
-def test_a_web_page_of_another_origin_cannot_spend_the_key(tmp_path):
+def test_a_web_page_of_another_origin_cannot_use_the_key(tmp_path):
     chain, key = certificate(tmp_path)
     flags = ["--tls-cert", chain, "--tls-key", key, "--admin-listen", "127.0.0.1:0"]
     with serving() as (upstream, url), serving() as (page, origin), gateway(url, *flags) as (process, address):
         admin = process.wait_for(admin_in)
         with browser(f"{origin}/#https://{address}", chain, tmp_path):
-            # What is let in may have no end that the page sees, so that it would not report.
+            # If an attempt were admitted, the page might never see its end, and would not report.
             wait_until(lambda: page.posted.qsize() or upstream.posted.qsize(), "the report of the page", 60)
             assert upstream.posted.qsize() == 0
             report = json.loads(page.posted.get())
             assert len(report) == ATTEMPTS, report
-            # They did reach the gateway: 6 of each of these were answered, and the page could not read it.
+            # The requests did reach the gateway: 6 of each kind were answered, and the page could not read the responses.
             for name in ["text/plain", "without type", "grpc", "two types", "grpc in text/plain", "blob", "GET"]:
                 assert report.count(f"fetch {name}: opaque 0") == 6, report
-            # Those that may not be sent without asking ask first, which is refused. Beacons come when the browser likes.
+            # The browser sends a preflight request for some attempts, and that is refused. It sends beacons at any later time.
             wait_until(lambda: refused(admin) >= ATTEMPTS, "all attempts")
         assert upstream.posted.qsize() == 0
-        # A call of gRPC with the same message is let in, so it was not the message.
+        # A gRPC call with the same message is admitted, so the message was not the reason for the refusals.
         message = base64.b64decode(re.search(r"atob\('(.+?)'\)", PAGE.read_text())[1])[5:]
         with grpc.secure_channel(address, grpc.ssl_channel_credentials(chain.read_bytes())) as channel:
             channel.unary_unary("/mountsea.gemini.v1.GenerativeService/GenerateContent")(message, timeout=20)

@@ -1,4 +1,4 @@
-"""Exporting: what is in it, what is not, and what happens when the collector goes away."""
+"""The export of telemetry: what it contains, what it does not contain, and what happens when the collector stops."""
 
 import json
 import secrets
@@ -39,11 +39,11 @@ def lines(process):
     return [json.loads(line) for line in process.output if line.startswith("{")]
 
 
-def saying(process, words):
+def lines_with(process, words):
     return [line for line in lines(process) if words in line["message"]]
 
 
-def test_no_mark_is_in_what_the_collector_wrote(collector, sandbox):
+def test_the_collector_receives_no_mark(collector, sandbox):
     process, address = serve(sandbox, "--log", "trace", **collector.environment(OTEL_LOGS_EXPORTER="otlp"))
     make_calls(address)
     assert process.stop() == 0
@@ -52,26 +52,26 @@ def test_no_mark_is_in_what_the_collector_wrote(collector, sandbox):
     assert_no_mark_in(written, "what the collector wrote")
 
 
-def test_prompts_are_exported_if_that_is_asked_for_and_said_at_the_start(collector, sandbox):
+def test_prompts_are_exported_if_that_is_enabled_with_a_warning_at_the_start(collector, sandbox):
     trace_id = secrets.token_hex(16)
     env = collector.environment(**{"OTEL_LOGS_EXPORTER": "otlp", CAPTURE: "SPAN_AND_EVENT"})
     process, address = serve(sandbox, **env)
     call(address, trace_id)
     assert process.stop() == 0
     operation = next(span for span in collector.tree(trace_id, 3) if span.name.startswith("generate_content"))
-    (asked,) = json.loads(operation.attributes["gen_ai.input.messages"])
-    assert asked == {"role": "user", "parts": [{"type": "text", "content": PROMPT}]}
-    (answered,) = json.loads(operation.attributes["gen_ai.output.messages"])
-    assert PROMPT in answered["parts"][0]["content"] and answered["finish_reason"] == "stop"
+    (input_message,) = json.loads(operation.attributes["gen_ai.input.messages"])
+    assert input_message == {"role": "user", "parts": [{"type": "text", "content": PROMPT}]}
+    (output_message,) = json.loads(operation.attributes["gen_ai.output.messages"])
+    assert PROMPT in output_message["parts"][0]["content"] and output_message["finish_reason"] == "stop"
     (event,) = [log for log in collector.logs() if log.get("eventName") == "gen_ai.client.inference.operation.details"]
     assert event["traceId"] == trace_id and event["spanId"] == operation.span_id
     assert event["attributes"]["gen_ai.input.messages"] == operation.attributes["gen_ai.input.messages"]
-    (warning,) = [line for line in saying(process, "prompts and answers are exported") if line["level"] == "WARN"]
+    (warning,) = [line for line in lines_with(process, "prompts and answers are exported") if line["level"] == "WARN"]
     assert CAPTURE in warning["message"]
     assert PROMPT not in "".join(process.output)
 
 
-def test_the_access_log_is_exported_under_the_call_s_trace(collector, sandbox):
+def test_the_access_log_is_exported_with_the_trace_of_the_call(collector, sandbox):
     trace_id = secrets.token_hex(16)
     process, address = serve(sandbox, **collector.environment(OTEL_LOGS_EXPORTER="otlp"))
     call(address, trace_id)
@@ -83,7 +83,7 @@ def test_the_access_log_is_exported_under_the_call_s_trace(collector, sandbox):
     assert written["trace_id"] == trace_id and written["level"] == "INFO"
 
 
-def test_a_collector_that_is_killed_and_comes_back_costs_no_call(collector, sandbox):
+def test_no_call_fails_while_the_collector_is_killed_and_restarted(collector, sandbox):
     process, address = serve(sandbox, **collector.environment())
     failed, done = [], threading.Event()
 
@@ -112,28 +112,28 @@ def test_a_collector_that_is_killed_and_comes_back_costs_no_call(collector, sand
     collector.tree(trace_id, 3)
     assert process.stop() == 0
     assert failed == []
-    assert len(saying(process, FAILS)) == len(saying(process, AGAIN)) == 1
+    assert len(lines_with(process, FAILS)) == len(lines_with(process, AGAIN)) == 1
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_a_collector_that_was_never_there_is_spoken_of_once(sandbox, protocol):
+def test_a_missing_collector_is_logged_once(sandbox, protocol):
     endpoint = f"http://127.0.0.1:{free_port()}"
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
-    soon = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
-    process, address = serve(sandbox, **env, **soon)
+    without_delay = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
+    process, address = serve(sandbox, **env, **without_delay)
     call(address)
     process.wait_for(lambda line: FAILS in line)
     for _ in range(3):
         call(address)
     assert process.stop() == 0
-    assert len(saying(process, FAILS)) == 1
+    assert len(lines_with(process, FAILS)) == 1
 
 
-def test_without_an_endpoint_nothing_is_exported_and_nothing_said(sandbox):
+def test_without_an_endpoint_nothing_is_exported_or_logged(sandbox):
     process, address = serve(sandbox)
     call(address)
     assert process.stop() == 0
-    assert not saying(process, "telemetry")
+    assert not lines_with(process, "telemetry")
 
 
 def test_the_console_shows_spans(sandbox):
@@ -143,7 +143,7 @@ def test_the_console_shows_spans(sandbox):
     assert "generate_content gemini-2.5-flash" in "".join(process.output)
 
 
-def test_levels_are_read_again_and_broken_ones_change_nothing(tmp_path, sandbox):
+def test_changed_log_levels_are_reloaded_and_invalid_ones_are_ignored(tmp_path, sandbox):
     levels = tmp_path / "levels"
     levels.write_text("info,gemini_grpc::access=off")
     flags = ["--log-filter-file", str(levels), "--reload-interval", "0.1"]

@@ -1,4 +1,4 @@
-"""While a caller means harm, all others are answered, and the gateway lives."""
+"""During a flood, all other callers are answered, and the gateway keeps running."""
 
 import grpc
 import pytest
@@ -9,37 +9,37 @@ from flooding import Flood
 from google_client import SyncClient, request, text_of
 from processes import start_gateway
 
-# So often another caller comes while a flood goes on. Each time it connects anew, so that it meets every worker.
-CALLS = 5
-# Not how long it may take, but when the test gives up.
-PATIENCE = 60
+# How many times another caller calls during a flood. It opens a new connection each time, so that it reaches every worker.
+CALLS_DURING_FLOOD = 5
+# When the test gives up; no limit on how long a call may take.
+CALL_TIMEOUT = 60
 
 
 @pytest.fixture(scope="module")
 def flooded(sandbox):
-    """The process and the address of a gateway that has to go through all of it."""
+    """The process and the address of a gateway that goes through all floods."""
     process, address = start_gateway("--upstream-url", sandbox, env={"MOUNTSEA_API_KEY": "a-key"})
     yield process, address
     assert process.stop() == 0
 
 
-def ask(address):
-    """What an ordinary caller does."""
+def make_calls(address):
+    """Makes the calls of an ordinary caller: a health check, and a generation."""
     with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=CALL_TIMEOUT)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     client = SyncClient(address)
-    assert "[sandbox]" in text_of(client.generate(request("hello"), timeout=PATIENCE))
+    assert "[sandbox]" in text_of(client.generate(request("hello"), timeout=CALL_TIMEOUT))
     client.close()
 
 
 @pytest.mark.parametrize("kind", floods.FLOODS, ids=lambda kind: kind.__name__)
-def test_others_are_answered_during(kind, flooded):
+def test_other_callers_are_answered_during_a_flood(kind, flooded):
     process, address = flooded
     with Flood(kind, address) as flood:
-        asked = 0
-        while asked < CALLS or not flood.is_enough():
-            ask(address)
-            asked += 1
+        calls = 0
+        while calls < CALLS_DURING_FLOOD or not flood.is_enough():
+            make_calls(address)
+            calls += 1
     assert process.process.poll() is None, "".join(process.output[-20:])

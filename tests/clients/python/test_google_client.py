@@ -1,4 +1,4 @@
-"""Google's own gRPC client, with nothing changed but the endpoint: every test runs with both of its kinds."""
+"""Google's own gRPC client, with only the endpoint changed: the tests run with the synchronous and the asyncio client."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def client(request, gateway):
     client.close()
 
 
-def test_one_answer(client):
+def test_a_text_is_generated(client):
     answer = client.generate(request("hello there"))
     assert "[sandbox]" in text_of(answer) and "hello there" in text_of(answer)
     assert answer.candidates[0].finish_reason == STOP
@@ -45,13 +45,13 @@ def test_one_answer(client):
     assert answer.model_version == "sandbox/gemini-2.5-flash"
 
 
-def test_a_model_may_be_named_without_its_collection(client):
-    asked = request("hi")
-    asked.model = "gemini-2.5-flash"
-    assert text_of(client.generate(asked))
+def test_a_model_may_be_named_without_the_prefix_models(client):
+    message = request("hi")
+    message.model = "gemini-2.5-flash"
+    assert text_of(client.generate(message))
 
 
-def test_a_stream_comes_in_pieces_that_make_the_same_text(client):
+def test_the_chunks_of_a_stream_add_up_to_the_whole_text(client):
     chunks = list(client.stream(request("hello there")))
     assert len(chunks) > 5
     assert text_of(*chunks) == text_of(client.generate(request("hello there")))
@@ -61,7 +61,7 @@ def test_a_stream_comes_in_pieces_that_make_the_same_text(client):
     assert usage == sorted(usage) and usage[-1] > 0
 
 
-async def test_a_hundred_streams_at_once_do_not_mix(gateway):
+async def test_a_hundred_concurrent_streams_do_not_mix(gateway):
     async with grpc.aio.insecure_channel(gateway, options=OPTIONS) as channel:
         transport = GenerativeServiceGrpcAsyncIOTransport(channel=channel)
         client = v1beta.GenerativeServiceAsyncClient(transport=transport)
@@ -82,7 +82,7 @@ def test_the_v1_client_works_as_well(gateway):
     assert len(chunks) > 5 and text_of(*chunks) == text_of(answer)
 
 
-def test_a_function_is_called_and_its_result_answered(client):
+def test_a_function_is_called_and_its_result_is_answered(client):
     schema = v1beta.Schema(
         type_="OBJECT",
         properties={
@@ -92,44 +92,44 @@ def test_a_function_is_called_and_its_result_answered(client):
         },
     )
     declaration = v1beta.FunctionDeclaration(name="weather", description="The weather", parameters=schema)
-    asked = request("Paris please", tools=[v1beta.Tool(function_declarations=[declaration])])
-    part = parts_of(client.generate(asked))[0]
+    message = request("Paris please", tools=[v1beta.Tool(function_declarations=[declaration])])
+    part = parts_of(client.generate(message))[0]
     args = dict(part.function_call.args)
     assert part.function_call.name == "weather"
     assert args["days"] == 2 and args["unit"] == "C" and "Paris" in args["city"]
-    assert parts_of(*client.stream(asked))[0] == part
+    assert parts_of(*client.stream(message))[0] == part
 
     result = {"degrees": 21.5, "days": 2}
     response = v1beta.FunctionResponse(name="weather", id=part.function_call.id, response=result)
-    asked.contents.append(v1beta.Content(role="model", parts=[part]))
-    asked.contents.append(v1beta.Content(role="user", parts=[v1beta.Part(function_response=response)]))
-    assert "weather" in text_of(client.generate(asked))
+    message.contents.append(v1beta.Content(role="model", parts=[part]))
+    message.contents.append(v1beta.Content(role="user", parts=[v1beta.Part(function_response=response)]))
+    assert "weather" in text_of(client.generate(message))
 
 
-def test_an_answer_fits_the_schema_asked_for(client):
+def test_an_answer_matches_the_requested_schema(client):
     city = v1beta.Schema(type_="OBJECT", properties={"name": v1beta.Schema(type_="STRING")})
     config = v1beta.GenerationConfig(
         response_mime_type="application/json",
         response_schema=v1beta.Schema(type_="ARRAY", min_items=2, items=city),
     )
-    asked = request("cities", generation_config=config)
-    answer = json.loads(text_of(client.generate(asked)))
+    message = request("cities", generation_config=config)
+    answer = json.loads(text_of(client.generate(message)))
     assert len(answer) == 2 and answer[0]["name"].startswith("[sandbox]")
-    assert json.loads(text_of(*client.stream(asked))) == answer
+    assert json.loads(text_of(*client.stream(message))) == answer
 
 
-def test_a_json_schema_may_take_the_place_of_googles(client):
+def test_a_json_schema_may_be_used_instead_of_googles_schema(client):
     config = v1beta.GenerationConfig(response_mime_type="application/json")
     schema = {"type": "object", "properties": {"zeta": {"type": "integer"}, "alpha": {"type": "boolean"}}}
     json_format.ParseDict(schema, v1beta.GenerationConfig.pb(config).response_json_schema_ordered)
-    # Python's own maps have no order, so none is expected here.
+    # Python's protobuf maps have no order, so the test expects none.
     assert json.loads(text_of(client.generate(request("x", generation_config=config)))) == {"zeta": 1, "alpha": True}
 
 
-def test_a_picture_comes_out_and_goes_in_again(client):
+def test_a_generated_picture_can_be_sent_back_and_edited(client):
     config = v1beta.GenerationConfig(image_config=v1beta.ImageConfig(aspect_ratio="16:9"))
-    asked = request("a lighthouse", model=IMAGE_MODEL, generation_config=config)
-    made = picture_of(client.generate(asked)).inline_data
+    message = request("a lighthouse", model=IMAGE_MODEL, generation_config=config)
+    made = picture_of(client.generate(message)).inline_data
     width, height = size_of(made.data)
     assert made.mime_type == "image/png" and width * 9 == height * 16
 
@@ -138,12 +138,12 @@ def test_a_picture_comes_out_and_goes_in_again(client):
     assert edited.thought_signature == b"sandbox thought signature"
 
 
-def test_a_picture_of_20_mib_goes_in(client):
+def test_a_picture_of_20_mib_can_be_sent(client):
     data = bytes(range(256)) * (20 << 12)
     assert "a picture" in text_of(client.generate(request(picture(data), "what is this?")))
 
 
-def test_a_packed_request_is_read(client, gateway):
+def test_a_compressed_request_is_accepted(client, gateway):
     packing = type(client)(gateway, compression=grpc.Compression.Gzip)
     assert "hello" in text_of(packing.generate(request("hello " * 1000)))
     packing.close()
@@ -168,14 +168,14 @@ ODD_STREAMS = [
 
 
 @pytest.mark.parametrize("fault", ODD_STREAMS)
-def test_an_odd_answer_gives_the_whole_text(client, fault):
-    asked = request("hello there", model=f"sandbox-{fault}")
-    assert text_of(*client.stream(asked)).endswith("at no cost.")
-    assert text_of(client.generate(asked)).endswith("at no cost.")
+def test_an_unusual_response_yields_the_whole_text(client, fault):
+    message = request("hello there", model=f"sandbox-{fault}")
+    assert text_of(*client.stream(message)).endswith("at no cost.")
+    assert text_of(client.generate(message)).endswith("at no cost.")
 
 
-def test_a_blocked_prompt_is_an_answer(client):
+def test_a_blocked_prompt_is_returned_as_a_response(client):
     blocked = v1beta.GenerateContentResponse.PromptFeedback.BlockReason.PROHIBITED_CONTENT
-    asked = request("hi", model="sandbox-blocked")
-    assert client.generate(asked).prompt_feedback.block_reason == blocked
-    assert [chunk.prompt_feedback.block_reason for chunk in client.stream(asked)] == [blocked]
+    message = request("hi", model="sandbox-blocked")
+    assert client.generate(message).prompt_feedback.block_reason == blocked
+    assert [chunk.prompt_feedback.block_reason for chunk in client.stream(message)] == [blocked]

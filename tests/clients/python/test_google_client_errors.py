@@ -1,4 +1,4 @@
-"""Failed calls as Google's own client shows them: the class of the exception, and the details in it."""
+"""Failed calls as Google's own client reports them: the class of the exception, and its details."""
 
 import pytest
 from google.ai import generativelanguage_v1beta as v1beta
@@ -15,10 +15,10 @@ def client(request, gateway):
     client.close()
 
 
-# What the sandbox does, the exception, its reason, whose fault it is, and upstream's HTTP status.
+# The fault of the sandbox, the exception, its reason, its source, and upstream's HTTP status.
 ERRORS = [
     ("400", exceptions.InvalidArgument, "UPSTREAM_REFUSED", "caller", "400"),
-    # The gateway's own key, so it is not the caller's fault.
+    # The key is the gateway's, so the source is not the caller.
     ("401", exceptions.InternalServerError, "UPSTREAM_KEY_REFUSED", "gateway", None),
     ("402", exceptions.ResourceExhausted, "UPSTREAM_REFUSED", "caller", "402"),
     ("403", exceptions.PermissionDenied, "UPSTREAM_REFUSED", "caller", "403"),
@@ -56,12 +56,12 @@ ERRORS = [
 @pytest.mark.parametrize("method", ["generate", "stream"])
 @pytest.mark.parametrize("fault, kind, reason, source, status", ERRORS, ids=[row[0] for row in ERRORS])
 def test_every_error_has_its_class_reason_and_request_id(client, method, fault, kind, reason, source, status):
-    asked = request("hi", model=f"sandbox-{fault}")
+    message = request("hi", model=f"sandbox-{fault}")
     with pytest.raises(kind) as caught:
-        list(getattr(client, method)(asked, metadata=[("x-request-id", "ticket-7")]))
+        list(getattr(client, method)(message, metadata=[("x-request-id", "ticket-7")]))
     error = caught.value
     assert type(error) is kind
-    # Reason and domain belong together: upstream's, or ours.
+    # Reason and domain are a pair: both from upstream, or both from the gateway.
     domain = "googleapis.com" if reason == "RATE_LIMIT_EXCEEDED" else "gemini-grpc"
     assert (error.reason, error.domain) == (reason, domain)
     assert (error.metadata["source"], error.metadata.get("upstreamStatus")) == (source, status)
@@ -70,7 +70,7 @@ def test_every_error_has_its_class_reason_and_request_id(client, method, fault, 
     assert error.message
 
 
-def test_a_quota_error_says_which_and_when_to_come_back(client):
+def test_a_quota_error_names_the_quota_and_the_retry_delay(client):
     with pytest.raises(exceptions.ResourceExhausted) as caught:
         client.generate(request("hi", model="sandbox-429"))
     assert detail(caught.value, rpc.RetryInfo).retry_delay.ToMilliseconds() == 3500
@@ -83,7 +83,7 @@ def test_a_retry_after_header_becomes_retry_info(client):
     assert detail(caught.value, rpc.RetryInfo).retry_delay.seconds == 7
 
 
-def test_every_violation_comes_at_once(client):
+def test_all_violations_are_reported_together(client):
     config = v1beta.GenerationConfig(temperature=3, image_config=v1beta.ImageConfig(aspect_ratio="7:3"))
     wrong = picture(b"data:image/png;base64,AAAA")
     with pytest.raises(exceptions.InvalidArgument) as caught:
@@ -98,7 +98,7 @@ def test_every_violation_comes_at_once(client):
     assert "21:9" in violations[2].description
 
 
-def test_what_json_cannot_hold_is_a_violation_too(client):
+def test_a_value_that_json_cannot_express_is_a_violation(client):
     config = v1beta.GenerationConfig(presence_penalty=float("nan"))
     with pytest.raises(exceptions.InvalidArgument) as caught:
         client.generate(request("hi", generation_config=config))
@@ -116,7 +116,7 @@ def test_what_json_cannot_hold_is_a_violation_too(client):
         ("error-bare", "UPSTREAM_REFUSED"),
     ],
 )
-def test_a_broken_stream_gives_what_came_and_then_the_error(client, fault, reason):
+def test_a_broken_stream_yields_its_chunks_and_then_the_error(client, fault, reason):
     chunks = []
     with pytest.raises(exceptions.ServiceUnavailable) as caught:
         for chunk in client.stream(request("hi", model=f"sandbox-{fault}")):
@@ -125,7 +125,7 @@ def test_a_broken_stream_gives_what_came_and_then_the_error(client, fault, reaso
     assert caught.value.reason == reason
 
 
-def test_what_came_of_a_silent_stream_is_there_before_the_deadline(client):
+def test_the_chunks_of_a_silent_stream_arrive_before_the_deadline(client):
     chunks = []
     with pytest.raises(exceptions.DeadlineExceeded):
         for chunk in client.stream(request("hi", model="sandbox-hang-stream"), timeout=1):
@@ -133,13 +133,13 @@ def test_what_came_of_a_silent_stream_is_there_before_the_deadline(client):
     assert text_of(*chunks).startswith("[sandbox] You said")
 
 
-def test_a_deadline_ends_a_call_that_nobody_answers(client):
+def test_a_deadline_ends_a_call_without_a_response(client):
     with pytest.raises(exceptions.DeadlineExceeded):
         client.generate(request("hi", model="sandbox-hang"), timeout=0.5)
 
 
 @pytest.mark.parametrize("kind", CLIENTS.values(), ids=CLIENTS)
-def test_the_callers_key_is_used_and_without_any_nothing_is_sent(keyless, kind):
+def test_the_callers_key_is_used_and_a_call_without_a_key_is_refused(keyless, kind):
     client = kind(keyless)
     with pytest.raises(exceptions.Unauthenticated) as caught:
         client.generate(request("hi"))
@@ -152,14 +152,14 @@ def test_the_callers_key_is_used_and_without_any_nothing_is_sent(keyless, kind):
     client.close()
 
 
-def test_a_method_that_is_not_offered_says_so(client):
-    asked = v1beta.CountTokensRequest(model="models/gemini-2.5-flash", contents=request("hi").contents)
+def test_an_unsupported_method_is_refused_by_name(client):
+    message = v1beta.CountTokensRequest(model="models/gemini-2.5-flash", contents=request("hi").contents)
     with pytest.raises(exceptions.MethodNotImplemented, match="CountTokens is not offered") as caught:
-        client.count_tokens(asked)
+        client.count_tokens(message)
     assert caught.value.reason == "METHOD_NOT_OFFERED"
 
 
-def test_a_message_over_the_limit_is_refused_with_the_limit(client):
+def test_a_message_over_the_limit_is_refused_and_the_error_names_the_limit(client):
     with pytest.raises(exceptions.ResourceExhausted, match=str(64 << 20)) as caught:
         client.generate(request(picture(bytes(65 << 20))))
     assert caught.value.reason == "REQUEST_TOO_LARGE"

@@ -1,4 +1,4 @@
-"""Metrics as a real collector and a real Prometheus have them, and the usage that they add up to."""
+"""Metrics as a real collector and a real Prometheus receive them, and the usage they add up to."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ token_sha256 = "{hash}"
 
 
 def documented():
-    """The metrics of docs/telemetry.md: name, kind and unit."""
+    """The metrics in docs/telemetry.md: name, kind, unit and labels."""
     text = (ROOT / "docs/telemetry.md").read_text()
     return {
         name: (kind, unit, labels)
@@ -32,7 +32,7 @@ def documented():
 
 @contextlib.contextmanager
 def gateway(sandbox, *flags, env=None, retries=0):
-    """A gateway's address, and its address for operators if it has one."""
+    """The address of a gateway, and that of its admin port, if it has one."""
     if "--api-key-file" not in flags:
         env = {"MOUNTSEA_API_KEY": "a-key", **(env or {})}
     process, address = start_gateway("--upstream-url", sandbox, "--drain-delay", "0", *flags, env=env, retries=retries)
@@ -48,7 +48,7 @@ def read(address, path):
 
 
 def make_calls(address, metadata=()):
-    """A call of each kind that there is a metric for."""
+    """Makes a call of each kind for which there is a metric."""
     client = SyncClient(address)
     call = {"metadata": list(metadata)}
     client.generate(request("why?"), **call)
@@ -88,7 +88,7 @@ def test_every_documented_metric_reaches_the_collector(tmp_path, sandbox, collec
                 assert point["attributes"].keys() <= known, (name, point["attributes"])
 
 
-def test_prometheus_scrapes_what_callers_did(tmp_path, sandbox):
+def test_prometheus_scrapes_the_metrics_of_all_calls(tmp_path, sandbox):
     with gateway(sandbox, "--admin-listen", "127.0.0.1:0") as (address, admin):
         make_calls(address)
         prometheus = Prometheus(tmp_path, admin)
@@ -113,19 +113,19 @@ def test_prometheus_scrapes_what_callers_did(tmp_path, sandbox):
         prometheus.stop()
 
 
-def test_a_model_that_upstream_does_not_know_gets_no_series_of_its_own(sandbox):
+def test_a_model_that_upstream_does_not_know_gets_no_series(sandbox):
     with gateway(sandbox, "--admin-listen", "127.0.0.1:0") as (address, admin):
         client = SyncClient(address)
         for number in range(20):
             with pytest.raises(exceptions.GoogleAPICallError):
-                client.generate(request("why?", model=f"nobody-{number}"))
+                client.generate(request("why?", model=f"unknown-model-{number}"))
         client.close()
         text = read(admin, "/metrics")
-        assert "nobody-" not in text
+        assert "unknown-model-" not in text
         assert re.search(r'gemini_grpc_usage_calls_total\{.*model="_other".*\} 20\n', text)
 
 
-def test_a_team_s_usage_can_be_added_up(tmp_path, sandbox):
+def test_the_usage_of_a_caller_can_be_summed(tmp_path, sandbox):
     callers = tmp_path / "callers.toml"
     callers.write_text(CALLERS.format(hash=hashlib.sha256(TOKEN.encode()).hexdigest()))
     flags = ["--admin-listen", "127.0.0.1:0", "--auth", "tokens", "--callers", str(callers)]
@@ -142,7 +142,7 @@ def test_a_team_s_usage_can_be_added_up(tmp_path, sandbox):
         assert re.search(r'usage_calls_total\{caller="team-a",code="OK",model="gemini-2.5-flash"\} 2\n', text)
 
 
-def test_files_that_cannot_be_used_are_seen_until_they_are_mended(tmp_path, sandbox):
+def test_a_metric_shows_unusable_files_until_they_are_fixed(tmp_path, sandbox):
     key = tmp_path / "key"
     key.write_text("a-key")
     flags = ["--admin-listen", "127.0.0.1:0", "--reload-interval", "0.05", "--api-key-file", str(key)]
@@ -154,12 +154,12 @@ def test_files_that_cannot_be_used_are_seen_until_they_are_mended(tmp_path, sand
         assert refused(0)
         key.write_text("")
         wait_until(lambda: refused(1), "the refusal")
-        # The same contents as before end it too.
+        # The previous content of the file ends the refusal as well.
         key.write_text("a-key")
         wait_until(lambda: refused(0), "the end of the refusal")
 
 
-def test_operators_are_told_whether_it_lives_and_what_there_is(sandbox):
+def test_the_admin_port_answers_probes_and_lists_its_paths(sandbox):
     with gateway(sandbox, "--admin-listen", "127.0.0.1:0", "--otel-metrics-exporter", "none") as (_, admin):
         assert read(admin, "/livez") == "lives\n" and read(admin, "/readyz") == "serving\n"
         for path, says in [("/metrics", "OTEL_METRICS_EXPORTER"), ("/", "there are /metrics, /livez and /readyz")]:

@@ -1,4 +1,4 @@
-"""Health, reflection, and a client generated from our own contract."""
+"""Health, reflection, and a client that is generated from our own contract."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def channel(gateway):
         yield channel
 
 
-def test_health_answers_for_every_service_and_for_the_whole(channel):
+def test_health_answers_for_every_service_and_for_the_server(channel):
     stub = health_pb2_grpc.HealthStub(channel)
     for service in SERVICES | {""}:
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service))
@@ -35,9 +35,9 @@ def test_health_answers_for_every_service_and_for_the_whole(channel):
 def test_health_does_not_know_other_services(channel):
     stub = health_pb2_grpc.HealthStub(channel)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.Check(health_pb2.HealthCheckRequest(service="nobody"))
+        stub.Check(health_pb2.HealthCheckRequest(service="unknown.Service"))
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-    watch = stub.Watch(health_pb2.HealthCheckRequest(service="nobody"))
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service="unknown.Service"))
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
 
@@ -51,8 +51,8 @@ def test_reflection_lists_all_services(channel):
 
 @pytest.fixture(scope="session")
 def contract(tmp_path_factory):
-    """Our contract, compiled: its messages and its stubs."""
-    # In the same process as Google's own, as a caller may have them who moves from one to the other.
+    """The compiled modules of our contract: messages and stubs."""
+    # In the same process as Google's own, as a caller has them that migrates from one to the other.
     from google.ai import generativelanguage_v1beta  # noqa: F401
 
     out = tmp_path_factory.mktemp("contract")
@@ -65,19 +65,19 @@ def contract(tmp_path_factory):
     return generative_service_pb2, generative_service_pb2_grpc
 
 
-def test_our_own_contract_has_what_googles_lacks(channel, contract):
+def test_our_own_contract_has_fields_that_googles_lacks(channel, contract):
     messages, services = contract
     stub = services.GenerativeServiceStub(channel)
     config = {
         "imageConfig": {"imageSize": "2K"},
         "thinkingConfig": {"thinkingLevel": "HIGH", "includeThoughts": True},
     }
-    asked = messages.GenerateContentRequest(model="gemini-3-pro-image-preview")
-    asked.contents.add().parts.add().text = "a lighthouse"
-    json_format.ParseDict(config, asked.generation_config)
-    asked.additional_fields["somethingNew"] = 5
+    message = messages.GenerateContentRequest(model="gemini-3-pro-image-preview")
+    message.contents.add().parts.add().text = "a lighthouse"
+    json_format.ParseDict(config, message.generation_config)
+    message.additional_fields["somethingNew"] = 5
 
-    answer, call = stub.GenerateContent.with_call(asked, metadata=[("x-request-id", "ticket-7")])
+    answer, call = stub.GenerateContent.with_call(message, metadata=[("x-request-id", "ticket-7")])
     assert ("x-request-id", "ticket-7") in call.initial_metadata()
     parts = answer.candidates[0].content.parts
     assert parts[0].thought and answer.usage_metadata.thoughts_token_count > 0
@@ -85,14 +85,14 @@ def test_our_own_contract_has_what_googles_lacks(channel, contract):
     assert picture[16:24] == (2048).to_bytes(4, "big") * 2
 
 
-def test_what_the_contract_does_not_know_arrives_all_the_same(channel, contract):
+def test_members_that_the_contract_does_not_have_are_passed_on(channel, contract):
     messages, services = contract
     stub = services.GenerativeServiceStub(channel)
 
     def ask(model):
-        asked = messages.GenerateContentRequest(model=model)
-        asked.contents.add().parts.add().text = "hi"
-        return stub.GenerateContent(asked)
+        message = messages.GenerateContentRequest(model=model)
+        message.contents.add().parts.add().text = "hi"
+        return stub.GenerateContent(message)
 
     answer = ask("sandbox-unknown-fields")
     assert answer.additional_fields["sandboxNews"]["alpha"] == 2.5

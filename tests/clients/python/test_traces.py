@@ -1,4 +1,4 @@
-"""Spans as a real OpenTelemetry Collector receives them, and what upstream is told of them."""
+"""Spans as a real OpenTelemetry Collector receives them, and the trace headers that upstream receives."""
 
 import contextlib
 import http.server
@@ -37,13 +37,13 @@ def event(text, **more):
     return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, **more}], **ABOUT}
 
 
-WHOLE = {**event("yes", finishReason="STOP"), "usageMetadata": USAGE}
-EVENTS = [event("one"), event("two"), WHOLE]
+COMPLETE = {**event("yes", finishReason="STOP"), "usageMetadata": USAGE}
+EVENTS = [event("one"), event("two"), COMPLETE]
 BLOCKED = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Does what the name of the model says, and keeps the headers that came."""
+    """Behaves as the name of the model says, and stores the headers of the requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.whole(404, {"error": {"code": 404, "message": "no such model", "status": "NOT_FOUND"}})
         if model == "silent":
             return self.server.end.wait(30)
-        answer = BLOCKED if model == "blocked" else WHOLE
+        answer = BLOCKED if model == "blocked" else COMPLETE
         if not streams:
             return self.whole(200, answer)
         self.send_response(200)
@@ -114,7 +114,7 @@ def gateway(collector, upstream, *flags, **more):
 
 @pytest.fixture(scope="module")
 def client(collector, upstream):
-    """A client of a gateway that tells of all calls."""
+    """A client of a gateway that records all calls."""
     with gateway(collector, upstream, "--first-byte-timeout", "1") as address:
         client = SyncClient(address)
         yield client
@@ -122,7 +122,7 @@ def client(collector, upstream):
 
 
 class Caller:
-    """A caller's span."""
+    """The span of a caller."""
 
     def __init__(self, sampled=True):
         self.trace_id, self.span_id = secrets.token_hex(16), secrets.token_hex(8)
@@ -131,18 +131,18 @@ class Caller:
 
 
 def below(parent, *spans):
-    """That each span is below the one before it, and within its time."""
+    """Asserts that each span is a child of the one before it, and within its time."""
     for span in spans:
         assert span.parent == parent.span_id, span
         assert span.begun >= parent.begun and span.ended <= parent.ended, (parent, span)
         parent = span
 
 
-def test_a_call_is_three_spans_below_the_caller_s_and_the_last_names_the_trace_that_upstream_got(client, collector, upstream):
+def test_a_call_has_three_spans_below_the_caller_s_and_the_last_names_the_trace_sent_to_upstream(client, collector, upstream):
     caller = Caller()
     config = {"temperature": 0.5, "top_p": 0.75, "top_k": 3, "max_output_tokens": 100, "seed": 7, "presence_penalty": 0.5}
-    asked = request("why?", generation_config={**config, "response_mime_type": "application/json"})
-    client.generate(asked, metadata=[*caller.metadata, ("x-request-id", "my-id")])
+    message = request("why?", generation_config={**config, "response_mime_type": "application/json"})
+    client.generate(message, metadata=[*caller.metadata, ("x-request-id", "my-id")])
     server, operation, http = collector.tree(caller.trace_id, 3)
     assert server.parent == caller.span_id
     below(server, operation, http)
@@ -190,7 +190,7 @@ def test_a_call_is_three_spans_below_the_caller_s_and_the_last_names_the_trace_t
     sent = upstream.seen[-1]
     version, trace_id, span_id, flags = sent["traceparent"].split("-")
     assert (version, flags) == ("00", "01")
-    # Upstream can neither link the calls of a caller nor read what the caller put into the trace.
+    # Upstream can neither link the calls of a caller nor read the caller's trace state and baggage.
     assert trace_id != caller.trace_id and span_id not in (caller.span_id, server.span_id, operation.span_id)
     assert "tracestate" not in sent and "baggage" not in sent
     assert http.attributes == {
@@ -217,7 +217,7 @@ def test_upstream_gets_the_trace_of_the_call_if_that_is_configured(collector, up
     assert "gemini_grpc.upstream.trace_id" not in http.attributes
 
 
-def test_a_stream_is_covered_to_its_last_event(client, collector):
+def test_the_spans_of_a_stream_cover_its_last_event(client, collector):
     caller = Caller()
     assert len(list(client.stream(request("why?"), metadata=caller.metadata))) == 3
     server, operation, http = collector.tree(caller.trace_id, 3)
@@ -230,7 +230,7 @@ def test_a_stream_is_covered_to_its_last_event(client, collector):
     assert operation.attributes["gen_ai.usage.output_tokens"] == 25
 
 
-def test_each_try_is_a_span_of_its_own(client, collector):
+def test_each_attempt_has_its_own_span(client, collector):
     caller = Caller()
     client.generate(request("why?", model=f"refused-once-{caller.span_id}"), metadata=caller.metadata)
     server, operation, first, second = collector.tree(caller.trace_id, 4)
@@ -243,7 +243,7 @@ def test_each_try_is_a_span_of_its_own(client, collector):
     assert operation.status == server.status == "UNSET"
 
 
-def test_a_call_that_breaks_a_rule_is_no_error_of_the_server(client, collector):
+def test_an_invalid_call_is_not_an_error_of_the_server(client, collector):
     caller = Caller()
     with pytest.raises(exceptions.InvalidArgument):
         client.generate(request("why?", generation_config={"temperature": 9}), metadata=caller.metadata)
@@ -253,7 +253,7 @@ def test_a_call_that_breaks_a_rule_is_no_error_of_the_server(client, collector):
     assert server.attributes["gemini_grpc.reason"] == "REQUEST_INVALID"
 
 
-def test_a_refusal_by_upstream_is_an_error_of_the_operation_alone(client, collector):
+def test_a_refusal_by_upstream_is_an_error_of_the_operation_only(client, collector):
     caller = Caller()
     with pytest.raises(exceptions.NotFound):
         client.generate(request("why?", model="not-found"), metadata=caller.metadata)
@@ -263,7 +263,7 @@ def test_a_refusal_by_upstream_is_an_error_of_the_operation_alone(client, collec
     assert operation.attributes["error.type"] == http.attributes["error.type"] == "404"
 
 
-def test_a_blocked_prompt_is_seen_as_one_and_is_no_error(client, collector):
+def test_a_blocked_prompt_is_recorded_and_is_not_an_error(client, collector):
     caller = Caller()
     client.generate(request("why?", model="blocked"), metadata=caller.metadata)
     server, operation, http = collector.tree(caller.trace_id, 3)
@@ -271,7 +271,7 @@ def test_a_blocked_prompt_is_seen_as_one_and_is_no_error(client, collector):
     assert operation.attributes["gemini_grpc.block_reason"] == "SAFETY"
 
 
-def test_a_call_that_is_given_up_ends_all_its_spans(client, collector):
+def test_a_cancelled_call_ends_all_its_spans(client, collector):
     caller = Caller()
     chunks = client.google.stream_generate_content(request("why?", model="endless"), retry=None, metadata=caller.metadata)
     assert next(chunks)
@@ -283,7 +283,7 @@ def test_a_call_that_is_given_up_ends_all_its_spans(client, collector):
         assert span.status == "ERROR" and span.attributes["error.type"] == "cancelled"
 
 
-def test_a_call_that_takes_too_long_says_so(client, collector):
+def test_a_timed_out_call_is_recorded_as_such(client, collector):
     caller = Caller()
     with pytest.raises(exceptions.DeadlineExceeded):
         client.generate(request("why?", model="silent"), metadata=caller.metadata)
@@ -294,7 +294,7 @@ def test_a_call_that_takes_too_long_says_so(client, collector):
     assert http.attributes["error.type"] == "cancelled"
 
 
-def test_a_method_that_is_not_offered_has_one_name_for_all(client, collector):
+def test_unsupported_methods_share_one_span_name(client, collector):
     caller = Caller()
     method = client.channel.unary_unary(f"/{RPC}/EmbedContent", lambda _: b"", lambda _: _)
     with pytest.raises(grpc.RpcError):
@@ -305,33 +305,33 @@ def test_a_method_that_is_not_offered_has_one_name_for_all(client, collector):
     assert server.attributes["rpc.method_original"] == f"/{RPC}/EmbedContent"
 
 
-def test_a_trace_that_is_not_sampled_is_not_exported_and_upstream_hears_that(client, collector, upstream):
-    quiet, loud = Caller(sampled=False), Caller()
-    client.generate(request("why?"), metadata=quiet.metadata)
-    assert quiet.trace_id not in upstream.seen[-1]["traceparent"] and "tracestate" not in upstream.seen[-1]
+def test_an_unsampled_trace_is_not_exported_and_is_sent_to_upstream_as_unsampled(client, collector, upstream):
+    unsampled, sampled = Caller(sampled=False), Caller()
+    client.generate(request("why?"), metadata=unsampled.metadata)
+    assert unsampled.trace_id not in upstream.seen[-1]["traceparent"] and "tracestate" not in upstream.seen[-1]
     assert upstream.seen[-1]["traceparent"].endswith("-00")
-    client.generate(request("why?"), metadata=loud.metadata)
-    collector.tree(loud.trace_id, 3)
-    assert collector.spans(quiet.trace_id) == []
+    client.generate(request("why?"), metadata=sampled.metadata)
+    collector.tree(sampled.trace_id, 3)
+    assert collector.spans(unsampled.trace_id) == []
 
 
 @pytest.mark.parametrize("traceparent", ["nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
-def test_a_trace_that_cannot_be_read_begins_anew(client, upstream, traceparent):
+def test_an_invalid_trace_context_is_replaced_by_a_new_trace(client, upstream, traceparent):
     client.generate(request("why?"), metadata=[("traceparent", traceparent)])
-    told = upstream.seen[-1]["traceparent"]
-    assert told != traceparent and len(told) == 55
+    sent = upstream.seen[-1]["traceparent"]
+    assert sent != traceparent and len(sent) == 55
 
 
-def test_callers_who_are_not_trusted_are_linked_to_and_baggage_goes_on_if_that_is_wanted(collector, upstream):
+def test_untrusted_callers_are_linked_and_baggage_is_forwarded_if_that_is_configured(collector, upstream):
     caller = Caller(sampled=False)
     flags = ["--trust-trace-context", "false", "--forward-trace-context", "true", "--forward-baggage", "true"]
     with gateway(collector, upstream, *flags) as address:
         client = SyncClient(address)
         client.generate(request("why?"), metadata=caller.metadata)
         client.close()
-    told = upstream.seen[-1]
-    assert told["baggage"] == "who=me"
-    trace_id = told["traceparent"].split("-")[1]
+    sent = upstream.seen[-1]
+    assert sent["baggage"] == "who=me"
+    trace_id = sent["traceparent"].split("-")[1]
     assert trace_id != caller.trace_id
     server, *_ = collector.tree(trace_id, 3)
     assert server.parent == "" and server.links == [caller.trace_id]
@@ -348,21 +348,21 @@ def test_without_the_sdk_upstream_gets_the_caller_s_trace_only_if_that_is_config
     sent = upstream.seen[-1]
     assert (sent["traceparent"] == caller.traceparent) == forwarded
     assert (caller.trace_id in sent["traceparent"]) == ("tracestate" in sent) == forwarded
-    # What was exported would be of this trace, and is sent before a gateway ends.
+    # A gateway exports its last spans before it ends, so a span of this trace would be there by now.
     assert collector.spans(caller.trace_id) == []
 
 
-def test_the_span_of_python_s_own_instrumentation_is_the_parent_of_ours(client, collector):
+def test_the_span_of_python_s_instrumentation_is_the_parent_of_the_server_span(client, collector):
     provider = TracerProvider()
     channel = intercept_channel(client.channel, client_interceptor(tracer_provider=provider))
     method = channel.unary_unary(f"/{SERVER}", type(request("")).serialize, lambda answer: answer)
     with provider.get_tracer("test").start_as_current_span("the caller's work") as work:
         method(request("why?"))
         trace_id = f"{work.get_span_context().trace_id:032x}"
-        its_own = f"{work.get_span_context().span_id:016x}"
+        work_span_id = f"{work.get_span_context().span_id:016x}"
     server, *_ = collector.tree(trace_id, 3)
-    # Not the work itself, but the client's call below it.
-    assert server.parent not in ("", its_own)
+    # The parent is not the span of the work, but that of the client's call in it.
+    assert server.parent not in ("", work_span_id)
 
 
 def test_spans_are_exported_over_http_too(collector, upstream):
@@ -375,7 +375,7 @@ def test_spans_are_exported_over_http_too(collector, upstream):
     assert len(collector.tree(caller.trace_id, 3)) == 3
 
 
-def test_what_is_left_is_exported_at_the_end(collector, upstream):
+def test_remaining_spans_are_exported_at_shutdown(collector, upstream):
     caller = Caller()
     with gateway(collector, upstream, OTEL_BSP_SCHEDULE_DELAY="600000") as address:
         client = SyncClient(address)

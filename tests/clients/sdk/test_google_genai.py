@@ -1,4 +1,4 @@
-"""Google's REST SDK for Python, as it comes, against the sandbox: what it takes, a caller of Gemini would take."""
+"""Google's unmodified REST SDK for Python, against the sandbox: it shows that the sandbox behaves like Gemini."""
 
 import pydantic
 import pytest
@@ -24,38 +24,38 @@ def picture_of(answer):
 
 
 def size_of(png):
-    """The bytes that hold width and height."""
+    """The bytes of the header that contain width and height."""
     assert png.startswith(b"\x89PNG")
     return png[16:24]
 
 
-def test_text(client):
+def test_a_text_is_generated(client):
     answer = client.models.generate_content(model=TEXT_MODEL, contents="hello there")
     assert answer.text.startswith("[sandbox]") and "hello there" in answer.text
     assert answer.usage_metadata.prompt_token_count == 2
     assert answer.model_version == "sandbox/gemini-2.5-flash"
 
 
-def test_a_stream(client):
+def test_a_text_is_streamed(client):
     chunks = list(client.models.generate_content_stream(model=TEXT_MODEL, contents="hello there"))
     assert len(chunks) > 5 and "hello there" in "".join(chunk.text for chunk in chunks)
     assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
 
 
-async def test_text_and_a_stream_with_asyncio(client):
+async def test_texts_are_generated_and_streamed_with_asyncio(client):
     answer = await client.aio.models.generate_content(model=TEXT_MODEL, contents="hello there")
     stream = await client.aio.models.generate_content_stream(model=TEXT_MODEL, contents="hello there")
     assert "".join([chunk.text async for chunk in stream]) == answer.text
 
 
-def test_a_chat_remembers_what_was_said(client):
+def test_a_chat_remembers_its_earlier_messages(client):
     chat = client.chats.create(model=TEXT_MODEL)
     assert "hello" in chat.send_message("hello").text
     assert "again" in chat.send_message("again").text
     assert [content.role for content in chat.get_history()] == ["user", "model", "user", "model"]
 
 
-def test_an_image_and_its_edit(client):
+def test_an_image_is_generated_and_edited(client):
     image_config = types.ImageConfig(aspect_ratio="4:3")
     config = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], image_config=image_config)
     made = picture_of(client.models.generate_content(model=IMAGE_MODEL, contents="a lighthouse", config=config))
@@ -66,26 +66,26 @@ def test_an_image_and_its_edit(client):
     assert size_of(edited.data) == size_of(made.data) and edited.data != made.data
 
 
-def test_an_image_model_wants_its_modalities_said(client):
+def test_an_image_model_requires_response_modalities(client):
     with pytest.raises(errors.ClientError, match="responseModalities"):
         client.models.generate_content(model=IMAGE_MODEL, contents="a lighthouse")
 
 
 def test_the_sdk_calls_a_function_and_sends_its_result_back(client):
-    asked_for = []
+    calls = []
 
     def weather(city: str, days: int) -> str:
         """The weather in a city."""
-        asked_for.append((city, days))
+        calls.append((city, days))
         return f"{city}: sun for {days} days"
 
     config = types.GenerateContentConfig(tools=[weather])
     answer = client.models.generate_content(model=TEXT_MODEL, contents="Paris please", config=config)
     assert "weather" in answer.text
-    assert len(asked_for) == 1 and "Paris" in asked_for[0][0]
+    assert len(calls) == 1 and "Paris" in calls[0][0]
 
 
-def test_structured_output(client):
+def test_structured_output_is_parsed(client):
     class City(pydantic.BaseModel):
         name: str
         people: int
@@ -95,7 +95,7 @@ def test_structured_output(client):
     assert isinstance(answer.parsed[0], City)
 
 
-def test_thoughts(client):
+def test_thoughts_are_returned(client):
     config = types.GenerateContentConfig(thinking_config=types.ThinkingConfig(include_thoughts=True))
     answer = client.models.generate_content(model="gemini-3-pro-preview", contents="hello", config=config)
     parts = answer.candidates[0].content.parts
@@ -107,18 +107,18 @@ def test_thoughts(client):
     "model, code, status, kind",
     [
         ("sandbox-429", 429, "RESOURCE_EXHAUSTED", errors.ClientError),
-        ("nobody", 404, "NOT_FOUND", errors.ClientError),
+        ("no-such-model", 404, "NOT_FOUND", errors.ClientError),
         ("sandbox-500", 500, "INTERNAL", errors.ServerError),
     ],
 )
-def test_errors(client, model, code, status, kind):
+def test_errors_are_raised_with_code_and_status(client, model, code, status, kind):
     with pytest.raises(kind) as caught:
         client.models.generate_content(model=model, contents="hi")
     assert (caught.value.code, caught.value.status) == (code, status)
     assert "[sandbox]" in caught.value.message
 
 
-def test_a_bad_key(sandbox):
+def test_a_bad_key_is_refused(sandbox):
     client = client_of(sandbox, key="bad-key")
     with pytest.raises(errors.ClientError, match="API key not valid") as caught:
         client.models.generate_content(model=TEXT_MODEL, contents="hi")

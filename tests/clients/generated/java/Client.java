@@ -7,7 +7,7 @@ import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.StatusRuntimeException;
 
-/** Calls the gateway at the address that is given, with the client that was generated for Java. */
+/** Calls the gateway at the given address, with the client that was generated for Java. */
 public final class Client {
     static GenerateContentRequest ask(String text) {
         var content = Content.newBuilder().setRole("user").addParts(Part.newBuilder().setText(text));

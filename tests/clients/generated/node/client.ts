@@ -1,4 +1,4 @@
-// Calls the gateway at the address that is given, with the client that was generated for TypeScript.
+// Calls the gateway at the given address, with the client that was generated for TypeScript.
 import { create } from "@bufbuild/protobuf";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
