@@ -1,7 +1,7 @@
 """Escape hatches: fields without their own value can be set anyway, and the result is valid for Kubernetes."""
 
 import pytest
-from chart import NAME, NEWEST, OLDEST, at, container, environment, files, find, pod, refusal, render
+from chart import NAME, NEWEST, OLDEST, at, container, environment, files, find, refusal, render
 from schemas import check
 
 HEADLESS, TEST = f"{NAME}-headless", f"{NAME}-test"

@@ -1,12 +1,12 @@
-"""Callers who send the requests that cost most, and what is left for all others.
+"""Attackers send the most expensive requests, and the calls of an ordinary caller are measured meanwhile.
 
-memory: a gateway with default settings in a cgroup of 512 MiB; eight callers at once send every shape of shapes.py, as
-large as a request may be and of 1 MiB, plain and as gzip. Once with tokens of four callers, once as strangers who bring
-keys of their own. The gateway has to live, an ordinary caller is served or refused with RESOURCE_EXHAUSTED, and the
-memory falls back.
+memory: a gateway with default settings in a cgroup of 512 MiB. Eight attackers at once send every shape of shapes.py, in
+the maximum size of a request and with 1 MiB, plain and as gzip: once with the tokens of four callers, and once as unknown
+callers with keys of their own. The gateway must keep running, calls of an ordinary caller must be served or refused with
+RESOURCE_EXHAUSTED, and the memory must fall back afterwards.
 
-time: a gateway with one worker; one caller sends the same without pause, on two connections. Every call of another
-caller, 20 a second, has to be served, and health has to answer. Their times are printed.
+time: a gateway with one worker. One attacker sends the same requests without pause, on two connections. Every call of an
+ordinary caller, 20 per second, must be served, and every health check must be answered. Their times are printed.
 """
 
 import argparse
@@ -21,27 +21,27 @@ import time
 
 import tools
 
-LIMIT = 512 << 20
-# How much more than before may stay after it all, and how long it may take to get there.
-LEFT, SECONDS_TO_FALL = 64 << 20, 20
-RATE = 20
-# What the 99th percentile of an ordinary caller should not exceed, in milliseconds. It is printed, and not judged: the
-# attackers and the proof itself share the cores with the gateway.
-AIM = 50
+MEMORY_LIMIT = 512 << 20
+# How much more memory than before may stay in use afterwards, and how long the fall may take, in seconds.
+MAX_REMAINING_BYTES, MAX_FALL_SECONDS = 64 << 20, 20
+ORDINARY_CALLS_PER_SECOND = 20
+# The target for the 99th percentile of ordinary calls, in milliseconds. It is printed and not judged, because the attackers
+# and this script share the cores with the gateway.
+TARGET_P99_MS = 50
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--part", choices=["memory", "time", "all"], default="all")
-    add("--seconds", type=float, default=60, help="how long each part goes on")
+    add("--seconds", type=float, default=60, help="how long each part runs")
     add("--mib", type=int, default=64, help="the largest request, in MiB; the default of GEMINI_GRPC_MAX_REQUEST_BYTES")
     add("--shape", action="append", help="only shapes with this in their name; all of them by default")
     return parser.parse_args()
 
 
 class Processes:
-    """Processes that run until they are told to stop, and what they report."""
+    """Processes that run until `stop` is set, and the results that they report."""
 
     def __init__(self):
         self.context = multiprocessing.get_context("spawn")
@@ -55,7 +55,7 @@ class Processes:
         return process
 
     def collect(self, seconds):
-        """Notes what is reported for so long."""
+        """Collects results for this time."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
@@ -63,13 +63,13 @@ class Processes:
                 self.outcomes[kind][status] += 1
                 self.times[kind].append(took)
 
-    def at(self, kind, part):
-        """A time of which so large a part is not longer, in milliseconds."""
+    def quantile(self, kind, part):
+        """The time in milliseconds within which this part of the calls ended."""
         times = sorted(self.times[kind])
         return round(times[min(int(len(times) * part), len(times) - 1)] * 1000, 1) if times else None
 
     def end(self):
-        """Ends them, at last by force: an attacker may wait for an answer that never comes."""
+        """Ends all processes, if necessary by SIGKILL: an attacker may wait for a response that never arrives."""
         self.stop.set()
         until = time.monotonic() + 15
         while any(process.is_alive() for process in self.running) and time.monotonic() < until:
@@ -80,8 +80,8 @@ class Processes:
 
 
 @contextlib.contextmanager
-def discarding():
-    """The URL of an upstream in a process of its own, and what it received."""
+def discarding_upstream():
+    """The URL of an upstream in its own process, and counters of the requests it received."""
     import abusing
 
     context = multiprocessing.get_context("spawn")
@@ -98,15 +98,15 @@ def discarding():
 
 
 def callers_file(folder, names):
-    """A file of callers, and the token of each."""
+    """The path of a new file of callers, and the token of each caller."""
     tokens = {name: secrets.token_hex(32) for name in names}
     lines = [f'[callers.{n}]\ntoken_sha256 = "{hashlib.sha256(t.encode()).hexdigest()}"\n' for n, t in tokens.items()]
     (folder / "callers.toml").write_text("\n".join(lines))
     return folder / "callers.toml", tokens
 
 
-class Scene:
-    """Attackers and an ordinary caller at one gateway, until the time is over."""
+class Attack:
+    """Attackers and an ordinary caller call one gateway, until the time is over."""
 
     def __init__(self, name, seconds, flags, files, attackers, ordinary, **more):
         import abusing
@@ -114,60 +114,61 @@ class Scene:
 
         self.name, self.run = name, Processes()
         ready, done = self.run.context.Event(), self.run.context.Event()
-        # Every call that is refused has a warning, and there are many.
+        # Every refused call logs a warning, and there are many, so the log has only errors.
         log = ("--log", "error,gemini_grpc::cli=info")
-        with discarding() as (url, self.received), gateway("--upstream-url", url, *flags, log=log, **more) as server:
+        with discarding_upstream() as (url, self.received), gateway("--upstream-url", url, *flags, log=log, **more) as server:
             try:
-                self.run.start(abusing.ordinary, server.address, ordinary, RATE, self.run.stop, ready, self.run.results)
+                rate, stop, results = ORDINARY_CALLS_PER_SECOND, self.run.stop, self.run.results
+                self.run.start(abusing.ordinary, server.address, ordinary, rate, stop, ready, results)
                 while not ready.is_set() and self.run.running[0].is_alive():
                     self.run.collect(0.1)
-                self.idle = self.left = server.status("VmRSS")
+                self.idle = self.afterwards = server.status("VmRSS")
                 self.run.start(abusing.attack, server.address, attackers, files, done, self.run.results)
                 until = time.monotonic() + seconds
-                while server.lives() and time.monotonic() < until:
+                while server.is_running() and time.monotonic() < until:
                     self.run.collect(0.5)
                 done.set()
-                # The ordinary caller goes on, as there is always one: memory that was freed is given back then.
-                until = time.monotonic() + SECONDS_TO_FALL
-                while server.lives() and time.monotonic() < until and not self.fell(server):
+                # The ordinary caller continues, as in production: the allocator returns freed memory while calls run.
+                until = time.monotonic() + MAX_FALL_SECONDS
+                while server.is_running() and time.monotonic() < until and not self.has_fallen(server):
                     self.run.collect(0.5)
-                self.peak = server.status("VmHWM") if server.lives() else None
+                self.peak = server.status("VmHWM") if server.is_running() else None
             finally:
                 done.set()
                 self.run.end()
-            if server.lives():
+            if server.is_running():
                 server.process.process.terminate()
-            # A gateway that is still at work does not end; then the code is None.
+            # If the gateway does not end in time, the code is None.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(60)
-            self.code, self.words = server.process.process.poll(), server.words()[-2000:]
+            self.code, self.output = server.process.process.poll(), server.last_output()[-2000:]
         outcomes = self.run.outcomes
         self.calls, self.health = outcomes.pop("call"), outcomes.pop("health")
         self.statuses = sum(outcomes.values(), collections.Counter())
 
-    def fell(self, server):
-        """Whether the gateway's memory is near what it was before."""
-        self.left = server.status("VmRSS")
-        return self.left <= self.idle + LEFT
+    def has_fallen(self, server):
+        """Whether the gateway's memory is near the value before the attack."""
+        self.afterwards = server.status("VmRSS")
+        return self.afterwards <= self.idle + MAX_REMAINING_BYTES
 
     def report(self, verdict):
-        """Prints what was seen, and judges that the gateway lives."""
+        """Prints the figures, and checks that the gateway is running."""
         from verdict import mib, table
 
-        peak = "none, it is gone" if self.peak is None else f"{mib(self.peak)} MiB"
-        tools.say(f"\n{self.name}: idle {mib(self.idle)} MiB, peak {peak}, afterwards {mib(self.left)} MiB; upstream was "
-                  f"sent {self.received[0]} requests, the largest of {mib(self.received[2])} MiB")  # fmt: skip
+        peak = "unknown, the process has ended" if self.peak is None else f"{mib(self.peak)} MiB"
+        tools.say(f"\n{self.name}: idle {mib(self.idle)} MiB, peak {peak}, afterwards {mib(self.afterwards)} MiB; upstream "
+                  f"received {self.received[0]} requests, the largest of {mib(self.received[2])} MiB")  # fmt: skip
         rows = [("", "calls", "p50 ms", "p99 ms", "max ms", "outcomes")]
         for kind, outcomes in (("call", self.calls), ("health", self.health), ("hostile", self.statuses)):
-            times = (self.run.at(kind, part) for part in (0.5, 0.99, 1))
+            times = (self.run.quantile(kind, part) for part in (0.5, 0.99, 1))
             rows.append((kind, outcomes.total(), *times, " ".join(f"{s}={n}" for s, n in outcomes.most_common())))
         table(*rows)
         hostile = {name: max(self.run.times[name]) for name in self.run.outcomes}
         slowest = sorted(hostile, key=hostile.get, reverse=True)[:5]
         table(("the slowest shapes", "max s", "outcomes"),
               *((name, round(hostile[name], 2), " ".join(self.run.outcomes[name])) for name in slowest))  # fmt: skip
-        if not verdict.check(f"{self.name}: the gateway lives, and ends with 0", self.code == 0, self.code):
-            tools.say(self.words)
+        if not verdict.check(f"{self.name}: the gateway keeps running, and ends with 0", self.code == 0, self.code):
+            tools.say(self.output)
 
 
 def memory(args, files, folder, verdict):
@@ -182,31 +183,32 @@ def memory(args, files, folder, verdict):
     }
     for mode, (flags, attackers, caller) in modes.items():
         name, env = f"memory, {mode}", {"MOUNTSEA_API_KEY": "k"} if mode == "tokens" else {}
-        with limit(LIMIT) as limited:
-            seen = Scene(name, args.seconds, flags, files, attackers, caller, before=limited.before, env=env)
-            seen.report(verdict)
-            tools.say(f"  {limited.kind}: the kernel counted {mib(limited.peak() or 0)} MiB at most")
-        served, all_calls = seen.calls["OK"], seen.calls.total()
-        others = all_calls - served - seen.calls["RESOURCE_EXHAUSTED"]
-        wrong = seen.statuses["UNKNOWN"] + seen.statuses["INTERNAL"] + seen.statuses["NO_STATUS"]
-        fell = seen.code == 0 and seen.left <= seen.idle + LEFT
+        with limit(MEMORY_LIMIT) as limited:
+            attack = Attack(name, args.seconds, flags, files, attackers, caller, before=limited.before, env=env)
+            attack.report(verdict)
+            tools.say(f"  {limited.kind}: the peak that the kernel counted is {mib(limited.peak() or 0)} MiB")
+        served, all_calls = attack.calls["OK"], attack.calls.total()
+        others = all_calls - served - attack.calls["RESOURCE_EXHAUSTED"]
+        statuses = attack.statuses
+        wrong = statuses["UNKNOWN"] + statuses["INTERNAL"] + statuses["NO_STATUS"]
+        fallen = attack.code == 0 and attack.afterwards <= attack.idle + MAX_REMAINING_BYTES
         verdict.check(f"{name}: some ordinary calls are served", served > 0, f"{served} of {all_calls}")
-        verdict.check(f"{name}: the rest is refused with the right code", others == 0, others)
-        verdict.check(f"{name}: hostile calls have a status", wrong == 0 < seen.statuses.total(), seen.statuses.total())
-        verdict.check(f"{name}: memory falls back", fell, f"{mib(seen.idle)}, then {mib(seen.left)} MiB")
+        verdict.check(f"{name}: the other ordinary calls are refused with the right code", others == 0, others)
+        verdict.check(f"{name}: hostile calls end with a proper status", wrong == 0 < statuses.total(), statuses.total())
+        verdict.check(f"{name}: memory falls back", fallen, f"{mib(attack.idle)}, then {mib(attack.afterwards)} MiB")
 
 
-def neighbour(args, files, folder, verdict):
+def time_of_ordinary_calls(args, files, folder, verdict):
     path, tokens = callers_file(folder, ["ordinary", "attacker"])
     flags = ["--workers", 1, "--auth", "tokens", "--callers", path]
     attackers, env = [tokens["attacker"]] * 2, {"MOUNTSEA_API_KEY": "k"}
-    seen = Scene("time", args.seconds, flags, files, attackers, tokens["ordinary"], env=env)
-    seen.report(verdict)
-    tools.say(f"  p99 of the neighbour: {seen.run.at('call', 0.99)} ms; the aim is {AIM} ms")
-    for name, outcomes in (("ordinary calls are", seen.calls), ("questions for health are", seen.health)):
+    attack = Attack("time", args.seconds, flags, files, attackers, tokens["ordinary"], env=env)
+    attack.report(verdict)
+    tools.say(f"  p99 of ordinary calls: {attack.run.quantile('call', 0.99)} ms; the target is {TARGET_P99_MS} ms")
+    for name, outcomes in (("ordinary calls are", attack.calls), ("health checks are", attack.health)):
         served = outcomes["OK"] == outcomes.total() > 0
         verdict.check(f"time: all {name} answered", served, f"{outcomes['OK']} of {outcomes.total()}")
-    verdict.check("time: the attacker was at work", seen.statuses.total() > 0, seen.statuses.total())
+    verdict.check("time: the attacker sent requests", attack.statuses.total() > 0, attack.statuses.total())
 
 
 def main(args):
@@ -215,10 +217,10 @@ def main(args):
     from verdict import Verdict
 
     end_well()
-    # For the processes that are spawned.
+    # Compiled here, for the processes that are spawned.
     tools.contract()
     verdict, folder, files = Verdict(), tools.scratch("abuse"), []
-    tools.say("making the requests")
+    tools.say("preparing the requests")
     for size in (args.mib << 20, 1 << 20):
         prepared, bomb = shapes.prepare(folder, size)
         for (name, form), path in prepared.items():
@@ -230,7 +232,7 @@ def main(args):
     if args.part in ("memory", "all"):
         memory(args, files, folder, verdict)
     if args.part in ("time", "all"):
-        neighbour(args, files, folder, verdict)
+        time_of_ordinary_calls(args, files, folder, verdict)
     return verdict.end()
 
 

@@ -1,4 +1,4 @@
-"""The processes of abuse.py: callers who send hostile shapes, one who calls as ordinary callers do, and an upstream."""
+"""The processes of abuse.py: attackers that send hostile shapes, an ordinary caller, and an upstream."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,19 @@ import re
 import threading
 import time
 
-# How long an ordinary caller waits for an answer, in seconds.
-DEADLINE = 10
-ANSWER = (
+# How long an ordinary caller waits for a response, in seconds.
+CALL_TIMEOUT = 10
+RESPONSE = (
     b'{"candidates": [{"content": {"parts": [{"text": "yes"}], "role": "model"}, "finishReason": "STOP"}],'
     b' "usageMetadata": {"promptTokenCount": 300, "candidatesTokenCount": 1, "totalTokenCount": 301}}'
 )
 
 
 def attack(address, tokens, turns, stop, results):
-    """The process of the attackers: a thread for each token sends one shape after another, without pause."""
+    """The process of the attackers: a thread for each token sends one shape after another, without pause.
+
+    Each of `turns` is the name of a request, the file with its gzip, and whether to send it uncompressed.
+    """
     threads = [
         threading.Thread(target=_attack, args=(address, token, _from(turns, number / len(tokens)), stop, results))
         for number, token in enumerate(tokens)
@@ -28,13 +31,12 @@ def attack(address, tokens, turns, stop, results):
 
 
 def _from(turns, part):
-    """Each attacker begins at another place."""
+    """The turns in an order that begins at this part of the list, so that each attacker begins at another place."""
     first = int(len(turns) * part)
     return turns[first:] + turns[:first]
 
 
 def _attack(address, token, turns, stop, results):
-    """`turns` are the name of a request, the file with its gzip, and whether to send it unpacked."""
     import shapes
 
     client = None
@@ -42,13 +44,13 @@ def _attack(address, token, turns, stop, results):
         if stop.is_set():
             return
         data = path.read_bytes()
-        message = shapes.unpacked(data) if plain else data
+        message = shapes.decompressed(data) if plain else data
         client, status, seconds = _send(client, address, token, message, not plain)
         results.put((name, status, seconds))
 
 
 def _send(client, address, token, message, compressed):
-    """Sends one; the client is another one after an error."""
+    """Sends one message, and returns the client for the next one: after an error, a new connection is needed."""
     import rawcalls
 
     begun = time.monotonic()
@@ -64,7 +66,7 @@ def _send(client, address, token, message, compressed):
 
 
 def ordinary(address, token, rate, stop, ready, results):
-    """The process of an ordinary caller: 1 KB so many times a second, and health every second."""
+    """The process of an ordinary caller: `rate` calls of 1 KB per second, and a health check every second."""
     asyncio.run(_ordinary(address, token, rate, stop, ready, results))
 
 
@@ -79,7 +81,7 @@ async def _ordinary(address, token, rate, stop, ready, results):
     metadata = [("authorization", f"Bearer {token}")]
     assert len(rawcalls.framed(message)) > 1000
 
-    async def ask(kind, call):
+    async def record(kind, call):
         begun = time.monotonic()
         try:
             await call
@@ -90,28 +92,28 @@ async def _ordinary(address, token, rate, stop, ready, results):
 
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with contextlib.AsyncExitStack() as stack:
-        # Health on a connection of its own, as a probe comes.
-        channel, side = [
+        # Health checks have their own connection, like those of a probe.
+        channel, health_channel = [
             await stack.enter_async_context(grpc.aio.insecure_channel(address, options)) for _ in range(2)
         ]
-        call, health = channel.unary_unary(METHOD), health_pb2_grpc.HealthStub(side)
-        asked, begun, number = set(), time.monotonic(), 0
+        call, health = channel.unary_unary(METHOD), health_pb2_grpc.HealthStub(health_channel)
+        tasks, begun, number = set(), time.monotonic(), 0
         while not stop.is_set():
-            asked.add(asyncio.create_task(ask("call", call(message, metadata=metadata, timeout=DEADLINE))))
+            tasks.add(asyncio.create_task(record("call", call(message, metadata=metadata, timeout=CALL_TIMEOUT))))
             if number % rate == 0:
-                check = health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
-                asked.add(asyncio.create_task(ask("health", check)))
+                check = health.Check(health_pb2.HealthCheckRequest(), timeout=CALL_TIMEOUT)
+                tasks.add(asyncio.create_task(record("health", check)))
             number += 1
             if number == rate:
                 ready.set()
-            asked = {task for task in asked if not task.done()}
+            tasks = {task for task in tasks if not task.done()}
             await asyncio.sleep(max(0, begun + number / rate - time.monotonic()))
-        if asked:
-            await asyncio.wait(asked)
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def upstream(port, received):
-    """The process of an upstream that throws requests away as fast as they come, and answers each."""
+    """The process of an upstream that reads and discards requests as fast as they arrive, and answers each."""
     asyncio.run(_upstream(port, received))
 
 
@@ -123,7 +125,7 @@ async def _upstream(port, received):
 
 
 class _Answering(asyncio.Protocol):
-    """`received` has the requests, their bytes, and the bytes of the largest."""
+    """A connection to the upstream. `received` counts the requests, their bytes, and the bytes of the largest."""
 
     def __init__(self, received):
         self.received, self.head, self.rest = received, bytearray(), 0
@@ -148,6 +150,6 @@ class _Answering(asyncio.Protocol):
             self.rest -= here
             data = data[here:]
             if not self.rest:
-                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
-                self.transport.write(head + ANSWER)
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(RESPONSE)
+                self.transport.write(head + RESPONSE)
 

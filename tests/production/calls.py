@@ -1,4 +1,4 @@
-"""Calls with large pictures, all at once."""
+"""Makes many calls with large pictures at once."""
 
 import asyncio
 import collections
@@ -29,15 +29,15 @@ def request(size):
 
 
 def large_calls(address, served, count, connections=10):
-    """Makes calls whose answers upstream keeps back until all of them are there or refused; counts the outcomes."""
+    """Makes calls to which upstream responds only when all of them have arrived or were refused; counts the outcomes."""
     return asyncio.run(_large_calls(address, served, count, connections))
 
 
 async def _large_calls(address, served, count, connections):
     import grpc
-    from upstream import LARGE
+    from upstream import LARGE_PICTURE_BYTES
 
-    message = request(LARGE)
+    message = request(LARGE_PICTURE_BYTES)
     outcomes = collections.Counter({"OK": 0, "RESOURCE_EXHAUSTED": 0})
     examples = collections.Counter()
     served.gate.clear()
@@ -45,10 +45,10 @@ async def _large_calls(address, served, count, connections):
 
     async def call(number):
         try:
-            # The message is bytes already, and so may the answer stay.
+            # Request and response are bytes here, so nothing is serialized or parsed.
             method = channels[number % connections].unary_unary(METHOD)
             answer = await method(message, timeout=240)
-            outcomes["OK" if len(answer) > LARGE else "OK_WITHOUT_PICTURE"] += 1
+            outcomes["OK" if len(answer) > LARGE_PICTURE_BYTES else "OK_WITHOUT_PICTURE"] += 1
         except grpc.aio.AioRpcError as error:
             outcomes[error.code().name] += 1
             examples[f"{error.code().name}: {error.details()}"[:200]] += 1
@@ -56,7 +56,7 @@ async def _large_calls(address, served, count, connections):
     calls = asyncio.gather(*map(call, range(count)))
     until, before = time.monotonic() + 60, None
     while time.monotonic() < until:
-        # All have arrived, or nothing has moved for a while because what is left waits for room.
+        # Waits until all calls have arrived, or until nothing has changed for 10 s because the others wait for memory.
         now = served.waiting, outcomes.total()
         if sum(now) >= count:
             break

@@ -1,4 +1,4 @@
-"""An authority for a test, and certificates from it."""
+"""A certificate authority for tests, and certificates that it signs."""
 
 import datetime
 import ipaddress
@@ -13,7 +13,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def replace(path, data):
-    """Puts a new file in the place of an old one; whoever reads sees either."""
+    """Replaces a file atomically: a reader sees the old content or the new one."""
     new = path.with_name(path.name + ".new")
     new.write_bytes(data)
     os.replace(new, path)
@@ -39,7 +39,7 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def revocations(self):
-        """A list of revoked certificates with none on it."""
+        """An empty certificate revocation list."""
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
         builder = builder.last_update(now - DAY).next_update(now + 30 * DAY)
@@ -49,14 +49,14 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def builder(self, name, key):
-        """A certificate of this authority's that lacks what it is for, and the signature."""
+        """A builder of a certificate from this authority, without extensions and signature."""
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number())
         return builder.not_valid_before(now - DAY).not_valid_after(now + 30 * DAY)
 
     def issue(self, *more):
-        """The serial number of a new certificate for 127.0.0.1 and more names, the certificate, and its key."""
+        """A new certificate for 127.0.0.1, localhost and more names: its serial number, the certificate, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *more]
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a gateway")])

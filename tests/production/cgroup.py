@@ -1,4 +1,4 @@
-"""A limit on the memory of a command: a cgroup where one can be made, else a limit of the process."""
+"""Limits the memory of a command: with a cgroup if one can be created, otherwise with a limit of the process."""
 
 import contextlib
 import os
@@ -10,28 +10,28 @@ JOIN = 'echo $$ >"$0" && exec "$@"'
 
 
 class Limit:
-    """`before` are the words that put a command under the limit."""
+    """A limit on memory. The words `before` are put in front of a command to run it under the limit."""
 
     def __init__(self, kind, before, peak=None):
         self.kind, self.before, self._peak = kind, before, peak
 
     def peak(self):
-        """The most that was in use, as the kernel counted it for the cgroup; without one, nothing."""
+        """The peak of memory in use, as the kernel counted it for the cgroup, or None without a cgroup."""
         return int(self._peak.read_text()) if self._peak and self._peak.exists() else None
 
 
 @contextlib.contextmanager
 def limit(size):
-    """A limit of so many bytes, for as long as the block runs."""
+    """A limit of `size` bytes, until the `with` block ends."""
     for root, file, peak in [
         (ROOT, "memory.max", "memory.peak"),
         (ROOT / "memory", "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
     ]:
         folder = root / f"gemini-grpc-{os.getpid()}"
-        # What version 2 calls controllers, version 1 does not have; and of either there may be none that takes ours.
-        wanted = "cgroup.controllers" if file == "memory.max" else file
+        # Only version 2 of cgroups has the file cgroup.controllers. Neither version may be available or writable.
+        marker = "cgroup.controllers" if file == "memory.max" else file
         try:
-            assert (root / wanted).exists()
+            assert (root / marker).exists()
             folder.mkdir()
         except (OSError, AssertionError):
             continue
@@ -50,7 +50,7 @@ def limit(size):
 
 
 def remove(folder):
-    """Its process has ended by now, but the kernel may need a moment to notice."""
+    """Removes the folder of a cgroup. Its process has ended by now, but the kernel may need a moment to notice."""
     for _ in range(20):
         with contextlib.suppress(OSError):
             return folder.rmdir()

@@ -1,4 +1,4 @@
-"""Load clients as processes: one in Rust with tonic, one in Python with grpcio, and their figures added up."""
+"""Runs load clients as processes, one in Rust with tonic and one in Python with grpcio, and sums their figures."""
 
 import contextlib
 import json
@@ -14,14 +14,14 @@ LANGUAGES = ("tonic", "grpcio")
 
 
 class Client:
-    """A load client that runs."""
+    """A running load client."""
 
     def __init__(self, language, *flags):
         command = [tools.load_client()] if language == "tonic" else [sys.executable, tools.HERE / "load.py"]
         self.process = Process(*map(str, [*command[1:], *flags]), program=str(command[0]))
 
     def figures(self, seconds):
-        """What it counted, once it is done."""
+        """Its figures, when it has ended."""
         return self.process.wait_for(self._json, seconds)
 
     @staticmethod
@@ -29,13 +29,13 @@ class Client:
         return json.loads(line) if line.startswith("{") else None
 
     def finish(self):
-        """Lets it end what is open, and no more."""
+        """Asks it to start no more calls, and to end when its open calls have ended."""
         self.process.process.send_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def calling(endpoint, *flags, rate, streams, languages=LANGUAGES):
-    """Clients of all languages, which share the rate and the streams; for as long as the block runs."""
+    """Clients in all languages, which share the rate and the streams, until the `with` block ends."""
     if "grpcio" in languages:
         tools.contract()
     clients = []
@@ -45,21 +45,21 @@ def calling(endpoint, *flags, rate, streams, languages=LANGUAGES):
             clients.append(Client(language, "--endpoint", endpoint, *share, *flags))
         yield clients
     finally:
-        # Those that were let finish have ended by now; nobody waits for the calls of the others.
+        # Clients that were finished have ended by now; the open calls of the others are not waited for.
         for client in clients:
             client.process.process.kill()
             end(client.process)
 
 
 def finish(clients, seconds=400):
-    """Lets all of them end what is open, and hands over what they counted."""
+    """Asks all clients to finish, and returns their figures."""
     for client in clients:
         client.finish()
     return [client.figures(seconds) for client in clients]
 
 
 def show(results):
-    """Prints what came of the calls and streams, and the messages of those that failed."""
+    """Prints the outcomes of calls and streams, and the messages of those that failed."""
     rows = [("client", "kind", "sent", "ok", "failed", "p50 ms", "p99 ms", "max ms", "other outcomes")]
     for result in results:
         for kind in ("calls", "streams"):
@@ -75,8 +75,8 @@ def show(results):
             tools.say(f"  {result['client']}, {count} times: {message}")
 
 
-# After GOAWAY tonic's transport cancels the next call on a connection that still has open streams, before any of it
-# is sent. README.md has more about it.
+# After GOAWAY, tonic's transport cancels the next call on a connection that still has open streams, before any of the call
+# is sent. README.md explains it.
 LOST_IN_TONIC = "CANCELLED: operation was canceled"
 
 
@@ -85,11 +85,11 @@ def sent(results):
 
 
 def failed(results):
-    """Calls and streams that did not end with OK, and those that did not end at all."""
+    """The number of calls and streams that ended with another status than OK, or did not end."""
     ok = sum(result[kind]["outcomes"].get("OK", 0) for result in results for kind in ("calls", "streams"))
     return sent(results) - ok
 
 
 def lost_in_tonic(results):
-    """How many of them never left the client."""
+    """The number of failed calls that tonic never sent."""
     return sum(result["examples"].get(LOST_IN_TONIC, 0) for result in results)

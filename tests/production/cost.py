@@ -1,9 +1,10 @@
-"""What telemetry costs: gateways with and without it, side by side under the same load.
+"""The cost of telemetry: compares gateways with and without it under the same load.
 
-Four gateways stand over one sandbox: one without telemetry (OTEL_SDK_DISABLED=true), one that exports every call to a real
-Collector, one that samples no trace but has all metrics, and one without the access log. In each round each of them gets
-the same calls, or the same streams, for the same time, in turns and back again. What counts is the CPU that each has used,
-as a ratio to the first in the same round; the median of the rounds is judged. The Collector's own CPU is not counted.
+Four gateways use one sandbox as upstream: one without telemetry (OTEL_SDK_DISABLED=true), one that exports every call to a
+real Collector, one that samples no trace but has all metrics, and one without the access log. In each round, each of them
+gets the same calls, or the same streams, for the same time; every second round runs in reverse order. The result is the CPU
+time of each gateway, as a ratio to the first one in the same round; the median of the rounds is judged. The Collector's own
+CPU time is not counted.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import time
 
 import tools
 
-# How much more CPU than without telemetry, at most.
-ALLOWED = {("calls", "every call"): 1.10, ("calls", "no trace"): 1.05, ("streams", "every call"): 1.03}
+# The maximum ratio of CPU time to that without telemetry.
+MAX_CPU_RATIO = {("calls", "every call"): 1.10, ("calls", "no trace"): 1.05, ("streams", "every call"): 1.03}
 
 
 def arguments():
@@ -24,25 +25,25 @@ def arguments():
     add("--rounds", type=int, default=10, help="rounds of each load")
     add("--seconds", type=float, default=4, help="how long each gateway is loaded in a round")
     add("--rate", type=float, default=2000, help="calls a second")
-    add("--slack", type=float, default=1, help="factor on the allowed ratios, for runs too short to measure anything")
+    add("--slack", type=float, default=1, help="factor on the allowed ratios, for runs that are too short for a measurement")
     add("--only", choices=["calls", "streams"], help="one of the two loads")
-    add("--streams", type=int, default=200, help="streams at once, each with 50 events a second")
+    add("--streams", type=int, default=200, help="concurrent streams, each with 50 events a second")
     return parser.parse_args()
 
 
 def cpu(pid):
-    """The seconds that all threads of a process have run."""
+    """The CPU time of all threads of a process, in seconds."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def load(server, seconds, **what):
-    """Seconds of CPU that a gateway uses while a load client calls."""
+    """The CPU time of a gateway while a load client calls it, in seconds."""
     import clients
 
     flags = ["--seconds", 600, "--words", 300]
     with clients.calling(f"http://{server.address}", *flags, languages=["tonic"], **what):
-        # Connections are made and streams are open by then.
+        # After a second, the connections and streams are open.
         time.sleep(1)
         before = cpu(server.pid)
         time.sleep(seconds)
@@ -63,7 +64,7 @@ def main(args):
         collector = Collector(folder).start()
         stack.callback(collector.stop)
         upstream = stack.enter_context(sandbox(pace=20))
-        # As in production, not as soon as in a test.
+        # With the default intervals of production, not the short ones of tests.
         exporting = {n: v for n, v in collector.environment().items() if "SCHEDULE" not in n and "INTERVAL" not in n}
         settings = {
             "none": {"OTEL_SDK_DISABLED": "true"},
@@ -85,15 +86,15 @@ def main(args):
             for name, values in used.items():
                 ratios = [value / base for value, base in zip(values, used["none"], strict=True)]
                 ratio = statistics.median(ratios)
-                # The sandbox has the pace of the events, so they are as many for each.
+                # The sandbox sets the pace of events, so each gateway has the same number.
                 units = args.seconds * (args.rate if kind == "calls" else args.streams * 50)
                 each = f"{statistics.median(values) / units * 1e6:.1f} us"
                 rows.append((kind, name, each, f"{ratio:.3f}", f"{min(ratios):.2f} to {max(ratios):.2f}"))
-                if allowed := ALLOWED.get((kind, name), 0) * args.slack:
+                if allowed := MAX_CPU_RATIO.get((kind, name), 0) * args.slack:
                     verdict.check(f"{kind}, {name}: at most {allowed:.2f} times the CPU", ratio <= allowed, f"{ratio:.3f}")
         exported = len(collector.spans())
     table(*rows)
-    verdict.check("spans did arrive", exported > min(1000, args.rounds * args.seconds * args.rate / 2), exported)
+    verdict.check("spans arrived at the Collector", exported > min(1000, args.rounds * args.seconds * args.rate / 2), exported)
     return verdict.end()
 
 

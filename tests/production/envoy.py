@@ -1,4 +1,4 @@
-"""Envoy in front of gateways: a static configuration, and what its admin page says."""
+"""Runs Envoy in front of gateways, with a static configuration, and reads its admin pages."""
 
 import contextlib
 import http.client
@@ -9,7 +9,7 @@ import tools
 from processes import free_port
 from running import other
 
-# What is tried again, and why that is harmless: in all three cases no gateway has seen the call.
+# The retries are safe: in all three cases no gateway has received the call.
 RETRIES = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 2,
@@ -33,7 +33,7 @@ def address(port):
 
 
 def listener(port, retries):
-    # A stream lasts as long as it lasts: the gateway and the caller have their deadlines.
+    # Envoy has no timeout for a stream: the deadlines of the gateway and of the caller apply.
     route = {"cluster": "gateways", "timeout": "0s", **({"retry_policy": RETRIES} if retries else {})}
     host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}
     manager = {
@@ -52,7 +52,7 @@ def cluster(ports, sane):
     check = {
         "timeout": "1s",
         "interval": "1s",
-        # By default Envoy asks once a minute until there is traffic.
+        # By default, Envoy checks health only once a minute until there is traffic.
         "no_traffic_interval": "1s",
         "unhealthy_threshold": 1,
         "healthy_threshold": 1,
@@ -71,7 +71,7 @@ def cluster(ports, sane):
         "load_assignment": {"cluster_name": "gateways", "endpoints": [{"lb_endpoints": endpoints}]},
     }
     if sane:
-        # Long streams count as requests, and the default is 1024 of them; a retry is never refused for its number.
+        # Open streams count as requests, and the default limit is 1024. max_retries is high enough for every retry.
         limits = {"max_requests": 100_000, "max_connections": 1024, "max_pending_requests": 10_000, "max_retries": 100}
         cluster["circuit_breakers"] = {"thresholds": [limits]}
     return cluster
@@ -83,15 +83,15 @@ class Envoy:
     def __init__(self, process, port, admin):
         self.process, self.url, self.admin = process, f"http://127.0.0.1:{port}", admin
 
-    def ask(self, path):
+    def admin_page(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return connection.getresponse().read().decode()
 
     def healthy(self):
-        """The ports of the gateways that it takes for healthy."""
-        hosts = json.loads(self.ask("/clusters?format=json"))["cluster_statuses"][0]["host_statuses"]
+        """The ports of the gateways that it considers healthy."""
+        hosts = json.loads(self.admin_page("/clusters?format=json"))["cluster_statuses"][0]["host_statuses"]
         return {
             host["address"]["socket_address"]["port_value"]
             for host in hosts
@@ -99,7 +99,7 @@ class Envoy:
         }
 
     def wait_for_healthy(self, ports, seconds=30):
-        """Waits until it takes these, and no others, for healthy; it tells nobody, so it is asked again and again."""
+        """Waits until it considers exactly these ports healthy. Envoy sends no notification, so this polls."""
         until = time.monotonic() + seconds
         while True:
             with contextlib.suppress(OSError):
@@ -110,16 +110,16 @@ class Envoy:
             time.sleep(0.1)
 
     def figures(self):
-        """What it counted of the gateways, where it is not nothing."""
+        """Its counters about the gateways that are not 0."""
         names = "rq_total|rq_retry|rq_retry_success|rq_pending_failure_eject|rq_rx_reset|cx_total|cx_connect_fail"
-        lines = self.ask(f"/stats?filter=^cluster.gateways.upstream_({names})$").splitlines()
+        lines = self.admin_page(f"/stats?filter=^cluster.gateways.upstream_({names})$").splitlines()
         found = (line.removeprefix("cluster.gateways.upstream_").split(": ") for line in lines)
         return ", ".join(f"{name} {count}" for name, count in found if count != "0")
 
 
 @contextlib.contextmanager
 def envoy(ports, sane):
-    """Envoy in front of gateways: bare, or `sane` as one would run it; for as long as the block runs."""
+    """Envoy in front of gateways, until the `with` block ends: with defaults, or with the settings for production (`sane`)."""
     port, admin = free_port(), free_port()
     config = {
         "admin": {"address": address(admin)},

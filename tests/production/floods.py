@@ -1,8 +1,8 @@
-"""Floods of frames while ordinary callers go on: all of them have to be answered.
+"""Floods of frames, during which all calls of an ordinary caller must be answered.
 
-Each flood comes from a process of its own for some seconds. Meanwhile an ordinary caller asks for health and makes a
-call, each time on a new connection. The times are printed; what has to hold is that every answer comes and that the
-gateway lives and ends with 0. The floods themselves are in tests/clients/floods.py.
+Each flood runs in its own process for some seconds. Meanwhile an ordinary caller checks health and makes a call, each time
+on a new connection. The times are printed. Every call must be answered, and the gateway must keep running and end with 0.
+The floods themselves are in tests/clients/floods.py.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import tools
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5, help="how long each flood goes on")
+    parser.add_argument("--seconds", type=float, default=5, help="how long each flood runs")
     parser.add_argument("--only", action="append", default=[], help="the name of a flood; all of them by default")
-    parser.add_argument("--connections", type=int, default=4, help="how many times each flood comes at once")
+    parser.add_argument("--connections", type=int, default=4, help="the number of connections that run each flood at once")
     return parser.parse_args()
 
 
@@ -36,13 +36,13 @@ def flood(name, address, connections, stop, counts):
     counts[0], counts[1] = (sum(getattr(one, name) for one in running) for name in ("steps", "closed"))
 
 
-class Ordinary:
-    """A caller as there are many."""
+class OrdinaryCaller:
+    """A caller that makes valid calls."""
 
     def __init__(self, address):
-        self.address, self.took, self.wrong = address, [], []
+        self.address, self.times, self.errors = address, [], []
 
-    def ask(self):
+    def make_calls(self):
         import grpc
         from google_client import SyncClient, request, text_of
         from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -54,12 +54,13 @@ class Ordinary:
             client = SyncClient(self.address)
             assert text_of(client.generate(request("hello"), timeout=30))
             client.close()
-        except Exception as error:  # Whatever came, it was no answer.
-            self.wrong.append(f"{type(error).__name__}: {error}"[:150])
-        self.took.append(time.monotonic() - begun)
+        except Exception as error:  # Any exception means that a call was not answered.
+            self.errors.append(f"{type(error).__name__}: {error}"[:150])
+        self.times.append(time.monotonic() - begun)
 
-    def at(self, part):
-        return round(sorted(self.took)[min(int(len(self.took) * part), len(self.took) - 1)] * 1000, 1)
+    def quantile(self, part):
+        """The time in milliseconds within which this part of the calls ended."""
+        return round(sorted(self.times)[min(int(len(self.times) * part), len(self.times) - 1)] * 1000, 1)
 
 
 def main(args):
@@ -77,9 +78,9 @@ def main(args):
     rows = [("flood", "steps", "closed", "answers", "p50 ms", "p99 ms", "peak MiB", "open files")]
     with sandbox(pace=1) as upstream, gateway("--upstream-url", upstream, env={"MOUNTSEA_API_KEY": "a-key"}) as server:
         for name in [None, *names]:
-            # From here on the peak is that of this flood.
+            # Resets the peak of memory, so that it is that of this flood.
             pathlib.Path(f"/proc/{server.pid}/clear_refs").write_text("5")
-            caller, stop, counts = Ordinary(server.address), spawn.Event(), spawn.Array("q", 3)
+            caller, stop, counts = OrdinaryCaller(server.address), spawn.Event(), spawn.Array("q", 3)
             process = spawn.Process(target=flood, args=(name, server.address, args.connections, stop, counts))
             try:
                 if name:
@@ -87,29 +88,30 @@ def main(args):
                     while not counts[2] and process.is_alive():
                         process.join(0.05)
                 until = time.monotonic() + args.seconds
-                while time.monotonic() < until and server.lives():
-                    caller.ask()
-                files = server.files() if server.lives() else 0
+                while time.monotonic() < until and server.is_running():
+                    caller.make_calls()
+                files = server.files() if server.is_running() else 0
             finally:
                 if name:
                     stop.set()
                     process.join(60)
                     process.kill()
-            answered = len(caller.took) - len(caller.wrong)
-            seen = f"{answered} of {len(caller.took)}" + "".join(f"; {wrong}" for wrong in caller.wrong[:1])
+            answered = len(caller.times) - len(caller.errors)
+            seen = f"{answered} of {len(caller.times)}" + "".join(f"; {error}" for error in caller.errors[:1])
             ran = not name or process.exitcode == 0
             verdict.check(
-                f"{name or 'no flood'}: all are answered", ran and not caller.wrong, seen if ran else "no flood"
+                f"{name or 'no flood'}: all calls are answered", ran and not caller.errors, seen if ran else "no flood"
             )
-            if not server.lives():
-                tools.say(server.words())
+            if not server.is_running():
+                tools.say(server.last_output())
                 break
             peak = mib(server.status("VmHWM"))
-            rows.append((name or "(none)", *counts[:2], len(caller.took), caller.at(0.5), caller.at(0.99), peak, files))
-        lives = server.lives()
+            times = (caller.quantile(0.5), caller.quantile(0.99))
+            rows.append((name or "(none)", *counts[:2], len(caller.times), *times, peak, files))
+        still_running = server.is_running()
         server.process.process.terminate()
         code = server.wait(60)
-        verdict.check("the gateway lives, and ends with 0", lives and code == 0, code)
+        verdict.check("the gateway keeps running, and ends with 0", still_running and code == 0, code)
     tools.say("")
     table(*rows)
     return verdict.end()

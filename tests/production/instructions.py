@@ -1,10 +1,10 @@
-"""How many instructions the gateway takes for a call, a chunk of a stream, and a picture.
+"""Counts the instructions that the gateway executes for a call, a chunk of a stream, and a picture.
 
-The whole process serves real calls under valgrind, on one worker, one call at a time; each load runs with a number of
-units and with twice as many, and the difference is that of the units. So it is the same on a busy machine. Only code
-in user space is counted, and not how long its instructions take: docs/performance.md has times.
+The whole process serves real calls under valgrind, on one worker, one call at a time. Each load runs once with a number of
+units and once with twice as many, and the difference is the cost of the units. So the result does not depend on how busy
+the machine is. Only instructions in user space are counted, and not the time that they take: docs/performance.md has times.
 
-With --against, another binary is counted as well, and no load may take 3 % more than with that one.
+With --against, another binary is counted as well, and no load may need 3 % more instructions than with that one.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import threading
 
 import tools
 
-# How much more than the other binary, at most.
-ALLOWED = 1.03
-PICTURE = 4 << 20
+# The maximum ratio to the instructions of the other binary.
+MAX_RATIO = 1.03
+PICTURE_BYTES = 4 << 20
 
 
 def arguments():
@@ -35,7 +35,7 @@ def arguments():
 
 
 def answer(part, finished=True):
-    """The JSON of an answer as Gemini writes it, with `part` in it."""
+    """The JSON of a response that contains `part`, as Gemini writes it."""
     candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
     usage = {"promptTokenCount": 12, "candidatesTokenCount": 210, "totalTokenCount": 222}
     usage["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": 12}]
@@ -45,12 +45,12 @@ def answer(part, finished=True):
 
 
 def picture():
-    data = random.Random(7).randbytes(PICTURE)
+    data = random.Random(7).randbytes(PICTURE_BYTES)
     return {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(data).decode()}}
 
 
 class Upstream:
-    """Answers each request at once. A stream sends its next event once `turn` says that the last one arrived."""
+    """Answers each request immediately. A stream sends its next event when `turn` is released, after the last one arrived."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -90,7 +90,7 @@ class Upstream:
         connection.sendall(b"0\r\n\r\n")
 
 
-# Each load makes so many units on a connection.
+# Each load makes `count` units on one connection.
 
 
 def request(model, part):
@@ -103,7 +103,7 @@ def request(model, part):
 
 
 def unary(client, _, count):
-    """A call with 1 KB in the request and in the answer."""
+    """A call with 1 KB in the request and in the response."""
     from shapes import member
 
     data = request("gemini-2.5-flash", member(2, b"Why is the sky blue, and not violet? " * 27))
@@ -112,7 +112,7 @@ def unary(client, _, count):
 
 
 def chunk(client, upstream, count):
-    """A chunk of a stream, each of which comes alone."""
+    """A chunk of a stream that is sent after the one before has arrived."""
     from shapes import member
 
     upstream.chunks, upstream.turn = count, threading.Semaphore(1)
@@ -125,14 +125,14 @@ def picture_in(client, _, count):
     """A picture of 4 MiB in a request."""
     from shapes import member
 
-    blob = member(1, b"image/png") + member(2, random.Random(8).randbytes(PICTURE))
+    blob = member(1, b"image/png") + member(2, random.Random(8).randbytes(PICTURE_BYTES))
     data = request("gemini-2.5-flash", member(3, blob))
     for _ in range(count):
         assert (status := client.call(data)) == "OK", status
 
 
 def picture_out(client, _, count):
-    """A picture of 4 MiB in an answer."""
+    """A picture of 4 MiB in a response."""
     from shapes import member
 
     data = request("gemini-large", member(2, b"A picture of the sky"))
@@ -143,8 +143,8 @@ def picture_out(client, _, count):
 LOADS = {"unary": (unary, 200), "chunk": (chunk, 400), "picture in": (picture_in, 8), "picture out": (picture_out, 8)}
 
 
-def counted(binary, load, count, folder):
-    """The instructions of a whole process that serves so many units."""
+def count_instructions(binary, load, count, folder):
+    """The instructions of a whole process that serves `count` units."""
     import rawcalls
     import running
 
@@ -152,15 +152,15 @@ def counted(binary, load, count, folder):
     out = folder / f"{pathlib.Path(binary).resolve().as_posix().replace('/', '_')}-{load.__name__}-{count}.callgrind"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
     flags = ["--workers", 1, "--upstream-url", upstream.url, "--drain-delay", 0, "--reload-interval", 0]
-    # As it is without flags, with a line for each call.
+    # With the default log level, which writes a line for each call.
     with running.gateway(*flags, env={"MOUNTSEA_API_KEY": "a-key"}, before=valgrind, log=("--log", "info")) as server:
         client = rawcalls.Client(server.address)
-        # What is only done for the first call does not count either way.
+        # Work that is done only for the first calls is the same in both runs, so it is not in the difference.
         load(client, upstream, 2)
         load(client, upstream, count)
         client.close()
         server.signal(15)
-        assert server.wait(120) == 0, server.words()
+        assert server.wait(120) == 0, server.last_output()
     upstream.listener.close()
     return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)[1])
 
@@ -180,13 +180,13 @@ def main(args):
         load, count = LOADS[name]
         each = []
         for binary in binaries:
-            less, more = (counted(binary, load, number, folder) for number in (count, 2 * count))
+            less, more = (count_instructions(binary, load, number, folder) for number in (count, 2 * count))
             each.append(round((more - less) / count))
-        verdict.check(f"{name}: it was counted", min(each) > 0, each[0])
+        verdict.check(f"{name}: instructions were counted", min(each) > 0, each[0])
         if args.against:
             ratio = each[0] / each[1]
             each.append(f"{ratio:.3f}")
-            verdict.check(f"{name}: at most {ALLOWED} times the other's", ratio <= ALLOWED, f"{ratio:.3f}")
+            verdict.check(f"{name}: at most {MAX_RATIO} times those of the other binary", ratio <= MAX_RATIO, f"{ratio:.3f}")
         rows.append((name, *each))
     if not args.keep:
         tools.scratch("instructions")

@@ -1,6 +1,6 @@
-"""A load client like tests/production/load, for grpcio's asyncio client.
+"""A load client with grpcio's asyncio client, with the same flags and figures as the Rust client tests/production/load.
 
-The same flags, the same figures. It retries nothing, so what it counts is what an application sees.
+It retries nothing, so its figures are what an application sees.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 import tools
 
 MODEL = "gemini-2.5-flash"
-# What the sandbox does wrong, and whether to ask for a stream. The hanging ones end by the caller's deadline.
+# The faults of the sandbox, and whether to call for a stream. Those that hang end by the caller's deadline.
 FAULTS = [
     ("sandbox-429", False),
     ("sandbox-cut", True),
@@ -30,21 +30,21 @@ FAULTS = [
     ("sandbox-429-retry-after", True),
     ("sandbox-big-error", False),
 ]
-HANG = 2.0
+HANG_TIMEOUT = 2.0
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--endpoint", action="append", required=True, help="a gateway's URL; may be given more than once")
-    add("--rate", type=float, default=100, help="calls a second, started whether or not those before have ended")
-    add("--streams", type=int, default=0, help="streams kept open; one that ends is followed by another")
-    add("--words", type=int, default=100, help="words in the answer of such a stream, on average")
+    add("--rate", type=float, default=100, help="calls a second; a call does not wait for the calls before it")
+    add("--streams", type=int, default=0, help="streams kept open; a stream that ends is replaced by a new one")
+    add("--words", type=int, default=100, help="words in the response of such a stream, on average")
     add("--seconds", type=float, default=10, help="how long to call")
     add("--connections", type=int, default=4, help="connections to each endpoint")
-    add("--reconnect", type=float, default=0, help="make a connection anew so often, in seconds; 0 for never")
-    add("--no-retries", action="store_true", help="none at all: gRPC would repeat by itself what no server has seen")
-    add("--fault-share", type=float, default=0, help="the part of the calls that asks for a fault, from 0 to 1")
+    add("--reconnect", type=float, default=0, help="replace a connection after each interval, in seconds; 0 for never")
+    add("--no-retries", action="store_true", help="disable gRPC's own retries of calls that no server has received")
+    add("--fault-share", type=float, default=0, help="the share of calls that ask for a fault, from 0 to 1")
     add("--timeout", type=float, default=30, help="seconds that a call may take; a stream may take ten times as many")
     add("--ca", type=pathlib.Path, help="the certificate of the gateway's authority")
     add("--token-file", type=pathlib.Path, help="a file with the caller's token, read again for each call")
@@ -52,16 +52,16 @@ def arguments():
 
 
 class Counts:
-    """What came of the calls of one kind."""
+    """The outcomes of the calls of one kind."""
 
     def __init__(self):
-        self.sent, self.outcomes, self.took = 0, collections.Counter(), []
+        self.sent, self.outcomes, self.times = 0, collections.Counter(), []
 
     def report(self):
-        took = sorted(self.took)
+        times = sorted(self.times)
         figures = {"sent": self.sent, "outcomes": dict(self.outcomes)}
         for name, part in [("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1)]:
-            figures[name] = round(took[min(int(len(took) * part), len(took) - 1)] * 1000, 1) if took else None
+            figures[name] = round(times[min(int(len(times) * part), len(times) - 1)] * 1000, 1) if times else None
         return figures
 
 
@@ -76,7 +76,7 @@ class Load:
         self.stop = asyncio.Event()
 
     def connect(self, number):
-        """A connection of its own: channels with the same settings would share one."""
+        """A new connection: without the option, channels with the same settings would share one."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
         if self.args.no_retries:
             options.append(("grpc.enable_retries", 0))
@@ -92,7 +92,7 @@ class Load:
             place = self.renewed % self.count
             self.renewed += 1
             old, self.channels[place] = self.channels[place], self.connect(place)
-            # Its open calls may end; new ones take the other.
+            # Open calls may end on the old connection; new calls use the new one.
             asyncio.create_task(old.close(grace=self.args.timeout * 10))
 
     def request(self, model, words=None):
@@ -106,7 +106,7 @@ class Load:
         return request
 
     async def call(self, counts, request, streams, deadline, keep_messages):
-        """Makes a call and notes how it ended."""
+        """Makes a call and records its outcome."""
         counts.sent += 1
         begun = time.monotonic()
         self.turn += 1
@@ -122,7 +122,7 @@ class Load:
                 answer = await stub.GenerateContent(request, timeout=deadline, metadata=metadata)
                 finished = any(candidate.finish_reason for candidate in answer.candidates)
             outcome = "OK" if finished else "OK_UNFINISHED"
-            counts.took.append(time.monotonic() - begun)
+            counts.times.append(time.monotonic() - begun)
         except self.grpc.aio.AioRpcError as error:
             outcome = error.code().name
             if keep_messages:
@@ -131,12 +131,12 @@ class Load:
         return outcome == "OK"
 
     async def stream_after_stream(self, number):
-        # Of different lengths, so that they do not all end at once.
+        # The streams have different lengths, so that they do not all end at once.
         words = self.args.words // 2 + number * self.args.words // self.args.streams
         request = self.request(MODEL, max(1, words))
         while not self.stop.is_set():
             if not await self.call(self.streams, request, True, self.args.timeout * 10, True):
-                # A gateway that refuses is not asked a thousand times a second.
+                # Waits a little, so that a gateway that refuses is not called a thousand times a second.
                 await asyncio.sleep(0.1)
 
     async def call_at_a_rate(self, tasks):
@@ -150,7 +150,7 @@ class Load:
                 due -= 1
                 faults += 1
                 model, streams = FAULTS[faults % len(FAULTS)]
-                deadline = HANG if "hang" in model else self.args.timeout
+                deadline = HANG_TIMEOUT if "hang" in model else self.args.timeout
                 call = self.call(self.faults[model], self.request(model), streams, deadline, False)
             else:
                 call = self.call(self.calls, request, False, self.args.timeout, True)
@@ -171,10 +171,10 @@ class Load:
         seconds = round(time.monotonic() - begun, 1)
         open_calls = [*streams, *tasks]
         if open_calls:
-            # What is still open by then is told by the figures: more was sent than ended.
+            # Calls that are still open after this time show in the figures: more calls were sent than ended.
             ended, _ = await asyncio.wait(open_calls, timeout=self.args.timeout * 10 + 5)
             for task in ended:
-                # A mistake of this client is no outcome.
+                # Raises an exception of this client itself, which is not an outcome of a call.
                 task.result()
         if renewing:
             renewing.cancel()

@@ -1,10 +1,10 @@
-"""Keys, tokens and certificates are replaced under load: no call may fail.
+"""Replaces keys, tokens and certificates under load: no call may fail.
 
-Clients in Rust and Python call over TLS, each with a token, and connect anew all the time. A hundred times the
-gateway's certificate, the callers' tokens and the key for upstream are replaced, each file by a rename. Every second
-time the gateway is told so by SIGHUP, once too early, when the TLS key does not fit the certificate, and once when all
-is there; the other times it has to see it by itself. The file of callers holds the last token and the new one; upstream
-takes the last key and the new one, and refuses every other.
+Clients in Rust and Python call over TLS, each with a token, and reconnect all the time. A hundred times, the gateway's
+certificate, the callers' tokens and the key for upstream are replaced, each file by a rename. In every second round the
+gateway gets SIGHUP twice: once too early, when the TLS key does not match the certificate yet, and once when all files are
+replaced. In the other rounds it must notice the changes itself. The file of callers contains the previous token and the new
+one; upstream accepts the previous key and the new one, and refuses all others.
 """
 
 import argparse
@@ -16,14 +16,14 @@ import time
 
 import tools
 
-PATIENCE = 15
+RELOAD_TIMEOUT = 15
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--times", type=int, default=100, help="how often everything is replaced")
-    add("--interval", type=float, default=1, help="how often the gateway looks at its files, in seconds")
+    add("--interval", type=float, default=1, help="how often the gateway checks its files, in seconds")
     add("--rate", type=float, default=200, help="calls a second, of all clients together")
     add("--streams", type=int, default=50, help="open streams, of all clients together")
     add("--without-tokens", action="store_true", help="for a binary that has no --auth yet")
@@ -31,7 +31,7 @@ def arguments():
 
 
 class Files:
-    """The files that the gateway reads, the one that the clients read, and what upstream takes."""
+    """The files that the gateway reads, the token file of the clients, and the keys that upstream accepts."""
 
     def __init__(self, folder, served):
         from certificates import Authority, replace
@@ -40,18 +40,18 @@ class Files:
         names = ["ca.pem", "tls.pem", "tls.key", "callers.toml", "key", "token"]
         self.ca, self.certificate, self.tls_key, self.callers, self.key, self.token = (folder / name for name in names)
         self.ca.write_bytes(self.authority.pem())
-        self.tokens, self.keys = ["nobody's", "nobody's either"], []
-        # The token that is no longer valid.
-        self.gone = self.serial = None
+        self.tokens, self.keys = ["an-unknown-token", "another-unknown-token"], []
+        # The token that is no longer valid, and the serial number of the current certificate.
+        self.old_token = self.serial = None
         self.renew()
         self.hand_out()
 
     def renew(self, between=lambda: None):
-        """New ones in the place of all that the gateway reads; `between` is called when the key is new, and no more."""
-        self.gone, last = self.tokens
-        self.tokens = [last, secrets.token_hex(16)]
+        """Replaces all files that the gateway reads; `between` is called when only the TLS key is replaced."""
+        self.old_token, previous = self.tokens
+        self.tokens = [previous, secrets.token_hex(16)]
         self.keys = [*self.keys, f"key-{secrets.token_hex(8)}"][-2:]
-        # Whoever hands out keys makes the new one valid before anyone uses it.
+        # A new key becomes valid at upstream before the gateway gets it.
         self.served.valid = set(self.keys)
         self.serial, certificate, key = self.authority.issue()
         self.replace(self.tls_key, key)
@@ -62,21 +62,21 @@ class Files:
         self.replace(self.key, self.keys[-1].encode())
 
     def hand_out(self):
-        """From now on the clients use the new token."""
+        """Gives the new token to the clients."""
         self.replace(self.token, self.tokens[-1].encode())
 
 
-def wait_until(holds, what):
-    """Asks until it holds."""
-    until = time.monotonic() + PATIENCE
-    while not holds():
+def wait_until(condition, what):
+    """Polls until the condition is true."""
+    until = time.monotonic() + RELOAD_TIMEOUT
+    while not condition():
         if time.monotonic() > until:
-            raise TimeoutError(f"after {PATIENCE} s still not: {what}")
+            raise TimeoutError(f"after {RELOAD_TIMEOUT} s still not: {what}")
         time.sleep(0.02)
 
 
 def code_of(port, files, token):
-    """How a call with that token ends, on a connection of its own."""
+    """The status of a call with that token, on a new connection."""
     import grpc
     from calls import METHOD
 
@@ -84,8 +84,8 @@ def code_of(port, files, token):
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         try:
-            # An empty request: whoever is let in is told what is wrong with it.
-            channel.unary_unary(METHOD)(b"", timeout=PATIENCE, metadata=[("authorization", f"Bearer {token}")])
+            # The request is empty, so an admitted call ends with INVALID_ARGUMENT.
+            channel.unary_unary(METHOD)(b"", timeout=RELOAD_TIMEOUT, metadata=[("authorization", f"Bearer {token}")])
         except grpc.RpcError as error:
             return error.code().name
     return "OK"
@@ -118,27 +118,27 @@ def main(args):
         try:
             for number in range(args.times):
                 how = "SIGHUP" if number % 2 else "by itself"
-                tell = [lambda: None, lambda: server.signal(signal.SIGHUP)][number % 2]
-                files.renew(between=tell)
+                notify = [lambda: None, lambda: server.signal(signal.SIGHUP)][number % 2]
+                files.renew(between=notify)
                 begun = time.monotonic()
-                tell()
-                # More than one connection, so that every worker is asked.
+                notify()
+                # More than one connection, so that every worker is checked.
                 for _ in range(4):
-                    wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate is shown")
+                    wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate is used")
                     if not args.without_tokens:
                         wait_until(
                             lambda: code_of(server.port, files, files.tokens[-1]) == "INVALID_ARGUMENT",
-                            "the new token is let in",
+                            "the new token is accepted",
                         )
                         wait_until(
-                            lambda: code_of(server.port, files, files.gone) == "UNAUTHENTICATED",
+                            lambda: code_of(server.port, files, files.old_token) == "UNAUTHENTICATED",
                             "the old token is refused",
                         )
-                wait_until(lambda: served.keys[files.keys[-1]] > 3, "upstream sees the new key")
+                wait_until(lambda: served.keys[files.keys[-1]] > 3, "upstream receives the new key")
                 times[how].append(time.monotonic() - begun)
                 files.hand_out()
-                # The clients go on with it for a while before the old one goes.
-                served.wait_for_calls(20, PATIENCE)
+                # The clients use the new token for a while before the previous one becomes invalid.
+                served.wait_for_calls(20, RELOAD_TIMEOUT)
         except (TimeoutError, OSError) as error:
             fault = f"{type(error).__name__}: {error}"
         results = clients.finish(running)
@@ -147,13 +147,13 @@ def main(args):
         code = server.wait(60)
     tools.say("")
     rows = [(how, len(took), round(min(took), 2), round(max(took), 2)) for how, took in times.items() if took]
-    table(("told by", "times", "least s", "most s"), *rows)
-    tools.say(f"  keys that upstream saw: {len(served.keys)}; warnings in the log: {warnings}")
+    table(("notified by", "times", "min s", "max s"), *rows)
+    tools.say(f"  keys that upstream received: {len(served.keys)}; warnings in the log: {warnings}")
     if fault != "none":
-        tools.say(server.words())
+        tools.say(server.last_output())
     clients.show(results)
     done = sum(map(len, times.values()))
-    verdict.check("everything is replaced and used", done == args.times, f"{done} of {args.times}, fault: {fault}")
+    verdict.check("all files are replaced and used", done == args.times, f"{done} of {args.times}, fault: {fault}")
     failed = clients.failed(results)
     verdict.check("no call fails", failed == 0, f"{failed} of {clients.sent(results)}")
     verdict.check("the gateway ends with 0", code == 0, code)

@@ -1,12 +1,12 @@
 """Rolling restarts behind Envoy: no call may fail.
 
-Two gateways stand behind one Envoy that asks each of them for its health every second. Clients in Rust and Python
-make 200 calls a second and keep 200 streams open, while one gateway after the other is asked to end (SIGTERM), ends
-with 0, and is started anew. A second part restarts nothing, and lets each gateway send its connections away every
-five seconds; a third does the same without Envoy between.
+Two gateways run behind one Envoy that checks the health of each of them every second. Clients in Rust and Python make 200
+calls a second and keep 200 streams open, while one gateway after the other gets SIGTERM, must end with 0, and is started
+again. A second part restarts nothing, but each gateway asks its clients to reconnect every five seconds; a third part does
+the same without Envoy.
 
-A failed call is any status but OK that the application sees; the clients retry nothing. Without Envoy, calls that
-tonic loses at GOAWAY before it sends them are counted apart (README.md).
+A call has failed if the application sees any status other than OK; the clients retry nothing. Without Envoy, calls that
+tonic cancels at GOAWAY before it sends them are counted separately (README.md).
 """
 
 import argparse
@@ -25,14 +25,14 @@ def arguments():
         "--envoy",
         choices=["bare", "sane", "both"],
         default="both",
-        help="without retries, as one would run it, or both",
+        help="bare: without retries; sane: with the settings for production",
     )
-    add("--restarts", type=int, default=5, help="how many gateways are restarted, one after the other")
+    add("--restarts", type=int, default=5, help="the number of restarts, one after the other")
     add("--seconds", type=float, default=60, help="how long the parts without restarts take")
-    add("--age", type=float, default=5, help="how old a connection gets in those parts, in seconds")
+    add("--age", type=float, default=5, help="the maximum age of a connection in those parts, in seconds")
     add("--rate", type=float, default=200, help="calls a second, of all clients together")
     add("--streams", type=int, default=200, help="open streams, of all clients together")
-    add("--words", type=int, default=100, help="words in a stream; ten a second come")
+    add("--words", type=int, default=100, help="words in a stream, which sends ten a second")
     add("--client", choices=["tonic", "grpcio", "both"], default="both")
     return parser.parse_args()
 
@@ -74,7 +74,7 @@ def main(args):
             with envoy.envoy(ports, kind == "sane") as front, calling(front.url) as running:
                 codes = []
                 for number in range(args.restarts):
-                    time.sleep(3)  # Both carry the load for a while.
+                    time.sleep(3)  # Both gateways serve the load for a while.
                     place = number % 2
                     begun = time.monotonic()
                     gateways[place].signal(signal.SIGTERM)
@@ -92,14 +92,14 @@ def main(args):
                     )
                 judge(part, running)
                 tools.say(f"  Envoy counted: {front.figures()}")
-                wanted = [0] * args.restarts
-                verdict.check(f"{part}: each ends with 0", codes == wanted, " ".join(map(str, codes)))
+                expected = [0] * args.restarts
+                verdict.check(f"{part}: each gateway ends with 0", codes == expected, " ".join(map(str, codes)))
         finally:
             for started in gateways:
                 end(started.process)
 
-    def grow_old(upstream, kind):
-        part = f"connections of {args.age:g} s, {kind}"
+    def age(upstream, kind):
+        part = f"connections of at most {args.age:g} s, {kind}"
         tools.say(f"\n=== {part}")
         flags = ["--upstream-url", upstream, *if_known("--connection-age", args.age)]
         with gateway(*flags, env=key) as one:
@@ -120,9 +120,9 @@ def main(args):
                 restart(upstream, kind)
         for kind in kinds:
             if args.part in ("age", "all"):
-                grow_old(upstream, f"{kind} Envoy")
+                age(upstream, f"{kind} Envoy")
         if args.part in ("direct", "all"):
-            grow_old(upstream, "no Envoy")
+            age(upstream, "no Envoy")
     return verdict.end()
 
 

@@ -1,4 +1,4 @@
-"""The processes of a proof: gateways, what stands around them, and an end for each of them."""
+"""Starts and ends the processes of a proof: gateways, sandboxes and other programs."""
 
 import contextlib
 import functools
@@ -11,12 +11,12 @@ import sys
 from processes import BINARY, ENVIRONMENT, Process, address_in, start, url_in
 from tools import say
 
-# Warnings, and the line that says where a gateway serves.
+# Warnings, and the line with the address of the gateway.
 LOG = ("--log", "warn,gemini_grpc::cli=info")
 
 
 def end_well():
-    """Makes a signal end the script the way an error does, so that what it started is ended too."""
+    """Makes signals end the script like an exception, so that the processes it started are ended too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
 
@@ -29,10 +29,10 @@ def known_flags():
 
 
 def if_known(flag, value):
-    """The flag and its value, or nothing, and a word about it, where the binary lacks the flag."""
+    """The flag and its value, or, with a note, nothing if the binary lacks the flag."""
     if flag in known_flags():
         return [flag, str(value)]
-    say(f"note: {BINARY} has no {flag}; the run goes on without it")
+    say(f"note: {BINARY} has no {flag}; the run continues without it")
     return []
 
 
@@ -45,33 +45,33 @@ class Gateway:
         self.port = int(address.rpartition(":")[2])
 
     def status(self, *names):
-        """Figures of /proc/PID/status, such as VmRSS; sizes in bytes."""
+        """Values of /proc/PID/status, such as VmRSS; sizes in bytes."""
         lines = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines())
         numbers = [lines[name].split() for name in names]
         found = [int(number[0]) << (10 if number[1:] == ["kB"] else 0) for number in numbers]
         return found[0] if len(found) == 1 else found
 
     def files(self):
-        """How many files and sockets are open."""
+        """The number of open files and sockets."""
         return sum(1 for _ in pathlib.Path(f"/proc/{self.pid}/fd").iterdir())
 
-    def lives(self):
+    def is_running(self):
         return self.process.process.poll() is None
 
     def signal(self, number):
         self.process.process.send_signal(number)
 
     def wait(self, seconds):
-        """The exit code, once it has ended by itself or by a signal that was sent."""
+        """Waits until the process has ended, and returns the exit code."""
         return self.process.process.wait(seconds)
 
-    def words(self, most=20):
-        """What it said last."""
-        return "".join(self.process.output[-most:])
+    def last_output(self, lines=20):
+        """The last lines of its output."""
+        return "".join(self.process.output[-lines:])
 
 
 def end(process):
-    """Ends a process, if need be by force. Does no harm to one that has ended."""
+    """Ends a process, if necessary by SIGKILL. The process may have ended already."""
     inner = process.process
     for number, seconds in [(signal.SIGTERM, 15), (signal.SIGTERM, 5), (signal.SIGKILL, 5)]:
         if inner.poll() is None:
@@ -82,7 +82,7 @@ def end(process):
 
 
 def start_gateway(*flags, port=0, env=None, before=None, log=LOG):
-    """A gateway, which the caller of this has to end. `before` are words of a command that becomes the gateway."""
+    """Starts a gateway, which the caller must end. `before` is the beginning of a command that executes the gateway."""
     arguments = ["serve", "--listen", f"127.0.0.1:{port}", *log, *map(str, flags)]
     if not before:
         return Gateway(*start(address_in, *arguments, env=env))
@@ -96,7 +96,7 @@ def start_gateway(*flags, port=0, env=None, before=None, log=LOG):
 
 @contextlib.contextmanager
 def gateway(*flags, **more):
-    """A gateway for as long as the block runs."""
+    """A gateway, until the `with` block ends."""
     gateway = start_gateway(*flags, **more)
     try:
         yield gateway
@@ -106,7 +106,7 @@ def gateway(*flags, **more):
 
 @contextlib.contextmanager
 def sandbox(pace=25, *flags):
-    """The URL of a sandbox, for as long as the block runs."""
+    """The URL of a sandbox, which runs until the `with` block ends."""
     process, url = start(url_in, "sandbox", "--listen", "127.0.0.1:0", "--pace", str(pace), *flags)
     try:
         yield url
@@ -116,7 +116,7 @@ def sandbox(pace=25, *flags):
 
 @contextlib.contextmanager
 def other(program, *arguments, env=None):
-    """Any other program, for as long as the block runs."""
+    """Any other program, until the `with` block ends."""
     process = Process(*map(str, arguments), env=env, program=str(program))
     try:
         yield process

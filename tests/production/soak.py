@@ -1,10 +1,10 @@
-"""A gateway under high load for a long time: it must not grow, and every call has to be accounted for.
+"""A gateway under high load for a long time: its resources must not grow, and every call must have an outcome.
 
-Clients in Rust and Python call at a rate, keep streams open, and ask for a fault with every twentieth call. The
+Clients in Rust and Python call at a fixed rate, keep streams open, and ask for a fault with every twentieth call. The
 gateway's memory, open files and threads are read every ten seconds. After the first two minutes (at most a fifth of the
-time) none of them may grow. It grew if both a line through what was read rises, and the median of its last quarter lies
-above that of its first, by more than five per cent and more than 8 MiB, 20 files, or no thread at all. Every call has
-to have an end, and every one that asked for no fault has to end with OK.
+time) none of them may grow. A figure has grown if two values both exceed the limit: the rise of a regression line through
+the samples, and the difference between the medians of the last and of the first quarter. The limit is five per cent, but
+at least 8 MiB or 20 files; for threads it is 0. Every call must end, and every call that asked for no fault must end with OK.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import time
 
 import tools
 
-# By how much a figure may grow, as a share and at least.
-SHARE = 0.05
-AT_LEAST = {"memory": 8 << 20, "files": 20, "threads": 0}
+# The allowed growth of a figure: a share of its median, but at least the value for its kind.
+ALLOWED_GROWTH_SHARE = 0.05
+ALLOWED_GROWTH = {"memory": 8 << 20, "files": 20, "threads": 0}
 EXPECTED = {
     "sandbox-429": {"RESOURCE_EXHAUSTED"},
     "sandbox-429-retry-after": {"RESOURCE_EXHAUSTED"},
@@ -27,7 +27,7 @@ EXPECTED = {
     "sandbox-cut": {"UNAVAILABLE"},
     "sandbox-cut-clean": {"UNAVAILABLE"},
     "sandbox-error-event": {"UNAVAILABLE"},
-    # tonic calls its own deadline CANCELLED.
+    # tonic reports its own deadline as CANCELLED.
     "sandbox-hang": {"DEADLINE_EXCEEDED", "CANCELLED"},
     "sandbox-hang-stream": {"DEADLINE_EXCEEDED", "CANCELLED"},
 }
@@ -39,13 +39,13 @@ def arguments():
     add("--minutes", type=float, default=20, help="how long to call")
     add("--rate", type=float, default=400, help="calls a second, of all clients together")
     add("--streams", type=int, default=200, help="open streams, of all clients together")
-    add("--fault-share", type=float, default=0.05, help="the part of the calls that asks for a fault")
-    add("--every", type=float, default=10, help="how often the gateway is looked at, in seconds")
+    add("--fault-share", type=float, default=0.05, help="the share of calls that ask for a fault")
+    add("--every", type=float, default=10, help="the interval between readings of the gateway's figures, in seconds")
     return parser.parse_args()
 
 
 def growth(values):
-    """By how much a line through the values rises, and how much more the last quarter has than the first."""
+    """The rise of a regression line through the values, and the growth of the median from the first to the last quarter."""
     if len(values) < 4:
         return 0, 0
     slope, _ = statistics.linear_regression(range(len(values)), values)
@@ -56,9 +56,9 @@ def growth(values):
 
 def watch(server, seconds, every, mib):
     """Reads the gateway's figures until the time is over."""
-    samples = {name: [] for name in AT_LEAST}
+    samples = {name: [] for name in ALLOWED_GROWTH}
     begun = time.monotonic()
-    while (past := time.monotonic() - begun) < seconds and server.lives():
+    while (past := time.monotonic() - begun) < seconds and server.is_running():
         memory, threads = server.status("VmRSS", "Threads")
         files = server.files()
         for name, value in zip(samples, (memory, files, threads), strict=True):
@@ -69,7 +69,7 @@ def watch(server, seconds, every, mib):
 
 
 def accounts(results, verdict, table):
-    """Every call has an end, and that which was asked for."""
+    """Checks that every call ended, and that each fault had the expected outcome."""
     rows = [("client", "fault", "sent", "outcomes")]
     open_calls, wrong = 0, []
     for result in results:
@@ -83,9 +83,9 @@ def accounts(results, verdict, table):
     tools.say("")
     table(*rows)
     verdict.check(
-        "every call ended: OK and each code add up to what was sent", open_calls == 0, f"{open_calls} did not"
+        "every call ended: the outcomes add up to the calls that were sent", open_calls == 0, f"{open_calls} did not"
     )
-    verdict.check("every fault ended as it should", not wrong, ", ".join(sorted(set(wrong))) or "yes")
+    verdict.check("every fault had the expected outcome", not wrong, ", ".join(sorted(set(wrong))) or "yes")
 
 
 def main(args):
@@ -102,8 +102,8 @@ def main(args):
         with clients.calling(f"http://{server.address}", *flags, rate=args.rate, streams=args.streams) as running:
             samples = watch(server, seconds, args.every, mib)
             results = clients.finish(running)
-        lives = server.lives()
-        if lives:
+        still_running = server.is_running()
+        if still_running:
             tools.say(f"  after   {mib(server.status('VmRSS')):7} MiB  {server.files():5} files")
         server.process.process.terminate()
         code = server.wait(60)
@@ -114,13 +114,13 @@ def main(args):
     for name, values in samples.items():
         late = values[warm:]
         line, medians = growth(late)
-        most = max(AT_LEAST[name], SHARE * statistics.median(late) if name != "threads" else 0)
+        allowed = max(ALLOWED_GROWTH[name], ALLOWED_GROWTH_SHARE * statistics.median(late) if name != "threads" else 0)
         shown = [mib(value) if name == "memory" else round(value, 1) for value in (late[0], max(late), line, medians)]
         seen = "from {}, at most {}, line {:+}, quarters {:+}".format(*shown)
-        verdict.check(f"{name}: no growth", len(late) > 3 and min(line, medians) <= most, seen)
+        verdict.check(f"{name}: no growth", len(late) > 3 and min(line, medians) <= allowed, seen)
     failed = clients.failed(results)
-    verdict.check("no call fails without being asked to", failed == 0, f"{failed} of {clients.sent(results)}")
-    verdict.check("the gateway lives, and ends with 0", lives and code == 0, code)
+    verdict.check("no call fails except those that asked for a fault", failed == 0, f"{failed} of {clients.sent(results)}")
+    verdict.check("the gateway keeps running, and ends with 0", still_running and code == 0, code)
     return verdict.end()
 
 

@@ -1,10 +1,10 @@
-"""Many streams at once over HTTP/2 towards upstream.
+"""Many concurrent streams over few HTTP/2 connections to upstream.
 
-many: all streams begin at once, over a sandbox that allows a hundred on a connection. Each has to have its first
-chunk in time, over few connections: a stream behind a full one would have none.
+many: all streams begin at once, with a sandbox as upstream that allows a hundred streams on a connection. Each must get its
+first chunk in time, over few connections; a stream that waits for a full connection would not.
 
-slow: one caller opens streams and does not read them, while another calls. No call may fail, and they have to take about
-as long as without him.
+slow: one caller opens streams and does not read them, while another caller makes calls. No call may fail, and the calls must
+take about as long as without the slow caller.
 """
 
 import argparse
@@ -16,32 +16,32 @@ import time
 import tools
 
 MODEL = "gemini-2.5-flash"
-# Streams on one connection of a caller.
-PER_CONNECTION = 50
+# Streams of the caller on each of its connections.
+STREAMS_PER_CONNECTION = 50
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--streams", type=int, default=900, help="streams at once")
-    add("--within", type=float, default=2, help="seconds in which each has to have its first chunk")
-    add("--slow", type=int, default=60, help="streams that the slow caller does not read")
-    add("--calls", type=int, default=300, help="calls beside them, one after the other")
-    add("--slack", type=float, default=3, help="how many times the p99 of calls alone those beside a slow caller may take")
-    add("--http", default="2", help="the HTTP version towards upstream")
+    add("--streams", type=int, default=900, help="concurrent streams")
+    add("--within", type=float, default=2, help="seconds within which each stream must get its first chunk")
+    add("--slow", type=int, default=60, help="streams of the slow caller, which it does not read")
+    add("--calls", type=int, default=300, help="calls of the other caller, one after the other")
+    add("--slack", type=float, default=3, help="the maximum ratio of p99 with a slow caller to p99 without one")
+    add("--http", default="2", help="the HTTP version for upstream")
     return parser.parse_args()
 
 
-def asked(text):
+def request(text):
     from mountsea.gemini.v1 import generative_service_pb2
 
-    request = generative_service_pb2.GenerateContentRequest(model=MODEL)
-    request.contents.add(role="user").parts.add(text=text)
-    return request
+    message = generative_service_pb2.GenerateContentRequest(model=MODEL)
+    message.contents.add(role="user").parts.add(text=text)
+    return message
 
 
 def stub(address):
-    """A client with a connection of its own."""
+    """A client with its own connection."""
     import grpc
     from mountsea.gemini.v1 import generative_service_pb2_grpc
 
@@ -50,24 +50,24 @@ def stub(address):
 
 
 def connections(pid, port):
-    """How many connections of a process to a port of this machine are open."""
+    """The number of open connections from a process to a port of this machine."""
     inodes = {link.readlink().name for link in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in inodes for row in rows)
 
 
 def quantile(took, part):
-    """The time in milliseconds within which that part of them was done."""
+    """The time in milliseconds within which that part of them ended."""
     return 1000 * sorted(took)[min(len(took) - 1, int(len(took) * part))]
 
 
 async def many(args, server, port):
-    """Seconds until each stream had its first chunk, and the connections towards upstream meanwhile."""
-    stubs = [stub(server.address) for _ in range(-(-args.streams // PER_CONNECTION))]
+    """The seconds until each stream had its first chunk, and the number of connections to upstream at that time."""
+    stubs = [stub(server.address) for _ in range(-(-args.streams // STREAMS_PER_CONNECTION))]
 
     async def first(n):
         began = time.monotonic()
-        call = stubs[n // PER_CONNECTION].StreamGenerateContent(asked("word " * 400))
+        call = stubs[n // STREAMS_PER_CONNECTION].StreamGenerateContent(request("word " * 400))
         await call.read()
         return time.monotonic() - began, call
 
@@ -79,27 +79,27 @@ async def many(args, server, port):
 
 
 async def calls(args, server):
-    """Seconds that calls take, one after the other."""
+    """The seconds that each call takes, one after the other."""
     client, took = stub(server.address), []
     for _ in range(args.calls):
         began = time.monotonic()
-        await client.GenerateContent(asked("hello"))
+        await client.GenerateContent(request("hello"))
         took.append(time.monotonic() - began)
     return took
 
 
 async def slow(args, server):
-    """What calls take alone, and beside a caller who does not read."""
+    """The times of calls without and with a caller that does not read."""
     alone = await calls(args, server)
-    # A stream of many MiB each, of which a client takes what fits into its window.
-    unread = [stub(server.address).StreamGenerateContent(asked("word " * 20_000)) for _ in range(args.slow)]
+    # Each stream has many MiB, of which the client receives only what fits into its window.
+    unread = [stub(server.address).StreamGenerateContent(request("word " * 20_000)) for _ in range(args.slow)]
     await asyncio.gather(*(call.read() for call in unread))
-    # Until every window is full, all of them take from the two cores.
+    # Until all windows are full, these streams use CPU as well, so the first calls are not measured.
     await calls(args, server)
-    beside = await calls(args, server)
+    with_slow_caller = await calls(args, server)
     for call in unread:
         call.cancel()
-    return alone, beside
+    return alone, with_slow_caller
 
 
 def main():
@@ -125,15 +125,16 @@ def main():
                 row("first chunk", took)
                 late = sum(seconds > args.within for seconds in took)
                 verdict.check(f"first chunks within {args.within} s", late == 0, f"{late} of {len(took)} later")
-                # A hundred on each, and each worker has its own.
-                most = args.streams // 100 + 3
-                verdict.check(f"at most {most} connections to upstream", open_now <= most, open_now)
+                # A hundred streams fit on each connection, and each worker has its own connections.
+                max_connections = args.streams // 100 + 3
+                within = open_now <= max_connections
+                verdict.check(f"at most {max_connections} connections to upstream", within, open_now)
             else:
-                alone, beside = asyncio.run(slow(args, server))
-                row("calls alone", alone)
-                row("calls beside a slow caller", beside)
-                ratio = quantile(beside, 0.99) / quantile(alone, 0.99)
-                verdict.check("calls beside a slow caller take no longer", ratio < args.slack, f"p99 times {ratio:.1f}")
+                alone, with_slow_caller = asyncio.run(slow(args, server))
+                row("calls without a slow caller", alone)
+                row("calls with a slow caller", with_slow_caller)
+                ratio = quantile(with_slow_caller, 0.99) / quantile(alone, 0.99)
+                verdict.check("calls with a slow caller take no longer", ratio < args.slack, f"p99 times {ratio:.1f}")
     tools.say("")
     table(*rows)
     return verdict.end()

@@ -1,4 +1,4 @@
-"""What the proofs need beyond Python: packages, a load client, h2spec. All of it lives in target/production."""
+"""Installs what the proofs need: Python packages, a load client, h2spec. All of it is stored in target/production."""
 
 import hashlib
 import os
@@ -11,14 +11,14 @@ ROOT = HERE.parents[1]
 CACHE = ROOT / "target/production"
 VENV = CACHE / "python"
 ENVOY = VENV / "bin/envoy"
-# The processes of the client suites are used here as well.
+# Makes the modules of the client suites importable.
 sys.path.insert(0, str(ROOT / "tests/clients"))
 
 
 def enter():
-    """Goes on inside the environment that has the packages, and installs them first if they are missing.
+    """Continues in the virtual environment with the packages, and installs them first if they are missing.
 
-    A script calls this once its arguments are read, so that --help needs nothing.
+    A script calls this after it has parsed its arguments, so that --help needs no installation.
     """
     requirements = [HERE / "requirements.txt", ROOT / "tests/clients/requirements.txt"]
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
@@ -34,14 +34,14 @@ def enter():
 
 
 def load_client():
-    """The program that calls from Rust, built from tests/production/load."""
+    """Builds the load client in Rust from tests/production/load, and returns its path."""
     run("cargo", "build", "--quiet", "--locked", "--example", "load", cwd=ROOT)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return target / "debug/examples/load"
 
 
 def contract():
-    """The folder with the contract's messages and stubs for Python, made anew."""
+    """Generates the contract's messages and stubs for Python, and returns their folder."""
     out = CACHE / "contract"
     out.mkdir(parents=True, exist_ok=True)
     protos = sorted((ROOT / "proto/mountsea").rglob("*.proto"))
@@ -51,7 +51,7 @@ def contract():
 
 
 def h2spec():
-    """h2spec, built from the versions that tests/production/h2spec/go.mod pins."""
+    """Builds h2spec in the versions that tests/production/h2spec/go.mod pins, and returns its path."""
     program = CACHE / "h2spec"
     run("go", "build", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec", cwd=HERE / "h2spec")
     return program

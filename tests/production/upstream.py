@@ -1,6 +1,6 @@
-"""An upstream that can do what the sandbox does not: answer without end, answer with large pictures, and know keys.
+"""An upstream with features that the sandbox lacks: almost endless streams, large pictures, and a list of valid keys.
 
-It runs on a thread of the script that uses it. What it does is said by the name of the model.
+It runs in a thread of the script that uses it. The name of the model selects what it does.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import os
 import re
 import threading
 
-# So much is one of the streams that hardly end.
-ENDLESS = 1 << 30
-LARGE = 16 << 20
+# The size of an almost endless stream, in bytes.
+ENDLESS_BYTES = 1 << 30
+LARGE_PICTURE_BYTES = 16 << 20
 
 
 def event(part, finished=False):
@@ -32,25 +32,25 @@ def picture(size):
 
 
 class Upstream:
-    """`written` counts bytes of answers that went out, `waiting` the calls that wait for `gate`."""
+    """`written` counts the bytes of responses that were sent, `waiting` the calls that wait for `gate`."""
 
     def __init__(self, pace=0.1):
         self.pace = pace
         self.written = self.waiting = 0
-        # None takes any key.
+        # The valid keys; None accepts any key.
         self.valid = None
         self.keys = collections.Counter()
         self.key_seen = threading.Condition()
         self.gate = threading.Event()
         self.gate.set()
         self.text, self.picture = event({"text": "x" * (1 << 20)}), event(picture(4 << 20))
-        self.large = event(picture(LARGE), finished=True)
+        self.large = event(picture(LARGE_PICTURE_BYTES), finished=True)
 
     def wait_for_calls(self, count, seconds):
-        """Waits until so many more have come, but no longer than that."""
+        """Waits until `count` more calls have arrived, but at most `seconds`."""
         with self.key_seen:
-            wanted = self.keys.total() + count
-            self.key_seen.wait_for(lambda: self.keys.total() >= wanted, seconds)
+            total = self.keys.total() + count
+            self.key_seen.wait_for(lambda: self.keys.total() >= total, seconds)
 
     async def serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -82,7 +82,7 @@ class Upstream:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         if model.startswith("gemini-endless"):
             endless = self.text if model == "gemini-endless-text" else self.picture
-            for _ in range(ENDLESS // len(endless)):
+            for _ in range(ENDLESS_BYTES // len(endless)):
                 await self.chunk(writer, endless)
         else:
             words = re.search(rb'"enum": *\["([^"]*)"', body)
@@ -108,7 +108,7 @@ class Upstream:
 
 @contextlib.contextmanager
 def upstream(host="127.0.0.1", **options):
-    """A running upstream and its URL, for as long as the block runs."""
+    """A running upstream with its `url`, until the `with` block ends."""
     served, loop, started = Upstream(**options), asyncio.new_event_loop(), threading.Event()
 
     async def run():

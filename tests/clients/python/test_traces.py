@@ -5,7 +5,6 @@ import http.server
 import json
 import secrets
 import threading
-import time
 
 import grpc
 import pytest
