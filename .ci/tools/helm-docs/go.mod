@@ -1,4 +1,4 @@
-// Pins helm-docs, which makes the table of values in the chart's README.
+// Pins helm-docs, which generates the table of values in the chart's README.
 module github.com/mountsea/gemini-grpc/ci/helm-docs
 
 go 1.26.0

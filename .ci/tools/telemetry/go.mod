@@ -1,5 +1,5 @@
-// Pins the OpenTelemetry Collector and Prometheus, which tests send to and are scraped by. One module, so that what
-// both are made of is compiled once. The Collector's modules are all of one release: 1.67.0 and 0.161.0.
+// Pins the OpenTelemetry Collector, to which tests export, and Prometheus, which scrapes them. Both are in one module, so that
+// common dependencies are compiled once. All modules of the Collector are from one release: 1.67.0 and 0.161.0.
 module github.com/mountsea/gemini-grpc/ci/telemetry
 
 go 1.26.0

@@ -1,7 +1,7 @@
-// The OpenTelemetry Collector, with the parts that the tests need: what comes as OTLP is written to files.
+// The OpenTelemetry Collector with the components that the tests need: it writes the OTLP data it receives to files.
 //
-// The Collector has no build that Go can fetch. Everybody chooses the parts and builds one, and its generator makes a
-// file like this one of a list of them.
+// The Collector has no ready build that Go can download. Its users choose components and build their own, and its generator
+// writes a file like this one from a list of components.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
-func parts() (otelcol.Factories, error) {
+func components() (otelcol.Factories, error) {
 	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -31,12 +31,12 @@ func parts() (otelcol.Factories, error) {
 func main() {
 	command := otelcol.NewCommand(otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{Command: "otelcol", Description: "the Collector of the tests", Version: "0.161.0"},
-		Factories: parts,
+		Factories: components,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
 			ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory(), envprovider.NewFactory()},
 		}},
 	})
-	// It says itself what is wrong.
+	// The command has printed the error already.
 	if command.Execute() != nil {
 		os.Exit(1)
 	}
