@@ -1,7 +1,7 @@
-//! What upstream says in place of an answer.
+//! Fuzzes error responses of upstream.
 //!
-//! The first four lines of an input are the HTTP status, the Content-Type, the Retry-After and the key that was sent,
-//! each of which may be empty. The rest is the body.
+//! The first four lines of an input are the HTTP status, the Content-Type, the Retry-After and the key that was sent;
+//! each of them may be empty. The rest is the body.
 #![no_main]
 
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use gemini_grpc::upstream;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fuzz_target!(|input: &[u8]| {
     let mut lines = input.splitn(5, |&byte| byte == b'\n');
@@ -31,55 +31,55 @@ fuzz_target!(|input: &[u8]| {
     };
 
     let _ = is_error(body);
-    let upstream::Error::Refused(told) = upstream::Error::refused(&reply) else { panic!("a refusal was expected") };
-    it_is_told_in_a_short_line(&told);
-    assert_ne!(told.code, Code::Ok);
-    assert!(told.retry_after.is_none_or(|delay| delay <= DAY));
-    no_key_comes_back_out(&told, &key);
+    let upstream::Error::Refused(refusal) = upstream::Error::refused(&reply) else { panic!("a refusal was expected") };
+    the_message_is_short_and_printable(&refusal);
+    assert_ne!(refusal.code, Code::Ok);
+    assert!(refusal.retry_after.is_none_or(|delay| delay <= MAX_RETRY_DELAY));
+    the_refusal_contains_no_key(&refusal, &key);
 });
 
-/// A key that our own sentences do not hold by chance, and that the mask does not make.
+/// A key that our own messages do not contain by chance, and that redaction cannot produce.
 fn key_of(line: &str) -> String {
     let plain = line.bytes().filter(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte));
     "sk-live-".chars().chain(plain.map(char::from)).collect()
 }
 
-fn it_is_told_in_a_short_line(told: &ErrorBody) {
-    let message = &told.message;
+fn the_message_is_short_and_printable(refusal: &ErrorBody) {
+    let message = &refusal.message;
     assert!(!message.is_empty() && message.len() <= MAX_MESSAGE, "{message:?}");
     assert!(!message.contains(|letter: char| letter.is_control() && letter != '\n'), "{message:?}");
 }
 
-fn no_key_comes_back_out(told: &ErrorBody, key: &str) {
-    holds_no_key(&told.message, key);
-    holds_no_key(&format!("{:?}", told.info), key);
-    for detail in &told.details {
+fn the_refusal_contains_no_key(refusal: &ErrorBody, key: &str) {
+    assert_no_key(&refusal.message, key);
+    assert_no_key(&format!("{:?}", refusal.info), key);
+    for detail in &refusal.details {
         let name = detail.type_url.strip_prefix("type.googleapis.com/").unwrap();
         assert_ne!(name, "google.rpc.DebugInfo");
         match json::to_json(name, &detail.value) {
-            Ok(json) => holds_no_key_within(&serde_json::from_slice(&json).unwrap(), key),
-            // serde_json's limit is 128 levels, which our own reader and writer do not take.
+            Ok(json) => assert_no_key_within(&serde_json::from_slice(&json).unwrap(), key),
+            // serde_json reads 128 levels, more than our own reader and writer accept.
             Err(error) => assert_eq!(error.problem(), Problem::TooDeep, "{name}"),
         }
     }
 }
 
-fn holds_no_key_within(value: &Value, key: &str) {
+fn assert_no_key_within(value: &Value, key: &str) {
     match value {
-        Value::String(text) => holds_no_key(text, key),
-        Value::Array(list) => list.iter().for_each(|value| holds_no_key_within(value, key)),
+        Value::String(text) => assert_no_key(text, key),
+        Value::Array(list) => list.iter().for_each(|value| assert_no_key_within(value, key)),
         Value::Object(map) => map.iter().for_each(|(name, value)| {
-            holds_no_key(name, key);
-            holds_no_key_within(value, key);
+            assert_no_key(name, key);
+            assert_no_key_within(value, key);
         }),
         _ => {}
     }
 }
 
-/// Neither that key, nor anything that looks like one.
-fn holds_no_key(text: &str, key: &str) {
+/// The text contains neither that key nor anything that looks like a key.
+fn assert_no_key(text: &str, key: &str) {
     assert!(!text.contains(key), "{text:?}");
-    // What is masked already may be masked again, or be cut in the mask.
+    // A mask may be masked again, or be cut, so masks are not compared.
     let without_masks = |text: &str| text.replace('*', "");
     assert_eq!(without_masks(&redact(text, &[])), without_masks(text));
 }

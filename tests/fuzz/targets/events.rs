@@ -1,16 +1,16 @@
-//! The body of a stream, in pieces.
+//! Fuzzes bodies of streams, which arrive in pieces.
 //!
-//! The first line of an input says how it is read: `sse` or `sniff`, the most bytes of an event, and the sizes of the
-//! pieces, over and over. The rest is the body.
+//! The first line of an input says how it is read: `sse` or `sniff`, the maximum size of an event, and the sizes of the
+//! pieces, which are repeated. The rest is the body.
 #![no_main]
 
 use bytes::Bytes;
 use gemini_grpc::gemini::events::{Error, Events, Framing};
 use libfuzzer_sys::fuzz_target;
 
-const LIMIT: usize = 1 << 16;
+const MAX_EVENT_BYTES: usize = 1 << 16;
 
-/// The events of a body, and how it ended.
+/// The events of a body, and its end.
 type Reading = (Vec<Bytes>, Result<(), Error>);
 
 fuzz_target!(|input: &[u8]| {
@@ -19,18 +19,18 @@ fuzz_target!(|input: &[u8]| {
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let framing = if words.next() == Some("sse") { Framing::Sse } else { Framing::Sniff };
-    let limit = words.next().and_then(|word| word.parse().ok()).unwrap_or(LIMIT).min(LIMIT);
-    let sizes: Vec<usize> = words.map(|word| word.parse().unwrap_or(1).clamp(1, LIMIT)).collect();
+    let limit = words.next().and_then(|word| word.parse().ok()).unwrap_or(MAX_EVENT_BYTES).min(MAX_EVENT_BYTES);
+    let sizes: Vec<usize> = words.map(|word| word.parse().unwrap_or(1).clamp(1, MAX_EVENT_BYTES)).collect();
     let reader = Reader { framing, limit };
 
     let whole = reader.read([body.clone()]);
-    every_event_is_within_the_limit_and_says_something(&whole.0, limit);
+    every_event_is_within_the_limit_and_not_empty(&whole.0, limit);
     for sizes in [&sizes[..], &[1]] {
-        assert_eq!(reader.read(cut(&body, sizes)), whole, "the pieces make a difference");
+        assert_eq!(reader.read(cut(&body, sizes)), whole, "the result depends on the sizes of the pieces");
     }
     let cut_short = body.len() - sizes.first().unwrap_or(&1).min(&body.len());
     let (events, _) = reader.read([body.slice(..cut_short)]);
-    assert!(whole.0.starts_with(&events), "what was never sent was heard");
+    assert!(whole.0.starts_with(&events), "a part of a body has an event that the whole body does not have");
 });
 
 #[derive(Clone, Copy)]
@@ -65,7 +65,7 @@ fn nothing_comes_after_an_error(mut events: Events) {
     assert_eq!(events.finish(), Err(Error::Truncated));
 }
 
-fn every_event_is_within_the_limit_and_says_something(events: &[Bytes], limit: usize) {
+fn every_event_is_within_the_limit_and_not_empty(events: &[Bytes], limit: usize) {
     for event in events {
         let text = event.trim_ascii();
         assert!(event.len() <= limit && !text.is_empty() && text != b"[DONE]", "{event:?}");

@@ -1,4 +1,4 @@
-//! A model's name, which becomes a part of upstream's URL.
+//! Fuzzes names of models, which become a part of upstream's URL.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use gemini_grpc::upstream::{BaseUrl, Method};
 use libfuzzer_sys::fuzz_target;
 
 const BASE: &str = "https://api.example:8443/gemini";
-/// As `model.rs` has it.
+/// The same limit as in `model.rs`.
 const MAX_LENGTH: usize = 256;
 
 static UPSTREAM: LazyLock<BaseUrl> = LazyLock::new(|| BaseUrl::parse(BASE).unwrap());
 
 fuzz_target!(|raw: &str| {
     let Ok(name) = ModelName::parse(raw) else {
-        return nothing_plain_is_refused(raw);
+        return no_plain_name_is_refused(raw);
     };
     it_is_the_bare_name(raw, &name);
     it_is_one_segment_of_the_url(&name, Method::GenerateContent, ":generateContent");
@@ -34,12 +34,12 @@ fn it_is_one_segment_of_the_url(name: &ModelName, method: Method, end: &str) {
     let url = UPSTREAM.path(name, method);
     assert_eq!(url.as_str(), format!("{BASE}/v1beta/models/{name}{end}"));
     assert_eq!(url.path_segments().unwrap().count(), 4, "{url}");
-    // A server reads the text, not our parts of it.
+    // Parses the text again, because a server reads the text and not our parsed URL.
     let read = BaseUrl::parse(url.as_str().split('?').next().unwrap()).unwrap();
     assert_eq!(read.to_string(), url.as_str().split('?').next().unwrap());
 }
 
-fn nothing_plain_is_refused(raw: &str) {
+fn no_plain_name_is_refused(raw: &str) {
     assert!(!is_plain(raw), "{raw:?}");
 }
 

@@ -1,4 +1,4 @@
-//! What a caller sends, as wire bytes.
+//! Fuzzes requests, as bytes in protobuf's wire format.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -17,12 +17,12 @@ use prost_types::field_descriptor_proto::Type;
 use serde_json::Value;
 
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
-/// An error has to fit into headers; a violation is a path and a sentence.
-const MOST_OF_A_VIOLATION: usize = 1 << 10;
-/// How many steps a translation may take for each byte of the message, and beside those. A message is read once for each of
-/// its fields that is a list, at most.
+/// The maximum size of a violation, which is a path and a sentence: an error must fit into headers.
+const MAX_VIOLATION_BYTES: usize = 1 << 10;
+/// The maximum number of steps of a translation, for each byte of the message and in addition. A message is read at most
+/// once for each of its list fields.
 const MAX_STEPS_PER_BYTE: usize = 32;
-const MAX_STEPS_BESIDE: usize = 1_000;
+const MAX_FIXED_STEPS: usize = 1_000;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
 
@@ -41,22 +41,22 @@ static ENUMS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|wire: &[u8]| {
-    every_rule_is_told_in_a_few_words(wire);
+    every_violation_is_short(wire);
     let result = translate(&[wire]);
-    the_length_is_known_before(wire, &result);
+    the_measured_length_is_that_of_the_json(wire, &result);
     match result {
         Ok(request) => {
-            what_is_written_is_json(&request.json);
+            the_output_is_valid_json(&request.json);
             json_becomes_the_same_request(wire, &request.json);
             prost_reads_the_same_request(wire, &request.json);
-            a_second_part_is_read_as_what_follows(wire);
+            a_second_part_is_read_like_appended_bytes(wire);
         }
-        Err(error) => what_prost_reads_is_refused_for_a_reason(wire, error.problem()),
+        Err(error) => a_request_that_prost_reads_is_refused_only_because_of_json(wire, error.problem()),
     }
 });
 
-fn every_rule_is_told_in_a_few_words(wire: &[u8]) {
-    // A field or an element is a step and at least a byte long, and is read a few times.
+fn every_violation_is_short(wire: &[u8]) {
+    // Each field or element has at least one byte and takes one step each time it is read, and it is read a few times.
     let mut steps = Steps::at_most(8 * wire.len() as u64 + 8);
     let slow = |error| assert_eq!(error, ReadError::Unreadable, "{} bytes take too long", wire.len());
     let view = match RequestView::read(wire, &mut steps) {
@@ -72,14 +72,14 @@ fn every_rule_is_told_in_a_few_words(wire: &[u8]) {
         };
         assert!(violations.iter().len() > 0);
         for violation in violations.iter() {
-            assert!(violation.field.len() + violation.description.len() < MOST_OF_A_VIOLATION, "{violation:?}");
+            assert!(violation.field.len() + violation.description.len() < MAX_VIOLATION_BYTES, "{violation:?}");
         }
     }
 }
 
-/// A slow input is a failure.
+/// Translates a request; an input that takes too many steps is a failure.
 fn translate(parts: &[&[u8]]) -> Result<json::Request, json::Error> {
-    let budget = parts.concat().len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+    let budget = parts.concat().len() * MAX_STEPS_PER_BYTE + MAX_FIXED_STEPS;
     let result = json::request(parts, RequestLimits::default(), None, &mut Steps::at_most(budget as u64));
     assert!(!is_interrupted(&result), "it took more than {budget} steps");
     result
@@ -89,8 +89,8 @@ fn is_interrupted<T>(result: &Result<T, json::Error>) -> bool {
     result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted)
 }
 
-fn the_length_is_known_before(wire: &[u8], result: &Result<json::Request, json::Error>) {
-    let budget = wire.len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+fn the_measured_length_is_that_of_the_json(wire: &[u8], result: &Result<json::Request, json::Error>) {
+    let budget = wire.len() * MAX_STEPS_PER_BYTE + MAX_FIXED_STEPS;
     match (measure(&[wire], RequestLimits::default(), &mut Steps::at_most(budget as u64)), result) {
         (Ok(length), Ok(request)) => assert_eq!(length, request.json.len()),
         (Ok(_), Err(error)) => assert_eq!(error.problem(), Problem::Utf8),
@@ -100,21 +100,21 @@ fn the_length_is_known_before(wire: &[u8], result: &Result<json::Request, json::
     }
 }
 
-fn what_is_written_is_json(json: &[u8]) {
+fn the_output_is_valid_json(json: &[u8]) {
     let text = str::from_utf8(json).unwrap();
-    // Not a Value: serde_json takes some of the largest doubles for infinite.
+    // Not parsed as a Value, because serde_json reads some of the largest doubles as infinite.
     serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap();
 }
 
 fn json_becomes_the_same_request(wire: &[u8], json: &[u8]) {
     let again = to_wire(REQUEST, json).and_then(|wire| to_json(REQUEST, &wire));
     let value = |json: &[u8]| serde_json::from_slice::<Value>(json).ok();
-    // The only schema is read as the other field of its name, and has another place then.
+    // A single schema is read as the other field with that name, and is then written at another place.
     let has_schema = memchr::memmem::find(json, b"\"responseJsonSchema\"").is_some();
     if again.as_ref().is_ok_and(|again| again == json || (has_schema && value(again) == value(json))) {
         return;
     }
-    // A caller may have an enum among the additional fields, whose name may be new; it is not asked whether it is.
+    // A caller may put an enum value with a new name into the additional fields; this test does not check whether it is new.
     let names_an_enum = ENUMS.iter().any(|name| memchr::memmem::find(wire, name.as_bytes()).is_some());
     let shown = String::from_utf8_lossy(json);
     assert!(names_an_enum, "{shown}\nbecame {:?}", again.as_deref().map(String::from_utf8_lossy));
@@ -124,18 +124,18 @@ fn json_becomes_the_same_request(wire: &[u8], json: &[u8]) {
     }
 }
 
-/// So the gateway adds what a caller left out.
-fn a_second_part_is_read_as_what_follows(wire: &[u8]) {
+/// The gateway uses a second part to add fields that a caller left out.
+fn a_second_part_is_read_like_appended_bytes(wire: &[u8]) {
     const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
     let read = |parts: &[&[u8]]| translate(parts).map(|request| request.json);
     assert_eq!(read(&[wire, TEXT_AND_IMAGE]), read(&[&[wire, TEXT_AND_IMAGE].concat()]));
 }
 
-/// prost writes in order and in one place what stood in any order and in several.
+/// prost writes fields in order and in one place, although they may be in any order and in several places in the input.
 fn prost_reads_the_same_request(wire: &[u8], json: &[u8]) {
     let Ok(message) = pb::gemini::GenerateContentRequest::decode(wire) else { return };
     let settled = translate(&[&message.encode_to_vec()]).unwrap();
-    // To prost, minus zero in a field without presence is absent.
+    // prost treats minus zero in a field without presence as absent.
     if memchr::memmem::find(json, b"-0.0").is_some() {
         return;
     }
@@ -143,7 +143,7 @@ fn prost_reads_the_same_request(wire: &[u8], json: &[u8]) {
     assert_eq!(value(json), value(&settled.json));
 }
 
-fn what_prost_reads_is_refused_for_a_reason(wire: &[u8], problem: Problem) {
+fn a_request_that_prost_reads_is_refused_only_because_of_json(wire: &[u8], problem: Problem) {
     use Problem::{Collision, Duration, NotFinite, Timestamp, TooDeep};
     let of_json = matches!(problem, Collision(_) | Duration | NotFinite | Timestamp | TooDeep);
     assert!(of_json || pb::gemini::GenerateContentRequest::decode(wire).is_err(), "{problem:?}");

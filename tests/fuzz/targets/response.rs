@@ -1,4 +1,4 @@
-//! What upstream answers, as JSON.
+//! Fuzzes responses of upstream, as JSON.
 #![no_main]
 
 use gemini_grpc::gemini::json::{self, CallerSchema, Halves, Problem, to_json};
@@ -9,14 +9,14 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 
 const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
-/// How many steps a translation may take for each byte of the text, and beside those: a slow input is a failure.
+/// The maximum number of steps of a translation, for each byte of the text and in addition. More steps are a failure.
 const MAX_STEPS_PER_BYTE: usize = 16;
-const MAX_STEPS_BESIDE: usize = 1_000;
-/// A key of the gateway's that may be in an answer. Neither base64 nor a name of the schema has a hyphen.
+const MAX_FIXED_STEPS: usize = 1_000;
+/// A key of the gateway that a response may contain. Its hyphen occurs neither in base64 nor in names of the schema.
 const KEY: &str = "s3-key";
 
 fuzz_target!(|json: &[u8]| {
-    let budget = json.len() * MAX_STEPS_PER_BYTE + MAX_STEPS_BESIDE;
+    let budget = json.len() * MAX_STEPS_PER_BYTE + MAX_FIXED_STEPS;
     let result = json::response(json, None, &mut Steps::at_most(budget as u64));
     if result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted) {
         panic!("it took more than {budget} steps");
@@ -24,19 +24,19 @@ fuzz_target!(|json: &[u8]| {
     let Ok(json::Response { message: wire, oddities, .. }) = result else { return };
     no_text_has_the_key(json);
     events_are_messages_too(json);
-    // `[1,1,1]` grows the most: two bytes become a tag, a length, a tag and a double.
+    // `[1,1,1]` grows most: two bytes become a tag, a length, a tag and a double.
     assert!(wire.len() <= 8 * json.len() + 64, "{} bytes became {}", json.len(), wire.len());
-    // The gateway would not see that the answer is finished.
+    // If this failed, the gateway would not notice that the response is finished.
     ResponseView::read(&wire, &mut Steps::at_most(8 * wire.len() as u64 + 8)).unwrap();
     let message = decode(&wire);
     match to_json(RESPONSE, &wire) {
-        // Of a member that came twice one may have been kept, and the other not.
+        // If a member occurred twice, one may have been kept and the other not.
         Ok(_) if oddities.iter().any(|oddity| oddity.first.contains("twice")) => {}
-        // What is not even JSON was left out.
+        // A member that is not valid JSON was left out.
         Ok(_) if oddities.iter().any(|oddity| oddity.member == "additionalFields") => {}
-        Ok(written) => it_becomes_the_same_answer(message, &written),
-        // It can be read, as a string, and has no form to be written in.
-        // The same member can be there in both forms, if it came twice.
+        Ok(written) => it_becomes_the_same_response(message, &written),
+        // A number that is not finite can be read from a string, but not written as JSON. A member that occurred twice may
+        // exist in both forms.
         Err(error) => assert!(matches!(error.problem(), Problem::NotFinite | Problem::Collision(_)), "{error}"),
     }
 });
@@ -59,7 +59,7 @@ fn has_key(value: &serde_json::Value) -> bool {
     }
 }
 
-/// The same text twice in a stream, for a client of Google's. Halves of characters are joined or replaced.
+/// The same text twice in a stream, for a client with Google's schema. Halves of surrogate pairs are joined or replaced.
 fn events_are_messages_too(json: &[u8]) {
     let (mut halves, mut steps) = (Halves::default(), Steps::unlimited());
     for is_last in [false, true] {
@@ -71,7 +71,7 @@ fn events_are_messages_too(json: &[u8]) {
     }
 }
 
-/// `None`: it nests deeper than clients read. A level of JSON without a schema is three messages.
+/// `None` if the message is nested deeper than clients read. A level of JSON without a schema is three messages.
 fn decode(wire: &[u8]) -> Option<GenerateContentResponse> {
     match GenerateContentResponse::decode(wire) {
         Ok(message) => Some(message),
@@ -80,8 +80,8 @@ fn decode(wire: &[u8]) -> Option<GenerateContentResponse> {
     }
 }
 
-/// What was kept of members that could not be read is read the same way again.
-fn it_becomes_the_same_answer(message: Option<GenerateContentResponse>, json: &[u8]) {
+/// Members that could not be read and were kept as they are must be kept in the same way when they are read again.
+fn it_becomes_the_same_response(message: Option<GenerateContentResponse>, json: &[u8]) {
     let again = json::response(json, None, &mut Steps::unlimited()).unwrap().message;
     assert_eq!(decode(&again), message, "{}", String::from_utf8_lossy(json));
     assert_eq!(to_json(RESPONSE, &again).unwrap(), json);
