@@ -162,11 +162,11 @@ def test_the_file_of_rules_is_valid_by_itself_and_covers_every_gateway(tmp_path)
 
 def test_alerts_name_the_pod_and_the_runbook(tmp_path):
     names = ("GeminiGrpcCallsNearLimit", "GeminiGrpcSlowFirstChunk", "GeminiGrpcCertificateExpires", "GeminiGrpcReloadRefused")
-    message = {
+    descriptions = {
         "GeminiGrpcCallsNearLimit": "bad-gemini-grpc-7d9f6c5b4-aaaa1 has 85% of GEMINI_GRPC_MAX_CALLS in flight.",
-        "GeminiGrpcSlowFirstChunk": "One in twenty streams of slow waits 1m 1s or longer.",
-        "GeminiGrpcCertificateExpires": "The certificate upstream_client of pods ends in 6d 21h 6m 0s.",
-        "GeminiGrpcReloadRefused": "1 pods of pods have changed files that they cannot use, and go on with the old ones.",
+        "GeminiGrpcSlowFirstChunk": "One in twenty streams of slow waits 1m 1s or longer for its first chunk.",
+        "GeminiGrpcCertificateExpires": "The certificate upstream_client of pods expires in 6d 21h 6m 0s.",
+        "GeminiGrpcReloadRefused": "Pods of pods that cannot use their changed files, and continue with the old ones: 1.",
     }
     tests = []
     for case in (case for case in CASES if case.alert in names):
@@ -174,7 +174,7 @@ def test_alerts_name_the_pod_and_the_runbook(tmp_path):
         (found,) = case.found
         found = {name: pod("bad", value) if name == "pod" else value for name, value in found.items()}
         labels = {"severity": "warning", "deployment": "bad-gemini-grpc", "namespace": "models", "job": "pods", **found}
-        annotations = {**rule["annotations"], "description": message[case.alert]}
+        annotations = {**rule["annotations"], "description": descriptions[case.alert]}
         del test["promql_expr_test"]
         expected = [{"exp_labels": labels, "exp_annotations": annotations}]
         test["alert_rule_test"] = [{"alertname": case.alert, "eval_time": f"{case.firing_at}m", "exp_alerts": expected}]

@@ -7,7 +7,7 @@
 
 namespace gemini = mountsea::gemini::v1;
 
-gemini::GenerateContentRequest Ask(const std::string& text) {
+gemini::GenerateContentRequest NewRequest(const std::string& text) {
   gemini::GenerateContentRequest request;
   request.set_model("gemini-2.5-flash");
   auto* content = request.add_contents();
@@ -26,13 +26,13 @@ int main(int, char** arguments) {
   gemini::GenerateContentResponse answer;
   {
     grpc::ClientContext context;
-    auto status = stub->GenerateContent(&context, Ask("Why is the sky blue?"), &answer);
+    auto status = stub->GenerateContent(&context, NewRequest("Why is the sky blue?"), &answer);
     if (!status.ok()) return std::cerr << status.error_message() << std::endl, 1;
     std::cout << "answer: " << Text(answer) << std::endl;
   }
   {
     grpc::ClientContext context;
-    auto stream = stub->StreamGenerateContent(&context, Ask("Why is the sky blue?"));
+    auto stream = stub->StreamGenerateContent(&context, NewRequest("Why is the sky blue?"));
     std::cout << "stream: ";
     while (stream->Read(&answer)) std::cout << Text(answer);
     std::cout << std::endl;

@@ -7,7 +7,7 @@ from mountsea.gemini.v1.generative_service_pb2 import GenerateContentRequest, Ge
 from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub
 
 
-def ask(text: str) -> GenerateContentRequest:
+def new_request(text: str) -> GenerateContentRequest:
     request = GenerateContentRequest(model="gemini-2.5-flash")
     request.contents.add(role="user").parts.add(text=text)
     return request
@@ -19,8 +19,8 @@ def text(answer: GenerateContentResponse) -> str:
 
 with grpc.insecure_channel(sys.argv[1]) as channel:
     stub = GenerativeServiceStub(channel)
-    print("answer:", text(stub.GenerateContent(ask("Why is the sky blue?"))))
-    print("stream:", "".join(text(answer) for answer in stub.StreamGenerateContent(ask("Why is the sky blue?"))))
+    print("answer:", text(stub.GenerateContent(new_request("Why is the sky blue?"))))
+    print("stream:", "".join(text(answer) for answer in stub.StreamGenerateContent(new_request("Why is the sky blue?"))))
     try:
         stub.GenerateContent(GenerateContentRequest(model="gemini-2.5-flash"))
     except grpc.RpcError as error:

@@ -62,11 +62,11 @@ test('a chat remembers its earlier messages', async () => {
 
 test('an image is generated and edited', async () => {
   const config = { responseModalities: ['TEXT', 'IMAGE'], imageConfig: { aspectRatio: '4:3' } };
-  const ask = (contents) => client.models.generateContent({ model: IMAGE_MODEL, contents, config });
-  const made = pictureOf(await ask('a lighthouse'));
+  const generate = (contents) => client.models.generateContent({ model: IMAGE_MODEL, contents, config });
+  const made = pictureOf(await generate('a lighthouse'));
   assert.equal(made.width * 3, made.height * 4);
 
-  const edited = pictureOf(await ask([{ inlineData: { mimeType: 'image/png', data: made.data } }, 'at night']));
+  const edited = pictureOf(await generate([{ inlineData: { mimeType: 'image/png', data: made.data } }, 'at night']));
   assert.deepEqual([edited.width, edited.height], [made.width, made.height]);
   assert.notEqual(edited.data, made.data);
 });
@@ -83,16 +83,16 @@ test('a function is called and its result is answered', async () => {
   };
   const config = { tools: [{ functionDeclarations: [{ name: 'weather', description: 'The weather', parameters }] }] };
   const question = { role: 'user', parts: [{ text: 'Paris please' }] };
-  const ask = (...contents) => client.models.generateContent({ model: TEXT_MODEL, contents, config });
+  const generate = (...contents) => client.models.generateContent({ model: TEXT_MODEL, contents, config });
 
-  const first = await ask(question);
+  const first = await generate(question);
   const [call] = first.functionCalls;
   assert.equal(call.name, 'weather');
   assert.match(call.args.city, /Paris/);
   assert.equal(call.args.days, 2);
 
   const functionResponse = { id: call.id, name: call.name, response: { degrees: 21.5 } };
-  const answer = await ask(question, first.candidates[0].content, { role: 'user', parts: [{ functionResponse }] });
+  const answer = await generate(question, first.candidates[0].content, { role: 'user', parts: [{ functionResponse }] });
   assert.match(answer.text, /weather/);
 });
 

@@ -66,10 +66,10 @@ async def test_a_hundred_concurrent_streams_do_not_mix(gateway):
         transport = GenerativeServiceGrpcAsyncIOTransport(channel=channel)
         client = v1beta.GenerativeServiceAsyncClient(transport=transport)
 
-        async def ask(number):
+        async def call(number):
             return [chunk async for chunk in await client.stream_generate_content(request(f"number-{number}-"))]
 
-        answers = await asyncio.gather(*(ask(number) for number in range(100)))
+        answers = await asyncio.gather(*(call(number) for number in range(100)))
     assert all(f"number-{number}-" in text_of(*chunks) for number, chunks in enumerate(answers))
 
 

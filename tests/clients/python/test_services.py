@@ -89,13 +89,13 @@ def test_members_that_the_contract_does_not_have_are_passed_on(channel, contract
     messages, services = contract
     stub = services.GenerativeServiceStub(channel)
 
-    def ask(model):
+    def generate(model):
         message = messages.GenerateContentRequest(model=model)
         message.contents.add().parts.add().text = "hi"
         return stub.GenerateContent(message)
 
-    answer = ask("sandbox-unknown-fields")
+    answer = generate("sandbox-unknown-fields")
     assert answer.additional_fields["sandboxNews"]["alpha"] == 2.5
     assert answer.candidates[0].content.parts[0].additional_fields["sandboxPart"] is True
-    candidate = ask("sandbox-unknown-enum").candidates[0]
+    candidate = generate("sandbox-unknown-enum").candidates[0]
     assert candidate.finish_reason == 0 and candidate.additional_fields["finishReason"] == "SANDBOX_TIRED"

@@ -16,7 +16,7 @@ import (
 	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
 )
 
-func ask(text string) *gemini.GenerateContentRequest {
+func newRequest(text string) *gemini.GenerateContentRequest {
 	part := &gemini.Part{Data: &gemini.Part_Text{Text: text}}
 	return &gemini.GenerateContentRequest{
 		Model:    "gemini-2.5-flash",
@@ -36,13 +36,13 @@ func main() {
 	defer conn.Close()
 	client := gemini.NewGenerativeServiceClient(conn)
 
-	answer, err := client.GenerateContent(context.Background(), ask("Why is the sky blue?"))
+	answer, err := client.GenerateContent(context.Background(), newRequest("Why is the sky blue?"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("answer:", text(answer))
 
-	stream, err := client.StreamGenerateContent(context.Background(), ask("Why is the sky blue?"))
+	stream, err := client.StreamGenerateContent(context.Background(), newRequest("Why is the sky blue?"))
 	if err != nil {
 		log.Fatal(err)
 	}

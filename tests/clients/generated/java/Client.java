@@ -9,7 +9,7 @@ import io.grpc.StatusRuntimeException;
 
 /** Calls the gateway at the given address, with the client that was generated for Java. */
 public final class Client {
-    static GenerateContentRequest ask(String text) {
+    static GenerateContentRequest newRequest(String text) {
         var content = Content.newBuilder().setRole("user").addParts(Part.newBuilder().setText(text));
         return GenerateContentRequest.newBuilder().setModel("gemini-2.5-flash").addContents(content).build();
     }
@@ -21,9 +21,9 @@ public final class Client {
     public static void main(String[] arguments) {
         ManagedChannel channel = ManagedChannelBuilder.forTarget(arguments[0]).usePlaintext().build();
         var stub = GenerativeServiceGrpc.newBlockingStub(channel);
-        System.out.println("answer: " + text(stub.generateContent(ask("Why is the sky blue?"))));
+        System.out.println("answer: " + text(stub.generateContent(newRequest("Why is the sky blue?"))));
         var streamed = new StringBuilder();
-        stub.streamGenerateContent(ask("Why is the sky blue?")).forEachRemaining(it -> streamed.append(text(it)));
+        stub.streamGenerateContent(newRequest("Why is the sky blue?")).forEachRemaining(it -> streamed.append(text(it)));
         System.out.println("stream: " + streamed);
         try {
             stub.generateContent(GenerateContentRequest.newBuilder().setModel("gemini-2.5-flash").build());

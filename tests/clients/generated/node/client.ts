@@ -11,7 +11,7 @@ import {
 
 const client = createClient(GenerativeService, createGrpcTransport({ baseUrl: `http://${process.argv[2]}` }));
 
-function ask(text: string): GenerateContentRequest {
+function newRequest(text: string): GenerateContentRequest {
   const contents = [{ role: "user", parts: [{ data: { case: "text" as const, value: text } }] }];
   return create(GenerateContentRequestSchema, { model: "gemini-2.5-flash", contents });
 }
@@ -21,9 +21,9 @@ function text(answer: GenerateContentResponse): string {
   return data?.case === "text" ? data.value : "";
 }
 
-console.log("answer:", text(await client.generateContent(ask("Why is the sky blue?"))));
+console.log("answer:", text(await client.generateContent(newRequest("Why is the sky blue?"))));
 let streamed = "";
-for await (const answer of client.streamGenerateContent(ask("Why is the sky blue?"))) {
+for await (const answer of client.streamGenerateContent(newRequest("Why is the sky blue?"))) {
   streamed += text(answer);
 }
 console.log("stream:", streamed);
