@@ -14,7 +14,7 @@ only in a pod that then does not start.
 
 {{- define "gemini-grpc.check.callers" -}}
 {{- $auth := .Values.config.auth }}
-{{- $knows := has $auth (list "tokens" "mtls") }}
+{{- $identifiesCallers := has $auth (list "tokens" "mtls") }}
 {{- $hasCallers := or .Values.callers.toml .Values.callers.configMap .Values.callers.secret }}
 {{- if gt (len (compact (list .Values.apiKey.value .Values.apiKey.existingSecret .Values.apiKey.file))) 1 }}
 {{- fail "apiKey: the key can come from one place only; keep one of existingSecret, file and value" }}
@@ -25,13 +25,13 @@ only in a pod that then does not start.
 {{- if and (include "gemini-grpc.hasKey" .) (eq $auth "forward") }}
 {{- fail "config.auth: forward accepts every client that reaches the pods, and this release has a key that they could use; set config.auth to tokens or mtls, or to none if the network admits only allowed clients" }}
 {{- end }}
-{{- if and $knows (not (include "gemini-grpc.hasKey" .)) }}
+{{- if and $identifiesCallers (not (include "gemini-grpc.hasKey" .)) }}
 {{- fail (printf "config.auth: %s needs a key of the gateway to send to upstream; set apiKey.existingSecret or apiKey.file (with sandbox, set apiKey.value to any text)" $auth) }}
 {{- end }}
-{{- if and $knows (not $hasCallers) }}
+{{- if and $identifiesCallers (not $hasCallers) }}
 {{- fail (printf "config.auth: %s needs the list of callers; set callers.toml, callers.configMap or callers.secret (docs/callers.md)" $auth) }}
 {{- end }}
-{{- if and $hasCallers (not $knows) }}
+{{- if and $hasCallers (not $identifiesCallers) }}
 {{- fail "callers: they are used only if config.auth is tokens or mtls; set it to one of these" }}
 {{- end }}
 {{- if and (eq $auth "mtls") (not (include "gemini-grpc.hasClientCA" .)) }}

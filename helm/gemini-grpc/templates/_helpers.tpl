@@ -124,7 +124,7 @@ older version are not counted, since an upgrade would otherwise spread the new p
 The number of running pods, if this upgrade would reduce them to one, because autoscaling removes replicas from the manifest.
 With server-side apply this happens if only Helm has set replicas; otherwise, if no autoscaler exists for the Deployment yet.
 */}}
-{{- define "gemini-grpc.dip" -}}
+{{- define "gemini-grpc.reducedPods" -}}
 {{- if and .Release.IsUpgrade .Values.autoscaling.enabled }}
 {{- $name := include "gemini-grpc.fullname" . }}
 {{- $namespace := include "gemini-grpc.namespace" . }}
@@ -139,16 +139,16 @@ With server-side apply this happens if only Helm has set replicas; otherwise, if
 {{- $_ := set $owners "other" true }}
 {{- end }}
 {{- end }}
-{{- $dips := false }}
+{{- $isReduced := false }}
 {{- if hasKey $owners "helm" }}
-{{- $dips = and $owners.helm (not $owners.other) }}
+{{- $isReduced = and $owners.helm (not $owners.other) }}
 {{- else if eq .Values.autoscaling.type "hpa" }}
-{{- $dips = not (lookup "autoscaling/v2" "HorizontalPodAutoscaler" $namespace $name) }}
+{{- $isReduced = not (lookup "autoscaling/v2" "HorizontalPodAutoscaler" $namespace $name) }}
 {{- else if eq .Values.autoscaling.type "keda" }}
-{{- $dips = not (lookup "keda.sh/v1alpha1" "ScaledObject" $namespace $name) }}
+{{- $isReduced = not (lookup "keda.sh/v1alpha1" "ScaledObject" $namespace $name) }}
 {{- end }}
 {{- $pods := dig "spec" "replicas" 0 $live | int }}
-{{- if and $dips (gt $pods 1) }}{{ $pods }}{{ end }}
+{{- if and $isReduced (gt $pods 1) }}{{ $pods }}{{ end }}
 {{- end }}
 {{- end }}
 
@@ -181,8 +181,8 @@ With server-side apply this happens if only Helm has set replicas; otherwise, if
 {{- end }}
 
 {{/*
-The spec of a Service: (list own more), where more is from the values and takes precedence. Its ports complete the chart's
-port of the same name, or are added.
+The spec of a Service. Arguments: (list own more), where own is the chart's, and more is from the values and takes precedence.
+A port in more adds fields to the chart's port of the same name, or is added as a further port.
 */}}
 {{- define "gemini-grpc.serviceSpec" -}}
 {{- $own := index . 0 }}
@@ -203,7 +203,7 @@ port of the same name, or are added.
 {{- toYaml (merge (dict "ports" $ports) (omit $more "ports") $own) }}
 {{- end }}
 
-{{/* The names under which the pods are reached. */}}
+{{/* The DNS names in the certificate of the pods. */}}
 {{- define "gemini-grpc.dnsNames" -}}
 {{- $names := list }}
 {{- $namespace := include "gemini-grpc.namespace" . }}
