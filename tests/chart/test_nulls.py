@@ -42,11 +42,11 @@ INSIDE = [path for path in ALL if any(".".join(path).startswith(f"{each}.") for 
 OURS = [path for path in ALL if path not in INSIDE]
 
 
-def null(values: dict, *nulls: tuple) -> dict:
+def with_nulls(values: dict, *nulls: tuple) -> dict:
     """The values with null at these paths."""
     for path in nulls:
         key, rest = path[0], path[1:]
-        values = {**values, key: null(values.get(key) or {}, rest) if rest else None}
+        values = {**values, key: with_nulls(values.get(key) or {}, rest) if rest else None}
     return values
 
 
@@ -78,7 +78,7 @@ def test_all_maps_and_lists_of_the_values_are_tested():
 def test_a_map_or_list_that_is_null_is_treated_as_not_set(name):
     def both(path):
         # If the values are refused, the messages are the same too.
-        one, other = template(null(SETS[name], path)), template(without(SETS[name], path))
+        one, other = template(with_nulls(SETS[name], path)), template(without(SETS[name], path))
         return path, (one.stdout, one.stderr), (other.stdout, other.stderr)
 
     with ThreadPoolExecutor(2) as pool:
@@ -92,13 +92,13 @@ def test_any_number_of_maps_and_lists_may_be_null():
     for several in (OURS, outer, inner, OURS[::2], OURS[1::2], OURS[::3], OURS[::7]):
         # Nothing inside of a map that is null can be null itself.
         alone = [path for path in several if not any(path[:end] in several for end in range(1, len(path)))]
-        assert template(null({}, *alone)).stdout == template().stdout, several
+        assert template(with_nulls({}, *alone)).stdout == template().stdout, several
 
 
 @pytest.mark.parametrize("path", INSIDE, ids=".".join)
 def test_a_null_in_a_map_that_kubernetes_gets_unchanged_removes_the_entry(path):
     values = {"autoscaling": {"enabled": True, "cpuUtilization": None, "callsInFlight": 9}}
-    objects = render(null(values, path))
+    objects = render(with_nulls(values, path))
     for each in objects:
         check(each, NEWEST)
     assert objects != render(values)
@@ -127,7 +127,7 @@ def test_a_null_removes_what_another_file_of_values_has_set(tmp_path):
     # Helm keeps a null if the chart has no default for the key.
     for path in PATHS_WITHOUT_DEFAULT:
         keys = tuple(path.split("."))
-        assert template(null(SETS["everything"], keys)).stdout == template(without(SETS["everything"], keys)).stdout, path
+        assert template(with_nulls(SETS["everything"], keys)).stdout == template(without(SETS["everything"], keys)).stdout, path
     first, second = {"podAnnotations": {"a": "b", "c": "d"}}, {"podAnnotations": {"a": None}}
     (tmp_path / "first.yaml").write_text(json.dumps(first))
     later = tmp_path / "second.yaml"
@@ -154,7 +154,7 @@ def scalars(values: dict, path: tuple = ()) -> list[tuple]:
 
 def test_a_single_value_that_is_null_breaks_no_template():
     def tried(path):
-        result = template(null(SETS["everything"], path))
+        result = template(with_nulls(SETS["everything"], path))
         return path, result.stderr or result.stdout
 
     with ThreadPoolExecutor(2) as pool:

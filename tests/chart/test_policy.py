@@ -9,7 +9,7 @@ from chart import NAME, container, environment, pod, render, text, value_sets
 
 SETS = value_sets()
 # Containers that users add are not checked: the chart does not control their settings.
-OURS = {
+WITHOUT_EXTRA_CONTAINERS = {
     name: {k: v for k, v in values.items() if k not in ("extraContainers", "initContainers")}
     for name, values in SETS.items()
 }
@@ -22,10 +22,10 @@ def pods(values: dict) -> list[tuple[dict, dict]]:
     return [(each["metadata"], each["spec"]) for each in found + [each for each in objects if each["kind"] == "Pod"]]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", WITHOUT_EXTRA_CONTAINERS)
 def test_every_pod_meets_the_restricted_profile_and_has_a_read_only_root(name):
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-    for _, spec in pods(OURS[name]):
+    for _, spec in pods(WITHOUT_EXTRA_CONTAINERS[name]):
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] > 0
@@ -49,9 +49,9 @@ def test_no_pod_has_an_api_token_or_the_variables_of_services(name):
         assert each["kind"] != "ServiceAccount" or each["automountServiceAccountToken"] is False
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", WITHOUT_EXTRA_CONTAINERS)
 def test_every_container_has_requests_and_a_limit_of_memory(name):
-    for each in (each for _, spec in pods(OURS[name]) for each in spec["containers"]):
+    for each in (each for _, spec in pods(WITHOUT_EXTRA_CONTAINERS[name]) for each in spec["containers"]):
         assert set(each["resources"]["requests"]) == {"cpu", "memory"}
         assert "memory" in each["resources"]["limits"]
 

@@ -56,7 +56,7 @@ class Machine:
         # Any other key is a key for upstream, or the token of the test.
         return others.get(key, TOKEN.encode())
 
-    def put(self, values: dict, sources: dict) -> str:
+    def write_files(self, values: dict, sources: dict) -> str:
         """Writes files as the kubelet would, and returns their folder."""
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def machine(tmp_path):
     return Machine(tmp_path)
 
 
-def as_process(variables: dict, folder: str) -> dict:
+def environment_of_process(variables: dict, folder: str) -> dict:
     """The environment of a container, for a process: with values for the pod's fields, and paths in `folder`."""
     pod = {"POD_NAME": "p", "POD_NAMESPACE": "models", "POD_UID": "u", "NODE_NAME": "n"}
     found = {}
@@ -86,8 +86,8 @@ def as_process(variables: dict, folder: str) -> dict:
 
 def run_gateway(values: dict, machine: Machine):
     """Starts the gateway's container, and returns when it is ready."""
-    folder = machine.put(values, files(values))
-    variables = as_process(environment(values), folder)
+    folder = machine.write_files(values, files(values))
+    variables = environment_of_process(environment(values), folder)
     process, address = start(address_in, *container(values)["args"], env=variables)
     return process, address
 
@@ -97,8 +97,8 @@ def run_test(values: dict, machine: Machine) -> subprocess.CompletedProcess:
     objects = render(values)
     (test,) = (each for each in objects if each["kind"] == "Pod")
     (own,) = test["spec"]["containers"]
-    variables = as_process(
-        {each["name"]: each["value"] for each in own["env"]}, machine.put(values, files_of(test["spec"]))
+    variables = environment_of_process(
+        {each["name"]: each["value"] for each in own["env"]}, machine.write_files(values, files_of(test["spec"]))
     )
     name = f"{NAME}.models.svc:{values.get('service', {}).get('port', 50051)}"
     assert name in variables["GEMINI_GRPC_ENDPOINT"]

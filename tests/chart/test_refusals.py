@@ -188,12 +188,12 @@ CONTRADICTIONS = [
 ]
 
 
-def over(values: dict, more: dict) -> dict:
+def merged_values(values: dict, more: dict) -> dict:
     """Values merged with others that take precedence, as Helm merges them."""
     merged = dict(values)
     for key, value in more.items():
         old = merged.get(key)
-        merged[key] = over(old, value) if isinstance(old, dict) and isinstance(value, dict) and value else value
+        merged[key] = merged_values(old, value) if isinstance(old, dict) and isinstance(value, dict) and value else value
     return merged
 
 
@@ -201,7 +201,7 @@ def over(values: dict, more: dict) -> dict:
 def test_a_contradiction_is_refused_until_it_is_fixed(values, sentence, mended):
     message = refusal(values)
     assert f": {sentence}" in message, message
-    result = template(over(values, mended))
+    result = template(merged_values(values, mended))
     assert result.returncode == 0, result.stderr
 
 

@@ -4,18 +4,18 @@ import pytest
 import yaml
 from chart import CHART, NEWEST, OLDEST, Loader, find, render, value_sets
 from schemas import check
-from test_refusals import over
+from test_refusals import merged_values
 
 DEFAULTS = yaml.load((CHART / "values.yaml").read_text(), Loader)
 SETS = value_sets()
 # values-large.yaml is used on top of values-production.yaml.
-SIZES = {"production": SETS["production"], "large": over(SETS["production"], SETS["large"])}
+SIZES = {"production": SETS["production"], "large": merged_values(SETS["production"], SETS["large"])}
 BOTH = pytest.mark.parametrize("name", SIZES)
 
 
 def values(name: str) -> dict:
     """The values as Helm merges them."""
-    return over(DEFAULTS, SIZES[name])
+    return merged_values(DEFAULTS, SIZES[name])
 
 
 @pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])

@@ -119,7 +119,7 @@ class Attack:
         with discarding_upstream() as (url, self.received), gateway("--upstream-url", url, *flags, log=log, **more) as server:
             try:
                 rate, stop, results = ORDINARY_CALLS_PER_SECOND, self.run.stop, self.run.results
-                self.run.start(abusing.ordinary, server.address, ordinary, rate, stop, ready, results)
+                self.run.start(abusing.ordinary_caller, server.address, ordinary, rate, stop, ready, results)
                 while not ready.is_set() and self.run.running[0].is_alive():
                     self.run.collect(0.1)
                 self.idle = self.afterwards = server.status("VmRSS")

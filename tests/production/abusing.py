@@ -21,7 +21,7 @@ def attack(address, tokens, turns, stop, results):
     Each of `turns` is the name of a request, the file with its gzip, and whether to send it uncompressed.
     """
     threads = [
-        threading.Thread(target=_attack, args=(address, token, _from(turns, number / len(tokens)), stop, results))
+        threading.Thread(target=_attack, args=(address, token, _rotated(turns, number / len(tokens)), stop, results))
         for number, token in enumerate(tokens)
     ]
     for thread in threads:
@@ -30,7 +30,7 @@ def attack(address, tokens, turns, stop, results):
         thread.join()
 
 
-def _from(turns, part):
+def _rotated(turns, part):
     """The turns in an order that begins at this part of the list, so that each attacker begins at another place."""
     first = int(len(turns) * part)
     return turns[first:] + turns[:first]
@@ -65,12 +65,12 @@ def _send(client, address, token, message, compressed):
     return client, status, time.monotonic() - begun
 
 
-def ordinary(address, token, rate, stop, ready, results):
+def ordinary_caller(address, token, rate, stop, ready, results):
     """The process of an ordinary caller: `rate` calls of 1 KB per second, and a health check every second."""
-    asyncio.run(_ordinary(address, token, rate, stop, ready, results))
+    asyncio.run(_ordinary_caller(address, token, rate, stop, ready, results))
 
 
-async def _ordinary(address, token, rate, stop, ready, results):
+async def _ordinary_caller(address, token, rate, stop, ready, results):
     import grpc
     import rawcalls
     import shapes
@@ -118,13 +118,13 @@ def upstream(port, received):
 
 
 async def _upstream(port, received):
-    server = await asyncio.get_running_loop().create_server(lambda: _Answering(received), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: _UpstreamConnection(received), "127.0.0.1", 0)
     with port.get_lock():
         port.value = server.sockets[0].getsockname()[1]
     await server.serve_forever()
 
 
-class _Answering(asyncio.Protocol):
+class _UpstreamConnection(asyncio.Protocol):
     """A connection to the upstream. `received` counts the requests, their bytes, and the bytes of the largest."""
 
     def __init__(self, received):

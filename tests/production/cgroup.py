@@ -6,7 +6,7 @@ import pathlib
 import time
 
 ROOT = pathlib.Path("/sys/fs/cgroup")
-JOIN = 'echo $$ >"$0" && exec "$@"'
+JOIN_CGROUP_AND_EXECUTE = 'echo $$ >"$0" && exec "$@"'
 
 
 class Limit:
@@ -42,7 +42,7 @@ def limit(size):
                 continue
             with contextlib.suppress(OSError):
                 (folder / "memory.swap.max").write_text("0")
-            yield Limit(f"cgroup {file}", ["/bin/sh", "-c", JOIN, str(folder / "cgroup.procs")], folder / peak)
+            yield Limit(f"cgroup {file}", ["/bin/sh", "-c", JOIN_CGROUP_AND_EXECUTE, str(folder / "cgroup.procs")], folder / peak)
             return
         finally:
             remove(folder)

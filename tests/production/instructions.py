@@ -34,7 +34,7 @@ def arguments():
     return parser.parse_args()
 
 
-def answer(part, finished=True):
+def response_json(part, finished=True):
     """The JSON of a response that contains `part`, as Gemini writes it."""
     candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
     usage = {"promptTokenCount": 12, "candidatesTokenCount": 210, "totalTokenCount": 222}
@@ -57,9 +57,9 @@ class Upstream:
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.turn, self.chunks = threading.Semaphore(1), 0
         text = "The sky is blue because air scatters short waves of light more than long ones. " * 12
-        self.small, self.large = answer({"text": text[:900]}), answer(picture())
-        event = json.dumps(json.loads(answer({"text": "light more than long ones, which "}, finished=False))).encode()
-        self.event, self.last = event, json.dumps(json.loads(answer({"text": "."}))).encode()
+        self.small, self.large = response_json({"text": text[:900]}), response_json(picture())
+        event = json.dumps(json.loads(response_json({"text": "light more than long ones, which "}, finished=False))).encode()
+        self.event, self.last = event, json.dumps(json.loads(response_json({"text": "."}))).encode()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):

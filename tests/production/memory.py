@@ -57,7 +57,7 @@ def one_byte(connection):
         yield
 
 
-def stops(connection):
+def stops_reading(connection):
     """Allows everything, reads 8 MiB, and then leaves the rest in the socket."""
     received = 0
     while received < 8 << 20:
@@ -66,7 +66,7 @@ def stops(connection):
 
 
 # The initial window of each kind.
-SLOW_CALLERS = {no_window: 0, one_byte: 1, stops: (1 << 31) - 1}
+SLOW_CALLERS = {no_window: 0, one_byte: 1, stops_reading: (1 << 31) - 1}
 
 
 def slow(args, verdict, table, mib):

@@ -43,10 +43,10 @@ class Files:
         self.tokens, self.keys = ["an-unknown-token", "another-unknown-token"], []
         # The token that is no longer valid, and the serial number of the current certificate.
         self.old_token = self.serial = None
-        self.renew()
-        self.hand_out()
+        self.replace_all()
+        self.give_token_to_clients()
 
-    def renew(self, between=lambda: None):
+    def replace_all(self, between=lambda: None):
         """Replaces all files that the gateway reads; `between` is called when only the TLS key is replaced."""
         self.old_token, previous = self.tokens
         self.tokens = [previous, secrets.token_hex(16)]
@@ -61,7 +61,7 @@ class Files:
         self.replace(self.callers, f"[callers.load]\ntoken_sha256 = [{hashes}]\n".encode())
         self.replace(self.key, self.keys[-1].encode())
 
-    def hand_out(self):
+    def give_token_to_clients(self):
         """Gives the new token to the clients."""
         self.replace(self.token, self.tokens[-1].encode())
 
@@ -75,7 +75,7 @@ def wait_until(condition, what):
         time.sleep(0.02)
 
 
-def code_of(port, files, token):
+def status_of(port, files, token):
     """The status of a call with that token, on a new connection."""
     import grpc
     from calls import METHOD
@@ -119,7 +119,7 @@ def main(args):
             for number in range(args.times):
                 how = "SIGHUP" if number % 2 else "by itself"
                 notify = [lambda: None, lambda: server.signal(signal.SIGHUP)][number % 2]
-                files.renew(between=notify)
+                files.replace_all(between=notify)
                 begun = time.monotonic()
                 notify()
                 # More than one connection, so that every worker is checked.
@@ -127,16 +127,16 @@ def main(args):
                     wait_until(lambda: serial_at(server.port, files.ca) == files.serial, "the new certificate is used")
                     if not args.without_tokens:
                         wait_until(
-                            lambda: code_of(server.port, files, files.tokens[-1]) == "INVALID_ARGUMENT",
+                            lambda: status_of(server.port, files, files.tokens[-1]) == "INVALID_ARGUMENT",
                             "the new token is accepted",
                         )
                         wait_until(
-                            lambda: code_of(server.port, files, files.old_token) == "UNAUTHENTICATED",
+                            lambda: status_of(server.port, files, files.old_token) == "UNAUTHENTICATED",
                             "the old token is refused",
                         )
                 wait_until(lambda: served.keys[files.keys[-1]] > 3, "upstream receives the new key")
                 times[how].append(time.monotonic() - begun)
-                files.hand_out()
+                files.give_token_to_clients()
                 # The clients use the new token for a while before the previous one becomes invalid.
                 served.wait_for_calls(20, RELOAD_TIMEOUT)
         except (TimeoutError, OSError) as error:

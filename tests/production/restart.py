@@ -53,7 +53,7 @@ def main(args):
         flags = ["--words", args.words, "--seconds", 3600]
         return clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=languages)
 
-    def judge(part, running):
+    def report(part, running):
         results = clients.finish(running)
         tools.say("")
         clients.show(results)
@@ -90,7 +90,7 @@ def main(args):
                     tools.say(
                         f"  restart {number + 1}: ended after {ended - begun:.1f} s, healthy again {up:.1f} s later"
                     )
-                judge(part, running)
+                report(part, running)
                 tools.say(f"  Envoy counted: {front.figures()}")
                 expected = [0] * args.restarts
                 verdict.check(f"{part}: each gateway ends with 0", codes == expected, " ".join(map(str, codes)))
@@ -106,12 +106,12 @@ def main(args):
             if kind == "no Envoy":
                 with calling(f"http://{one.address}") as running:
                     time.sleep(args.seconds)
-                    judge(part, running)
+                    report(part, running)
                 return
             with gateway(*flags, env=key) as two, envoy.envoy([one.port, two.port], "sane" in kind) as front:
                 with calling(front.url) as running:
                     time.sleep(args.seconds)
-                    judge(part, running)
+                    report(part, running)
                     tools.say(f"  Envoy counted: {front.figures()}")
 
     with sandbox(pace=100) as upstream:

@@ -54,7 +54,7 @@ def growth(values):
     return slope * (len(values) - 1), medians
 
 
-def watch(server, seconds, every, mib):
+def read_figures(server, seconds, every, mib):
     """Reads the gateway's figures until the time is over."""
     samples = {name: [] for name in ALLOWED_GROWTH}
     begun = time.monotonic()
@@ -68,7 +68,7 @@ def watch(server, seconds, every, mib):
     return samples
 
 
-def accounts(results, verdict, table):
+def check_outcomes(results, verdict, table):
     """Checks that every call ended, and that each fault had the expected outcome."""
     rows = [("client", "fault", "sent", "outcomes")]
     open_calls, wrong = 0, []
@@ -100,7 +100,7 @@ def main(args):
     flags = ["--words", 100, "--seconds", seconds + 60, "--fault-share", args.fault_share, "--connections", 8]
     with sandbox(pace=100) as upstream, gateway("--upstream-url", upstream, env=key) as server:
         with clients.calling(f"http://{server.address}", *flags, rate=args.rate, streams=args.streams) as running:
-            samples = watch(server, seconds, args.every, mib)
+            samples = read_figures(server, seconds, args.every, mib)
             results = clients.finish(running)
         still_running = server.is_running()
         if still_running:
@@ -109,7 +109,7 @@ def main(args):
         code = server.wait(60)
     tools.say("")
     clients.show(results)
-    accounts(results, verdict, table)
+    check_outcomes(results, verdict, table)
     warm = int(min(120, seconds / 5) / args.every)
     for name, values in samples.items():
         late = values[warm:]

@@ -71,14 +71,14 @@ class Upstream:
             self.key_seen.notify_all()
         if self.valid is not None and key not in self.valid:
             error = {"error": {"code": 401, "message": "the key is not valid", "status": "UNAUTHENTICATED"}}
-            return await self.whole(writer, json.dumps(error).encode(), "401 Unauthorized")
+            return await self.send_json(writer, json.dumps(error).encode(), "401 Unauthorized")
         if method == "generateContent":
             if model != "gemini-large":
-                return await self.whole(writer, event({"text": "yes"}, finished=True))
+                return await self.send_json(writer, event({"text": "yes"}, finished=True))
             self.waiting += 1
             while not self.gate.is_set():
                 await asyncio.sleep(0.05)
-            return await self.whole(writer, self.large)
+            return await self.send_json(writer, self.large)
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         if model.startswith("gemini-endless"):
             endless = self.text if model == "gemini-endless-text" else self.picture
@@ -97,7 +97,7 @@ class Upstream:
         await writer.drain()
         self.written += len(data)
 
-    async def whole(self, writer, data, status="200 OK"):
+    async def send_json(self, writer, data, status="200 OK"):
         writer.write(
             f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode()
         )

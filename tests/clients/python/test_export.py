@@ -13,7 +13,7 @@ from telemetry import Collector, wait_until
 from test_secrets import OWN_KEY, PROMPT, assert_no_mark_in, make_calls
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-FAILS, AGAIN = "telemetry cannot be exported", "telemetry is exported again"
+EXPORT_FAILS, EXPORT_RESUMES = "telemetry cannot be exported", "telemetry is exported again"
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_no_call_fails_while_the_collector_is_killed_and_restarted(collector, sa
         thread.start()
     wait_until(collector.spans, "spans")
     collector.kill()
-    process.wait_for(lambda line: FAILS in line)
+    process.wait_for(lambda line: EXPORT_FAILS in line)
     collector.start()
-    process.wait_for(lambda line: AGAIN in line)
+    process.wait_for(lambda line: EXPORT_RESUMES in line)
     done.set()
     for thread in threads:
         thread.join()
@@ -112,7 +112,7 @@ def test_no_call_fails_while_the_collector_is_killed_and_restarted(collector, sa
     collector.tree(trace_id, 3)
     assert process.stop() == 0
     assert failed == []
-    assert len(lines_with(process, FAILS)) == len(lines_with(process, AGAIN)) == 1
+    assert len(lines_with(process, EXPORT_FAILS)) == len(lines_with(process, EXPORT_RESUMES)) == 1
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -122,11 +122,11 @@ def test_a_missing_collector_is_logged_once(sandbox, protocol):
     without_delay = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
     process, address = serve(sandbox, **env, **without_delay)
     call(address)
-    process.wait_for(lambda line: FAILS in line)
+    process.wait_for(lambda line: EXPORT_FAILS in line)
     for _ in range(3):
         call(address)
     assert process.stop() == 0
-    assert len(lines_with(process, FAILS)) == 1
+    assert len(lines_with(process, EXPORT_FAILS)) == 1
 
 
 def test_without_an_endpoint_nothing_is_exported_or_logged(sandbox):

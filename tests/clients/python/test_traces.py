@@ -53,14 +53,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         streams = "streamGenerateContent" in self.path
         if model.startswith("refused-once") and self.server.refusals.setdefault(model, 1):
             self.server.refusals[model] = 0
-            return self.whole(503, {"error": {"code": 503, "message": "later", "status": "UNAVAILABLE"}})
+            return self.send_json(503, {"error": {"code": 503, "message": "later", "status": "UNAVAILABLE"}})
         if model == "not-found":
-            return self.whole(404, {"error": {"code": 404, "message": "no such model", "status": "NOT_FOUND"}})
+            return self.send_json(404, {"error": {"code": 404, "message": "no such model", "status": "NOT_FOUND"}})
         if model == "silent":
             return self.server.end.wait(30)
         answer = BLOCKED if model == "blocked" else COMPLETE
         if not streams:
-            return self.whole(200, answer)
+            return self.send_json(200, answer)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
@@ -71,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if model == "endless":
             self.server.end.wait(30)
 
-    def whole(self, status, body):
+    def send_json(self, status, body):
         body = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -129,7 +129,7 @@ class Caller:
         self.metadata = [("traceparent", self.traceparent), ("tracestate", "vendor=value"), ("baggage", "who=me")]
 
 
-def below(parent, *spans):
+def assert_nested(parent, *spans):
     """Asserts that each span is a child of the one before it, and within its time."""
     for span in spans:
         assert span.parent == parent.span_id, span
@@ -144,7 +144,7 @@ def test_a_call_has_three_spans_below_the_caller_s_and_the_last_names_the_trace_
     client.generate(message, metadata=[*caller.metadata, ("x-request-id", "my-id")])
     server, operation, http = collector.tree(caller.trace_id, 3)
     assert server.parent == caller.span_id
-    below(server, operation, http)
+    assert_nested(server, operation, http)
     assert [(s.name, s.kind, s.status) for s in (server, operation, http)] == [
         (SERVER, "SERVER", "UNSET"),
         ("generate_content gemini-2.5-flash", "CLIENT", "UNSET"),
@@ -220,7 +220,7 @@ def test_the_spans_of_a_stream_cover_its_last_event(client, collector):
     caller = Caller()
     assert len(list(client.stream(request("why?"), metadata=caller.metadata))) == 3
     server, operation, http = collector.tree(caller.trace_id, 3)
-    below(server, operation, http)
+    assert_nested(server, operation, http)
     assert server.name == f"{RPC}/StreamGenerateContent" and server.attributes["rpc.status_code"] == "OK"
     assert operation.attributes["gen_ai.request.stream"] is True
     assert operation.attributes["gemini_grpc.chunks"] == 3
@@ -233,8 +233,8 @@ def test_each_attempt_has_its_own_span(client, collector):
     caller = Caller()
     client.generate(request("why?", model=f"refused-once-{caller.span_id}"), metadata=caller.metadata)
     server, operation, first, second = collector.tree(caller.trace_id, 4)
-    below(server, operation, first)
-    below(server, operation, second)
+    assert_nested(server, operation, first)
+    assert_nested(server, operation, second)
     assert first.status == "ERROR" and first.attributes["error.type"] == "503"
     assert "http.request.resend_count" not in first.attributes
     assert second.status == "UNSET" and second.attributes["http.request.resend_count"] == 1
@@ -276,7 +276,7 @@ def test_a_cancelled_call_ends_all_its_spans(client, collector):
     assert next(chunks)
     chunks.cancel()
     server, operation, http = collector.tree(caller.trace_id, 3)
-    below(server, operation, http)
+    assert_nested(server, operation, http)
     assert server.status == "UNSET" and server.attributes["rpc.status_code"] == "CANCELLED"
     for span in (operation, http):
         assert span.status == "ERROR" and span.attributes["error.type"] == "cancelled"

@@ -73,7 +73,7 @@ def notes(tmp_path):
     whole = {"apiVersion": "v1", "kind": "Config", "current-context": "a", "users": [{"name": "a", "user": {}}]}
     config.write_text(json.dumps({**whole, "clusters": [cluster], "contexts": [context]}))
 
-    def say(objects, autoscaling):
+    def render_notes(objects, autoscaling):
         server.answers = answers(objects)
         more = ("--namespace", NAMESPACE, "--kubeconfig", config, "--values", "-")
         more += ("--is-upgrade", "--dry-run=server", "--disable-openapi-validation", "--kube-version", NEWEST)
@@ -83,7 +83,7 @@ def notes(tmp_path):
         (line,) = (line for line in result.stdout.splitlines() if line.startswith("  notes: "))
         return b64decode(line.split()[1]).decode()
 
-    yield say
+    yield render_notes
     server.shutdown()
     server.server_close()
 
