@@ -1,4 +1,4 @@
-"""The cluster's authority, its certificates, and the file by which kubectl and all else finds the API server."""
+"""The cluster's certificate authority, its certificates, and the kubeconfig file."""
 
 import ipaddress
 
@@ -31,14 +31,14 @@ def issue(authority, file, name, organization):
 
 
 def make():
-    """One certificate for the API server, and one for whoever speaks to it: who may do what is not what is tested."""
+    """Issues a certificate for the API server, and one that all its clients share: permissions are not tested here."""
     FOLDER.mkdir(parents=True)
     authority = Authority()
     write("ca.pem", authority.pem())
     issue(authority, "server", "kube-apiserver", "a cluster for a test")
     issue(authority, "admin", "admin", "system:masters")
     accounts = ec.generate_private_key(ec.SECP256R1())
-    # The form in which Kubernetes reads such a key.
+    # Kubernetes reads such a key in this format.
     form = serialization.PrivateFormat.TraditionalOpenSSL
     pem = accounts.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
     write("accounts-key.pem", pem)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes localhost/rust-builder, which stands in for docker.io/library/rust where no registry of images is reached:
-# Debian bookworm with the packages of the slim image, from debootstrap, and this machine's Rust at the same paths.
+# Builds localhost/rust-builder, which replaces docker.io/library/rust where no image registry can be reached: Debian
+# bookworm with the packages of the slim image, from debootstrap, and this machine's Rust at the same paths.
 #
 #     tests/cluster/builder.sh [flags of buildah, such as --root DIR --runroot DIR]
 #
-# It needs root, buildah, debootstrap and rustup. It takes a minute or two, and 1 GB.
+# It needs root, buildah, debootstrap and rustup, one or two minutes, and 1 GB.
 set -euo pipefail
 
 name=localhost/rust-builder
@@ -26,7 +26,7 @@ root=$(buildah mount "$container")
 debootstrap --variant=minbase --include="$packages" bookworm "$root"
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 
-# What the official image has, less documentation: rustup, its proxies, and one toolchain.
+# The same as in the official image, without documentation: rustup, its proxies, and one toolchain.
 mkdir -p "$root/usr/local/cargo/bin" "$root/usr/local/rustup/toolchains/$toolchain"
 tar -C "$sysroot" --exclude=./share/doc --exclude=./share/man -cf - . |
     tar -C "$root/usr/local/rustup/toolchains/$toolchain" --no-same-owner -xf -
@@ -37,7 +37,8 @@ done
 printf '%s\n' 'version = "12"' 'profile = "minimal"' "default_toolchain = \"$toolchain\"" \
     >"$root/usr/local/rustup/settings.toml"
 
-# Whom this machine trusts, for downloads alone: a proxy may stand before the registries, and no image is to trust it.
+# The authorities that this machine trusts, which may include those of a proxy in front of the registries. They are used
+# for downloads only: the image must not trust such a proxy.
 cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/usr/local/share/downloads.crt"
 
 buildah config \

@@ -1,4 +1,4 @@
-"""The chart: how it is installed, changed and asked about."""
+"""Installs and changes the chart, and reads the state of its pods."""
 
 import json
 import os
@@ -24,63 +24,63 @@ def helm(*words):
 
 
 def merged(values, changes):
-    """Values with changes, folder by folder, as helm does it."""
-    both = dict(values)
+    """Values with changes, merged level by level as helm does it."""
+    result = dict(values)
     for name, value in changes.items():
-        both[name] = merged(both.get(name, {}), value) if isinstance(value, dict) else value
-    return both
+        result[name] = merged(result.get(name, {}), value) if isinstance(value, dict) else value
+    return result
 
 
 def install():
-    """Puts the chart into a namespace of its own."""
+    """Installs the chart into its own namespace."""
     namespace(NAMESPACE)
     upgrade()
 
 
 def upgrade(**changes):
-    """Installs the chart, or changes its values to those above and these, and waits until all of it is ready."""
+    """Installs the chart or changes its values, to `VALUES` with these changes, and waits until everything is ready."""
     helm("upgrade", "--install", RELEASE, CHART, *values(**changes), "--wait", "--timeout", "5m")
 
 
 def values(**changes):
-    """Flags with the values above and these."""
+    """Helm's flags for `VALUES` with these changes."""
     path = place.STATE / "values.json"
     path.write_text(json.dumps(merged(VALUES, changes)))
     return ["--values", CHART / "values-sandbox.yaml", "--values", path]
 
 
-def names(ending=False):
-    """The names of the pods that serve; or of those that are about to end."""
+def pod_names(ending=False):
+    """The names of the serving pods, or of those that are being deleted."""
     return sorted(pod["metadata"]["name"] for pod in pods(NAMESPACE, SELECTOR, ending))
 
 
 def service():
-    """The Service's address, as one reaches it from the node."""
+    """The Service's address, as seen from the node."""
     spec = get("service", "-n", NAMESPACE, RELEASE)["spec"]
     (port,) = [each["port"] for each in spec["ports"] if each["name"] == "grpc"]
     return f"{spec['clusterIP']}:{port}"
 
 
-def running():
-    """The pods that serve."""
+def serving_pods():
+    """The pods that are not being deleted."""
     return pods(NAMESPACE, SELECTOR)
 
 
-def gone(seconds=660):
-    """Waits until the pods that are about to end have ended."""
-    ending = names(ending=True)
+def wait_until_old_pods_end(seconds=660):
+    """Waits for the end of the pods that are being deleted, and returns their names."""
+    ending = pod_names(ending=True)
     for name in ending:
         kubectl("wait", "-n", NAMESPACE, f"pod/{name}", "--for=delete", f"--timeout={seconds}s")
     return ending
 
 
 def restarts():
-    """How often containers of the pods have been started again."""
-    return sum(status["restartCount"] for pod in running() for status in pod["status"]["containerStatuses"])
+    """How often the pods' containers have been restarted."""
+    return sum(status["restartCount"] for pod in serving_pods() for status in pod["status"]["containerStatuses"])
 
 
 def metrics(pod):
-    """A pod's figures, by name and labels."""
+    """A pod's metrics, by name and labels."""
     ports = [each for container in pod["spec"]["containers"] for each in container["ports"]]
     (number,) = [each["containerPort"] for each in ports if each["name"] == "admin"]
     with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{number}/metrics", timeout=10) as answer:
@@ -88,6 +88,6 @@ def metrics(pod):
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
 
-def figure(pod, name, label=""):
-    """The sum of a figure over all of its labels, or over those that hold this text."""
+def metric(pod, name, label=""):
+    """The sum of a metric over all its series, or over those whose labels contain this text."""
     return sum(value for full, value in metrics(pod).items() if full.partition("{")[0] == name and label in full)

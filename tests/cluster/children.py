@@ -1,4 +1,4 @@
-"""The cluster's processes: each has a log, is known by its pid, and is ended by it."""
+"""Starts and ends the cluster's processes. Each has a log, and is ended by its pid."""
 
 import contextlib
 import json
@@ -11,12 +11,12 @@ import time
 import place
 
 PIDS = place.STATE / "pids.json"
-# Those that this run has started; a run before it may have left others.
+# The processes that this run has started. An earlier run may have left others.
 OURS = {}
 
 
 def start(name, *command, env=None):
-    """Starts a process in a session of its own: Ctrl-C is for the script, which ends them in order."""
+    """Starts a process in its own session, so that Ctrl-C reaches only the script, which then ends all in order."""
     place.LOGS.mkdir(parents=True, exist_ok=True)
     with (place.LOGS / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -35,7 +35,7 @@ def start(name, *command, env=None):
 
 
 def started():
-    """Names and pids of what this run, or one before it, has started."""
+    """The names and pids of the processes that this run, or an earlier one, has started."""
     return json.loads(PIDS.read_text()) if PIDS.exists() else {}
 
 
@@ -45,35 +45,35 @@ def command_of(pid):
     return ""
 
 
-def lives(pid):
-    """Whether it runs, and is ours: a pid may have become another's."""
+def is_running(pid):
+    """Whether the process runs and is ours: the system may have given the pid to another process."""
     if pid in OURS:
         return OURS[pid].poll() is None
     return str(place.CACHE) in command_of(pid)
 
 
 def stop(name):
-    """Ends one, if need be by force."""
+    """Ends a process, by SIGKILL if necessary."""
     pid = started().get(name)
     if pid:
         end(pid)
 
 
-def end(pid, kinds=((signal.SIGTERM, 20), (signal.SIGKILL, 10))):
-    for number, seconds in kinds:
-        if not lives(pid):
+def end(pid, signals=((signal.SIGTERM, 20), (signal.SIGKILL, 10))):
+    for number, seconds in signals:
+        if not is_running(pid):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         until = time.monotonic() + seconds
-        while lives(pid) and time.monotonic() < until:
+        while is_running(pid) and time.monotonic() < until:
             time.sleep(0.05)
-    if lives(pid):
+    if is_running(pid):
         raise RuntimeError(f"process {pid} does not end: {command_of(pid)}")
 
 
 def shims():
-    """The processes that containerd leaves between itself and each pod."""
+    """The pids of containerd's shims, one for each pod; they outlive containerd."""
     for folder in pathlib.Path("/proc").iterdir():
         if folder.name.isdigit():
             words = command_of(folder.name)
@@ -81,16 +81,19 @@ def shims():
                 yield int(folder.name)
 
 
-def wait(what, holds, seconds, name=None):
-    """Waits until something holds; says what did not, and the last words of the process that it depends on."""
+def wait_until(what, condition, seconds, name=None):
+    """Waits until a condition is true, and returns its value.
+
+    The error names the condition, and has the end of the log of the process that it depends on.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        # What is asked may not be there yet.
+        # A command fails as long as the object that it asks for does not exist.
         with contextlib.suppress(RuntimeError):
-            if found := holds():
+            if found := condition():
                 return found
-        if name and not lives(started()[name]):
+        if name and not is_running(started()[name]):
             break
         time.sleep(0.2)
-    words = (place.LOGS / f"{name}.log").read_text(errors="replace")[-2000:] if name else ""
-    raise RuntimeError(f"{what}: not in {seconds} s\n{words}")
+    log = (place.LOGS / f"{name}.log").read_text(errors="replace")[-2000:] if name else ""
+    raise RuntimeError(f"{what}: not within {seconds} s\n{log}")

@@ -1,4 +1,4 @@
-"""Says what happened when."""
+"""Prints what happens during a scenario, with the time."""
 
 import time
 
@@ -6,10 +6,10 @@ from tools import say
 
 
 class Clock:
-    """Counts from when it was made."""
+    """Counts the seconds since it was created."""
 
     def __init__(self):
-        self.begun = time.monotonic()
+        self.started = time.monotonic()
 
     def say(self, what):
-        say(f"  {time.monotonic() - self.begun:6.1f} s  {what}")
+        say(f"  {time.monotonic() - self.started:6.1f} s  {what}")

@@ -1,4 +1,4 @@
-"""A cluster, from nothing to a pod that resolves a Service, and its end."""
+"""Starts the cluster, until a pod can resolve a Service, and removes it."""
 
 import contextlib
 
@@ -10,46 +10,46 @@ import place
 import programs
 import worker
 from clock import Clock
-from kube import apply, kubectl, once
+from kube import apply, kubectl, run_in_pod
 from tools import say
 
 
 def up():
-    """Brings it up; hands over what a pod was told by the cluster's DNS."""
+    """Starts all components. Returns whether a pod got the right answer from the cluster's DNS, and the answer."""
     clock = Clock()
     machine.prepare()
     authority.make()
     worker.containerd()
     images.prepare()
     clock.say("containerd runs and has the images")
-    control.begin()
+    control.start_all()
     clock.say("the API server is ready")
-    worker.begin()
+    worker.start_all()
     clock.say("the node is Ready")
     apply((place.HERE / "dns.yaml").read_text())
     kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=60s")
     clock.say("CoreDNS is ready")
-    well, said = once("resolve", "default", "resolve", "kubernetes.default.svc.cluster.local")
-    clock.say(f"a pod asks for the Service kubernetes and is told {said}")
-    return well and said == f"[{place.API_SERVICE}]", said
+    succeeded, answer = run_in_pod("resolve", "default", "resolve", "kubernetes.default.svc.cluster.local")
+    clock.say(f"a pod resolves the Service kubernetes to {answer}")
+    return succeeded and answer == f"[{place.API_SERVICE}]", answer
 
 
 @contextlib.contextmanager
 def cluster(keep):
-    """A cluster for as long as the block runs, or longer."""
+    """Removes an earlier cluster, and at the end of the `with` block this one, unless it is kept."""
     programs.prepare()
     machine.restore()
     try:
         yield
     finally:
         if keep:
-            tell()
+            print_instructions()
         else:
             machine.restore()
 
 
-def tell():
+def print_instructions():
     say("\nThe cluster is left running.")
     say(f"  export KUBECONFIG={place.KUBECONFIG} PATH={place.BIN}:$PATH")
     say("  kubectl get pods --all-namespaces")
-    say("It ends with: python3 tests/cluster/run.py --down")
+    say("This removes it: python3 tests/cluster/run.py --down")

@@ -1,5 +1,5 @@
-"""Images by buildah, and containers of them by runc, the way a careful cluster runs them: a read-only root, no
-capabilities, no new privileges, and the image's own user. All of it is kept in target/image."""
+"""Builds images with buildah, and runs containers of them with runc like a restricted cluster does: with a read-only
+root, no capabilities, no new privileges, and the image's own user. All files are in target/image."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ CLONE_NEWNS = 0x00020000
 
 
 def output(*command, **more):
-    """What a command prints; what it complains about goes to the terminal."""
+    """The standard output of a command. Its standard error goes to the terminal."""
     words = [str(word) for word in command]
     return subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more).stdout
 
@@ -34,24 +34,24 @@ def exists(image):
 
 
 def build(image, builder, platforms, timestamp, arguments, log):
-    """Builds the Dockerfile, on one platform for another. Nothing is kept between builds but what cargo downloaded."""
+    """Builds the Dockerfile on one platform, for another one. Only cargo's downloads are kept between builds."""
     (HOME / "cache").mkdir(parents=True, exist_ok=True)
-    # Not Docker's format: in that, buildah writes down the name of its container, which is another each time.
+    # Not Docker's format: there buildah stores the name of its container, which is different each time.
     flags = ["--isolation", "chroot", "--pull-never", "--format", "oci", "--timestamp", timestamp, "--tag", image]
     flags += ["--platform", platforms[1]]
-    # Docker and later releases of buildah say themselves where they build; that of Debian 12 has to be told.
-    said = {"BUILDER": builder, "BUILDPLATFORM": platforms[0], "SOURCE_DATE_EPOCH": timestamp, **arguments}
-    for name, value in said.items():
+    # Docker and later releases of buildah set BUILDPLATFORM; the buildah of Debian 12 does not.
+    arguments = {"BUILDER": builder, "BUILDPLATFORM": platforms[0], "SOURCE_DATE_EPOCH": timestamp, **arguments}
+    for name, value in arguments.items():
         flags += ["--build-arg", f"{name}={value}"]
     command = ["buildah", *STORE, "build", *map(str, flags), str(ROOT)]
-    # Where buildah keeps the mounts of type cache.
+    # Buildah stores the mounts of type cache there.
     env = {**os.environ, "TMPDIR": str(HOME / "cache")}
     with log.open("wb") as file:
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env)
 
 
 def pushed(image):
-    """The image as a registry would keep it: its manifest, and the digest of that."""
+    """The image as a registry would store it: its manifest, and the manifest's digest."""
     folder = HOME / "pushed"
     store = f"overlay@{HOME / 'storage'}+{HOME / 'run'}"
     output("skopeo", "copy", "--quiet", "--dest-compress", f"containers-storage:[{store}]{image}", f"dir:{folder}")
@@ -60,14 +60,14 @@ def pushed(image):
 
 
 def configuration(image):
-    """What the image says of itself, and its architecture."""
-    whole = json.loads(buildah("inspect", "--type", "image", image))["Docker"]
-    return whole["config"], whole["architecture"]
+    """The image's configuration, and its architecture."""
+    inspected = json.loads(buildah("inspect", "--type", "image", image))["Docker"]
+    return inspected["config"], inspected["architecture"]
 
 
 @contextlib.contextmanager
 def mounted(image):
-    """The folder with the files of an image."""
+    """The folder with the files of an image, until the `with` block ends."""
     container = buildah("from", "--pull-never", image).strip()
     try:
         yield pathlib.Path(buildah("mount", container).strip())
@@ -77,7 +77,7 @@ def mounted(image):
 
 @contextlib.contextmanager
 def network():
-    """A network of its own that has loopback and nothing else."""
+    """The name of a new network namespace that has only loopback, until the `with` block ends."""
     name = f"gemini-grpc-{os.getpid()}"
     output("ip", "netns", "add", name)
     try:
@@ -95,7 +95,10 @@ class Containers:
         self.count = 0
 
     def command(self, *arguments, env=(), files=()):
-        """The words that run one: the image's own arguments if there are none. `files` are (path inside, outside)."""
+        """The name of a new container, and runc's arguments that run it. Without arguments the image's are used.
+
+        `files` are mounted: pairs of a path inside and a path outside.
+        """
         self.count += 1
         name = f"gemini-grpc-{os.getpid()}-{self.count}"
         bundle = HOME / "bundles" / name
@@ -104,7 +107,7 @@ class Containers:
         return name, ["--root", str(HOME / "runc"), "run", "--bundle", str(bundle), name]
 
     def run(self, *arguments, **more):
-        """Runs one to its end; hands over the exit code and all that it said."""
+        """Runs a container until it exits. Returns the exit code and its output."""
         name, words = self.command(*arguments, **more)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         try:
@@ -114,13 +117,13 @@ class Containers:
         return done.returncode, done.stdout
 
     def execute(self, name, *command):
-        """Runs a command in a container that runs, as a probe does."""
+        """Runs a command in a running container, as a probe does."""
         words = ["runc", "--root", str(HOME / "runc"), "exec", name, *command]
         done = subprocess.run(words, check=False, text=True, timeout=60, capture_output=True, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout + done.stderr
 
     def forget(self, name):
-        """What `runc run` does at its end, unless it was killed."""
+        """Removes a container. `runc run` does that itself at its end, unless it was killed."""
         words = ["runc", "--root", str(HOME / "runc"), "delete", "--force", name]
         subprocess.run(words, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         shutil.rmtree(HOME / "bundles" / name)
@@ -160,18 +163,18 @@ class Containers:
 
 
 def writable(pid, uid):
-    """Folders and files, as a process sees them, that this user could write to: those outside /proc and devices.
+    """The folders and files that this user can write to, in the file system of a process, without /proc and /dev.
 
-    There is no shell in the image to try it with, so a child of this process goes in and tries.
+    The image has no shell to try it with, so a child of this script enters the file system and tries.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reading)
-            found = _try(pid, uid)
+            found = _try_to_write(pid, uid)
         except BaseException as error:
-            found = [f"cannot be tried: {error}"]
+            found = [f"cannot try: {error}"]
         os.write(writing, json.dumps(found[:50]).encode())
         os._exit(0)
     os.close(writing)
@@ -181,7 +184,7 @@ def writable(pid, uid):
     return found
 
 
-def _try(pid, uid):
+def _try_to_write(pid, uid):
     with open(f"/proc/{pid}/ns/mnt") as namespace:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(namespace.fileno(), CLONE_NEWNS):
@@ -194,7 +197,7 @@ def _try(pid, uid):
         if folder == "/":
             inner[:] = [name for name in inner if name not in ("proc", "dev")]
         tried += 1 + len(files)
-        # access() and not open() for what is there: a program that runs is busy, which says nothing of who may write.
+        # access() instead of open(): opening a program that is running fails for every user, with "text file busy".
         found += [path for path in (f"{folder}/{name}" for name in files) if os.access(path, os.W_OK)]
         try:
             os.close(os.open(f"{folder}/new", os.O_WRONLY | os.O_CREAT))
@@ -202,4 +205,4 @@ def _try(pid, uid):
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES):
                 found.append(f"{folder}: {error}")
-    return found if tried > 5 else ["nothing was there to try"]
+    return found if tried > 5 else ["there were no files to try"]

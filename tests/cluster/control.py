@@ -2,16 +2,16 @@
 
 import authority
 import place
-from children import start, wait
+from children import start, wait_until
 from kube import kubectl
 
 
-def begin():
+def start_all():
     data = place.STATE / "etcd"
     data.mkdir(mode=0o700)
     flags = ["--listen-client-urls", place.ETCD, "--advertise-client-urls", place.ETCD]
     flags += ["--listen-peer-urls", place.ETCD_PEERS, "--initial-advertise-peer-urls", place.ETCD_PEERS]
-    # A cluster for a test may lose its last second with the machine.
+    # Without fsync: a test cluster may lose its last second when the machine crashes.
     flags += ["--initial-cluster", f"default={place.ETCD_PEERS}", "--unsafe-no-fsync", "--logger", "zap"]
     start("etcd", "/usr/bin/etcd", "--data-dir", data, *flags)
 
@@ -37,7 +37,7 @@ def begin():
         f"--service-account-key-file={folder}/accounts-key.pem",
         f"--service-account-signing-key-file={folder}/accounts-key.pem",
     )
-    wait("the API server answers", lambda: kubectl("get", "--raw", "/readyz") == "ok", 60, "kube-apiserver")
+    wait_until("the API server answers", lambda: kubectl("get", "--raw", "/readyz") == "ok", 60, "kube-apiserver")
     start(
         "kube-controller-manager",
         place.BIN / "kube-controller-manager",

@@ -1,4 +1,4 @@
-"""Calls come through Envoy Gateway and the chart's GRPCRoute, while all pods are replaced."""
+"""Calls are made through Envoy Gateway and the chart's GRPCRoute while all pods are replaced."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ import upgrade
 from clock import Clock
 from kube import apply, get, kubectl, namespace
 from place import output
-from traffic import kinds
+from traffic import failures
 
 NAMESPACE = "envoy-gateway-system"
 MODULE = "github.com/envoyproxy/gateway"
@@ -42,7 +42,7 @@ def run(args, verdict):
         upgrade.replace(args, verdict, "envoy_gateway", {"address": address()}, route=route)
     finally:
         chart.upgrade()
-        chart.gone()
+        chart.wait_until_old_pods_end()
         # The controller removes the proxy of a Gateway that is deleted.
         with contextlib.suppress(RuntimeError):
             kubectl("delete", "gateway", "-n", NAMESPACE, GATEWAY)
@@ -51,7 +51,7 @@ def run(args, verdict):
 
 
 def install():
-    """Makes the two images, and a copy of Envoy Gateway's own chart that uses them."""
+    """Builds the two images, and returns the folder of a copy of Envoy Gateway's own chart that uses them."""
     programs.build("envoy-gateway", "envoy-gateway", f"{MODULE}/cmd/envoy-gateway")
     path = "usr/local/bin"
     scratch = f"FROM scratch\nENV PATH=/{path}\nUSER 65532:65532\n"
@@ -65,14 +65,14 @@ def install():
     values = (folder / "values.tmpl.yaml").read_text()
     for name, value in {"GatewayImage": CONTROLLER, "GatewayImagePullPolicy": "Never"}.items():
         values = values.replace(f"${{{name}}}", value)
-    # Files of a module cannot be written to, and neither can their copies.
+    # The folders of a Go module are read-only, and so are their copies.
     folder.chmod(0o755)
     (folder / "values.yaml").write_text(values)
     return folder
 
 
 def gateway(folder):
-    """Installs the controller as its chart does, and makes a Gateway with a proxy of one pod."""
+    """Installs the controller with its chart, and creates a Gateway with a proxy of one pod."""
     definitions = ["--server-side", "--force-conflicts", "--recursive", "-f", folder / "charts/crds/crds"]
     kubectl("apply", *definitions)
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
@@ -80,14 +80,15 @@ def gateway(folder):
     helm = [place.BIN / "helm", "--kubeconfig", place.KUBECONFIG, "--namespace", NAMESPACE]
     settings = ["--set", "crds.enabled=false", "--set", "topologyInjector.enabled=false"]
     output(*helm, "install", "eg", folder, "--skip-crds", *settings, "--wait", "--timeout", "3m")
-    # No cloud gives the proxy's Service an address here, and docs/gateways.md says how long a proxy has to drain.
+    # The proxy's Service is a ClusterIP, since no cloud assigns a load balancer here. docs/gateways.md explains
+    # drainTimeout.
     pods = {"envoyService": {"type": "ClusterIP"}, "envoyDeployment": {"container": {"image": PROXY}}}
     proxy = {"provider": {"type": "Kubernetes", "kubernetes": pods}, "shutdown": {"drainTimeout": "600s"}}
     listener = {"name": "grpc", "protocol": "HTTP", "port": PORT, "allowedRoutes": {"namespaces": {"from": "All"}}}
     reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": GATEWAY}
     infrastructure = {"parametersRef": reference}
     controller = "gateway.envoyproxy.io/gatewayclass-controller"
-    made = [
+    objects = [
         ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy", proxy),
         ("gateway.networking.k8s.io/v1", "GatewayClass", {"controllerName": controller}),
         (
@@ -96,26 +97,26 @@ def gateway(folder):
             {"gatewayClassName": GATEWAY, "listeners": [listener], "infrastructure": infrastructure},
         ),
     ]
-    for version, kind, spec in made:
+    for version, kind, spec in objects:
         metadata = {"name": GATEWAY} if kind == "GatewayClass" else {"name": GATEWAY, "namespace": NAMESPACE}
         apply(json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}))
     kubectl("wait", "-n", NAMESPACE, f"gateway/{GATEWAY}", "--for=condition=Programmed", "--timeout=120s")
 
 
 def address():
-    """Where the Gateway's proxy takes calls."""
+    """The address at which the Gateway's proxy takes calls."""
     (service,) = get("services", "-n", NAMESPACE, "-l", OWNED_BY_GATEWAY)["items"]
     return f"{service['spec']['clusterIP']}:{PORT}"
 
 
 def wait_for(kind, path, value="True"):
-    """Waits until the controller has written something into the status of the release's object."""
+    """Waits until the controller has written this value into the status of the release's object."""
     wanted = f"--for=jsonpath={path}={value}"
     kubectl("wait", "-n", chart.NAMESPACE, f"{kind}/{chart.RELEASE}", wanted, "--timeout=60s")
 
 
 def without_policy(args, verdict, route):
-    """Without `route.envoyGateway.enabled` a long stream is cut: what the policy of the chart is for."""
+    """Shows why the chart has a policy: without `route.envoyGateway.enabled`, long streams are cut."""
     chart.upgrade(route=route)
     wait_for("grpcroute", "{.status.parents[0].conditions[?(@.type=='Accepted')].status}")
     (parent,) = get("grpcroute", "-n", chart.NAMESPACE, chart.RELEASE)["status"]["parents"]
@@ -127,6 +128,6 @@ def without_policy(args, verdict, route):
         time.sleep(20)
         results = clients.finish(running)
     clients.show(results)
-    failed, sent = kinds(results)["streams"]
+    failed, sent = failures(results)["streams"]
     seen = f"{failed} of {sent} fail"
     verdict.check("envoy_gateway: without the chart's policy streams over 15 s are cut", failed == sent, seen)

@@ -1,4 +1,4 @@
-"""Pods whose processes may open 1,024 files, softly and at most, with 990 streams."""
+"""990 streams in one pod whose limit of open files is 1,024, as a soft limit and as a hard limit."""
 
 import collections
 import contextlib
@@ -10,15 +10,15 @@ import chart
 import clients
 import place
 from kube import apply, get
-from rotation import OLD, SECRET, secret
+from rotation import OLD, SECRET, set_key
 from tools import say
-from traffic import kinds
+from traffic import failures
 from upstream import upstream
 from worker import FEW_FILES
 
-# As many as one pod takes calls by default, less the few that probes and others need.
+# A little less than the calls that one pod serves at once by default: probes and metrics need files too.
 STREAMS = 990
-# Each stream ends after 10 to 30 seconds, and another begins.
+# Each stream ends after 10 to 30 seconds, and another one starts.
 PACE, WORDS = 1.0, 20
 
 
@@ -29,71 +29,72 @@ def run(args, verdict):
                 limited(kind, served, verdict)
         finally:
             chart.upgrade()
-            chart.gone()
+            chart.wait_until_old_pods_end()
 
 
 def limited(kind, served, verdict):
-    """One pod, and more streams than its files have room for, if they cannot be raised."""
+    """Calls one pod with more streams than fit into 1,024 files."""
     what = f"few_files, {kind} limit"
     name = f"few-files-{kind}"
     runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
     apply(json.dumps(runtime))
-    secret(OLD)
+    set_key(OLD)
     config = {"upstreamUrl": served.url, "auth": "none"}
     chart.upgrade(
         replicaCount=1, sandbox=False, apiKey={"existingSecret": SECRET}, config=config, runtimeClassName=name
     )
-    chart.gone()
+    chart.wait_until_old_pods_end()
     before = health()
-    probes, open_most = collections.Counter(), 0
+    probes, max_open = collections.Counter(), 0
     flags = ["--connections", 60, "--words", WORDS, "--no-retries", "--seconds", 3600]
     endpoint = f"http://{chart.service()}"
     with clients.calling(endpoint, *flags, rate=0, streams=STREAMS, languages=("grpcio",)) as running:
         for _ in range(60):
             time.sleep(1)
-            (pod,) = chart.running()
+            (pod,) = chart.serving_pods()
             for path in ("livez", "readyz"):
-                probes[f"{path} {asked(pod, path)}"] += 1
-            # The probes tell of one that does not answer.
+                probes[f"{path} {probe(pod, path)}"] += 1
+            # If the pod does not answer, the probes record it.
             with contextlib.suppress(OSError):
-                open_most = max(open_most, int(chart.figure(pod, "gemini_grpc_calls_in_flight")))
+                max_open = max(max_open, int(chart.metric(pod, "gemini_grpc_calls_in_flight")))
         results = clients.finish(running)
     clients.show(results)
-    (pod,) = chart.running()
-    limit, refused = (int(chart.figure(pod, f"gemini_grpc_{figure}")) for figure in ("files_limit", "calls_refused_total"))
-    out_of_files = int(chart.figure(pod, "gemini_grpc_calls_refused_total", "OUT_OF_FILES"))
-    say(f"  {limit} files may be open; at most {open_most} calls were in flight; {refused} were refused")
-    failed, sent = kinds(results)["streams"]
-    seen = f"{failed} of {sent}, {out_of_files} of them as OUT_OF_FILES; up to {open_most} open"
+    (pod,) = chart.serving_pods()
+    limit, refused = (int(chart.metric(pod, f"gemini_grpc_{name}")) for name in ("files_limit", "calls_refused_total"))
+    out_of_files = int(chart.metric(pod, "gemini_grpc_calls_refused_total", "OUT_OF_FILES"))
+    say(f"  the limit is {limit} files; at most {max_open} calls were in flight; {refused} were refused")
+    failed, sent = failures(results)["streams"]
+    seen = f"{failed} of {sent} failed, {out_of_files} of them as OUT_OF_FILES; up to {max_open} open"
     if kind == "soft":
         verdict.check(f"{what}: is raised", limit > FEW_FILES, f"{limit} files")
-        verdict.check(f"{what}: all of {STREAMS} streams are served", not failed and open_most >= STREAMS, seen)
+        verdict.check(f"{what}: all of {STREAMS} streams are served", not failed and max_open >= STREAMS, seen)
     else:
         verdict.check(f"{what}: stays", limit == FEW_FILES, f"{limit} files")
-        right = 0 < failed == refused == out_of_files
-        verdict.check(f"{what}: what is too much is refused as OUT_OF_FILES", right, seen)
-    well = set(probes) == {"livez 200", "readyz 200"}
-    verdict.check(f"{what}: probes are answered", well, ", ".join(f"{count} of {name}" for name, count in probes.items()))
+        all_counted = 0 < failed == refused == out_of_files
+        verdict.check(f"{what}: excess streams are refused as OUT_OF_FILES", all_counted, seen)
+    answered = set(probes) == {"livez 200", "readyz 200"}
+    counts = ", ".join(f"{count} of {name}" for name, count in probes.items())
+    verdict.check(f"{what}: probes are answered", answered, counts)
     after = health()
-    seen = f"{after[2]} restarts, {after[3] - before[3]} failed probes of the kubelet's"
+    seen = f"{after[2]} restarts, {after[3] - before[3]} failed probes of the kubelet"
     verdict.check(f"{what}: the pod stays ready, and is not restarted", after == before, seen)
 
 
 def health():
-    """Which pod there is, since when it is ready, how often its container was started again, and failed probes."""
-    (pod,) = chart.running()
+    """The name of the only pod, the time since when it is ready, its restarts, and its failed probes."""
+    (pod,) = chart.serving_pods()
     (since,) = [each["lastTransitionTime"] for each in pod["status"]["conditions"] if each["type"] == "Ready"]
     return pod["metadata"]["name"], since, chart.restarts(), failed_probes(pod["metadata"]["name"])
 
 
 def failed_probes(name):
-    """How many the kubelet tells of; one before the first answer is none of ours."""
+    """The number of failed probes that the kubelet has reported for a pod. Some may be from before it was ready."""
     events = get("events", "-n", chart.NAMESPACE, "--field-selector", f"involvedObject.name={name}")["items"]
     return sum(event["count"] for event in events if event["reason"] == "Unhealthy")
 
 
-def asked(pod, path):
-    """What a probe is told, within the two seconds that the kubelet gives it."""
+def probe(pod, path):
+    """The HTTP status or the error of a probe, within the two seconds that the kubelet allows."""
     try:
         with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9464/{path}", timeout=2) as answer:
             return answer.status

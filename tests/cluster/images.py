@@ -1,4 +1,4 @@
-"""The images, made on this machine, and brought to containerd."""
+"""Builds the cluster's images on this machine, and imports them into containerd."""
 
 import os
 import pathlib
@@ -8,10 +8,10 @@ import place
 from place import output
 from worker import ctr
 
-# Nothing of the machine's own images is touched.
+# A separate store, so that the machine's own images are not affected.
 STORE = ["--root", place.STATE / "buildah", "--runroot", place.STATE / "buildah-run", "--storage-driver", "vfs"]
 BINARY = pathlib.Path(os.environ.get("GEMINI_GRPC_BIN", place.ROOT / "target/release/gemini-grpc"))
-# What image.py has built from the Dockerfile. Without it the binary is put into an image of this moment.
+# The image that image.py has built from the Dockerfile. If there is none, an image is made of BINARY.
 BUILT = place.ROOT / "target/image/pushed"
 GATEWAY = ("localhost/gemini-grpc", "cluster")
 
@@ -21,7 +21,7 @@ def buildah(*words):
 
 
 def build(name, dockerfile, files):
-    """Builds an image from files, each with its place in the build's folder."""
+    """Builds an image. `files` maps the path of each file to its path in the build's folder."""
     folder = place.STATE / "context"
     for source, target in files.items():
         (folder / target).parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def to_containerd(name):
 
 
 def copy(node):
-    """Brings the images that pods of the chart need to another node."""
+    """Copies the images that the chart's pods need to another node."""
     archive = node.folder / "images.tar"
     ctr("images", "export", archive, place.TOOL, ":".join(GATEWAY))
     ctr("images", "import", archive, node=node)
@@ -56,7 +56,7 @@ def prepare():
 
 
 def gateway():
-    """The gateway's image: the Dockerfile's; or the binary, the libraries that it is linked with, and who is trusted."""
+    """Imports the Dockerfile's image, or makes one of the binary, its shared libraries and the public authorities."""
     if (BUILT / "manifest.json").exists():
         name = ":".join(GATEWAY)
         buildah("tag", buildah("pull", "--quiet", f"dir:{BUILT}").strip(), name)
@@ -65,7 +65,7 @@ def gateway():
 
 
 def build_linked(name, binary, path, more=""):
-    """Builds an image of a program, the libraries that it is linked with, and the public authorities."""
+    """Builds an image of a program, its shared libraries, and the public certificate authorities."""
     libraries = [word for word in output("ldd", binary).split() if word.startswith("/")]
     certificates = "/etc/ssl/certs/ca-certificates.crt"
     files = {binary: path, **{library: library[1:] for library in [*libraries, certificates]}}

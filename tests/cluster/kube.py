@@ -1,4 +1,4 @@
-"""kubectl, and what is asked with it again and again."""
+"""Runs kubectl, and reads objects with it."""
 
 import json
 
@@ -10,29 +10,29 @@ def kubectl(*words, **more):
 
 
 def apply(text):
-    """Makes what a text in YAML or JSON says."""
+    """Creates or changes the objects of a text in YAML or JSON."""
     return kubectl("apply", "-f", "-", input=text)
 
 
 def namespace(name):
-    """Makes a namespace in which the strictest standard for pods is enforced."""
+    """Creates a namespace that enforces the restricted pod security standard."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 
 
 def get(*words):
-    """What kubectl gets, as JSON."""
+    """The result of `kubectl get`, from JSON."""
     return json.loads(kubectl("get", *words, "-o", "json"))
 
 
 def pods(namespace, selector, ending=False):
-    """The pods that are not about to end; or those that are."""
+    """The pods that are not being deleted, or those that are."""
     found = get("pods", "-n", namespace, "-l", selector)["items"]
     return [pod for pod in found if ("deletionTimestamp" in pod["metadata"]) == ending]
 
 
-def once(name, namespace, *arguments, labels=None, seconds=60):
-    """Runs the cluster's tool in a pod until it ends: whether it went well, and what it said."""
+def run_in_pod(name, namespace, *arguments, labels=None, seconds=60):
+    """Runs the cluster's tool in a pod until it ends. Returns whether it succeeded, and its output."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -53,7 +53,7 @@ def once(name, namespace, *arguments, labels=None, seconds=60):
     }
     apply(json.dumps(pod))
     try:
-        # It ends well or not: one of both comes, and what comes first is what to wait for.
+        # Not a phase of the pod: it could be Succeeded or Failed, and kubectl waits for one value only.
         kubectl(
             *("wait", "-n", namespace, f"pod/{name}", f"--timeout={seconds}s"),
             "--for=jsonpath={.status.containerStatuses[0].state.terminated}",

@@ -1,4 +1,4 @@
-"""What the cluster needs of the machine, and how the machine is left as it was found."""
+"""Prepares the machine for the cluster, and afterwards restores it to its earlier state."""
 
 import contextlib
 import json
@@ -11,34 +11,35 @@ import time
 import children
 import place
 
-SETS_BY_ROUTER = ("KUBE-", "kube-router-")
-MADE_BY_ROUTER = (":KUBE-ROUTER-", ":KUBE-POD-FW-", ":KUBE-NWPLCY-")
+ROUTER_SETS = ("KUBE-", "kube-router-")
+ROUTER_CHAINS = (":KUBE-ROUTER-", ":KUBE-POD-FW-", ":KUBE-NWPLCY-")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 SYSCTLS = place.CACHE / "sysctls.json"
-# Made where nobody asked for them; the inner ones first.
-FOLDERS = [
+# The components create these at fixed paths, which cannot be configured. Inner folders come first.
+FIXED_FOLDERS = [
     "/var/log/containers", "/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/lib/cni/results", "/var/lib/cni",
     "/run/containerd/s", "/run/containerd/fifo", "/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd",
 ]  # fmt: skip
-# What the kubelet and the network plugin set, and what this sets for them.
-OTHERS = [
+# Sysctls that the kubelet and the network plugins change.
+CHANGED_SYSCTLS = [
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
     "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "net/netfilter/nf_conntrack_max",
     "net/ipv6/conf/all/forwarding",
 ]  # fmt: skip
-# A call of a pod to a Service whose pod is on the same bridge: the answer has to be seen by the rules as well.
-NEEDED = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
-if place.DUAL:
-    NEEDED |= {"net/ipv6/conf/all/forwarding": "1", "net/bridge/bridge-nf-call-ip6tables": "1"}
+# Sysctls that the cluster needs. If a pod calls a Service whose pod is on the same bridge, kube-proxy's rules must also
+# see the packets of the answer.
+NEEDED_SYSCTLS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
+if place.DUAL_STACK:
+    NEEDED_SYSCTLS |= {"net/ipv6/conf/all/forwarding": "1", "net/bridge/bridge-nf-call-ip6tables": "1"}
 
 
 def prepare():
-    """An empty folder, the bridge, the settings, the cgroup."""
+    """Creates the folder, the bridge and the cgroups, and sets sysctls after it has stored their old values."""
     place.STATE.mkdir(parents=True)
-    settings = [pathlib.Path("/proc/sys", name) for name in [*OTHERS, *NEEDED]]
+    settings = [pathlib.Path("/proc/sys", name) for name in [*CHANGED_SYSCTLS, *NEEDED_SYSCTLS]]
     before = {str(path): path.read_text().strip() for path in settings if path.exists()}
     SYSCTLS.write_text(json.dumps(before))
-    for name, value in NEEDED.items():
+    for name, value in NEEDED_SYSCTLS.items():
         pathlib.Path("/proc/sys", name).write_text(value)
     four, six = (pods.partition("/")[2] for pods in (place.PODS, place.PODS_6))
     link(place.BRIDGE, f"{place.ADDRESS}/{four}", f"{place.ADDRESS_6}/{six}")
@@ -46,10 +47,10 @@ def prepare():
 
 
 def link(name, four, six):
-    """Makes a bridge with an address of each family that this machine has."""
+    """Creates a bridge with an address of each family that this machine has."""
     place.output("ip", "link", "add", name, "type", "bridge")
     place.output("ip", "address", "add", four, "dev", name)
-    if place.DUAL:
+    if place.DUAL_STACK:
         place.output("ip", "address", "add", six, "dev", name, "nodad")
     place.output("ip", "link", "set", name, "up")
 
@@ -62,7 +63,7 @@ def make_cgroups(name):
 
 
 def restore():
-    """Ends and removes all of a cluster, whether it is this run's or one that was left behind."""
+    """Ends and removes a cluster completely, whether it is this run's or was left by an earlier one."""
     for name in (place.SECOND.process("kubelet"), "kubelet", "kube-proxy", "kube-router", "kube-scheduler", "kube-controller-manager"):
         children.stop(name)
     for node in (place.SECOND, place.FIRST):
@@ -76,9 +77,9 @@ def restore():
     remove_cgroups()
     remove_rules()
     for name in (place.SECOND_LINK, place.BRIDGE):
-        quietly("ip", "link", "delete", name)
+        attempt("ip", "link", "delete", name)
     for family in ("ip", "ip6"):
-        quietly("nft", "delete", "table", family, "kube-proxy")
+        attempt("nft", "delete", "table", family, "kube-proxy")
     if SYSCTLS.exists():
         for path, value in json.loads(SYSCTLS.read_text()).items():
             with contextlib.suppress(OSError):
@@ -91,7 +92,7 @@ def restore():
 
 
 def remove_files():
-    """Removes what is written to places that nothing configures: links to logs, and what each pod's network is."""
+    """Removes the files that are written to fixed paths: links to logs, and the network results of each pod."""
     for link in pathlib.Path("/var/log/containers").glob("*"):
         if str(place.STATE) in os.readlink(link):
             link.unlink()
@@ -100,33 +101,33 @@ def remove_files():
         pod = path.name.removeprefix(f"{place.BRIDGE}-").rpartition("-")[0]
         path.with_name(f"cni-loopback-{pod}-lo").unlink(missing_ok=True)
     pathlib.Path("/var/lib/kubelet/device-plugins/kubelet.sock").unlink(missing_ok=True)
-    for folder in FOLDERS:
-        # Whoever else has something there keeps it.
+    for folder in FIXED_FOLDERS:
+        # A folder that contains other files is not removed.
         with contextlib.suppress(OSError):
             os.rmdir(folder)
 
 
-def quietly(*command):
-    """For what may be gone already."""
+def attempt(*command):
+    """Runs a command that may fail, such as one that removes something that no longer exists."""
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 def end_containers(node):
-    """Kills what is in the containers; their shims take down what is around them."""
+    """Kills the processes in the containers. The shims then remove the rest of each container."""
     ctr = ["/usr/bin/ctr", "--address", str(node.socket), "--connect-timeout", "2s", "--namespace", "k8s.io"]
-    if not node.socket.exists() or not children.lives(children.started().get(node.process("containerd"), 0)):
+    if not node.socket.exists() or not children.is_running(children.started().get(node.process("containerd"), 0)):
         return
-    tasks = quietly(*ctr, "tasks", "list", "--quiet").stdout.split()
+    tasks = attempt(*ctr, "tasks", "list", "--quiet").stdout.split()
     for task in tasks:
-        quietly(*ctr, "tasks", "kill", "--signal", "SIGKILL", "--all", task)
+        attempt(*ctr, "tasks", "kill", "--signal", "SIGKILL", "--all", task)
     for task in tasks:
-        quietly(*ctr, "tasks", "delete", "--force", task)
-    for container in quietly(*ctr, "containers", "list", "--quiet").stdout.split():
-        quietly(*ctr, "containers", "delete", container)
+        attempt(*ctr, "tasks", "delete", "--force", task)
+    for container in attempt(*ctr, "containers", "list", "--quiet").stdout.split():
+        attempt(*ctr, "containers", "delete", container)
 
 
 def unmount():
-    """Unmounts what lies in the folder, the innermost first: volumes, root file systems, network namespaces."""
+    """Unmounts everything below the folder, innermost first: volumes, root file systems, network namespaces."""
     mounts = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in reversed([mount for mount in mounts if mount.startswith(f"{place.STATE}/")]):
         place.output("umount", "--lazy", mount)
@@ -140,42 +141,42 @@ def remove_cgroups():
                 try:
                     os.rmdir(folder)
                 except OSError:
-                    # A process that was killed leaves its cgroup a moment later.
+                    # A process that was killed may be in its cgroup for a moment longer.
                     if time.monotonic() > until:
                         raise
                     time.sleep(0.1)
 
 
 def remove_rules():
-    """Removes the chains and sets that kube-router made."""
-    rules = [line.split() for line in quietly("iptables-save", "-t", "filter").stdout.splitlines()]
-    chains = [words[0][1:] for words in rules if words and words[0].startswith(MADE_BY_ROUTER)]
+    """Removes kube-router's chains and sets."""
+    rules = [line.split() for line in attempt("iptables-save", "-t", "filter").stdout.splitlines()]
+    chains = [words[0][1:] for words in rules if words and words[0].startswith(ROUTER_CHAINS)]
     for words in rules:
         if words[:1] == ["-A"] and not words[1].startswith("KUBE-") and words[-1].startswith("KUBE-ROUTER"):
-            # The text of a comment may be of several words, so the rule is named by its number.
-            numbered = quietly("iptables", "--line-numbers", "-nL", words[1]).stdout.splitlines()
+            # The rule is deleted by its number, since its comment may contain spaces.
+            numbered = attempt("iptables", "--line-numbers", "-nL", words[1]).stdout.splitlines()
             numbers = [line.split()[0] for line in numbered if line.split()[1:2] == [words[-1]]]
             for number in reversed(numbers):
-                quietly("iptables", "-D", words[1], number)
+                attempt("iptables", "-D", words[1], number)
     for action in ("-F", "-X"):
         for chain in chains:
-            quietly("iptables", action, chain)
-    for name in quietly("ipset", "list", "-name").stdout.split():
-        if name.startswith(SETS_BY_ROUTER):
-            quietly("ipset", "destroy", name)
+            attempt("iptables", action, chain)
+    for name in attempt("ipset", "list", "-name").stdout.split():
+        if name.startswith(ROUTER_SETS):
+            attempt("ipset", "destroy", name)
 
 
 def leftovers():
-    """What would still be there of a cluster; nothing, if it was removed well."""
-    found = [f"process {pid}" for pid in [*children.started().values(), *children.shims()] if children.lives(pid)]
+    """What is left of a cluster on this machine; empty if everything was removed."""
+    found = [f"process {pid}" for pid in [*children.started().values(), *children.shims()] if children.is_running(pid)]
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     found += [f"mount {line.split()[4]}" for line in mounts.splitlines() if str(place.STATE) in line]
     found += [str(path) for path in CGROUPS.glob(f"*/{place.CGROUP}")]
     links = (place.BRIDGE, place.SECOND_LINK)
     found += [f"bridge {name}" for name in links if pathlib.Path("/sys/class/net", name).exists()]
-    tables = quietly("nft", "list", "tables").stdout
+    tables = attempt("nft", "list", "tables").stdout
     found += [line for line in tables.splitlines() if "kube-proxy" in line]
-    rules = quietly("iptables-save").stdout
+    rules = attempt("iptables-save").stdout
     found += [line for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
-    found += [f"ipset {name}" for name in quietly("ipset", "list", "-name").stdout.split() if name.startswith(SETS_BY_ROUTER)]
+    found += [f"ipset {name}" for name in attempt("ipset", "list", "-name").stdout.split() if name.startswith(ROUTER_SETS)]
     return found

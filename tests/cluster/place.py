@@ -1,4 +1,4 @@
-"""Where the cluster lives: its folders, its addresses, its versions."""
+"""The cluster's folders, addresses and versions."""
 
 import pathlib
 import re
@@ -12,17 +12,17 @@ sys.path.insert(0, str(ROOT / "tests/production"))
 
 CACHE = ROOT / "target/cluster"
 BIN = CACHE / "bin"
-# All that a run makes, and nothing of which outlives it but the logs.
+# All files of a run. They are removed at its end, except for the logs.
 STATE = CACHE / "run"
 LOGS = CACHE / "logs"
 
-# Said once, by the module that its programs are built from.
+# The Go module that Kubernetes is built from has the version.
 KUBERNETES = re.search(r"^require k8s.io/kubernetes (\S+)", (HERE / "kubernetes/go.mod").read_text(), re.M)[1]
 
 BRIDGE = "gemini-cluster"
-# Has the second node's addresses: the bridge plugin refuses a bridge with addresses that are not its own.
+# A bridge for the second node's addresses: the bridge plugin refuses to use a bridge that has other addresses.
 SECOND_LINK = "gemini-second"
-# The node's address is the bridge's: the pods reach it, and nobody outside of this machine does.
+# The node has the bridge's address, which pods can reach, and other machines cannot.
 ADDRESS, ADDRESS_6 = "10.244.0.1", "fd00:10:244::1"
 PODS, PODS_6 = "10.244.0.0/24", "fd00:10:244::/64"
 SERVICES, SERVICES_6 = "10.96.0.0/16", "fd00:10:96::/112"
@@ -31,20 +31,20 @@ API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 ETCD = "http://127.0.0.1:12379"
 ETCD_PEERS = "http://127.0.0.1:12380"
-# Pods and Services have an address of each family, where the kernel has both.
-OFF = pathlib.Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
-DUAL = OFF.exists() and OFF.read_text().strip() == "0"
-# The node's cgroups hang below one of their own.
+# Pods and Services have an IPv4 and an IPv6 address, if the kernel has IPv6.
+DISABLE_IPV6 = pathlib.Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+DUAL_STACK = DISABLE_IPV6.exists() and DISABLE_IPV6.read_text().strip() == "0"
+# The parent of all cgroups of the node.
 CGROUP = "gemini-cluster"
 
-# Does what a scenario needs done in a pod, and waits when it is told nothing.
+# The image of the program in `tool`, which scenarios run in pods.
 TOOL = "localhost/tool:cluster"
 
 KUBECONFIG = STATE / "kubeconfig"
 
 
 class Node(typing.NamedTuple):
-    """A machine of the cluster, as Kubernetes sees it: a kubelet with a containerd of its own, all on this machine."""
+    """A node of the cluster: a kubelet with its own containerd. All nodes run on this machine."""
 
     name: str
     address: str
@@ -57,24 +57,24 @@ class Node(typing.NamedTuple):
         return self.folder / "containerd.sock"
 
     def process(self, program):
-        """The name by which a program of this node is started and stopped."""
+        """The name of this node's process of a program, in `children`."""
         return program if self == FIRST else f"{program}-{self.name}"
 
 
 FIRST = Node("node", ADDRESS, ADDRESS_6, STATE, CGROUP)
-# Runs during the scenario that drains it.
+# Exists only during the scenario that drains it.
 SECOND = Node("second", "10.244.0.2", "fd00:10:244::2", STATE / "second", f"{CGROUP}/second")
-# The addresses below these are for nodes.
+# Lower addresses are reserved for nodes.
 FIRST_POD, FIRST_POD_6 = "10.244.0.10", "fd00:10:244::10"
 
 
 def families(four, six):
-    """Both of them, as flags take them, or the one that this machine has."""
-    return f"{four},{six}" if DUAL else four
+    """The IPv4 and the IPv6 address or range, separated by a comma; without IPv6 the first one only."""
+    return f"{four},{six}" if DUAL_STACK else four
 
 
 def output(*command, **more):
-    """What a command prints; a failure has its words."""
+    """The standard output of a command. An error contains what the command printed."""
     command = [str(word) for word in command]
     if "input" not in more:
         more["stdin"] = subprocess.DEVNULL

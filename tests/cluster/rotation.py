@@ -1,4 +1,4 @@
-"""A new key in the Secret reaches upstream under load, without a restart."""
+"""A new key in the Secret is used under load, without a restart."""
 
 import json
 import time
@@ -14,7 +14,8 @@ SECRET = "gateway-key"
 OLD, NEW = "the-old-key", "the-new-key"
 
 
-def secret(key):
+def set_key(key):
+    """Creates or changes the Secret."""
     metadata = {"name": SECRET, "namespace": chart.NAMESPACE}
     apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"api-key": key}}))
 
@@ -25,42 +26,44 @@ def run(args, verdict):
             rotate(args, verdict, served)
         finally:
             chart.upgrade()
-            chart.gone()
+            chart.wait_until_old_pods_end()
 
 
 def rotate(args, verdict, served):
     served.valid = {OLD}
-    secret(OLD)
+    set_key(OLD)
     changes = {"sandbox": False, "apiKey": {"existingSecret": SECRET}}
     chart.upgrade(**changes, config={"upstreamUrl": served.url, "auth": "none"})
-    chart.gone()
-    before = chart.names()
+    chart.wait_until_old_pods_end()
+    before = chart.pod_names()
     with traffic(args, "rotation", verdict, words=100):
         clock = Clock()
         served.valid = {OLD, NEW}
-        secret(NEW)
-        begun = time.monotonic()
-        seen = arrives(served, 120)
+        set_key(NEW)
+        changed = time.monotonic()
+        first = first_with_new_key(served, 120)
         clock.say("upstream sees the new key")
-        last = ends(served, 120)
-        clock.say("upstream sees the old key no more" if last is not None else "upstream sees the old key still")
+        last = last_with_old_key(served, 120)
+        clock.say("upstream sees only the new key" if last is not None else "upstream still sees the old key")
         if last is not None:
-            # From here on a call with the old key would fail.
+            # From now on a call with the old key would fail.
             served.valid = {NEW}
             time.sleep(10)
-    seen = f"first after {seen - begun:.1f} s, old key last after {last - begun:.1f} s" if seen and last else "no"
+    seen = "no"
+    if first and last:
+        seen = f"first seen after {first - changed:.1f} s, old key last seen after {last - changed:.1f} s"
     verdict.check("rotation: the new key arrives", seen != "no", seen)
-    verdict.check("rotation: the pods are the same", chart.names() == before, ", ".join(chart.names()))
+    verdict.check("rotation: the pods are the same", chart.pod_names() == before, ", ".join(chart.pod_names()))
 
 
-def arrives(served, seconds):
-    """When the first call with the new key came."""
+def first_with_new_key(served, seconds):
+    """The time of the first call with the new key, or None."""
     with served.key_seen:
         return time.monotonic() if served.key_seen.wait_for(lambda: served.keys[NEW], seconds) else None
 
 
-def ends(served, seconds):
-    """When the last call with the old key came: after it five seconds had none."""
+def last_with_old_key(served, seconds):
+    """The time of the last call with the old key, after which there was none for five seconds; or None."""
     count, since, until = -1, 0.0, time.monotonic() + seconds
     while time.monotonic() < until:
         if served.keys[OLD] != count:

@@ -1,7 +1,8 @@
-"""The Helm chart in a real Kubernetes on this machine.
+"""Tests the Helm chart in a real Kubernetes on this machine.
 
 Starts etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS, installs the chart, and runs scenarios
-under load. All of it lives in target/cluster and on a bridge of its own, and is removed at the end. Needs root.
+under load. All files are in target/cluster, and everything except the logs and programs is removed at the end. Needs
+root.
 """
 
 import argparse
@@ -19,13 +20,13 @@ SCENARIOS = [
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--only", choices=SCENARIOS, action="append", help="run this scenario alone; may be given more than once")
-    add("--keep", action="store_true", help="leave the cluster running, and say how to use it")
-    add("--down", action="store_true", help="remove a cluster that was left running, and do no more")
-    add("--rate", type=float, default=200, help="calls a second")
+    add("--only", choices=SCENARIOS, action="append", help="run only this scenario; can be repeated")
+    add("--keep", action="store_true", help="leave the cluster running, and print how to use it with kubectl")
+    add("--down", action="store_true", help="only remove a cluster that was left running")
+    add("--rate", type=float, default=200, help="calls per second")
     add("--connections", type=int, default=200, help="connections on which they are made")
-    add("--streams", type=int, default=100, help="streams kept open")
-    add("--words", type=int, default=800, help="words in a stream on average; forty a second come")
+    add("--streams", type=int, default=100, help="streams that are open at the same time")
+    add("--words", type=int, default=800, help="average words of a stream, at forty words per second")
     return parser.parse_args()
 
 
@@ -46,8 +47,8 @@ def main(args):
     with cluster.cluster(args.keep):
         table(("program", "version"), *programs.versions())
         say("\n=== bring-up")
-        resolved, said = cluster.up()
-        verdict.check("bring-up: a pod resolves a Service", resolved, said)
+        resolved, answer = cluster.up()
+        verdict.check("bring-up: a pod resolves a Service", resolved, answer)
         chart.install()
         for name in args.only or SCENARIOS:
             scenario = importlib.import_module(name)

@@ -12,7 +12,10 @@ from kube import kubectl
 
 @contextlib.contextmanager
 def second_node():
-    """Another node, for as long as the block runs. The rules of kube-proxy on the first hold for this machine."""
+    """Starts the second node, until the `with` block ends.
+
+    It needs no kube-proxy: the rules of the first node's kube-proxy apply to the whole machine.
+    """
     node = place.SECOND
     node.folder.mkdir()
     machine.link(place.SECOND_LINK, f"{node.address}/32", f"{node.address_6}/128")
@@ -27,4 +30,4 @@ def second_node():
         stop(node.process("kubelet"))
         machine.end_containers(node)
         stop(node.process("containerd"))
-        machine.quietly("ip", "link", "delete", place.SECOND_LINK)
+        machine.attempt("ip", "link", "delete", place.SECOND_LINK)

@@ -1,4 +1,4 @@
-"""The load: a client outside of the pods, which calls the Service's address in the cluster."""
+"""The load: a client outside of the cluster that calls the Service's ClusterIP."""
 
 import contextlib
 import time
@@ -9,7 +9,7 @@ import clients
 
 @contextlib.contextmanager
 def traffic(args, name, verdict, address=None, **load):
-    """Calls and streams for as long as the block runs; after it all of them must have ended with OK.
+    """Makes calls and streams until the `with` block ends. All of them must end with OK, and no container may restart.
 
     They go to the Service, or to this address.
     """
@@ -22,26 +22,27 @@ def traffic(args, name, verdict, address=None, **load):
 
 @contextlib.contextmanager
 def calls(args, name, verdict, addresses, connections=None, streams=None, words=None):
-    """The same, divided among several addresses; containers may restart."""
-    # What it configures are no retries, and what gRPC does of its own is switched off.
+    """Like `traffic`, but on several addresses, and containers may restart."""
+    # --no-retries also switches off gRPC's own retries of calls that were not sent.
     flags = ["--connections", (connections or args.connections) // len(addresses), "--words", words or args.words]
     flags += ["--no-retries", "--seconds", 3600]
     first, *others = [f"http://{address}" for address in addresses]
     for other in others:
         flags += ["--endpoint", other]
     with clients.calling(first, *flags, rate=args.rate, streams=streams or args.streams, languages=("grpcio",)) as running:
-        time.sleep(5)  # All connections are made, and all pods carry the load.
+        time.sleep(5)  # Until all connections are open, and all pods have calls.
         yield
-        time.sleep(5)  # What the block did has come to rest.
+        time.sleep(5)  # To see late effects of the change.
         results = clients.finish(running)
         clients.show(results)
-        broken = kinds(results)
-        seen = ", ".join(f"{bad} of {sent} {kind}" for kind, (bad, sent) in broken.items())
-        verdict.check(f"{name}: no call fails, no stream breaks", not any(bad for bad, _ in broken.values()), seen)
+        counts = failures(results)
+        seen = ", ".join(f"{failed} of {sent} {kind}" for kind, (failed, sent) in counts.items())
+        no_failures = not any(failed for failed, _ in counts.values())
+        verdict.check(f"{name}: no call fails, no stream breaks", no_failures, seen)
 
 
-def kinds(results):
-    """How many calls and streams did not end well, of how many."""
+def failures(results):
+    """For calls and for streams: how many failed, and how many were sent."""
     (result,) = results
     return {
         kind: (result[kind]["sent"] - result[kind]["outcomes"].get("OK", 0), result[kind]["sent"])

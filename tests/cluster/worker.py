@@ -1,20 +1,20 @@
-"""The node: containerd, the kubelet, kube-proxy, and their configurations."""
+"""Configures and starts the programs of a node: containerd, the kubelet and kube-proxy."""
 
 import json
 import resource
 
 import authority
 import place
-from children import start, wait
+from children import start, wait_until
 from kube import kubectl
 
-# What systemd gives to whatever says nothing else, so to containers on some nodes.
+# The soft limit that systemd gives to services by default, and therefore to containers on some nodes.
 FEW_FILES = 1024
 
 
 def containerd(node=place.FIRST):
     state = node.folder
-    # All nodes are on one bridge, and take the addresses of their pods from one store.
+    # All nodes share one bridge, and one store of pod addresses.
     networks = place.STATE / "cni"
     networks.mkdir(exist_ok=True)
     (networks / "10-bridge.conflist").write_text(json.dumps(network(), indent=2))
@@ -30,9 +30,9 @@ state = "{state}/containerd-state"
   sandbox_image = "{place.TOOL}"
   netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
-  # A machine may not allow a lower score than one's own (that takes CAP_SYS_RESOURCE).
+  # Without CAP_SYS_RESOURCE, a process cannot give another one a lower OOM score than its own.
   restrict_oom_score_adj = true
-  # There may be no profile of containerd's here.
+  # The machine may lack containerd's AppArmor profile.
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
@@ -42,21 +42,21 @@ state = "{state}/containerd-state"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
       Root = "{state}/runc"
-{few_files()}""")
+{few_files_runtimes()}""")
     name = node.process("containerd")
     start(name, "/usr/bin/containerd", "--config", config)
-    wait("containerd answers", lambda: ctr("version", node=node), 30, name)
+    wait_until("containerd answers", lambda: ctr("version", node=node), 30, name)
 
 
-def few_files():
-    """Runtimes whose containers may open few files, as on some nodes: `few-files-soft` and `few-files-hard`.
+def few_files_runtimes():
+    """The configuration of two runtimes whose containers may open few files: `few-files-soft` and `few-files-hard`.
 
-    Nothing in a pod's spec says so much, and what a node says holds for all of its pods; a runtime class is a pod's.
+    A pod's spec cannot set this limit, and a node sets it for all of its pods. A pod can choose a runtime, though.
     """
     spec, text = json.loads(place.output("/usr/bin/ctr", "oci", "spec")), ""
-    # More than this script may have itself takes a capability (CAP_SYS_RESOURCE).
-    most = min(524288, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    for kind, hard in (("soft", most), ("hard", FEW_FILES)):
+    # A limit above this script's own needs CAP_SYS_RESOURCE.
+    many = min(524288, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    for kind, hard in (("soft", many), ("hard", FEW_FILES)):
         spec["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": FEW_FILES, "hard": hard}]
         base = place.STATE / f"few-files-{kind}.json"
         base.write_text(json.dumps(spec))
@@ -72,9 +72,12 @@ def few_files():
 
 
 def network():
-    """One bridge. Nothing leaves the machine, so nothing is masqueraded, and no iptables chain has to be made."""
+    """The CNI configuration: one bridge, without masquerading, since no packet leaves the machine.
+
+    So the plugins create no iptables chain, which would have to be removed.
+    """
     ranges = [[{"subnet": place.PODS, "rangeStart": place.FIRST_POD, "gateway": place.ADDRESS}]]
-    if place.DUAL:
+    if place.DUAL_STACK:
         ranges.append([{"subnet": place.PODS_6, "rangeStart": place.FIRST_POD_6, "gateway": place.ADDRESS_6}])
     bridge = {
         "type": "bridge",
@@ -91,7 +94,7 @@ def ctr(*words, node=place.FIRST):
 
 
 def process_of(pod):
-    """The process of a pod's only container, by its number on this machine."""
+    """The pid of a pod's only container, on this machine."""
     (status,) = pod["status"]["containerStatuses"]
     tasks = [line.split() for line in ctr("tasks", "list").splitlines()]
     return next(int(task[1]) for task in tasks if task[0] == status["containerID"].removeprefix("containerd://"))
@@ -118,15 +121,15 @@ def kubelet(node):
         "clusterDNS": [place.DNS_SERVICE],
         "clusterDomain": "cluster.local",
         "resolvConf": "",
-        # Hints for others, and chains that would stay behind.
+        # These chains only help other programs, and would not be removed.
         "makeIPTablesUtilChains": False,
         "podLogsDir": str(node.folder / "pod-logs"),
         "volumePluginDir": str(node.folder / "volume-plugins"),
-        # What other work leaves on this machine's disk is no reason to evict.
+        # No pod is evicted because of other files on this machine's disk.
         "evictionHard": dict.fromkeys(never, "0%"),
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        # A changed Secret is in the pod's volume after seconds, not after a minute or two.
+        # So a changed Secret is in the pod's volume after seconds instead of a minute or two.
         "configMapAndSecretChangeDetectionStrategy": "Watch",
         "syncFrequency": "5s",
     }
@@ -142,7 +145,7 @@ def kubelet(node):
         f"--hostname-override={node.name}",
         f"--node-ip={place.families(node.address, node.address_6)}",
     )
-    wait(f"{node.name} is known", lambda: kubectl("get", "node", node.name), 60, node.process("kubelet"))
+    wait_until(f"{node.name} is registered", lambda: kubectl("get", "node", node.name), 60, node.process("kubelet"))
     kubectl("wait", f"node/{node.name}", "--for=condition=Ready", "--timeout=60s")
 
 
@@ -152,13 +155,13 @@ def proxy():
         "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": str(place.KUBECONFIG)},
         "hostnameOverride": place.FIRST.name,
-        # Its rules are in tables of its own, so that they can be removed without a trace.
+        # In this mode its rules are in separate tables, which can be removed completely.
         "mode": "nftables",
         "clusterCIDR": place.families(place.PODS, place.PODS_6),
         "bindAddress": place.ADDRESS,
         "healthzBindAddress": f"{place.ADDRESS}:10256",
         "metricsBindAddress": f"{place.ADDRESS}:10249",
-        # The machine's own settings for connections stay.
+        # 0 keeps the machine's own settings.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
     path = place.STATE / "kube-proxy.json"
@@ -166,7 +169,7 @@ def proxy():
     start("kube-proxy", place.BIN / "kube-proxy", f"--config={path}")
 
 
-def begin():
-    """What has to run once containerd does and has its images."""
+def start_all():
+    """Starts the kubelet and kube-proxy. containerd must run and have the images."""
     kubelet(place.FIRST)
     proxy()

@@ -1,4 +1,4 @@
-// CoreDNS with the few plugins that a cluster needs.
+// CoreDNS with only the plugins that the cluster needs.
 package main
 
 import (

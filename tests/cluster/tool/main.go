@@ -1,4 +1,4 @@
-// A program for pods that need no more: it waits (the pause container), resolves names, or tries to connect.
+// A small program for pods: it waits for a signal (as the pause container), resolves a name, or tries to connect.
 package main
 
 import (
@@ -19,15 +19,15 @@ func main() {
 		end(addresses, err)
 	}
 	if len(os.Args) == 3 && os.Args[1] == "connect" {
-		begun := time.Now()
-		// Rules for a new pod are made when it runs already, so one refusal says little.
+		started := time.Now()
+		// Network policies reach a new pod only after it has started, so it tries for ten seconds.
 		for {
 			connection, err := net.DialTimeout("tcp", os.Args[2], 2*time.Second)
 			if err == nil {
 				connection.Close()
-				end(fmt.Sprintf("connected after %.1f s", time.Since(begun).Seconds()), nil)
+				end(fmt.Sprintf("connected after %.1f s", time.Since(started).Seconds()), nil)
 			}
-			if time.Since(begun) > 10*time.Second {
+			if time.Since(started) > 10*time.Second {
 				end("", err)
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -38,11 +38,12 @@ func main() {
 	<-signals
 }
 
-func end(said any, err error) {
+// end prints the result or the error, and exits.
+func end(result any, err error) {
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println(said)
+	fmt.Println(result)
 	os.Exit(0)
 }
