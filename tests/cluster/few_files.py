@@ -39,7 +39,8 @@ def limited(kind, served, verdict):
     runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
     apply(json.dumps(runtime))
     set_key(OLD)
-    config = {"upstreamUrl": served.url, "auth": "none"}
+    # Connections that grow old would end calls before they are sent, and this is about files.
+    config = {"upstreamUrl": served.url, "auth": "none", "connectionAge": 1800}
     chart.upgrade(
         replicaCount=1, sandbox=False, apiKey={"existingSecret": SECRET}, config=config, runtimeClassName=name
     )
