@@ -29,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
     ("server", &["grpc", "gateway", "upstream", "telemetry", "memory", "files"]),
-    ("grpc", &["gateway", "telemetry", "pb"]),
+    ("grpc", &["gateway", "telemetry", "gemini", "pb"]),
     ("gateway", &["upstream", "telemetry", "memory", "gemini"]),
     ("upstream", &["telemetry", "memory", "files", "gemini", "cause"]),
     ("telemetry", &["gemini", "pb", "cause"]),

@@ -40,9 +40,10 @@ use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
 use crate::gemini::catalog::Catalog;
 pub use crate::gemini::json::CallerSchema;
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::{Held, Memory};
-use crate::upstream::{Answer, Method, Outgoing, Upstream};
+use crate::upstream::{Answer, Outgoing, Upstream};
 
 /// The settings of this room that a running gateway can be given anew.
 #[derive(Clone, Debug)]
@@ -152,8 +153,8 @@ impl Gateway {
     }
 
     /// Answers a call, the wire bytes of a `GenerateContentRequest`, with one message.
-    pub async fn generate(&self, mut call: Call, request: Bytes) -> Result<Message, Error> {
-        let answer = self.answer(&mut call, request).await;
+    pub async fn generate(&self, method: Method, mut call: Call, request: Bytes) -> Result<Message, Error> {
+        let answer = self.answer(method, &mut call, request).await;
         call.record.end(answer.as_ref().err());
         answer
     }
@@ -161,13 +162,12 @@ impl Gateway {
     /// From here on the call is in flight.
     async fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
         call.permit = Some(self.shared.admission.admit()?);
-        let heartbeat = call.heartbeat.filter(|_| method == Method::StreamGenerateContent);
+        let heartbeat = call.heartbeat.filter(|_| method.is_streaming());
         call.watch.uploaded(heartbeat);
         prepare(call, &self.shared.heavy, request, method).await
     }
 
-    async fn answer(&self, call: &mut Call, request: Bytes) -> Result<Message, Error> {
-        let method = Method::GenerateContent;
+    async fn answer(&self, method: Method, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let (model, json) = self.begin(call, request, method).await?;
         let reading = Reading::new(call, method);
         let Call { watch, held, record, admitted, .. } = call;
@@ -197,8 +197,7 @@ impl Gateway {
 
     /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
     /// a whole; with heartbeats at most for the time of one.
-    pub async fn stream(&self, mut call: Call, request: Bytes) -> Result<Answers, Error> {
-        let method = Method::StreamGenerateContent;
+    pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<Answers, Error> {
         let (model, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
         let (parent, deadline) = (call.record.parent(), call.deadline());
@@ -207,6 +206,6 @@ impl Gateway {
             let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
             upstream.send(&outgoing, &mut held).await.map(Answer::events)
         };
-        Answers::begin(Box::pin(sending), call, self.shared.heavy.clone()).await
+        Answers::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await
     }
 }

@@ -48,7 +48,7 @@ impl Record {
 
     /// Upstream is about to be asked, by a request that contains so much.
     pub(super) fn begin(&mut self, asked: &Asked<'_>, request: Estimate) {
-        (self.spending, self.stream) = (Spending::of(request), asked.stream);
+        (self.spending, self.stream) = (Spending::of(request), asked.method.is_streaming());
         if let Some(caller) = &mut self.caller {
             caller.spend_call(Instant::now());
         }

@@ -13,7 +13,8 @@ use super::translate::{Reading, Stop, Translated, translate_at_once, translate_b
 use super::watch::Alarm;
 use super::{Call, Error, Message};
 use crate::gemini::json::Halves;
-use crate::upstream::{self, EventStream, Method};
+use crate::gemini::method::Method;
+use crate::upstream::{self, EventStream};
 
 /// The request on its way, until the head of the answer is there.
 type Sending = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>> + Send>>;
@@ -47,9 +48,9 @@ enum Source {
 
 impl Answers {
     /// Awaits the first message, which may be a heartbeat.
-    pub(super) async fn begin(sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
+    pub(super) async fn begin(method: Method, sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let source = Source::Sending(sending);
-        let reading = Reading::new(&call, Method::StreamGenerateContent);
+        let reading = Reading::new(&call, method);
         let open = Open { source, translating: None, call, heavy, reading, halves: Halves::default() };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;

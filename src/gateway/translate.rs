@@ -14,13 +14,14 @@ use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
 use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
 use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
 use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::memory::Held;
 use crate::telemetry::Asked;
-use crate::upstream::{self, Method};
+use crate::upstream;
 
 /// Work of up to this many steps is done where the call is: one or two milliseconds. A picture of 10 MiB takes less. Work
 /// that takes more steps begins again on another thread.
@@ -91,8 +92,7 @@ pub(super) async fn prepare(
     if json.unknown_fields > 0 {
         call.record.rpc.unknown_fields(json.unknown_fields);
     }
-    let stream = method == Method::StreamGenerateContent;
-    let asked = Asked { model: model.shared(), stream, request: &request, config: config.as_ref() };
+    let asked = Asked { model: model.shared(), method, request: &request, config: config.as_ref() };
     call.record.begin(&asked, estimate);
     drop(request);
     call.held.set(json.json.len());
@@ -182,7 +182,7 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
-        Self { key: key.clone(), owner: *owner, schema: call.schema, is_whole: method == Method::GenerateContent }
+        Self { key: key.clone(), owner: *owner, schema: call.schema, is_whole: !method.is_streaming() }
     }
 }
 

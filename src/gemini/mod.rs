@@ -6,6 +6,7 @@ pub mod error_body;
 pub mod events;
 mod image;
 pub mod json;
+pub mod method;
 pub mod model;
 pub mod steps;
 pub mod validate;

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::{Request, Response, Status};
 
-use super::{HEALTH, SERVICES};
+use super::HEALTH;
+use super::route::services;
 use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_server::{self, HealthServer};
 use crate::pb::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
@@ -82,7 +83,7 @@ fn status(state: State) -> ServingStatus {
 }
 
 fn is_known(service: &str) -> bool {
-    service == WHOLE || service == HEALTH || SERVICES.contains(&service)
+    service == WHOLE || service == HEALTH || services().iter().any(|known| known == service)
 }
 
 #[tonic::async_trait]
@@ -95,7 +96,7 @@ impl health_server::Health for Health {
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let names = [WHOLE, HEALTH].into_iter().chain(SERVICES);
+        let names = [WHOLE, HEALTH].into_iter().chain(services().iter().map(String::as_str));
         let statuses = names.map(|name| (name.to_owned(), self.now())).collect();
         Ok(Response::new(HealthListResponse { statuses }))
     }

@@ -10,6 +10,7 @@ mod oldest;
 mod peer;
 mod protocol;
 mod request;
+mod route;
 mod status;
 mod unpack;
 
@@ -32,16 +33,11 @@ use self::metadata::X_REQUEST_ID;
 pub use self::peer::Peer;
 use self::protocol::NotGrpc;
 pub use self::protocol::WORDS;
+use self::route::Route;
 use crate::gateway::{self, Gateway};
+use crate::gemini::method::Method;
 use crate::pb;
-use crate::telemetry::{self, Arrived, Rpc, Telemetry};
-
-/// The names under which the same methods are served. The first is the one to generate clients for.
-pub const SERVICES: [&str; 3] = [
-    "mountsea.gemini.v1.GenerativeService",
-    "google.ai.generativelanguage.v1beta.GenerativeService",
-    "google.ai.generativelanguage.v1.GenerativeService",
-];
+use crate::telemetry::{self, Arrived, CallMethod, Rpc, Telemetry};
 
 const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
@@ -64,30 +60,6 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Whether reflection is answered.
     pub reflection: bool,
-}
-
-/// The methods that are offered, under each name of the service: the one for a whole answer, the one for a stream.
-const METHODS: [&str; 6] = [
-    "mountsea.gemini.v1.GenerativeService/GenerateContent",
-    "mountsea.gemini.v1.GenerativeService/StreamGenerateContent",
-    "google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
-    "google.ai.generativelanguage.v1beta.GenerativeService/StreamGenerateContent",
-    "google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
-    "google.ai.generativelanguage.v1.GenerativeService/StreamGenerateContent",
-];
-
-/// A method of [`METHODS`].
-#[derive(Clone, Copy)]
-struct Method {
-    index: usize,
-    stream: bool,
-}
-
-impl Method {
-    /// Clients of Google's names have Google's schema. The first service, of two methods, is ours.
-    fn schema(self) -> gateway::CallerSchema {
-        if self.index < 2 { gateway::CallerSchema::Own } else { gateway::CallerSchema::Google }
-    }
 }
 
 /// Everything that is served on the gRPC port. Each call gets a handle of its own, so it is a cheap one.
@@ -151,15 +123,15 @@ impl Inner {
             return self.refuse_unread(request, reason);
         }
         let path = request.uri().path().strip_prefix('/').unwrap_or_default();
-        if let Some(index) = METHODS.iter().position(|method| *method == path) {
-            return self.call(request, Method { index, stream: index % 2 == 1 }, peer).await;
+        if let Some(route) = route::find(path) {
+            return self.call(request, route, peer).await;
         }
         let (service, method) = path.split_once('/').unwrap_or_default();
         let auxiliary = match (service, &self.reflection) {
             (HEALTH, _) => &self.health,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
-            _ if SERVICES.contains(&service) => {
+            _ if route::services().iter().any(|known| known == service) => {
                 let method = method.chars().take(MAX_NAME).collect();
                 return refuse(&gateway::Error::NotOffered { method }, &self.unknown(&request, peer));
             }
@@ -185,7 +157,7 @@ impl Inner {
     fn unknown(&self, request: &Request<Incoming>, peer: &Peer) -> Rpc {
         let original: String = request.uri().path().chars().take(MAX_PATH).collect();
         self.telemetry.rpc(&Arrived {
-            method: telemetry::Method::Unknown,
+            method: CallMethod::Unknown,
             headers: request.headers(),
             authority: request.uri().authority(),
             peer: peer.address,
@@ -195,12 +167,11 @@ impl Inner {
     }
 
     /// What both methods share: the caller's metadata, the message, and how failures go back.
-    async fn call(&self, request: Request<Incoming>, method: Method, peer: &Peer) -> Response<Body> {
+    async fn call(&self, request: Request<Incoming>, route: &'static Route, peer: &Peer) -> Response<Body> {
         let (head, body) = request.into_parts();
         let mut unread = Some(body);
-        let Method { index, stream } = method;
         let rpc = self.telemetry.rpc(&Arrived {
-            method: telemetry::Method::Known { index, name: METHODS[index], stream },
+            method: CallMethod::Known { name: &route.name, method: route.method },
             headers: &head.headers,
             authority: head.uri.authority(),
             peer: peer.address,
@@ -208,7 +179,7 @@ impl Inner {
             request_id: &metadata::request_id(&head.headers),
         });
         // Not a panic of the task: the connection would not know what to answer.
-        let reply = unless_it_panics(pin!(self.reply(&head.headers, &mut unread, method, peer, &rpc))).await;
+        let reply = unless_it_panics(pin!(self.reply(&head.headers, &mut unread, route, peer, &rpc))).await;
         match reply.unwrap_or(Err(gateway::Error::Panicked)) {
             Ok(reply) => {
                 let mut response = Response::new(Body::new(reply));
@@ -231,7 +202,7 @@ impl Inner {
         &self,
         headers: &HeaderMap,
         body: &mut Option<Incoming>,
-        method: Method,
+        route: &Route,
         peer: &Peer,
         rpc: &Rpc,
     ) -> Result<Reply, gateway::Error> {
@@ -243,7 +214,7 @@ impl Inner {
             timeout: metadata::timeout(headers)?,
             heartbeat: metadata::heartbeat(headers)?,
             previous_attempts: metadata::previous_attempts(headers),
-            schema: method.schema(),
+            schema: route.schema,
         })?;
         executor::set_deadline(call.deadline());
         executor::set_open(peer.connection.begin_call());
@@ -256,9 +227,13 @@ impl Inner {
         let message = call.upload(pin!(upload.message(limit, &mut room))).await?;
         room.reserve_message(message.len())?;
         call.keep(room);
-        match method.stream {
-            false => self.gateway.generate(call, message).await.map(|answer| Reply::one(answer, rpc.clone())),
-            true => self.gateway.stream(call, message).await.map(|answers| Reply::many(answers, rpc.clone())),
+        match route.method {
+            Method::GenerateContent => {
+                self.gateway.generate(route.method, call, message).await.map(|answer| Reply::one(answer, rpc.clone()))
+            }
+            Method::StreamGenerateContent => {
+                self.gateway.stream(route.method, call, message).await.map(|answers| Reply::many(answers, rpc.clone()))
+            }
         }
     }
 }

@@ -8,14 +8,15 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::Settings;
 use super::names::{self, Kind, Metric, attribute};
-use super::rpc::{Method, Phase};
+use super::rpc::Phase;
 use super::series::Series;
 use super::usage::Usage;
 use crate::gemini::code::Code;
 use crate::gemini::json::{Fault, Oddity};
+use crate::gemini::method::Method;
 
-/// gRPC's codes.
-const CODES: usize = 17;
+/// Series of calls by method and code, more than there are of both together.
+const MAX_CALL_SERIES: usize = 1000;
 /// So many models have series of their own.
 const MODELS: usize = 100;
 /// So many members of answers are counted by name.
@@ -42,19 +43,21 @@ pub(super) struct Metrics {
     meter: Meter,
     rpc: Histogram<f64>,
     /// By method and code.
-    rpc_bound: [[OnceLock<BoundHistogram<f64>>; CODES]; Method::COUNT],
+    rpc_bound: Series<(&'static str, Code), BoundHistogram<f64>>,
     operation: Histogram<f64>,
     first_chunk: Histogram<f64>,
     chunk: Histogram<f64>,
     tokens: Histogram<u64>,
     http: Histogram<f64>,
     http_ok: OnceLock<BoundHistogram<f64>>,
-    /// What every metric of an operation has.
-    operation_labels: [KeyValue; 4],
+    /// What every metric of an operation has, beside its name and model.
+    operation_labels: [KeyValue; 3],
     /// What every metric of a request has.
     http_labels: [KeyValue; 3],
-    models: Series<Arc<str>, ModelSeries>,
-    other: OnceLock<Arc<ModelSeries>>,
+    /// By operation and model.
+    models: Series<(&'static str, Arc<str>), ModelSeries>,
+    /// By operation, for all models beyond those.
+    other: Series<&'static str, ModelSeries>,
     pub(super) usage: Usage,
     counters: [(&'static str, Counter<u64>); COUNTED.len()],
     /// Members that the contract does not have.
@@ -87,7 +90,7 @@ impl Metrics {
         ];
         Self {
             rpc: seconds(names::RPC_DURATION, names::RPC_BOUNDS),
-            rpc_bound: Default::default(),
+            rpc_bound: Series::up_to(MAX_CALL_SERIES),
             operation: seconds(names::OPERATION_DURATION, names::GEN_AI_BOUNDS),
             first_chunk: seconds(names::TIME_TO_FIRST_CHUNK, names::GEN_AI_BOUNDS),
             chunk: seconds(names::TIME_PER_CHUNK, names::GEN_AI_BOUNDS),
@@ -100,14 +103,13 @@ impl Metrics {
             http: seconds(names::HTTP_DURATION, names::RPC_BOUNDS),
             http_ok: OnceLock::new(),
             operation_labels: [
-                KeyValue::new(attribute::OPERATION_NAME, names::GENERATE_CONTENT),
                 KeyValue::new(attribute::PROVIDER_NAME, settings.provider.clone()),
                 address.clone(),
                 port.clone(),
             ],
             http_labels: [KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST), address, port],
             models: Series::up_to(MODELS),
-            other: OnceLock::new(),
+            other: Series::up_to(Method::ALL.len()),
             usage: Usage::new(&meter),
             counters: COUNTED.map(|metric| (metric.name, counter(&meter, metric))),
             unknown: Series::up_to(UNKNOWN_MEMBERS),
@@ -195,17 +197,20 @@ impl Metrics {
         self.add(metric, Some(&oddity.name()), oddity.count);
     }
 
-    pub(super) fn rpc(&self, method: Method, code: Code, is_fault: bool, seconds: f64) {
-        let bound = self.rpc_bound[method.index()][usize::from(code.number())].get_or_init(|| {
+    pub(super) fn rpc(&self, method: &'static str, code: Code, is_fault: bool, seconds: f64) {
+        let labels = || {
             let mut labels = vec![
                 KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
-                KeyValue::new(attribute::RPC_METHOD, method.label()),
+                KeyValue::new(attribute::RPC_METHOD, method),
                 KeyValue::new(attribute::RPC_STATUS_CODE, code.as_str()),
             ];
             labels.extend(is_fault.then(|| KeyValue::new(attribute::ERROR_TYPE, code.as_str())));
-            self.rpc.bind(&labels)
-        });
-        bound.record(seconds);
+            labels
+        };
+        match self.rpc_bound.get_or_add(&(method, code), || self.rpc.bind(&labels())) {
+            Some(bound) => bound.record(seconds),
+            None => self.rpc.record(seconds, &labels()),
+        }
     }
 
     pub(super) fn http(&self, status: Option<u16>, error: Option<&str>, seconds: f64) {
@@ -222,16 +227,19 @@ impl Metrics {
     }
 
     /// The series of a model. Callers may name what they like, so a name counts once upstream has answered for it.
-    pub(super) fn model(&self, name: &Arc<str>, answered: bool) -> Arc<ModelSeries> {
+    pub(super) fn model(&self, method: Method, name: &Arc<str>, answered: bool) -> Arc<ModelSeries> {
+        let key = (method.operation(), name.clone());
         let series = match answered {
-            true => self.models.get_or_add(name, || self.model_series(name.clone())),
-            false => self.models.get(&**name),
+            true => self.models.get_or_add(&key, || self.model_series(key.0, name.clone())),
+            false => self.models.get(&key),
         };
-        series.unwrap_or_else(|| self.other.get_or_init(|| Arc::new(self.model_series(names::OTHER.into()))).clone())
+        let other = || self.model_series(key.0, names::OTHER.into());
+        series.or_else(|| self.other.get_or_add(&key.0, other)).unwrap_or_else(|| Arc::new(other()))
     }
 
-    fn model_series(&self, label: Arc<str>) -> ModelSeries {
-        let mut labels = self.operation_labels.to_vec();
+    fn model_series(&self, operation: &'static str, label: Arc<str>) -> ModelSeries {
+        let mut labels = vec![KeyValue::new(attribute::OPERATION_NAME, operation)];
+        labels.extend_from_slice(&self.operation_labels);
         labels.push(KeyValue::new(attribute::REQUEST_MODEL, label.clone()));
         let tokens = |kind: &'static str| {
             let mut labels = labels.clone();

@@ -43,7 +43,7 @@ pub use self::operation::{Asked, Operation, Parent};
 pub use self::otlp::{Otlp, Protocol, Tls};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;
-pub use self::rpc::{Arrived, End, Method, Phase, Rpc};
+pub use self::rpc::{Arrived, CallMethod, End, Phase, Rpc};
 pub use self::usage::EstimatedTokens;
 
 /// Where what is told goes. All workers share one; without providers nothing is told but the access log.

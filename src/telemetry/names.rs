@@ -14,8 +14,6 @@ pub const EXPORT_TARGET: &str = "gemini_grpc::telemetry::export";
 pub const OTHER: &str = "_other";
 /// The caller, where callers are not known.
 pub const UNKNOWN: &str = "_unknown";
-/// The one operation that there is.
-pub const GENERATE_CONTENT: &str = "generate_content";
 /// The `error.type` of what could not be asked of upstream because this process may open no more files.
 pub const OUT_OF_FILES: &str = "out_of_files";
 /// The same as a reason.

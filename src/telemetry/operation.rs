@@ -16,6 +16,7 @@ use super::names::{self, attribute};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::{EstimatedTokens, Tokens};
 use crate::gemini::json::Response;
+use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
     AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
@@ -33,7 +34,7 @@ const MAX_ABOUT_STEPS: u64 = 10_000;
 pub struct Asked<'a> {
     /// Without `models/`.
     pub model: &'a Arc<str>,
-    pub stream: bool,
+    pub method: Method,
     /// The wire bytes of the `GenerateContentRequest`.
     pub request: &'a [u8],
     pub config: Option<&'a GenerationConfigView<'a>>,
@@ -86,7 +87,7 @@ pub struct Operation {
     span: Option<Box<Span>>,
     context: SpanContext,
     model: Arc<str>,
-    stream: bool,
+    method: Method,
     begun: Instant,
     first_chunk: Option<Duration>,
     last_chunk: Instant,
@@ -109,12 +110,12 @@ impl Operation {
     /// Upstream is about to be asked.
     pub fn begin(rpc: &Rpc, asked: &Asked<'_>) -> Self {
         let telemetry = &rpc.0.telemetry;
-        let mut span = telemetry.child(|| format!("{} {}", names::GENERATE_CONTENT, asked.model), &rpc.0.context, 24);
+        let mut span = telemetry.child(|| format!("{} {}", asked.method.operation(), asked.model), &rpc.0.context, 24);
         if let Some(span) = &mut span {
-            span.set_attribute(KeyValue::new(attribute::OPERATION_NAME, names::GENERATE_CONTENT));
+            span.set_attribute(KeyValue::new(attribute::OPERATION_NAME, asked.method.operation()));
             span.set_attribute(KeyValue::new(attribute::PROVIDER_NAME, telemetry.0.settings.provider.clone()));
             span.set_attribute(KeyValue::new(attribute::REQUEST_MODEL, asked.model.clone()));
-            if asked.stream {
+            if asked.method.is_streaming() {
                 span.set_attribute(KeyValue::new(attribute::REQUEST_STREAM, true));
             }
             if let Some(config) = asked.config {
@@ -131,7 +132,7 @@ impl Operation {
             span,
             context,
             model: asked.model.clone(),
-            stream: asked.stream,
+            method: asked.method,
             begun,
             first_chunk: None,
             last_chunk: begun,
@@ -172,9 +173,9 @@ impl Operation {
             let now = Instant::now();
             let after = now - self.begun;
             (self.first_chunk, self.last_chunk) = (Some(after), now);
-            self.series = metrics.map(|metrics| metrics.model(&self.model, true));
+            self.series = metrics.map(|metrics| metrics.model(self.method, &self.model, true));
             self.rpc.known().phase = Phase::Answering;
-            if let Some(series) = self.series.as_ref().filter(|_| self.stream) {
+            if let Some(series) = self.series.as_ref().filter(|_| self.method.is_streaming()) {
                 series.first_chunk.record(after.as_secs_f64());
             }
         } else if let Some(series) = &self.series {
@@ -229,7 +230,7 @@ impl Operation {
         if let Some(reason) = asked.block_reason {
             span.set_attribute(KeyValue::new(attribute::BLOCK_REASON, reason));
         }
-        if let (true, Some(after)) = (self.stream, self.first_chunk) {
+        if let (true, Some(after)) = (self.method.is_streaming(), self.first_chunk) {
             span.set_attribute(KeyValue::new(attribute::RESPONSE_TIME_TO_FIRST_CHUNK, after.as_secs_f64()));
             span.set_attribute(KeyValue::new(attribute::CHUNKS, number(self.chunks)));
         }
@@ -259,7 +260,7 @@ impl Drop for Operation {
         let well = error.is_none();
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
         if let Some(metrics) = metrics {
-            let series = self.series.take().unwrap_or_else(|| metrics.model(&self.model, well));
+            let series = self.series.take().unwrap_or_else(|| metrics.model(self.method, &self.model, well));
             match error.as_deref() {
                 None => series.ok.record(elapsed.as_secs_f64()),
                 Some(error) => metrics.failed(&series, error, elapsed.as_secs_f64()),

@@ -19,27 +19,19 @@ use super::names::{self, attribute};
 use super::usage::{EstimatedTokens, Tokens};
 use super::{Telemetry, access, recorded};
 use crate::gemini::code::Code;
+use crate::gemini::method::Method;
 
-/// A method as it is told of.
+/// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// One that there is, by its place among all of them and its full name.
-    Known { index: usize, name: &'static str, stream: bool },
-    /// One that there is not.
+pub enum CallMethod {
+    /// One that is offered, and its full name, with the service.
+    Known { name: &'static str, method: Method },
+    /// Any other.
     Unknown,
 }
 
-impl Method {
-    /// Two methods under three names, and all that there are not.
-    pub(super) const COUNT: usize = 7;
-
-    pub(super) fn index(self) -> usize {
-        match self {
-            Self::Known { index, .. } => index.min(Self::COUNT - 2),
-            Self::Unknown => Self::COUNT - 1,
-        }
-    }
-
+impl CallMethod {
+    /// Its name in metrics, spans and the access log.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Known { name, .. } => name,
@@ -54,15 +46,15 @@ impl Method {
         }
     }
 
-    fn is_stream(self) -> bool {
-        matches!(self, Self::Known { stream: true, .. })
+    fn is_streaming(self) -> bool {
+        matches!(self, Self::Known { method, .. } if method.is_streaming())
     }
 }
 
 /// What is known of a call when its head has come.
 #[derive(Debug)]
 pub struct Arrived<'a> {
-    pub method: Method,
+    pub method: CallMethod,
     pub headers: &'a HeaderMap,
     /// `:authority`.
     pub authority: Option<&'a Authority>,
@@ -121,7 +113,7 @@ pub struct Rpc(pub(super) Arc<Call>);
 
 pub(super) struct Call {
     pub(super) telemetry: Telemetry,
-    pub(super) method: Method,
+    pub(super) method: CallMethod,
     pub(super) request_id: Arc<str>,
     pub(super) peer: SocketAddr,
     pub(super) begun: Instant,
@@ -178,7 +170,7 @@ impl Telemetry {
         if let Some(span) = &mut span {
             describe(span, arrived);
         }
-        if arrived.method.is_stream() {
+        if arrived.method.is_streaming() {
             self.0.streams.fetch_add(1, Ordering::Relaxed);
         }
         Rpc(Arc::new(Call {
@@ -234,7 +226,7 @@ impl Rpc {
     #[cfg(test)]
     pub(crate) fn unheard() -> Self {
         Telemetry::default().rpc(&Arrived {
-            method: Method::Unknown,
+            method: CallMethod::Unknown,
             headers: &HeaderMap::new(),
             authority: None,
             peer: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -297,12 +289,12 @@ impl Drop for Call {
         let known = std::mem::take(known);
         let end = known.end.clone().unwrap_or_else(|| unended(&known));
         let elapsed = self.begun.elapsed();
-        if self.method.is_stream() {
+        if self.method.is_streaming() {
             self.telemetry.0.streams.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(metrics) = &self.telemetry.0.metrics {
             let is_fault = is_fault(end.code);
-            metrics.rpc(self.method, end.code, is_fault, elapsed.as_secs_f64());
+            metrics.rpc(self.method.label(), end.code, is_fault, elapsed.as_secs_f64());
             match (&known.asked, &end.reason) {
                 _ if known.end.is_none() && end.code == Code::Cancelled => {
                     metrics.count(names::CALLS_CANCELLED, Some(known.phase.name()));

@@ -29,6 +29,7 @@ pub use self::retry::Budget;
 pub use self::tls::Tls;
 pub use self::url::BaseUrl;
 use crate::files::{self, Files};
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
 use crate::telemetry::{Attempt, Parent};
@@ -68,13 +69,6 @@ pub enum HttpVersion {
     Http2,
     /// What upstream chooses by ALPN (RFC 7301), HTTP/2 if it can. With an http URL it is HTTP/1.1.
     Auto,
-}
-
-/// What is asked of upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    GenerateContent,
-    StreamGenerateContent,
 }
 
 /// One request to upstream.
@@ -202,8 +196,7 @@ impl Inner {
         attempt: &mut Attempt,
         held: &mut Held,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let stream = outgoing.method == Method::StreamGenerateContent;
-        let accept = if stream { "text/event-stream" } else { "application/json" };
+        let accept = if outgoing.method.is_streaming() { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
             KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key)),
             KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.to_owned()),

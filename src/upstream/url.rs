@@ -4,7 +4,7 @@ use std::fmt;
 
 use reqwest::Url;
 
-use super::Method;
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 
 /// The part of the URL before `/v1beta/models`.
@@ -52,14 +52,10 @@ impl BaseUrl {
 
     /// The URL of a method. A model name holds nothing that could change the path.
     pub fn path(&self, model: &ModelName, method: Method) -> Url {
-        let (models, name) = match method {
-            Method::GenerateContent => (&self.models, "generateContent"),
-            Method::StreamGenerateContent => (&self.models_streamed, "streamGenerateContent"),
-        };
-        let mut url = models.clone();
+        let mut url = if method.is_streaming() { self.models_streamed.clone() } else { self.models.clone() };
         // Fails only for URLs that cannot have a path, such as mailto:.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.push(&format!("{}:{name}", model.as_str()));
+            segments.push(&format!("{}:{}", model.as_str(), method.action()));
         }
         url
     }

@@ -3,8 +3,9 @@
 
 use std::sync::LazyLock;
 
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::model::ModelName;
-use gemini_grpc::upstream::{BaseUrl, Method};
+use gemini_grpc::upstream::BaseUrl;
 use libfuzzer_sys::fuzz_target;
 
 const BASE: &str = "https://api.example:8443/gemini";
