@@ -5,12 +5,14 @@
 mod cause;
 pub mod cli;
 pub mod config;
+pub mod face;
 pub mod files;
 pub mod gateway;
 pub mod gemini;
 pub mod grpc;
 pub mod memory;
 pub mod pb;
+pub mod reason;
 pub mod sandbox;
 pub mod server;
 pub mod telemetry;

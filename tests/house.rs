@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
             "config",
             "server",
             "grpc",
+            "face",
             "gateway",
             "upstream",
             "telemetry",
@@ -24,20 +25,23 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "gemini",
             "sandbox",
             "pb",
+            "reason",
             "cause",
         ],
     ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
-    ("server", &["grpc", "gateway", "upstream", "telemetry", "memory", "files"]),
-    ("grpc", &["gateway", "telemetry", "gemini", "pb"]),
-    ("gateway", &["upstream", "telemetry", "memory", "gemini"]),
-    ("upstream", &["telemetry", "memory", "files", "gemini", "cause"]),
-    ("telemetry", &["gemini", "pb", "cause"]),
+    ("server", &["grpc", "face", "gateway", "upstream", "telemetry", "memory", "files"]),
+    ("grpc", &["face", "gateway", "telemetry", "gemini", "pb", "reason"]),
+    ("face", &["gateway"]),
+    ("gateway", &["upstream", "telemetry", "memory", "gemini", "reason"]),
+    ("upstream", &["telemetry", "memory", "files", "gemini", "reason", "cause"]),
+    ("telemetry", &["gemini", "pb", "reason", "cause"]),
     ("memory", &[]),
     ("files", &[]),
     ("gemini", &["pb"]),
     ("sandbox", &[]),
     ("pb", &[]),
+    ("reason", &["gemini"]),
     ("cause", &[]),
 ];
 
@@ -52,7 +56,7 @@ const CRATES: [(&str, &[&str]); 37] = [
     ("tonic_types", &["pb"]),
     ("prost", &["pb", "gemini", "grpc", "cli"]),
     ("prost_types", &["cli", "gemini", "grpc"]),
-    ("hyper", &["grpc", "server", "upstream"]),
+    ("hyper", &["face", "server", "upstream"]),
     ("hyper_rustls", &["upstream"]),
     ("hyper_util", &["sandbox", "server", "upstream"]),
     ("socket2", &["server"]),
@@ -87,7 +91,7 @@ const CRATES: [(&str, &[&str]); 37] = [
     ("subtle", &["gateway"]),
     ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
-    ("tokio", &["memory", "upstream", "gateway", "grpc", "server", "telemetry", "sandbox", "cli"]),
+    ("tokio", &["memory", "upstream", "gateway", "face", "grpc", "server", "telemetry", "sandbox", "cli"]),
     ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
     ("tracing", &["grpc", "server", "telemetry", "sandbox", "cli"]),
 ];
@@ -98,7 +102,7 @@ const WORDS: [(&str, &[&str], &str); 9] = [
     ("std::process", &["cli"], "only a command ends the process"),
     (
         "std::net",
-        &["config", "server", "grpc", "telemetry", "sandbox", "cli"],
+        &["config", "server", "face", "grpc", "telemetry", "sandbox", "cli"],
         "only listeners and who tells of them know sockets",
     ),
     ("std::fs", &["config", "cli"], "only what a flag names is read or written"),
@@ -106,7 +110,7 @@ const WORDS: [(&str, &[&str], &str); 9] = [
     ("SystemTime::now", &["upstream", "gateway"], "a room that is pure is told the time"),
     (
         "Instant::now",
-        &["upstream", "gateway", "grpc", "server", "telemetry", "cli"],
+        &["upstream", "gateway", "face", "grpc", "server", "telemetry", "cli"],
         "a room that is pure has no clock",
     ),
     // A status that is made elsewhere would have no reason and no request id.

@@ -58,8 +58,11 @@ impl Call {
     }
 
     /// Lets the face read the request within the limits of the call.
-    pub async fn upload<T>(&mut self, reading: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
-        self.watch.within_limits(reading).await.and_then(|read| read)
+    pub async fn upload<T, E: From<Error>>(
+        &mut self,
+        reading: Pin<&mut impl Future<Output = Result<T, E>>>,
+    ) -> Result<T, E> {
+        self.watch.within_limits(reading).await?
     }
 
     /// Moves the reservation of the call out, for the face that reads the request.

@@ -1,7 +1,4 @@
-//! Why a call failed: what kind, what exactly, whose fault, and when to try again.
-
-use std::borrow::Cow;
-use std::time::Duration;
+//! Why a call failed: its code, its reason, who has to act, and when to retry.
 
 use crate::gateway::callers::{AuthError, Exceeded};
 use crate::gateway::{KeyOwner, Limit, TimedOut};
@@ -9,30 +6,20 @@ use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
 use crate::gemini::validate::Violations;
-use crate::telemetry::names;
+#[cfg(test)]
+use crate::reason::Row;
+use crate::reason::{Blame, ErrorKind, Retry, reasons};
 use crate::upstream;
 
-/// A failed call. The faces render it; they ask nothing else.
+/// Why a call failed. Faces render it in their protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
     Invalid(#[from] Violations),
     #[error("the request cannot be read: {0}")]
     Malformed(json::Error),
-    #[error("the request cannot be read: it is not a GenerateContentRequest")]
+    #[error("the request cannot be read: it is not a message of this method")]
     NotARequest,
-    #[error("the request holds no message")]
-    NoMessage,
-    #[error("the request is not gRPC: {0}")]
-    Framing(String),
-    #[error("the grpc-encoding of the request is not known; gzip and identity are")]
-    Encoding,
-    #[error(
-        "{method} is not offered here; GenerateContent and StreamGenerateContent are all that the Gemini Compat API has"
-    )]
-    NotOffered { method: String },
-    #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
-    NoService,
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
     #[error("the gzip message unpacks to more than 1 MiB and {ratio} times its length; send it without compression")]
@@ -49,8 +36,6 @@ pub enum Error {
     OwnKeyRefused(Box<ErrorBody>),
     #[error("{0}")]
     Upstream(upstream::Error),
-    #[error("{header} cannot be used: {expected}")]
-    Metadata { header: &'static str, expected: &'static str },
     #[error("{0}")]
     TimedOut(TimedOut),
     #[error("{cap} calls are in flight, and no more are taken at once (GEMINI_GRPC_MAX_CALLS)")]
@@ -73,41 +58,44 @@ pub enum Error {
     Panicked,
 }
 
-/// What a failed call says about trying again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// A second try may help after this time.
-    After(Duration),
-    /// It would not help, or be billed twice.
-    Never,
-    /// The code says enough.
-    Unsaid,
-}
-
-/// For trying again where nothing better is known.
-const SOON: Duration = Duration::from_secs(1);
-
-/// Who has to do something about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    Caller,
-    Upstream,
-    Gateway,
-}
-
-impl Source {
-    /// Its name in errors and in the access log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Upstream => "upstream",
-            Self::Gateway => "gateway",
-        }
+// One row for each variant, and one in docs/errors.md for each new reason.
+reasons! {
+    Error {
+        Self::Invalid(_) => InvalidArgument, "REQUEST_INVALID", Caller, Unsaid, Other;
+        Self::Malformed(_) => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
+        Self::NotARequest => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
+        Self::TooLarge { .. } => ResourceExhausted, "REQUEST_TOO_LARGE", Caller, Unsaid, Other;
+        Self::TooPacked { .. } => ResourceExhausted, "REQUEST_TOO_PACKED", Caller, Unsaid, Other;
+        Self::TooManyElements { .. } => InvalidArgument, "TOO_MANY_ELEMENTS", Caller, Unsaid, Other;
+        Self::InvalidKey { .. } => Unauthenticated, "API_KEY_MALFORMED", Caller, Unsaid, Other;
+        Self::OwnKeyRefused(_) => Internal, "UPSTREAM_KEY_REFUSED", Gateway, Never, Other;
+        Self::TimedOut(TimedOut { limit: Limit::Connect, .. }) => DeadlineExceeded, "TIMED_OUT", Upstream, Soon, Timeout;
+        Self::TimedOut(TimedOut { limit: Limit::FirstByte | Limit::Idle, .. }) =>
+            DeadlineExceeded, "TIMED_OUT", Upstream, Never, Timeout;
+        Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => DeadlineExceeded, "TIMED_OUT", Gateway, Never, Timeout;
+        Self::TimedOut(TimedOut { limit: Limit::Caller | Limit::Upload, .. }) =>
+            DeadlineExceeded, "TIMED_OUT", Caller, Never, Timeout;
+        Self::TooManyCalls { .. } => ResourceExhausted, "TOO_MANY_CALLS", Gateway, Soon, Other;
+        Self::NoMemory { .. } => ResourceExhausted, "TOO_MANY_BYTES", Gateway, Soon, Other;
+        Self::OutOfFiles => ResourceExhausted, "OUT_OF_FILES", Gateway, Soon, OutOfFiles;
+        Self::Stopping => Unavailable, "STOPPING", Gateway, Soon, Other;
+        Self::Leaving => Unavailable, "STOPPING", Gateway, Soon, Other;
+        Self::Stopped => Unavailable, "STOPPING", Gateway, Never, Stopped;
+        Self::Panicked => Internal, "INTERNAL", Gateway, Unsaid, Other;
+    } else {
+        Self::Caller(error) => error.row();
+        Self::Upstream(error) => error.row();
     }
 }
 
 impl Error {
-    /// An error of upstream, in the light of whose key was sent.
+    /// The rows of all errors that a call can fail with.
+    #[cfg(test)]
+    pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
+        [Self::ROWS, AuthError::ROWS, upstream::Error::ROWS].into_iter().flatten()
+    }
+
+    /// An error of upstream, which depends on whose key was sent.
     pub(super) fn upstream(error: upstream::Error, owner: KeyOwner) -> Self {
         match error {
             upstream::Error::Refused(body) if owner == KeyOwner::Gateway && body.is_about_key() => {
@@ -119,114 +107,49 @@ impl Error {
         }
     }
 
-    /// What kind of error.
+    /// The status code.
     pub fn code(&self) -> Code {
-        use upstream::Error as Up;
         match self {
-            Self::Invalid(_) | Self::Malformed(_) | Self::NotARequest | Self::NoMessage | Self::Metadata { .. } => {
-                Code::InvalidArgument
-            }
-            Self::TooManyElements { .. } => Code::InvalidArgument,
-            Self::TooLarge { .. } | Self::TooPacked { .. } | Self::TooManyCalls { .. } | Self::NoMemory { .. } => {
-                Code::ResourceExhausted
-            }
-            Self::OutOfFiles => Code::ResourceExhausted,
-            Self::InvalidKey { .. } => Code::Unauthenticated,
-            Self::Caller(error) => error.code(),
-            Self::Encoding | Self::NotOffered { .. } | Self::NoService => Code::Unimplemented,
-            // gRPC's own rule for a broken compression flag (grpc.io, compression.md).
-            Self::OwnKeyRefused(_) | Self::Framing(_) | Self::Panicked => Code::Internal,
-            Self::TimedOut(_) => Code::DeadlineExceeded,
-            Self::Stopping | Self::Leaving | Self::Stopped => Code::Unavailable,
-            Self::Upstream(error) => match error {
-                Up::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
-                Up::Refused(body) => body.code,
-                Up::ConnectTimeout { .. } => Code::DeadlineExceeded,
-                Up::Connect(_) | Up::Tls | Up::NotTaken | Up::NoAnswer | Up::Cut | Up::Unfinished => Code::Unavailable,
-                Up::TooLarge { .. } | Up::OutOfFiles => Code::ResourceExhausted,
-                Up::Empty { .. } | Up::NotJson { .. } | Up::Unreadable(_) | Up::Header => Code::Internal,
-            },
+            Self::Upstream(error) => error.code(),
+            _ => self.row().code,
         }
     }
 
-    /// What exactly: the `ErrorInfo.reason`. These names are stable (docs/errors.md).
+    /// The stable name for programs (docs/errors.md).
     pub fn reason(&self) -> &str {
         match self {
-            Self::Invalid(_) => "REQUEST_INVALID",
-            Self::Malformed(_) | Self::NotARequest | Self::NoMessage => "REQUEST_MALFORMED",
-            Self::Metadata { .. } => "METADATA_INVALID",
-            Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
-            Self::TooPacked { .. } => "REQUEST_TOO_PACKED",
-            Self::TooManyElements { .. } => "TOO_MANY_ELEMENTS",
-            Self::Framing(_) => "REQUEST_NOT_GRPC",
-            Self::Encoding => "ENCODING_UNKNOWN",
-            Self::NotOffered { .. } => "METHOD_NOT_OFFERED",
-            Self::NoService => "SERVICE_UNKNOWN",
-            Self::Caller(error) => error.reason(),
-            Self::InvalidKey { .. } => "API_KEY_MALFORMED",
-            Self::OwnKeyRefused(_) => "UPSTREAM_KEY_REFUSED",
-            Self::TimedOut(_) => "TIMED_OUT",
-            Self::TooManyCalls { .. } => "TOO_MANY_CALLS",
-            Self::NoMemory { .. } => "TOO_MANY_BYTES",
-            Self::OutOfFiles => names::REASON_OUT_OF_FILES,
-            Self::Stopping | Self::Leaving | Self::Stopped => "STOPPING",
-            Self::Panicked => "INTERNAL",
             Self::Upstream(error) => error.reason(),
+            _ => self.row().reason,
         }
     }
 
-    /// What kind of error, of few: the `error.type` of what was asked of upstream.
-    pub fn kind(&self) -> Cow<'static, str> {
+    /// The `error.type` of the operation that failed.
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Upstream(error) => error.kind(),
-            Self::OwnKeyRefused(body) => body.status.to_string().into(),
-            Self::TimedOut(_) => "timeout".into(),
-            Self::Stopped => "stopped".into(),
-            Self::OutOfFiles => names::OUT_OF_FILES.into(),
-            _ => "_OTHER".into(),
+            Self::OwnKeyRefused(body) => ErrorKind::Status(body.status),
+            _ => self.row().kind,
         }
     }
 
-    /// Whose fault it is.
-    pub fn source(&self) -> Source {
-        use upstream::Error as Up;
+    /// Who has to act.
+    pub fn blame(&self) -> Blame {
         match self {
-            Self::TimedOut(TimedOut { limit: Limit::Connect | Limit::FirstByte | Limit::Idle, .. }) => Source::Upstream,
-            Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => Source::Gateway,
-            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::OutOfFiles => Source::Gateway,
-            Self::Stopping | Self::Leaving | Self::Stopped => Source::Gateway,
-            Self::OwnKeyRefused(_) | Self::Panicked | Self::Upstream(Up::Header | Up::OutOfFiles) => Source::Gateway,
-            Self::Upstream(Up::Refused(body)) if (400..500).contains(&body.status) => Source::Caller,
-            Self::Upstream(_) => Source::Upstream,
-            _ => Source::Caller,
+            Self::Upstream(error) => error.blame(),
+            _ => self.row().blame,
         }
     }
 
-    /// Whether to try again, and when. UNAVAILABLE alone makes Google's clients try five times.
+    /// Whether to retry, and when. Without it, Google's clients retry UNAVAILABLE up to five times.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::TooManyCalls { .. } | Self::NoMemory { .. } | Self::Stopping | Self::Leaving => Retry::After(SOON),
-            Self::OutOfFiles | Self::Upstream(upstream::Error::OutOfFiles) => Retry::After(SOON),
-            Self::TimedOut(TimedOut { limit: Limit::Connect, .. }) => Retry::After(SOON),
-            Self::TimedOut(_) | Self::Stopped | Self::OwnKeyRefused(_) => Retry::Never,
-            Self::Caller(error) => error.retry_after().map_or(Retry::Unsaid, Retry::After),
-            Self::Upstream(error) => match error {
-                upstream::Error::Refused(body) if error.is_not_taken() => {
-                    Retry::After(body.retry_after.unwrap_or(SOON))
-                }
-                _ if error.is_not_taken() => Retry::After(SOON),
-                // It is the request that upstream does not like, and not for being out of credit or quota.
-                upstream::Error::Refused(body) if (400..500).contains(&body.status) && !body.is_used_up() => {
-                    body.retry_after.map_or(Retry::Unsaid, Retry::After)
-                }
-                // Whoever fails otherwise may have taken the call, and a second one is billed again.
-                _ => Retry::Never,
-            },
-            _ => Retry::Unsaid,
+            Self::Upstream(error) => error.retry(),
+            Self::Caller(AuthError::Exceeded(exceeded)) => Retry::After(exceeded.retry_after),
+            _ => self.row().retry,
         }
     }
 
-    /// The time limit that ran out.
+    /// The time limit that ran out, if that is why it failed.
     pub fn limit(&self) -> Option<Limit> {
         match self {
             Self::TimedOut(timed_out) => Some(timed_out.limit),
@@ -234,7 +157,7 @@ impl Error {
         }
     }
 
-    /// The limit that the caller is at, if it is one of its own.
+    /// The limit that the caller is at, if that is why it failed.
     pub fn quota(&self) -> Option<&Exceeded> {
         match self {
             Self::Caller(AuthError::Exceeded(exceeded)) => Some(exceeded),
@@ -242,7 +165,7 @@ impl Error {
         }
     }
 
-    /// What upstream said, if it is upstream that refused and the caller may know.
+    /// Upstream's own error, if it is one and the caller may read it.
     pub fn refusal(&self) -> Option<&ErrorBody> {
         match self {
             Self::Upstream(upstream::Error::Refused(body)) => Some(body),
@@ -252,71 +175,12 @@ impl Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, clippy::unwrap_used)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::gateway::callers::{Exceeded, Quota};
     use crate::gemini::error_body::Reply;
-    use crate::gemini::model::ModelName;
-    use crate::gemini::validate::Violations;
-    use upstream::Error as Up;
-
-    fn exceeded() -> Exceeded {
-        Exceeded { caller: "a".into(), quota: Quota::CallsInFlight, limit: 1, retry_after: Duration::ZERO }
-    }
-
-    /// One of each kind that names its reason itself.
-    fn one_of_each() -> Vec<Error> {
-        let unreadable = || {
-            json::response(b"", None, &mut crate::gemini::steps::Steps::unlimited()).expect_err("nothing is no answer")
-        };
-        let upstream = [
-            Up::Connect("refused"),
-            Up::OutOfFiles,
-            Up::ConnectTimeout { after: Duration::ZERO },
-            Up::Tls,
-            Up::NoAnswer,
-            Up::Cut,
-            Up::Unfinished,
-            Up::TooLarge { limit: 1 },
-            Up::Empty { status: 200 },
-            Up::NotJson { content_type: "HTML" },
-            Up::Unreadable(unreadable()),
-            Up::Header,
-        ];
-        let own = [
-            Error::Invalid(Violations::default()),
-            Error::Malformed(unreadable()),
-            Error::NotARequest,
-            Error::NoMessage,
-            Error::TooLarge { limit: 1 },
-            Error::TooPacked { ratio: 1 },
-            Error::TooManyElements { limit: 1 },
-            Error::Framing(String::new()),
-            Error::Encoding,
-            Error::NotOffered { method: String::new() },
-            Error::NoService,
-            Error::Caller(AuthError::NoKey),
-            Error::Caller(AuthError::NoToken),
-            Error::Caller(AuthError::UnknownToken),
-            Error::Caller(AuthError::NoCertificate),
-            Error::Caller(AuthError::UnknownCertificate),
-            Error::Caller(AuthError::ModelNotAllowed { caller: "a".into(), model: ModelName::parse("m").unwrap() }),
-            Error::Caller(AuthError::Exceeded(exceeded())),
-            Error::InvalidKey { header: "x-goog-api-key" },
-            Error::Metadata { header: "grpc-timeout", expected: "" },
-            Error::TimedOut(TimedOut { limit: Limit::Idle, after: Duration::ZERO }),
-            Error::TooManyCalls { cap: 1 },
-            Error::NoMemory { cap: 1 },
-            Error::OutOfFiles,
-            Error::Stopping,
-            Error::Leaving,
-            Error::Panicked,
-        ];
-        own.into_iter().chain(upstream.map(Error::Upstream)).collect()
-    }
 
     #[test]
     fn upstreams_reason_and_domain_are_passed_on_for_the_documented_reason_alone() {
@@ -333,11 +197,9 @@ mod tests {
         let passed_on = |error: &Error| error.refusal().and_then(|body| body.info.clone());
         let info = passed_on(&Error::upstream(body(403), KeyOwner::Gateway)).unwrap();
         assert_eq!((&*info.reason, &*info.domain), ("R", "d"));
+        // An error without upstream's body has no reason of upstream to pass on.
         let refused_key = Error::upstream(body(401), KeyOwner::Gateway);
         assert_eq!((refused_key.reason(), passed_on(&refused_key)), ("UPSTREAM_KEY_REFUSED", None));
-        for error in one_of_each() {
-            assert_eq!(passed_on(&error), None, "{}", error.reason());
-        }
         let documented = include_str!("../../docs/errors.md").replace('\n', " ");
         for sentence in [
             "that pair is passed on unchanged in the place of `UPSTREAM_REFUSED` of `gemini-grpc`",
@@ -346,15 +208,6 @@ mod tests {
             "| `UPSTREAM_KEY_REFUSED` | INTERNAL |",
         ] {
             assert!(documented.contains(sentence), "docs/errors.md lacks {sentence}");
-        }
-    }
-
-    #[test]
-    fn every_reason_is_documented_with_its_code() {
-        let documented = include_str!("../../docs/errors.md");
-        for error in one_of_each() {
-            let row = format!("| `{}` | {} |", error.reason(), error.code().as_str());
-            assert!(documented.contains(&row), "docs/errors.md lacks {row}");
         }
     }
 }

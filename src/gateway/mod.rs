@@ -29,12 +29,12 @@ pub use self::admission::Admission;
 pub use self::call::{Arrival, Call, Message, Room};
 use self::callers::Admitted;
 pub use self::connection::{Connection, OpenCall};
-pub use self::error::{Error, Retry, Source};
+pub use self::error::Error;
 pub use self::heavy::Heavy;
 pub use self::key::{ApiKey, InvalidKey, KeyOwner};
 use self::record::Record;
 pub use self::stopping::Stopping;
-pub use self::stream::Answers;
+pub use self::stream::ResponseStream;
 use self::translate::{Reading, Stop, prepare, translate_at_once, translate_beside};
 use self::watch::Watch;
 pub use self::watch::{Deadline, Limit, TimeLimits, TimedOut};
@@ -131,6 +131,7 @@ impl Gateway {
             let most = || config.share_of(self.shared.max_connections);
             arrival.connection.claim(caller, most).map_err(callers::AuthError::from)?;
         }
+        arrival.rpc.deadline(deadline.at.into_std());
         Ok(Call {
             watch: Watch::new(begun, deadline, config.limits, &self.stopping),
             held: self.hold(&admitted, &config),
@@ -152,7 +153,7 @@ impl Gateway {
         }
     }
 
-    /// Answers a call, the wire bytes of a `GenerateContentRequest`, with one message.
+    /// ResponseStream a call, the wire bytes of a `GenerateContentRequest`, with one message.
     pub async fn generate(&self, method: Method, mut call: Call, request: Bytes) -> Result<Message, Error> {
         let answer = self.answer(method, &mut call, request).await;
         call.record.end(answer.as_ref().err());
@@ -195,9 +196,9 @@ impl Gateway {
         Ok(Message::only(held, answer.response.message))
     }
 
-    /// Answers a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
+    /// ResponseStream a call with a stream of messages. The first is awaited here, so that a call that fails early fails as
     /// a whole; with heartbeats at most for the time of one.
-    pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<Answers, Error> {
+    pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<ResponseStream, Error> {
         let (model, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
         let (parent, deadline) = (call.record.parent(), call.deadline());
@@ -206,6 +207,6 @@ impl Gateway {
             let outgoing = Outgoing { model: &model, method, key: key.expose(), json, deadline, parent };
             upstream.send(&outgoing, &mut held).await.map(Answer::events)
         };
-        Answers::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await
+        ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await
     }
 }

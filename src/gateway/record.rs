@@ -7,7 +7,7 @@ use super::spending::Spending;
 use super::translate::Translated;
 use super::{Error, Limit, TimedOut};
 use crate::gemini::view::{Ends, Estimate};
-use crate::telemetry::{Asked, Operation, Parent, Rpc};
+use crate::telemetry::{Asked, Operation, Outcome, Parent, Rpc};
 use crate::upstream;
 
 /// How long a call that was given up still counts among its caller's calls in flight: upstream does not notice at once,
@@ -81,7 +81,7 @@ impl Record {
     /// Upstream has answered, or it will not. A call that is dropped before was given up.
     pub(super) fn end(&mut self, error: Option<&Error>) {
         let ending = error.map_or(Ending::Complete, |error| Ending::of(error, self.stream));
-        self.settle(ending, |operation| operation.end(error.map(Error::kind)));
+        self.settle(ending, |operation| operation.end(Outcome::of(error.map(Error::kind))));
     }
 
     /// Charges what upstream has not reported, and gives the place in flight back once upstream is done with the call.

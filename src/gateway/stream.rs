@@ -23,7 +23,7 @@ type Sending = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>>
 type Translating = Pin<Box<dyn Future<Output = Result<Translated, Error>> + Send>>;
 
 /// The messages of a streamed answer. It ends without an error only if upstream finished it.
-pub struct Answers {
+pub struct ResponseStream {
     first: Option<Message>,
     /// Gone after the end: so are the right to be in flight, and the connection to upstream.
     open: Option<Open>,
@@ -46,7 +46,7 @@ enum Source {
     Events(EventStream),
 }
 
-impl Answers {
+impl ResponseStream {
     /// Awaits the first message, which may be a heartbeat.
     pub(super) async fn begin(method: Method, sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let source = Source::Sending(sending);
@@ -58,7 +58,7 @@ impl Answers {
     }
 }
 
-impl Stream for Answers {
+impl Stream for ResponseStream {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -119,9 +119,11 @@ impl Open {
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for ResponseStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers").field("call", &self.open.as_ref().map(|open| &open.call)).finish_non_exhaustive()
+        f.debug_struct("ResponseStream")
+            .field("call", &self.open.as_ref().map(|open| &open.call))
+            .finish_non_exhaustive()
     }
 }
 

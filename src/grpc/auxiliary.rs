@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::Status;
@@ -14,7 +13,8 @@ use tower::{Service, ServiceExt as _};
 
 use super::bounded::{Bounded, Ending, Rules};
 use super::oldest::{Place, Places};
-use super::{STATUS_FLUSH_TIME, executor, metadata};
+use super::{STATUS_FLUSH_TIME, metadata};
+use crate::face::{RequestBody, set_deadline};
 use crate::gateway::{Limit, TimeLimits, TimedOut};
 
 /// The largest message to health, in bytes. It has the name of a service.
@@ -34,7 +34,7 @@ const MAX_REFLECTION_STREAMS: usize = 16;
 /// A service that is called by anybody.
 #[derive(Clone)]
 pub(super) struct Auxiliary {
-    service: BoxCloneSyncService<Request<Bounded<Incoming>>, Response<Body>, Infallible>,
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>,
     kind: Kind,
 }
 
@@ -57,11 +57,7 @@ impl Auxiliary {
     /// Health: every request is one message.
     pub(super) fn health<S>(service: S) -> Self
     where
-        S: Service<Request<Bounded<Incoming>>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
         let [unfinished, watches] = [MAX_UNFINISHED, MAX_WATCHES].map(|most| Arc::new(Places::new(most)));
@@ -71,11 +67,7 @@ impl Auxiliary {
     /// Reflection: messages come and go on streams, for which there are so many places.
     pub(super) fn reflection<S>(service: S, places: &Arc<Semaphore>) -> Self
     where
-        S: Service<Request<Bounded<Incoming>>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
         Self { service: BoxCloneSyncService::new(service), kind: Kind::Reflection { streams: places.clone() } }
@@ -87,14 +79,14 @@ impl Auxiliary {
     }
 
     /// Answers one call.
-    pub(super) async fn answer(&self, request: Request<Incoming>, limits: TimeLimits) -> Response<Body> {
+    pub(super) async fn answer(&self, request: Request<impl RequestBody>, limits: TimeLimits) -> Response<Body> {
         match self.take(&request, limits) {
             Ok(taken) => self.serve(request, taken).await,
             Err(status) => status.into_http(),
         }
     }
 
-    fn take(&self, request: &Request<Incoming>, limits: TimeLimits) -> Result<Taken, Status> {
+    fn take<B>(&self, request: &Request<B>, limits: TimeLimits) -> Result<Taken, Status> {
         let asked =
             metadata::timeout(request.headers()).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let upload = TimedOut { limit: Limit::Upload, after: limits.upload };
@@ -119,14 +111,15 @@ impl Auxiliary {
         }
     }
 
-    async fn serve(&self, request: Request<Incoming>, taken: Taken) -> Response<Body> {
+    async fn serve(&self, request: Request<impl RequestBody>, taken: Taken) -> Response<Body> {
         let Taken { rules, stream, unfinished, watch } = taken;
         let (begun, failure) = (Instant::now(), Arc::new(OnceLock::new()));
         if let Some(whole) = rules.whole {
             // For a client that does not read; otherwise the call ends by itself.
-            executor::set_deadline(begun + whole.after + STATUS_FLUSH_TIME);
+            set_deadline(begun + whole.after + STATUS_FLUSH_TIME);
         }
-        let request = request.map(|body| Bounded::new(body, rules, begun, failure.clone(), stream, unfinished));
+        let request =
+            request.map(|body| Body::new(Bounded::new(body, rules, begun, failure.clone(), stream, unfinished)));
         match self.service.clone().oneshot(request).await {
             // It is over already.
             Ok(response) if response.headers().contains_key(Status::GRPC_STATUS) => response,

@@ -13,8 +13,9 @@ use http::HeaderMap;
 use http_body::Frame;
 use tokio_stream::Stream as _;
 
+use super::error::Error;
 use super::status;
-use crate::gateway::{Answers, Error, Message};
+use crate::gateway::{self, Message, ResponseStream};
 use crate::telemetry::{End, Rpc};
 
 /// From this size a message is handed on as it is; below, it is copied behind its prefix.
@@ -24,7 +25,7 @@ const BATCH: usize = 32 << 10;
 /// After a turn that brought nothing, so many batches are sent at once.
 const AT_ONCE: u8 = 15;
 
-pub(super) struct Reply {
+pub(super) struct ResponseBody {
     source: Source,
     /// Messages that are ready to be sent.
     batch: BytesMut,
@@ -42,20 +43,20 @@ pub(super) struct Reply {
 
 enum Source {
     One(Option<Message>),
-    Many(Box<Answers>),
+    Many(Box<ResponseStream>),
     /// A bug.
     #[cfg(test)]
     Panicking,
     Done,
 }
 
-impl Reply {
-    pub(super) fn one(message: Message, rpc: Rpc) -> Self {
+impl ResponseBody {
+    pub(super) fn unary(message: Message, rpc: Rpc) -> Self {
         Self::new(Source::One(Some(message)), rpc)
     }
 
-    pub(super) fn many(answers: Answers, rpc: Rpc) -> Self {
-        Self::new(Source::Many(Box::new(answers)), rpc)
+    pub(super) fn streaming(stream: ResponseStream, rpc: Rpc) -> Self {
+        Self::new(Source::Many(Box::new(stream)), rpc)
     }
 
     fn new(source: Source, rpc: Rpc) -> Self {
@@ -86,7 +87,7 @@ impl Reply {
             };
             match Pin::new(&mut **answers).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.put(message),
-                Poll::Ready(Some(Err(error))) => self.end(Some(error)),
+                Poll::Ready(Some(Err(error))) => self.end(Some(error.into())),
                 Poll::Ready(None) => self.end(None),
                 Poll::Pending if self.batch.is_empty() => return Poll::Pending,
                 Poll::Pending if self.batch.len() == self.held => {
@@ -133,7 +134,7 @@ impl Reply {
     }
 }
 
-impl http_body::Body for Reply {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -147,7 +148,7 @@ impl http_body::Body for Reply {
         // A bug in one call ends that call, not the connection with all the others.
         match catch_unwind(AssertUnwindSafe(|| this.fill(cx))) {
             Ok(filled) => ready!(filled),
-            Err(_) => this.end(Some(Error::Panicked)),
+            Err(_) => this.end(Some(gateway::Error::Panicked.into())),
         }
         this.held = 0;
         if !this.batch.is_empty() {
@@ -173,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = Reply::new(Source::Panicking, Rpc::unheard());
+        let reply = ResponseBody::new(Source::Panicking, Rpc::unheard());
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

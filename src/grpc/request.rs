@@ -1,33 +1,36 @@
-//! Reads the one message of a request, as the bytes that came.
-
-use std::time::Duration;
+//! Reads the message of a request, as wire bytes.
+//!
+//! Not by tonic's decoder, which reads a message before anything can refuse it: here its length is checked and its memory
+//! reserved first.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use tokio::time::timeout;
 
+use super::error::Error;
 use super::unpack::Unpacking;
-use crate::gateway::{Error, Room};
+use crate::face::RequestBody;
+use crate::gateway::{self, Room};
 
-/// The most that is read of a request that was refused, in bytes, and for how long.
-const MAX_DISCARDED: usize = 64 << 10;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What stands before a message: whether it is compressed, and its length (gRPC over HTTP/2).
+/// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
 const PREFIX: usize = 5;
 
-/// A request whose length is known, and of which little more was read.
-pub(super) struct Upload {
+/// A request of which the prefix was read, and little more.
+pub(super) struct Prefixed<B> {
+    /// What was read, with the prefix.
     begun: Bytes,
-    body: Incoming,
+    body: B,
     gzip: bool,
+    /// The length of the message as it comes, in bytes.
     announced: usize,
 }
 
-/// Reads as far as the length of the message.
-pub(super) async fn begin(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Upload, Error> {
+/// Reads the prefix. Fails if the message is longer than `limit`, in bytes, before any of it is read.
+pub(super) async fn read_prefix<B: RequestBody>(
+    headers: &HeaderMap,
+    mut body: B,
+    limit: usize,
+) -> Result<Prefixed<B>, Error> {
     let gzip = is_gzip(headers)?;
     let mut begun = Bytes::new();
     let (compressed, announced) = loop {
@@ -37,7 +40,7 @@ pub(super) async fn begin(headers: &HeaderMap, mut body: Incoming, limit: usize)
             break (*flag == 1, u32::from_be_bytes(*length) as usize);
         }
         if begun.first().is_some_and(|flag| *flag > 1) {
-            return Err(Error::Framing("the compression flag of the message is neither 0 nor 1".to_owned()));
+            return Err(Error::Framing("the compression flag of the message is neither 0 nor 1"));
         }
         let Some(piece) = next(&mut body).await? else {
             return Err(if begun.is_empty() { Error::NoMessage } else { broken_off() });
@@ -45,26 +48,26 @@ pub(super) async fn begin(headers: &HeaderMap, mut body: Incoming, limit: usize)
         begun = if begun.is_empty() { piece } else { [&begun[..], &piece[..]].concat().into() };
     };
     if compressed && !gzip {
-        return Err(Error::Framing("the message is compressed, but no grpc-encoding says how".to_owned()));
+        return Err(Error::Framing("the message is compressed, but no grpc-encoding says how"));
     }
     if announced > limit {
-        return Err(Error::TooLarge { limit });
+        return Err(gateway::Error::TooLarge { limit }.into());
     }
-    Ok(Upload { begun, body, gzip: compressed, announced })
+    Ok(Prefixed { begun, body, gzip: compressed, announced })
 }
 
-impl Upload {
+impl<B: RequestBody> Prefixed<B> {
     /// The length of the message, as it comes.
     pub(super) fn announced(&self) -> usize {
         self.announced
     }
 
-    /// The message. Unpacked it may have `limit` bytes, for which room is reserved before they are there.
+    /// The message, of at most `limit` bytes unpacked. Memory for them is reserved in `room` before it is used.
     pub(super) async fn message(self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
         if self.gzip { self.unpack(limit, room).await } else { self.plain().await }
     }
 
-    /// As it came. In one piece, as most come, it is not copied.
+    /// The message as it came. Most come in one piece, which is not copied.
     async fn plain(mut self) -> Result<Bytes, Error> {
         let whole = PREFIX + self.announced;
         if self.begun.len() < whole {
@@ -98,40 +101,20 @@ impl Upload {
 }
 
 fn too_many() -> Error {
-    Error::Framing("there is more than one message".to_owned())
+    Error::Framing("there is more than one message")
 }
 
 fn broken_off() -> Error {
-    Error::Framing("the message breaks off".to_owned())
+    Error::Framing("the message breaks off")
 }
 
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+async fn next(body: &mut impl RequestBody) -> Result<Option<Bytes>, Error> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| broken_off())?.into_data() {
             return Ok(Some(data));
         }
     }
     Ok(None)
-}
-
-/// Reads what a caller still sends to a call that was refused, and drops it.
-///
-/// Without this HTTP/2 resets the stream. It remembers few such streams, and takes each frame that comes for one it has
-/// forgotten as an error of the caller; after a thousand of them it closes the connection, with all its calls.
-pub(super) fn discard(mut body: Incoming) {
-    tokio::spawn(async move {
-        let reading = async {
-            let mut left = MAX_DISCARDED;
-            while let Ok(Some(piece)) = next(&mut body).await {
-                left = left.saturating_sub(piece.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        // What is sent later, or is more, is reset.
-        let _ = timeout(DISCARD_TIMEOUT, reading).await;
-    });
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {

@@ -10,8 +10,10 @@ use prost_types::Any;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-use crate::gateway::{Error, Retry};
+use super::error::Error;
+use crate::gateway;
 use crate::pb::rpc;
+use crate::reason::Retry;
 use crate::telemetry::End;
 
 const DOMAIN: &str = "gemini-grpc";
@@ -31,7 +33,8 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
     let code = Code::from_i32(error.code() as i32);
     let message = error.to_string();
     let mut own = own_details(error, request_id);
-    let upstream = error.refusal().map(|body| body.details.as_slice()).unwrap_or_default();
+    let upstream =
+        error.call().and_then(gateway::Error::refusal).map(|body| body.details.as_slice()).unwrap_or_default();
     let mut room = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
     let mut details = Vec::with_capacity(own.len() + upstream.len());
     // Ours say the same, and there is to be one of each.
@@ -74,16 +77,15 @@ pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
 
 /// The same in short, for what is told of the call.
 pub(super) fn end(error: &Error) -> End {
-    let (reason, source) = (error.reason().to_owned().into(), error.source().as_str());
-    End { code: error.code(), reason: Some(reason), source: Some(source) }
+    End { code: error.code(), reason: Some(error.reason().to_owned().into()), blame: Some(error.blame()) }
 }
 
 /// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).
 fn pushback(error: &Error) -> MetadataMap {
     let millis = match error.retry() {
-        Retry::After(delay) => i64::try_from(whole_millis(delay).as_millis()).unwrap_or(i64::MAX),
         Retry::Never => -1,
         Retry::Unsaid => return MetadataMap::new(),
+        retry => i64::try_from(whole_millis(retry.delay().unwrap_or_default()).as_millis()).unwrap_or(i64::MAX),
     };
     let mut metadata = MetadataMap::with_capacity(1);
     metadata.insert("grpc-retry-pushback-ms", millis.into());
@@ -98,7 +100,7 @@ fn whole_millis(delay: Duration) -> Duration {
 
 fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
     let mut details = Vec::new();
-    if let Error::Invalid(violations) = error {
+    if let Some(gateway::Error::Invalid(violations)) = error.call() {
         let field_violations = violations.iter().map(|violation| rpc::bad_request::FieldViolation {
             field: violation.field.clone(),
             description: violation.description.clone(),
@@ -107,7 +109,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         });
         details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: field_violations.collect() }));
     }
-    if let Error::Malformed(fault) = error {
+    if let Some(gateway::Error::Malformed(fault)) = error.call() {
         let violation = rpc::bad_request::FieldViolation {
             field: fault.path(),
             description: fault.problem().to_string(),
@@ -116,7 +118,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         };
         details.push(any(BAD_REQUEST, &rpc::BadRequest { field_violations: vec![violation] }));
     }
-    if let Some(exceeded) = error.quota() {
+    if let Some(exceeded) = error.call().and_then(gateway::Error::quota) {
         let violation = rpc::quota_failure::Violation {
             subject: format!("caller:{}", exceeded.caller),
             description: exceeded.to_string(),
@@ -126,7 +128,7 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
         };
         details.push(any(QUOTA_FAILURE, &rpc::QuotaFailure { violations: vec![violation] }));
     }
-    if let Retry::After(delay) = error.retry() {
+    if let Some(delay) = error.retry().delay() {
         let retry_delay = prost_types::Duration::try_from(whole_millis(delay)).ok();
         details.push(any(RETRY_INFO, &rpc::RetryInfo { retry_delay }));
     }
@@ -140,11 +142,11 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
 /// Upstream's reason and domain if it has given them, since they belong together; otherwise ours. The metadata of both
 /// sides is there; of a name that both have, upstream's value.
 fn error_info(error: &Error) -> rpc::ErrorInfo {
-    let mut metadata = HashMap::from([("source".to_owned(), error.source().as_str().to_owned())]);
-    if let Some(limit) = error.limit() {
+    let mut metadata = HashMap::from([("source".to_owned(), error.blame().as_str().to_owned())]);
+    if let Some(limit) = error.call().and_then(gateway::Error::limit) {
         metadata.insert("limit".to_owned(), limit.as_str().to_owned());
     }
-    let Some(body) = error.refusal() else {
+    let Some(body) = error.call().and_then(gateway::Error::refusal) else {
         return rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata };
     };
     metadata.insert("upstreamStatus".to_owned(), body.status.to_string());

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 
-use crate::gateway::{Error, Room};
+use super::error::Error;
+use crate::gateway::{self, Room};
 
 /// The most that a message may grow by unpacking. JSON and text shrink to a tenth; DEFLATE reaches 1032 (zlib's
 /// technical details), which nothing but an attack or an empty picture needs.
@@ -33,7 +34,7 @@ struct Unpacked<'r> {
     limit_by_ratio: usize,
     room: &'r mut Room,
     /// Why nothing more is taken: an `io::Error` carries no more than a kind past the decoder.
-    refused: Option<Error>,
+    refused: Option<gateway::Error>,
 }
 
 impl<'r> Unpacking<'r> {
@@ -66,19 +67,19 @@ impl<'r> Unpacking<'r> {
     }
 
     fn checked(&mut self, result: io::Result<()>) -> Result<(), Error> {
-        let broken = |_| Error::Framing("the message is not the gzip that grpc-encoding says it is".to_owned());
-        result.map_err(|error| self.decoder.get_mut().refused.take().unwrap_or_else(|| broken(error)))
+        let broken = |_| Error::Framing("the message is not the gzip that grpc-encoding says it is");
+        result.map_err(|error| self.decoder.get_mut().refused.take().map_or_else(|| broken(error), Error::from))
     }
 }
 
 impl Unpacked<'_> {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), gateway::Error> {
         let length = self.bytes.len() + bytes.len();
         if length > self.limit {
-            return Err(Error::TooLarge { limit: self.limit });
+            return Err(gateway::Error::TooLarge { limit: self.limit });
         }
         if length > self.limit_by_ratio {
-            return Err(Error::TooPacked { ratio: MAX_RATIO });
+            return Err(gateway::Error::TooPacked { ratio: MAX_RATIO });
         }
         if length > self.bytes.capacity() {
             self.grow(length)?;
@@ -88,7 +89,7 @@ impl Unpacked<'_> {
     }
 
     /// Doubles the buffer. The old one is there while it is copied, and the allocator keeps it for a while.
-    fn grow(&mut self, length: usize) -> Result<(), Error> {
+    fn grow(&mut self, length: usize) -> Result<(), gateway::Error> {
         let before = self.bytes.capacity();
         let after = (before * 2).max(length).min(self.limit.min(self.limit_by_ratio));
         self.room.reserve(before + after)?;

@@ -1,7 +1,6 @@
 //! HTTP/2 connections of callers. Ours instead of tonic's transport, whose connection age and
 //! deadlines end streams without a word (grpc/grpc-rust#2449).
 
-use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tower::Service as _;
 
 use super::drain::{Phase, reached};
 use super::http1;
@@ -24,9 +24,10 @@ use super::open::Place;
 use super::preface::{self, Spoken};
 use super::sifted::Sifted;
 use super::tls::{Acceptor, H2};
+use crate::face::{CallExecutor, Peer};
 use crate::gateway::Connection;
 use crate::gateway::callers::San;
-use crate::grpc::{CallExecutor, Grpc, Peer, WORDS};
+use crate::grpc::{Grpc, WORDS};
 
 /// A frame carries so much that a picture takes few of them. HTTP/2 reads a frame to its end before it looks at it, so
 /// this is also what a stranger can make us keep with half a frame, for each connection.
@@ -147,13 +148,8 @@ impl Shared {
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
-        let service = service_fn(|request| {
-            // In a box, since hyper moves it about. The room is there before the future, which is then made in it: the
-            // other way round, it would be copied whole, with its thousands of bytes that are not in use yet.
-            let room = Box::new_uninit();
-            let answer = Box::into_pin(Box::write(room, self.grpc.clone().answer(request, peer.clone())));
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
+        let grpc = self.grpc.service(peer.clone());
+        let service = service_fn(|request| grpc.clone().call(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
         let has_to_go = self.has_to_go(peer.connection.clone());
         tokio::select! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rpc::{AskedAndAnswered, Call, End, Known};
 use super::usage::EstimatedTokens;
 use crate::gemini::code::Code;
+use crate::reason::Blame;
 
 /// What lines of the access log are filtered by.
 const TARGET: &str = "gemini_grpc::access";
@@ -26,7 +27,7 @@ pub(super) fn log(call: &Call, known: &Known, end: &End, elapsed: Duration) {
                 response_model = asked.map(|a| &*a.response_model).filter(|model| !model.is_empty()),
                 code = end.code.as_str(),
                 reason = end.reason.as_deref(),
-                source = end.source,
+                source = end.blame.map(Blame::as_str),
                 seconds = elapsed.as_secs_f64(),
                 first_chunk_seconds = asked.and_then(|a| a.first_chunk).map(|after| after.as_secs_f64()),
                 chunks = asked.map(|a| a.chunks),
@@ -47,9 +48,9 @@ pub(super) fn log(call: &Call, known: &Known, end: &End, elapsed: Duration) {
             )
         };
     }
-    match (end.code, end.source) {
-        (Code::Ok, _) | (_, Some("caller") | None) => line!(INFO),
-        (_, Some("upstream")) => line!(WARN),
+    match (end.code, end.blame) {
+        (Code::Ok, _) | (_, Some(Blame::Caller) | None) => line!(INFO),
+        (_, Some(Blame::Upstream)) => line!(WARN),
         // To be full, or about to stop, is no fault.
         (Code::Internal | Code::Unknown, _) => line!(ERROR),
         _ => line!(WARN),

@@ -1,6 +1,5 @@
 //! One request to upstream: the HTTP CLIENT span and its duration, to the last byte of the answer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
@@ -9,19 +8,20 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanContext};
 use opentelemetry_sdk::trace::Span;
 
-use super::ending::{self, Ending};
 use super::names::{self, attribute};
 use super::operation::Parent;
+use super::outcome::{self, Outcome};
 use super::rpc::Rpc;
+use crate::reason::ErrorKind;
 
-/// A request on its way. Dropped without a word of its end it was given up.
+/// A request to upstream. Dropped before `end`, it was given up.
 pub struct Attempt {
     rpc: Rpc,
     span: Option<Box<Span>>,
     context: SpanContext,
     begun: Instant,
     status: Option<u16>,
-    ending: Ending,
+    outcome: Option<Outcome>,
 }
 
 impl Attempt {
@@ -38,7 +38,7 @@ impl Attempt {
         }
         parent.rpc.known().attempts += 1;
         let context = span.as_ref().map_or_else(|| parent.context.clone(), |span| span.span_context().clone());
-        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, ending: Ending::default() }
+        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, outcome: None }
     }
 
     /// Adds the headers of its trace. A trace that begins here is recorded in the span, so that both can be matched.
@@ -63,22 +63,22 @@ impl Attempt {
         }
     }
 
-    /// It is over: well, or with an `error.type`. The first word counts.
-    pub fn end(&mut self, error: Option<Cow<'static, str>>) {
-        self.ending.set(error);
+    /// Sets how it ended. Only the first outcome counts; without one it was given up.
+    pub fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let error = self.ending.take();
-        // Without a file there was no request, and upstream is not at fault.
-        let was_made = error.as_deref() != Some(names::OUT_OF_FILES);
+        let outcome = self.outcome.unwrap_or(Outcome::GivenUp);
+        // Without a file for the connection no request was made.
+        let was_made = outcome != Outcome::Failed(ErrorKind::OutOfFiles);
         if let Some(metrics) = self.rpc.0.telemetry.0.metrics.as_ref().filter(|_| was_made) {
-            metrics.http(self.status, error.as_deref(), self.begun.elapsed().as_secs_f64());
+            metrics.http(self.status, outcome.error(), self.begun.elapsed().as_secs_f64());
         }
         if let Some(span) = &mut self.span {
-            ending::end(span, error);
+            outcome::end(span, outcome);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::usage::Usage;
 use crate::gemini::code::Code;
 use crate::gemini::json::{Fault, Oddity};
 use crate::gemini::method::Method;
+use crate::reason::ErrorKind;
 
 /// Series of calls by method and code, more than there are of both together.
 const MAX_CALL_SERIES: usize = 1000;
@@ -120,7 +121,7 @@ impl Metrics {
     /// A series that begins with its first count has no increase then, and nobody would be told of it.
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
-            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", names::REASON_OUT_OF_FILES][..]),
+            (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", "OUT_OF_FILES"][..]),
             (names::REQUESTS_REFUSED, &["method", "content_type", "http1"]),
             (names::CALLS_CANCELLED, &Phase::ALL.map(Phase::name)),
             (names::RETRIES_DENIED, &[""]),
@@ -213,11 +214,11 @@ impl Metrics {
         }
     }
 
-    pub(super) fn http(&self, status: Option<u16>, error: Option<&str>, seconds: f64) {
+    pub(super) fn http(&self, status: Option<u16>, error: Option<ErrorKind>, seconds: f64) {
         let labels = || {
             let mut labels = self.http_labels.to_vec();
             labels.extend(status.map(|s| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(s))));
-            labels.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error.to_owned())));
+            labels.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error.as_str())));
             labels
         };
         match (status, error) {
@@ -258,9 +259,9 @@ impl Metrics {
     }
 
     /// An operation that failed.
-    pub(super) fn failed(&self, model: &ModelSeries, error: &str, seconds: f64) {
+    pub(super) fn failed(&self, model: &ModelSeries, error: ErrorKind, seconds: f64) {
         let mut labels = model.labels.clone();
-        labels.push(KeyValue::new(attribute::ERROR_TYPE, error.to_owned()));
+        labels.push(KeyValue::new(attribute::ERROR_TYPE, error.as_str()));
         self.operation.record(seconds, &labels);
     }
 }

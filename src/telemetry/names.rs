@@ -14,10 +14,6 @@ pub const EXPORT_TARGET: &str = "gemini_grpc::telemetry::export";
 pub const OTHER: &str = "_other";
 /// The caller, where callers are not known.
 pub const UNKNOWN: &str = "_unknown";
-/// The `error.type` of what could not be asked of upstream because this process may open no more files.
-pub const OUT_OF_FILES: &str = "out_of_files";
-/// The same as a reason.
-pub const REASON_OUT_OF_FILES: &str = "OUT_OF_FILES";
 /// The name of the span of a method that there is not.
 pub const UNKNOWN_RPC: &str = "grpc";
 /// The method that there is not.

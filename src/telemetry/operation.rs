@@ -1,6 +1,5 @@
 //! What was asked of the model: the GenAI CLIENT span and its metrics, from the first request to the last event.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +9,9 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
 
 use super::content::Contents;
-use super::ending::{self, Ending};
 use super::metrics::ModelSeries;
 use super::names::{self, attribute};
+use super::outcome::{self, Outcome};
 use super::rpc::{AskedAndAnswered, Phase, Rpc};
 use super::usage::{EstimatedTokens, Tokens};
 use crate::gemini::json::Response;
@@ -25,6 +24,7 @@ use crate::gemini::view::{
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;
 use crate::pb::gemini::thinking_config::ThinkingLevel;
+use crate::reason::ErrorKind;
 
 /// A message in which the model's version and the details of usage are not found within this many fields is left out.
 const MAX_ABOUT_STEPS: u64 = 10_000;
@@ -69,10 +69,10 @@ impl Parent {
     }
 
     /// A request goes out once more, because of an error of this `error.type`.
-    pub fn retried(&self, kind: &str) {
+    pub fn retried(&self, kind: ErrorKind) {
         // Until then upstream has none that it may take.
         self.rpc.set_may_be_taken(false);
-        self.rpc.0.telemetry.count(names::RETRIES, Some(kind));
+        self.rpc.0.telemetry.count(names::RETRIES, Some(&kind.as_str()));
     }
 
     /// It does not: the retry budget is spent.
@@ -81,7 +81,7 @@ impl Parent {
     }
 }
 
-/// An operation. Dropped without a word of its end it was given up.
+/// An operation. Dropped before `end`, it was given up.
 pub struct Operation {
     rpc: Rpc,
     span: Option<Box<Span>>,
@@ -103,7 +103,7 @@ pub struct Operation {
     has_end: bool,
     /// Only if somebody wants to see it.
     contents: Option<Box<Contents>>,
-    ending: Ending,
+    outcome: Option<Outcome>,
 }
 
 impl Operation {
@@ -146,7 +146,7 @@ impl Operation {
             block_reason: 0,
             has_end: false,
             contents: capture.map(|capture| Box::new(Contents::of(capture, asked.request))),
-            ending: Ending::default(),
+            outcome: None,
         }
     }
 
@@ -208,12 +208,12 @@ impl Operation {
         self.estimated = tokens;
     }
 
-    /// It is over: well, or with an `error.type`.
-    pub fn end(&mut self, error: Option<Cow<'static, str>>) {
-        self.ending.set(error);
+    /// Sets how it ended. Only the first outcome counts; without one it was given up.
+    pub fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
     }
 
-    fn tell(&mut self, error: Option<Cow<'static, str>>, asked: &AskedAndAnswered, finish_reasons: &[String]) {
+    fn tell(&mut self, outcome: Outcome, asked: &AskedAndAnswered, finish_reasons: &[String]) {
         let Some(span) = &mut self.span else { return };
         let (about, tokens) = (&self.about, &asked.tokens);
         for (name, value) in
@@ -250,18 +250,19 @@ impl Operation {
         if let Some(details) = &about.usage {
             describe_usage(span, details);
         }
-        ending::end(span, error);
+        outcome::end(span, outcome);
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        let (error, elapsed, tokens) = (self.ending.take(), self.begun.elapsed(), Tokens::of(&self.usage));
-        let well = error.is_none();
+        let outcome = self.outcome.unwrap_or(Outcome::GivenUp);
+        let (elapsed, tokens) = (self.begun.elapsed(), Tokens::of(&self.usage));
+        let well = outcome == Outcome::Succeeded;
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
         if let Some(metrics) = metrics {
             let series = self.series.take().unwrap_or_else(|| metrics.model(self.method, &self.model, well));
-            match error.as_deref() {
+            match outcome.error() {
                 None => series.ok.record(elapsed.as_secs_f64()),
                 Some(error) => metrics.failed(&series, error, elapsed.as_secs_f64()),
             }
@@ -284,12 +285,13 @@ impl Drop for Operation {
             tokens,
             estimated: self.estimated,
             images: self.images,
+            outcome,
         };
         if let Some(contents) = self.contents.take() {
             let logger = self.rpc.0.telemetry.0.logger.as_ref();
             contents.tell(self.span.as_mut(), logger, &self.context, &asked.finish_reasons);
         }
-        self.tell(error, &asked, &reasons);
+        self.tell(outcome, &asked, &reasons);
         let mut known = self.rpc.known();
         known.asked = Some(asked);
         if well {

@@ -16,10 +16,12 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Span;
 
 use super::names::{self, attribute};
+use super::outcome::Outcome;
 use super::usage::{EstimatedTokens, Tokens};
 use super::{Telemetry, access, recorded};
 use crate::gemini::code::Code;
 use crate::gemini::method::Method;
+use crate::reason::{Blame, ErrorKind};
 
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +100,12 @@ pub struct End {
     pub code: Code,
     /// `ErrorInfo.reason`; nothing for OK.
     pub reason: Option<Cow<'static, str>>,
-    /// Whose fault it is: `caller`, `upstream` or `gateway`.
-    pub source: Option<&'static str>,
+    /// Who has to act; nothing for OK.
+    pub blame: Option<Blame>,
 }
 
 impl End {
-    pub const OK: Self = Self { code: Code::Ok, reason: None, source: None };
+    pub const OK: Self = Self { code: Code::Ok, reason: None, blame: None };
 }
 
 /// A call. Whoever has something to say of it has a handle; when the last is dropped it is over, and told. A call that
@@ -157,6 +159,7 @@ pub(super) struct AskedAndAnswered {
     /// What upstream did not report of them.
     pub(super) estimated: EstimatedTokens,
     pub(super) images: u64,
+    pub(super) outcome: Outcome,
 }
 
 impl Telemetry {
@@ -301,7 +304,7 @@ impl Drop for Call {
                 }
                 // Before upstream was asked every reason is one of ours. Without a file it could not be asked.
                 (None, Some(reason)) => metrics.count(names::CALLS_REFUSED, Some(reason)),
-                (Some(_), Some(reason)) if reason == names::REASON_OUT_OF_FILES => {
+                (Some(asked), Some(reason)) if asked.outcome == Outcome::Failed(ErrorKind::OutOfFiles) => {
                     metrics.count(names::CALLS_REFUSED, Some(reason));
                 }
                 _ => {}
@@ -334,8 +337,8 @@ impl Drop for Call {
 /// How a call ended that was dropped.
 fn unended(known: &Known) -> End {
     match known.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        true => End { code: Code::DeadlineExceeded, reason: Some("TIMED_OUT".into()), source: Some("caller") },
-        false => End { code: Code::Cancelled, reason: None, source: Some("caller") },
+        true => End { code: Code::DeadlineExceeded, reason: Some("TIMED_OUT".into()), blame: Some(Blame::Caller) },
+        false => End { code: Code::Cancelled, reason: None, blame: Some(Blame::Caller) },
     }
 }
 

@@ -15,7 +15,7 @@ use super::Error;
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Held;
-use crate::telemetry::Attempt;
+use crate::telemetry::{Attempt, Outcome};
 
 /// A body of unknown length starts with so much room.
 const FIRST_ROOM: usize = 16 << 10;
@@ -71,7 +71,7 @@ impl Answer {
 
 /// The request has failed so.
 fn ended(mut attempt: Attempt, error: Error) -> Error {
-    attempt.end(Some(error.kind()));
+    attempt.end(Outcome::Failed(error.kind()));
     error
 }
 
@@ -147,8 +147,8 @@ impl Whole {
         let more = self.piece().await;
         match &more {
             Ok(true) => {}
-            Ok(false) => self.attempt.end(None),
-            Err(error) => self.attempt.end(Some(error.kind())),
+            Ok(false) => self.attempt.end(Outcome::Succeeded),
+            Err(error) => self.attempt.end(Outcome::Failed(error.kind())),
         }
         more
     }
@@ -248,7 +248,7 @@ impl Stream for EventStream {
         if !matches!(next, Some(Ok(_)))
             && let Some(mut attempt) = self.attempt.take()
         {
-            attempt.end(next.as_ref().and_then(|ended| ended.as_ref().err()).map(Error::kind));
+            attempt.end(Outcome::of(next.as_ref().and_then(|ended| ended.as_ref().err()).map(Error::kind)));
         }
         Poll::Ready(next)
     }

@@ -1,13 +1,13 @@
 //! What can go wrong on the way out.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::pool::{Failure, Unmade};
 use crate::files::{self, Files};
+use crate::gemini::code::Code;
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
-use crate::telemetry::names;
+use crate::reason::{Blame, ErrorKind, Retry, reasons};
 
 /// Why upstream gave no answer, or not a whole one.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,26 @@ pub enum Error {
     Header,
 }
 
+// One row for each variant, and one in docs/errors.md for each new reason.
+reasons! {
+    Error {
+        Self::Refused(_) => Unknown, "UPSTREAM_REFUSED", Upstream, Never, Other;
+        Self::Connect(_) => Unavailable, "UPSTREAM_UNREACHABLE", Upstream, Soon, Connect;
+        Self::OutOfFiles => ResourceExhausted, "OUT_OF_FILES", Gateway, Soon, OutOfFiles;
+        Self::ConnectTimeout { .. } => DeadlineExceeded, "TIMED_OUT", Upstream, Soon, Timeout;
+        Self::Tls => Unavailable, "UPSTREAM_TLS_FAILED", Upstream, Never, Tls;
+        Self::NotTaken => Unavailable, "UPSTREAM_UNREACHABLE", Upstream, Soon, ConnectionClosed;
+        Self::NoAnswer => Unavailable, "UPSTREAM_CLOSED", Upstream, Never, ConnectionClosed;
+        Self::Cut => Unavailable, "UPSTREAM_CUT_OFF", Upstream, Never, ConnectionClosed;
+        Self::Unfinished => Unavailable, "UPSTREAM_UNFINISHED", Upstream, Never, InvalidResponse;
+        Self::TooLarge { .. } => ResourceExhausted, "UPSTREAM_ANSWER_TOO_LARGE", Upstream, Never, InvalidResponse;
+        Self::Empty { .. } => Internal, "UPSTREAM_ANSWER_EMPTY", Upstream, Never, InvalidResponse;
+        Self::NotJson { .. } => Internal, "UPSTREAM_ANSWER_UNREADABLE", Upstream, Never, InvalidResponse;
+        Self::Unreadable(_) => Internal, "UPSTREAM_ANSWER_UNREADABLE", Upstream, Never, InvalidResponse;
+        Self::Header => Internal, "INTERNAL", Gateway, Never, Other;
+    } else {}
+}
+
 impl Error {
     /// A refusal, in whatever shape it came.
     pub fn refused(reply: &Reply<'_>) -> Self {
@@ -58,36 +78,48 @@ impl Error {
         Self::Refused(Box::new(ErrorBody::read(reply, &encode)))
     }
 
-    /// What exactly went wrong, in the stable names of docs/errors.md.
-    pub fn reason(&self) -> &str {
+    /// The status code. For a refusal it is upstream's.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Refused(body) => body.reason().unwrap_or("UPSTREAM_REFUSED"),
-            Self::Connect(_) | Self::NotTaken => "UPSTREAM_UNREACHABLE",
-            Self::OutOfFiles => names::REASON_OUT_OF_FILES,
-            Self::ConnectTimeout { .. } => "TIMED_OUT",
-            Self::Tls => "UPSTREAM_TLS_FAILED",
-            Self::NoAnswer => "UPSTREAM_CLOSED",
-            Self::Cut => "UPSTREAM_CUT_OFF",
-            Self::Unfinished => "UPSTREAM_UNFINISHED",
-            Self::TooLarge { .. } => "UPSTREAM_ANSWER_TOO_LARGE",
-            Self::Empty { .. } => "UPSTREAM_ANSWER_EMPTY",
-            Self::NotJson { .. } | Self::Unreadable(_) => "UPSTREAM_ANSWER_UNREADABLE",
-            Self::Header => "INTERNAL",
+            Self::Refused(body) if body.is_key_refused() => Code::Unauthenticated,
+            Self::Refused(body) => body.code,
+            _ => self.row().code,
         }
     }
 
-    /// What kind of error, of few: the `error.type` of spans and metrics.
-    pub fn kind(&self) -> Cow<'static, str> {
+    /// The stable name for programs (docs/errors.md). For a refusal it is upstream's, if upstream names one.
+    pub fn reason(&self) -> &str {
         match self {
-            Self::Refused(body) => body.status.to_string().into(),
-            Self::Connect(_) => "connect".into(),
-            Self::OutOfFiles => names::OUT_OF_FILES.into(),
-            Self::ConnectTimeout { .. } => "timeout".into(),
-            Self::Tls => "tls".into(),
-            Self::NotTaken | Self::NoAnswer | Self::Cut => "connection_closed".into(),
-            Self::Unfinished | Self::TooLarge { .. } | Self::Empty { .. } => "invalid_response".into(),
-            Self::NotJson { .. } | Self::Unreadable(_) => "invalid_response".into(),
-            Self::Header => "_OTHER".into(),
+            Self::Refused(body) => body.reason().unwrap_or(self.row().reason),
+            _ => self.row().reason,
+        }
+    }
+
+    /// The `error.type` of spans and metrics.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused(body) => ErrorKind::Status(body.status),
+            _ => self.row().kind,
+        }
+    }
+
+    /// Who has to act.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Refused(body) if (400..500).contains(&body.status) => Blame::Caller,
+            _ => self.row().blame,
+        }
+    }
+
+    /// Whether to retry, and when. Upstream may have taken a call that failed in any other way, and would bill it twice.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Refused(body) if self.is_not_taken() => body.retry_after.map_or(Retry::Soon, Retry::After),
+            // Upstream does not like the request, and not for lack of credit or quota.
+            Self::Refused(body) if (400..500).contains(&body.status) && !body.is_used_up() => {
+                body.retry_after.map_or(Retry::Unsaid, Retry::After)
+            }
+            _ => self.row().retry,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::files::{self, Files};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
-use crate::telemetry::{Attempt, Parent};
+use crate::telemetry::{Attempt, Outcome, Parent};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -173,7 +173,7 @@ impl Upstream {
                 Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
                 Err(error) => error,
             };
-            attempt.end(Some(error.kind()));
+            attempt.end(Outcome::Failed(error.kind()));
             drop(attempt);
             let again = (tries <= inner.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
@@ -181,7 +181,7 @@ impl Upstream {
                 outgoing.parent.denied();
                 return Err(error);
             }
-            outgoing.parent.retried(&error.kind());
+            outgoing.parent.retried(error.kind());
             tokio::time::sleep(wait).await;
             tries += 1;
         }

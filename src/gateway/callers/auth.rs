@@ -1,12 +1,12 @@
 //! Who is asked for what before a call is taken, and whose key goes upstream.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Caller, CallerPermit, Callers, CallersError, Exceeded, San};
 use crate::gateway::{ApiKey, KeyOwner};
-use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
+use crate::reason::reasons;
 
 /// How callers are known.
 #[derive(Clone, Debug, Default)]
@@ -137,36 +137,16 @@ impl Admitted {
     }
 }
 
-impl AuthError {
-    /// What kind of error.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::NoKey | Self::NoToken | Self::UnknownToken | Self::NoCertificate | Self::UnknownCertificate => {
-                Code::Unauthenticated
-            }
-            Self::ModelNotAllowed { .. } => Code::PermissionDenied,
-            Self::Exceeded(_) => Code::ResourceExhausted,
-        }
-    }
-
-    /// What exactly: the `ErrorInfo.reason` (docs/errors.md).
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoKey => "API_KEY_MISSING",
-            Self::NoToken => "TOKEN_MISSING",
-            Self::UnknownToken => "TOKEN_UNKNOWN",
-            Self::NoCertificate => "CERTIFICATE_MISSING",
-            Self::UnknownCertificate => "CERTIFICATE_UNKNOWN",
-            Self::ModelNotAllowed { .. } => "MODEL_NOT_ALLOWED",
-            Self::Exceeded(_) => "CALLER_QUOTA_EXCEEDED",
-        }
-    }
-
-    /// When a second try may help.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Exceeded(exceeded) => Some(exceeded.retry_after),
-            _ => None,
-        }
-    }
+// One row for each variant, and one in docs/errors.md for each new reason.
+reasons! {
+    AuthError {
+        Self::NoKey => Unauthenticated, "API_KEY_MISSING", Caller, Unsaid, Other;
+        Self::NoToken => Unauthenticated, "TOKEN_MISSING", Caller, Unsaid, Other;
+        Self::UnknownToken => Unauthenticated, "TOKEN_UNKNOWN", Caller, Unsaid, Other;
+        Self::NoCertificate => Unauthenticated, "CERTIFICATE_MISSING", Caller, Unsaid, Other;
+        Self::UnknownCertificate => Unauthenticated, "CERTIFICATE_UNKNOWN", Caller, Unsaid, Other;
+        Self::ModelNotAllowed { .. } => PermissionDenied, "MODEL_NOT_ALLOWED", Caller, Unsaid, Other;
+        // When to retry is in what it carries.
+        Self::Exceeded(_) => ResourceExhausted, "CALLER_QUOTA_EXCEEDED", Caller, Soon, Other;
+    } else {}
 }

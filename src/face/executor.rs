@@ -1,4 +1,4 @@
-//! The task of a call: it ends at the deadline, whatever the call waits for.
+//! Runs each call in a task that ends at the call's deadline.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -10,35 +10,35 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::gateway::OpenCall;
 
 tokio::task_local! {
-    /// What is known of the call of this task, once its head was read.
     static CALL: Call;
 }
 
+/// What a face reports about the call of the current task, once it has read the head.
 #[derive(Default)]
 struct Call {
-    /// When it has to be over.
+    /// When the call has to be over.
     deadline: Cell<Option<Instant>>,
-    /// Keeps its connection in use until the task ends, which is when the whole answer was passed on to HTTP/2.
+    /// Keeps the connection in use until the task ends, which is when the whole response was given to HTTP/2.
     open: Cell<Option<OpenCall>>,
 }
 
-/// Says when the call that this task serves has to be over.
-pub(super) fn set_deadline(deadline: Instant) {
-    // Outside of such a task, as in a test of a part, nothing has to end.
+/// Sets when the call of the current task has to be over.
+pub fn set_deadline(deadline: Instant) {
+    // Without such a task, as in a unit test, nothing needs to end.
     let _ = CALL.try_with(|known| known.deadline.set(Some(deadline)));
 }
 
-/// Says that the call that this task serves was admitted.
-pub(super) fn set_open(call: OpenCall) {
-    // Outside of such a task, as in a test of a part, there is no connection.
+/// Marks the call of the current task as admitted.
+pub fn set_open(call: OpenCall) {
+    // Without such a task, as in a unit test, there is no connection.
     let _ = CALL.try_with(|known| known.open.set(Some(call)));
 }
 
-/// Runs the calls of a connection, each in a task of its own.
+/// Runs the calls of a connection for hyper, each in a task of its own.
 ///
-/// A call keeps its deadline by itself, with an error that says which. But hyper does not ask for more of an answer as
-/// long as the caller takes none, and a call that is not asked cannot end. So its task is dropped at the deadline, and
-/// with it the connection to upstream.
+/// A call ends at its deadline by itself, with an error that names the limit. But hyper polls a response body only
+/// while the client takes data, and a body that is not polled cannot end. So the task is dropped at the deadline, and
+/// the request to upstream with it.
 #[derive(Clone, Copy, Debug)]
 pub struct CallExecutor;
 
@@ -47,7 +47,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        // The timer is set to the right time once that is known.
+        // The timer is set to the deadline once that is known.
         let call = UntilDeadline { call, timer: sleep_until(Instant::now()), known: false };
         tokio::spawn(CALL.scope(Call::default(), call));
     }
@@ -68,7 +68,7 @@ impl<F: Future<Output = ()>> Future for UntilDeadline<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        // First, so that it can end in its own words.
+        // The call comes first, so that it can still send its own error at the deadline.
         if this.call.poll(cx).is_ready() {
             return Poll::Ready(());
         }

@@ -1,0 +1,115 @@
+//! The RPCs, one function for each, in the shape of tonic's handlers.
+//!
+//! They are not made by tonic's code generator, because messages stay wire bytes here: `Message` instead of
+//! `GenerateContentResponse`. What tonic's server would do around them is in this folder, for reasons that were measured
+//! (docs/architecture.md, "Why not all of tonic").
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tonic::body::Body;
+use tonic::{Request, Response};
+
+use super::body::ResponseBody;
+use super::error::Error;
+use super::route::Route;
+use super::{metadata, request};
+use crate::face::{self, Peer, RequestBody};
+use crate::gateway::{Arrival, Call, Gateway, Message, ResponseStream};
+use crate::gemini::method::Method;
+use crate::telemetry::Rpc;
+
+/// What a handler gets: the head of the request was read, its message was not.
+pub(super) struct Upload<B> {
+    pub(super) body: B,
+    pub(super) route: &'static Route,
+    pub(super) peer: Arc<Peer>,
+    /// Telemetry of the call.
+    pub(super) span: Rpc,
+}
+
+/// Gemini's `GenerativeService`, under our own name and under Google's.
+pub(super) struct Handlers {
+    pub(super) gateway: Gateway,
+    /// The largest message that is accepted, in bytes, unpacked.
+    pub(super) max_request_bytes: usize,
+}
+
+impl Handlers {
+    /// The RPC `GenerateContent`: one response.
+    async fn generate_content<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
+        let (call, message) = self.receive(request).await?;
+        Ok(Response::new(self.gateway.generate(Method::GenerateContent, call, message).await?))
+    }
+
+    /// The RPC `StreamGenerateContent`: the response in pieces, as the model makes it.
+    async fn stream_generate_content<B: RequestBody>(
+        &self,
+        request: Request<Upload<B>>,
+    ) -> Result<Response<ResponseStream>, Error> {
+        let (call, message) = self.receive(request).await?;
+        Ok(Response::new(self.gateway.stream(Method::StreamGenerateContent, call, message).await?))
+    }
+
+    /// Calls the handler of the request's method.
+    pub(super) async fn call<B: RequestBody>(
+        &self,
+        request: Request<Upload<B>>,
+    ) -> Result<http::Response<Body>, Error> {
+        let span = request.get_ref().span.clone();
+        match request.get_ref().route.method {
+            Method::GenerateContent => {
+                let response = self.generate_content(request).await?;
+                Ok(into_http(response, |message| ResponseBody::unary(message, span)))
+            }
+            Method::StreamGenerateContent => {
+                let response = self.stream_generate_content(request).await?;
+                Ok(into_http(response, |stream| ResponseBody::streaming(stream, span)))
+            }
+        }
+    }
+
+    /// Lets the call in, and only then reads its message, first up to its length.
+    async fn receive<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<(Call, Bytes), Error> {
+        let (metadata, _, Upload { body, route, peer, span }) = request.into_parts();
+        let headers = metadata.into_headers();
+        let admitted = self.gateway.admit(Arrival {
+            key: face::credential(&headers),
+            names: peer.names.clone(),
+            connection: peer.connection.clone(),
+            timeout: metadata::timeout(&headers)?,
+            heartbeat: face::heartbeat(&headers)?,
+            previous_attempts: metadata::previous_attempts(&headers),
+            schema: route.schema,
+            rpc: span,
+        });
+        let mut call = match admitted {
+            Ok(call) => call,
+            Err(error) => {
+                // A client that has to wait will retry on this connection, so the connection has to survive.
+                if error.retry().delay().is_some() {
+                    face::discard(body);
+                }
+                return Err(error.into());
+            }
+        };
+        face::set_deadline(call.deadline());
+        face::set_open(peer.connection.begin_call());
+        let limit = self.max_request_bytes;
+        let prefixed = call.upload(pin!(request::read_prefix(&headers, body, limit))).await?;
+        let mut room = call.room();
+        room.reserve_message(prefixed.announced())?;
+        let message = call.upload(pin!(prefixed.message(limit, &mut room))).await?;
+        room.reserve_message(message.len())?;
+        call.keep(room);
+        Ok((call, message))
+    }
+}
+
+fn into_http<T>(response: Response<T>, body: impl FnOnce(T) -> ResponseBody) -> http::Response<Body> {
+    let (metadata, message, _) = response.into_parts();
+    let mut response = http::Response::new(Body::new(body(message)));
+    *response.headers_mut() = metadata.into_headers();
+    response
+}
