@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
-use crate::gateway::{ApiKey, Error};
+use crate::gateway::{Credential, Error};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,7 +26,7 @@ pub struct InvalidHeader {
 
 /// The caller's API key or token. `x-goog-api-key` takes precedence over `authorization`, which a service mesh may have
 /// filled in; an `authorization` that is not Bearer is not meant for the gateway.
-pub fn credential(headers: &HeaderMap) -> Result<Option<ApiKey>, Error> {
+pub fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Error> {
     let parse = |header, bytes: &[u8]| {
         let text = str::from_utf8(bytes).map_err(|_| Error::InvalidKey { header })?;
         text.trim().parse().map(Some).map_err(|_| Error::InvalidKey { header })

@@ -1,4 +1,4 @@
-//! A call that was let in, from its head to its last byte.
+//! A call that was admitted, from its head to its last byte.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,53 +8,54 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::accounting::Accounting;
 use super::admission::Permit;
-use super::callers::{Admitted, AuthError, Exceeded, San};
-use super::record::Record;
-use super::watch::Watch;
-use super::{ApiKey, CallerSchema, Config, Connection, Error};
+use super::callers::{Admitted, AuthError, Credential, Exceeded, San};
+use super::format::Format;
+use super::timer::CallTimer;
+use super::{Config, Connection, Error};
 use crate::memory::Held;
-use crate::telemetry::Rpc;
+use crate::telemetry::CallSpan;
 
 /// What a face knows of a call before its message.
 #[derive(Debug)]
-pub struct Arrival {
-    /// The caller's own key, or what it sends in the place of one; the error if the header holds no key.
-    pub key: Result<Option<ApiKey>, Error>,
+pub struct CallRequest {
+    /// The caller's API key or token; an error if the header contains none.
+    pub credential: Result<Option<Credential>, Error>,
     /// The names (SAN) of the caller's certificate, if it has shown one.
     pub names: Option<Arc<[San]>>,
-    /// What the call came over.
+    /// The connection of the call.
     pub connection: Arc<Connection>,
-    /// Knows the id that goes upstream and into every error.
-    pub rpc: Rpc,
-    /// What the caller gives the call, from now on.
+    /// Telemetry of the call. It has the id of the request, which goes upstream and into every error.
+    pub span: CallSpan,
+    /// The time that the caller gives the call, from now on.
     pub timeout: Option<Duration>,
-    /// How often the caller wants to hear something while upstream is silent; `None` for what is configured.
+    /// How often the caller wants a message while upstream is silent; `None` for the configured time.
     pub heartbeat: Option<Duration>,
     /// How often the caller has tried before.
     pub previous_attempts: u32,
-    /// Whose schema the caller reads the answer with.
-    pub schema: CallerSchema,
+    /// How the messages of the call are encoded.
+    pub format: Format,
 }
 
-/// A call that was let in. Dropped, it gives everything back, and upstream is let go.
+/// A call that was admitted. Dropping it releases its reservations and ends its request to upstream.
 #[derive(Debug)]
 pub struct Call {
     pub(super) config: Arc<Config>,
     pub(super) admitted: Admitted,
     pub(super) heartbeat: Option<Duration>,
-    pub(super) watch: Watch,
+    pub(super) timer: CallTimer,
     pub(super) held: Held,
-    pub(super) record: Record,
-    pub(super) schema: CallerSchema,
-    /// The right to be in flight, from the moment the request is there.
+    pub(super) accounting: Accounting,
+    pub(super) format: Format,
+    /// The place in flight, once the request is complete.
     pub(super) permit: Option<Permit>,
 }
 
 impl Call {
-    /// When it has to be over.
+    /// When the call has to be over.
     pub fn deadline(&self) -> Instant {
-        self.watch.deadline()
+        self.timer.deadline()
     }
 
     /// Lets the face read the request within the limits of the call.
@@ -62,7 +63,7 @@ impl Call {
         &mut self,
         reading: Pin<&mut impl Future<Output = Result<T, E>>>,
     ) -> Result<T, E> {
-        self.watch.within_limits(reading).await?
+        self.timer.within_limits(reading).await?
     }
 
     /// Moves the reservation of the call out, for the face that reads the request.
@@ -70,13 +71,13 @@ impl Call {
         Room { held: self.held.take(), caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()) }
     }
 
-    /// Moves it back.
+    /// Moves the reservation back into the call.
     pub fn keep(&mut self, room: Room) {
         self.held = room.held;
     }
 }
 
-/// What a call has reserved of the byte budget while its request is read.
+/// The bytes that a call has reserved while its request is read.
 #[derive(Debug)]
 pub struct Room {
     held: Held,
@@ -89,7 +90,7 @@ impl Room {
         reserve(&mut self.held, bytes, self.caller.as_ref())
     }
 
-    /// Makes sure of room for a message of so many bytes and for its JSON, in which bytes are base64.
+    /// Reserves memory for a message of this many bytes and for its JSON, in which bytes are base64.
     pub fn reserve_message(&mut self, message: usize) -> Result<(), Error> {
         self.reserve(message.saturating_mul(7) / 3)
     }
@@ -103,32 +104,32 @@ pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) 
     })
 }
 
-/// One message of an answer: the wire bytes of a `GenerateContentResponse`, and the hold on them.
+/// One message of a response, encoded as the call's format says, and the reservation of its bytes.
 pub struct Message {
     bytes: Vec<u8>,
-    /// Given back when the bytes are gone. None if they are too few to count.
+    /// Released when the bytes are dropped. `None` if they are too few to count.
     _held: Option<Held>,
 }
 
 impl Message {
-    /// A message of a call that holds something else at the same time.
+    /// A message of a call that has another reservation, `held`.
     pub(super) fn beside(held: &Held, bytes: Vec<u8>) -> Self {
         Self { _held: held.beside(bytes.len()), bytes }
     }
 
-    /// The message that is all that a call holds.
+    /// A message that takes over the only reservation of its call.
     pub(super) fn only(mut held: Held, bytes: Vec<u8>) -> Self {
         held.set(bytes.len());
         Self { bytes, _held: Some(held) }
     }
 
-    /// The bytes, without a copy. They are held for as long as they are somewhere.
+    /// The bytes, without a copy. Their reservation lasts until the last clone of them is dropped.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }
 
-/// Without the bytes: they are somebody's answer.
+/// Without the bytes, which are a caller's response.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message").field("bytes", &self.bytes.len()).finish_non_exhaustive()

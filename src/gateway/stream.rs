@@ -1,5 +1,4 @@
-//! A streamed answer: each event becomes a message, and the end is believed only if upstream
-//! finished it.
+//! A streamed response: each event becomes a message. The end is an error unless upstream finished the response.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,31 +7,32 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio_stream::{Stream, StreamExt as _};
 
+use super::format::{Piece, Stop};
 use super::heavy::Heavy;
-use super::translate::{Reading, Stop, Translated, translate_at_once, translate_beside};
-use super::watch::Alarm;
+use super::timer::Wake;
+use super::translate::{Reading, translate_at_once, translate_beside};
 use super::{Call, Error, Message};
 use crate::gemini::json::Halves;
 use crate::gemini::method::Method;
 use crate::upstream::{self, EventStream};
 
-/// The request on its way, until the head of the answer is there.
-type Sending = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>> + Send>>;
+/// Sends the request, and ends with the head of the response.
+type Send = Pin<Box<dyn Future<Output = Result<EventStream, upstream::Error>> + std::marker::Send>>;
 
-/// A long event that is being translated beside the workers.
-type Translating = Pin<Box<dyn Future<Output = Result<Translated, Error>> + Send>>;
+/// Translates a long event on another thread.
+type Translating = Pin<Box<dyn Future<Output = Result<Piece, Error>> + std::marker::Send>>;
 
-/// The messages of a streamed answer. It ends without an error only if upstream finished it.
+/// The messages of a streamed response. It ends without an error only if upstream finished it.
 pub struct ResponseStream {
     first: Option<Message>,
-    /// Gone after the end: so are the right to be in flight, and the connection to upstream.
-    open: Option<Open>,
+    /// Dropped at the end, and with it the place in flight and the connection to upstream.
+    in_flight: Option<InFlight>,
 }
 
-/// An answer that has not ended.
-struct Open {
-    /// Before the call, which outlives its requests.
-    source: Source,
+/// A response that has not ended.
+struct InFlight {
+    /// Stands before the call, because fields are dropped in this order, and a request ends before its call.
+    upstream: Upstream,
     translating: Option<Translating>,
     call: Call,
     heavy: Heavy,
@@ -41,20 +41,20 @@ struct Open {
 }
 
 #[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
-enum Source {
-    Sending(Sending),
+enum Upstream {
+    Sending(Send),
     Events(EventStream),
 }
 
 impl ResponseStream {
     /// Awaits the first message, which may be a heartbeat.
-    pub(super) async fn begin(method: Method, sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
-        let source = Source::Sending(sending);
+    pub(super) async fn begin(method: Method, sending: Send, call: Call, heavy: Heavy) -> Result<Self, Error> {
+        let upstream = Upstream::Sending(sending);
         let reading = Reading::new(&call, method);
-        let open = Open { source, translating: None, call, heavy, reading, halves: Halves::default() };
-        let mut answers = Self { first: None, open: Some(open) };
-        answers.first = answers.next().await.transpose()?;
-        Ok(answers)
+        let in_flight = InFlight { upstream, translating: None, call, heavy, reading, halves: Halves::default() };
+        let mut stream = Self { first: None, in_flight: Some(in_flight) };
+        stream.first = stream.next().await.transpose()?;
+        Ok(stream)
     }
 }
 
@@ -65,69 +65,69 @@ impl Stream for ResponseStream {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        let Some(open) = &mut self.open else { return Poll::Ready(None) };
-        let next = ready!(open.poll_message(cx));
+        let Some(in_flight) = &mut self.in_flight else { return Poll::Ready(None) };
+        let next = ready!(in_flight.poll_message(cx));
         if !matches!(next, Some(Ok(_))) {
-            open.call.record.end(next.as_ref().and_then(|ended| ended.as_ref().err()));
-            self.open = None;
+            in_flight.call.accounting.end(next.as_ref().and_then(|ended| ended.as_ref().err()));
+            self.in_flight = None;
         }
         Poll::Ready(next)
     }
 }
 
-impl Open {
+impl InFlight {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer.transpose());
         }
-        Poll::Ready(Some(match ready!(self.call.watch.poll(cx)) {
-            // No field is set in an empty message, and every client can read it.
-            Alarm::Beat => Ok(Message::beside(&self.call.held, Vec::new())),
-            Alarm::End(error) => Err(error),
+        Poll::Ready(Some(match ready!(self.call.timer.poll(cx)) {
+            // A heartbeat is an empty message: no field of it is set, and every client can read it.
+            Wake::Heartbeat => Ok(Message::beside(&self.call.held, Vec::new())),
+            Wake::End(error) => Err(error),
         }))
     }
 
-    /// The message of the next event. None at the end, if the answer is finished.
+    /// The message of the next event; `None` at the end of a response that is finished.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         if self.translating.is_none() {
-            let theirs = |error| Error::upstream(error, self.call.admitted.owner);
-            let Some(json) = ready!(self.source.poll_event(cx)).transpose().map_err(theirs)? else {
-                let finished = self.call.record.is_finished();
-                let end = if finished { Ok(None) } else { Err(theirs(upstream::Error::Unfinished)) };
+            let event = ready!(self.upstream.poll_event(cx)).transpose();
+            let Some(json) = event.map_err(|error| self.reading.error(error))? else {
+                let finished = self.call.accounting.is_finished();
+                let end = if finished { Ok(None) } else { Err(self.reading.error(upstream::Error::Unfinished)) };
                 return Poll::Ready(end);
             };
-            self.call.watch.heard();
+            self.call.timer.upstream_progress();
             match translate_at_once(&json, &self.reading) {
                 Err(Stop::Interrupted) => {
                     let beside = translate_beside(self.heavy.clone(), json, self.reading.clone());
                     self.translating = Some(Box::pin(beside));
                 }
-                done => return Poll::Ready(done.map_err(Stop::into_error).and_then(|answer| self.message(answer))),
+                done => return Poll::Ready(done.map_err(Stop::into_error).and_then(|piece| self.message(piece))),
             }
         }
         let Some(translating) = &mut self.translating else { return Poll::Pending };
-        let answer = ready!(translating.as_mut().poll(cx));
+        let piece = ready!(translating.as_mut().poll(cx));
         self.translating = None;
-        self.call.watch.heard();
-        Poll::Ready(answer.and_then(|answer| self.message(answer)))
+        self.call.timer.upstream_progress();
+        Poll::Ready(piece.and_then(|piece| self.message(piece)))
     }
 
-    fn message(&mut self, mut answer: Translated) -> Result<Option<Message>, Error> {
-        answer.join(&mut self.halves)?;
-        self.call.record.saw(&answer);
-        Ok(Some(Message::beside(&self.call.held, answer.response.message)))
+    fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
+        piece.join(&mut self.halves)?;
+        self.call.accounting.record_chunk(&piece);
+        Ok(Some(Message::beside(&self.call.held, piece.response.message)))
     }
 }
 
 impl fmt::Debug for ResponseStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseStream")
-            .field("call", &self.open.as_ref().map(|open| &open.call))
+            .field("call", &self.in_flight.as_ref().map(|in_flight| &in_flight.call))
             .finish_non_exhaustive()
     }
 }
 
-impl Source {
+impl Upstream {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, upstream::Error>>> {
         loop {
             match self {

@@ -1,72 +1,39 @@
-//! From wire bytes to JSON on the way out, and back on the way in.
-//!
-//! Short work is done where the call is; long work beside the workers.
+//! Checks and translates messages: short work where the call is, long work on threads beside the workers.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::call::reserve;
 use super::callers::Admitted;
+use super::format::{Format, Piece, Prepared, Stop};
 use super::heavy::Heavy;
-use super::{ApiKey, Call, Config, Error, KeyOwner};
-use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
-use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use super::{Call, Config, Error, KeyOwner};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Options, ValidateError, validate};
-use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::memory::Held;
-use crate::telemetry::Asked;
-use crate::upstream;
+use crate::telemetry::ModelRequest;
+use crate::upstream::{self, ApiKey};
 
-/// Work of up to this many steps is done where the call is: one or two milliseconds. A picture of 10 MiB takes less. Work
-/// that takes more steps begins again on another thread.
+/// The most steps of work that is done on the worker: one or two milliseconds. An image of 10 MiB takes fewer. Work that
+/// takes more steps begins again on another thread.
 const STEPS_AT_ONCE: u64 = 50_000;
-/// What each byte of an error in the place of an answer counts: keys are searched in it in all their forms.
-const ERROR_STEPS_PER_BYTE: u64 = 2;
-
-/// The JSON of a message up to this length is not measured before it is written, in bytes.
-const UNMEASURED: usize = 16 << 10;
-
-/// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire, to be read after the
-/// request: a message field that comes twice is merged.
-const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
-
-/// Why work has no result.
-pub(super) enum Stop<E> {
-    /// It took more steps than it was given.
-    Interrupted,
-    Failed(E),
-}
-
-impl<E> From<E> for Stop<E> {
-    fn from(error: E) -> Self {
-        Self::Failed(error)
-    }
-}
 
 /// A request that is to be checked and translated, on any thread.
 struct Preparation {
+    format: Format,
     request: Bytes,
     config: Arc<Config>,
     admitted: Admitted,
     held: Held,
+    /// Known once the request was validated.
+    model: Option<ModelName>,
 }
 
-/// A request that was checked and translated.
-struct Prepared {
-    model: ModelName,
-    json: json::Request,
-    config: Option<GenerationConfigView<'static>>,
-    /// What the request contains, for a charge without a report of upstream.
-    estimate: Estimate,
-}
-
-/// Checks a request and turns it into JSON. It is not kept: an answer may take minutes, and a picture is large.
+/// Checks a request and turns it into JSON. The request is dropped then: a response may take minutes, and an image is
+/// large.
 pub(super) async fn prepare(
     call: &mut Call,
     heavy: &Heavy,
@@ -74,26 +41,25 @@ pub(super) async fn prepare(
     method: Method,
 ) -> Result<(ModelName, Bytes), Error> {
     let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
-    let mut work = Preparation { request: request.clone(), config, admitted, held };
+    let mut work = Preparation { format: call.format, request: request.clone(), config, admitted, held, model: None };
     let at_once = work.run(&mut Steps::at_most(STEPS_AT_ONCE));
-    let prepared = match at_once {
+    let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
-            let run = heavy.run(move |steps| (work.run(steps), work.held));
-            let (prepared, held) = call.watch.within_limits(pin!(run)).await??;
-            call.held = held;
-            prepared
+            let run = heavy.run(move |steps| (work.run(steps), work));
+            call.timer.within_limits(pin!(run)).await??
         }
-        done => {
-            call.held = work.held;
-            done
-        }
+        done => (done, work),
     };
+    call.held = work.held;
+    if let (Err(Stop::Failed(Error::Caller(_))), Some(model)) = (&prepared, &work.model) {
+        call.accounting.span.refused_model(model.shared());
+    }
     let Prepared { model, json, config, estimate } = prepared.map_err(Stop::into_error)?;
     if json.unknown_fields > 0 {
-        call.record.rpc.unknown_fields(json.unknown_fields);
+        call.accounting.span.unknown_fields(json.unknown_fields);
     }
-    let asked = Asked { model: model.shared(), method, request: &request, config: config.as_ref() };
-    call.record.begin(&asked, estimate);
+    let asked = ModelRequest { model: model.shared(), method, request: &request, config: config.as_ref() };
+    call.accounting.begin(&asked, estimate);
     drop(request);
     call.held.set(json.json.len());
     Ok((model, json.json.into()))
@@ -101,182 +67,74 @@ pub(super) async fn prepare(
 
 impl Preparation {
     fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
-        let Config { catalog, image_default_modalities, max_elements, .. } = &*self.config;
-        let request = &self.request[..];
-        let view = match RequestView::read(request, steps) {
-            Ok(view) => view,
-            Err(error) => return Err(self.unreadable(error, steps)),
-        };
-        let options = Options { image_default_modalities: *image_default_modalities };
-        let valid = match validate(&view, catalog, options, steps) {
-            Ok(valid) => valid,
-            Err(ValidateError::Violations(violations)) => return Err(Stop::Failed(Error::Invalid(violations))),
-            Err(ValidateError::Read(error)) => return Err(self.unreadable(error, steps)),
-        };
-        self.admitted.allow(&valid.name).map_err(Error::Caller)?;
-        let extra = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-        let (parts, limits) = ([request, extra], RequestLimits { elements: *max_elements });
-        let mut length = None;
-        if request.len() > UNMEASURED {
-            let json = json::measure(&parts, limits, steps).map_err(unwritten)?;
-            reserve(&mut self.held, request.len() + json, self.admitted.caller.as_ref().map(|caller| &caller.name))?;
-            length = Some(json);
+        let checked = self.format.check(&self.request, &self.config, steps)?;
+        let model = self.model.insert(checked.model().clone());
+        self.admitted.allow(model).map_err(Error::Caller)?;
+        let length = checked.measure(steps)?;
+        if let Some(json) = length {
+            let caller = self.admitted.caller.as_ref().map(|caller| &caller.name);
+            reserve(&mut self.held, self.request.len() + json, caller)?;
         }
-        let json = json::request(&parts, limits, length, steps).map_err(unwritten)?;
-        let config = view.generation_config.as_ref().map(GenerationConfigView::without_texts);
-        Ok(Prepared { model: valid.name, json, config, estimate: valid.estimate })
-    }
-
-    /// Why the request cannot be read: the translator says where the fault is.
-    fn unreadable(&self, error: ReadError, steps: &mut Steps<'_>) -> Stop<Error> {
-        if matches!(error, ReadError::Interrupted(_)) {
-            return Stop::Interrupted;
-        }
-        let limits = RequestLimits { elements: self.config.max_elements };
-        match json::measure(&[&self.request], limits, steps) {
-            Err(error) => unwritten(error),
-            Ok(_) => Stop::Failed(Error::NotARequest),
-        }
+        checked.translate(length, steps)
     }
 }
 
-/// What the translator says of a request that it does not write.
-fn unwritten(error: json::Error) -> Stop<Error> {
-    match error.problem() {
-        Problem::Interrupted => Stop::Interrupted,
-        Problem::TooManyElements(limit) => Stop::Failed(Error::TooManyElements { limit }),
-        _ => Stop::Failed(Error::Malformed(error)),
-    }
-}
-
-impl Stop<Error> {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::Failed(error) => error,
-            // Only a call that is gone interrupts work that has no limit, and nobody is there to hear of it.
-            Self::Interrupted => Error::Panicked,
-        }
-    }
-}
-
-/// One message of an answer.
-pub(super) struct Translated {
-    pub(super) response: json::Response,
-    /// What the gateway watches of it.
-    pub(super) view: ResponseView,
-    /// Whether texts in it begin or end with half of a character.
-    has_halves: bool,
-}
-
-/// How an answer is to be read.
+/// How the response of a call is to be translated.
 #[derive(Clone)]
 pub(super) struct Reading {
-    /// The key that upstream was given, which must not reach the caller.
+    format: Format,
+    /// The key that was sent to upstream, which must not reach the caller.
     key: ApiKey,
     owner: KeyOwner,
-    schema: CallerSchema,
-    /// Whether it is the whole answer, or an event of it.
+    /// Whether it is read as a whole, or event by event.
     is_whole: bool,
 }
 
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
-        Self { key: key.clone(), owner: *owner, schema: call.schema, is_whole: !method.is_streaming() }
+        Self { format: call.format, key: key.clone(), owner: *owner, is_whole: !method.is_streaming() }
+    }
+
+    fn translate(&self, text: &[u8], steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {
+        self.format.answer(text, &self.key, self.is_whole, steps).map_err(|stop| match stop {
+            Stop::Interrupted => Stop::Interrupted,
+            Stop::Failed(error) => Stop::Failed(self.error(error)),
+        })
+    }
+
+    /// An error of upstream, which depends on whose key was sent.
+    pub(super) fn error(&self, error: upstream::Error) -> Error {
+        Error::upstream(error, self.owner)
     }
 }
 
-impl Translated {
-    /// Joins characters that were cut between two events of a stream.
-    pub(super) fn join(&mut self, halves: &mut Halves) -> Result<(), Error> {
-        if self.has_halves || halves.is_waiting() {
-            let joined = halves.join(&mut self.response, false, &mut Steps::unlimited());
-            joined.map_err(|error| Error::Upstream(upstream::Error::Unreadable(error)))?;
-        }
-        Ok(())
-    }
+/// Translates a response if that takes few steps.
+pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Piece, Stop<Error>> {
+    reading.translate(text, &mut Steps::at_most(STEPS_AT_ONCE))
 }
 
-/// Turns the JSON of an answer into a message, unless it is an error in disguise.
-fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Translated, Stop<upstream::Error>> {
-    let key = &reading.key;
-    let refused = |steps: &mut Steps<'_>| {
-        if !is_error(text) {
-            return Ok(None);
-        }
-        steps.take(text.len().min(MAX_BODY) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
-        let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
-        let reply = Reply { status: 200, content_type: None, retry_after: None, body, now, keys };
-        Ok(Some(upstream::Error::refused(&reply)))
-    };
-    let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {
-        Problem::Interrupted => Stop::Interrupted,
-        _ => match refused(steps) {
-            Ok(refused) => Stop::Failed(refused.unwrap_or(upstream::Error::Unreadable(error))),
-            Err(stop) => stop,
-        },
-    };
-    let json::Event { mut response, has_halves } =
-        json::event(text, Some(key.finder()), reading.schema, steps).map_err(|error| unreadable(error, steps))?;
-    let view = match ResponseView::read(&response.message, steps) {
-        Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
-        read => read.unwrap_or_default(),
-    };
-    // `error` is no member of an answer, so it would be among the additional fields.
-    if view.candidates == 0
-        && view.has_additional_fields
-        && let Some(error) = refused(steps)?
-    {
-        return Err(Stop::Failed(error));
-    }
-    if reading.is_whole {
-        if !view.is_whole() {
-            return Err(Stop::Failed(upstream::Error::Unfinished));
-        }
-        if has_halves {
-            let joined = Halves::default().join(&mut response, true, steps);
-            joined.map_err(|error| unreadable(error, steps))?;
-        }
-    }
-    Ok(Translated { response, view, has_halves })
-}
-
-/// Translates an answer that takes little work.
-pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Translated, Stop<Error>> {
-    translate(text, reading, &mut Steps::at_most(STEPS_AT_ONCE)).map_err(|stop| stop.of(reading.owner))
-}
-
-/// Translates an answer that takes much, beside the workers. It needs nothing of the call, which may end meanwhile.
-pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Translated, Error> {
-    let owner = reading.owner;
-    let translated = heavy.run(move |steps| translate(&text, &reading, steps)).await?;
-    translated.map_err(|stop| stop.of(owner).into_error())
-}
-
-impl Stop<upstream::Error> {
-    fn of(self, owner: KeyOwner) -> Stop<Error> {
-        match self {
-            Self::Interrupted => Stop::Interrupted,
-            Self::Failed(error) => Stop::Failed(Error::upstream(error, owner)),
-        }
-    }
+/// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end before.
+pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Piece, Error> {
+    heavy.run(move |steps| reading.translate(&text, steps)).await?.map_err(Stop::into_error)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::gemini::json::CallerSchema;
 
     #[test]
-    fn a_long_error_in_the_place_of_an_answer_is_read_beside_the_workers() {
+    fn a_long_error_in_the_place_of_a_response_is_read_beside_the_workers() {
         let reading = Reading {
+            format: Format::Protobuf(CallerSchema::Own),
             key: "AIza-one".parse().unwrap(),
             owner: KeyOwner::Caller,
-            schema: CallerSchema::Own,
             is_whole: true,
         };
         for (length, at_once) in [(1_000, true), (100_000, false)] {
-            // As a member that answers lack, and in one that no answer can have.
+            // As a member that responses lack, and in one that no response can have.
             for rest in ["", r#","candidates":7"#] {
                 let text = format!(r#"{{"error":{{"message":"{}"}}{rest}}}"#, "x".repeat(length));
                 let ended = translate_at_once(text.as_bytes(), &reading).err().unwrap();

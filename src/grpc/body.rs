@@ -1,7 +1,8 @@
-//! The body of an answer: messages with gRPC's five bytes before each, then the status.
+//! The body of a response: messages with gRPC's five bytes before each, then the status.
 //!
-//! Ours instead of tonic's, so that a picture is not copied into a buffer on its way out and an idle
-//! stream holds no buffer at all. Messages that are ready together leave together.
+//! Ours instead of tonic's, because tonic's encoder copies each message into a buffer of its own. The reservation of the
+//! message's bytes would be released then, while HTTP/2 still keeps the copy, and the limit of bytes would not hold for
+//! images. Messages that are ready together are sent together.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,61 +17,60 @@ use tokio_stream::Stream as _;
 use super::error::Error;
 use super::status;
 use crate::gateway::{self, Message, ResponseStream};
-use crate::telemetry::{End, Rpc};
+use crate::telemetry::{CallEnd, CallSpan};
 
-/// From this size a message is handed on as it is; below, it is copied behind its prefix.
-const LARGE: usize = 64 << 10;
-/// So much is gathered before it is sent.
-const BATCH: usize = 32 << 10;
-/// After a turn that brought nothing, so many batches are sent at once.
-const AT_ONCE: u8 = 15;
+/// Messages from this length on are not copied, in bytes; shorter ones are copied behind their prefix.
+const NO_COPY_FROM: usize = 64 << 10;
+/// A batch is sent once it has this many bytes.
+const BATCH_BYTES: usize = 32 << 10;
+/// How many batches are sent without waiting, after a turn of the scheduler that added nothing to one.
+const UNHELD_BATCHES: u8 = 15;
 
 pub(super) struct ResponseBody {
     source: Source,
     /// Messages that are ready to be sent.
     batch: BytesMut,
-    /// How much there was in the batch when it was held back for a turn.
+    /// The length of the batch when it began to wait for another turn.
     held: usize,
-    /// How many batches to send before one is held back again.
-    at_once: u8,
+    /// How many more batches are sent without waiting.
+    unheld: u8,
     /// A large message whose prefix has been sent.
     large: Option<Bytes>,
-    /// What comes last, and how the call has ended once it is gone.
-    trailers: Option<(HeaderMap, End)>,
-    /// Dropped after the source, whose call it is.
-    rpc: Rpc,
+    /// The status, and how the call ended once that is sent.
+    trailers: Option<(HeaderMap, CallEnd)>,
+    /// Stands after the source, because fields are dropped in this order, and the operation ends before its call.
+    span: CallSpan,
 }
 
 enum Source {
     One(Option<Message>),
     Many(Box<ResponseStream>),
-    /// A bug.
+    /// Panics when it is polled.
     #[cfg(test)]
     Panicking,
     Done,
 }
 
 impl ResponseBody {
-    pub(super) fn unary(message: Message, rpc: Rpc) -> Self {
-        Self::new(Source::One(Some(message)), rpc)
+    pub(super) fn unary(message: Message, span: CallSpan) -> Self {
+        Self::new(Source::One(Some(message)), span)
     }
 
-    pub(super) fn streaming(stream: ResponseStream, rpc: Rpc) -> Self {
-        Self::new(Source::Many(Box::new(stream)), rpc)
+    pub(super) fn streaming(stream: ResponseStream, span: CallSpan) -> Self {
+        Self::new(Source::Many(Box::new(stream)), span)
     }
 
-    fn new(source: Source, rpc: Rpc) -> Self {
-        Self { source, batch: BytesMut::new(), held: 0, at_once: 0, large: None, trailers: None, rpc }
+    fn new(source: Source, span: CallSpan) -> Self {
+        Self { source, batch: BytesMut::new(), held: 0, unheld: 0, large: None, trailers: None, span }
     }
 
-    /// Gathers what is ready; pending if there is nothing to send yet.
+    /// Gathers the messages that are ready; pending if there is nothing to send yet.
     ///
-    /// hyper hands over the chunks of an HTTP/1.1 body one per turn of the scheduler, however many
-    /// came in one read. So a batch is held back for a turn as long as each turn adds to it, and a
-    /// burst of events leaves in few writes. Where a turn brings nothing, as in a slow stream, the
-    /// next batches go at once.
+    /// hyper returns one chunk of an HTTP/1.1 body for each turn of the scheduler, however many came in one read. So a
+    /// batch waits for another turn as long as each turn adds to it, and a burst of events is sent in few writes. Once a
+    /// turn adds nothing, as in a slow stream, the next batches do not wait.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.batch.len() < BATCH && self.large.is_none() {
+        while self.batch.len() < BATCH_BYTES && self.large.is_none() {
             let answers = match &mut self.source {
                 Source::Done => break,
                 Source::One(message) => {
@@ -91,11 +91,11 @@ impl ResponseBody {
                 Poll::Ready(None) => self.end(None),
                 Poll::Pending if self.batch.is_empty() => return Poll::Pending,
                 Poll::Pending if self.batch.len() == self.held => {
-                    self.at_once = AT_ONCE;
+                    self.unheld = UNHELD_BATCHES;
                     break;
                 }
-                Poll::Pending if self.at_once > 0 => {
-                    self.at_once -= 1;
+                Poll::Pending if self.unheld > 0 => {
+                    self.unheld -= 1;
                     break;
                 }
                 Poll::Pending => {
@@ -110,7 +110,7 @@ impl ResponseBody {
 
     fn put(&mut self, message: Message) {
         let bytes = message.as_ref();
-        let large = bytes.len() >= LARGE;
+        let large = bytes.len() >= NO_COPY_FROM;
         self.batch.reserve(5 + if large { 0 } else { bytes.len() });
         self.batch.put_u8(0);
         // Limits keep a message far below 4 GiB.
@@ -124,8 +124,8 @@ impl ResponseBody {
 
     fn end(&mut self, error: Option<Error>) {
         let (status, end) = match error {
-            Some(error) => (status::status(&error, self.rpc.request_id()), status::end(&error)),
-            None => (tonic::Status::ok(""), End::OK),
+            Some(error) => (status::status(&error, self.span.request_id()), status::end(&error)),
+            None => (tonic::Status::ok(""), CallEnd::OK),
         };
         let mut trailers = HeaderMap::new();
         status::put(&status, &mut trailers);
@@ -145,7 +145,7 @@ impl http_body::Body for ResponseBody {
         {
             return Poll::Ready(Some(Ok(Frame::data(large))));
         }
-        // A bug in one call ends that call, not the connection with all the others.
+        // A panic ends this call, and not the connection with all the others.
         match catch_unwind(AssertUnwindSafe(|| this.fill(cx))) {
             Ok(filled) => ready!(filled),
             Err(_) => this.end(Some(gateway::Error::Panicked.into())),
@@ -156,7 +156,7 @@ impl http_body::Body for ResponseBody {
             return Poll::Ready(Some(Ok(Frame::data(batch.freeze()))));
         }
         let Some((trailers, end)) = this.trailers.take() else { return Poll::Ready(None) };
-        this.rpc.end(end);
+        this.span.end(end);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = ResponseBody::new(Source::Panicking, Rpc::unheard());
+        let reply = ResponseBody::new(Source::Panicking, CallSpan::disabled());
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

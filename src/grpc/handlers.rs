@@ -16,9 +16,9 @@ use super::error::Error;
 use super::route::Route;
 use super::{metadata, request};
 use crate::face::{self, Peer, RequestBody};
-use crate::gateway::{Arrival, Call, Gateway, Message, ResponseStream};
+use crate::gateway::{Call, CallRequest, Format, Gateway, Message, ResponseStream};
 use crate::gemini::method::Method;
-use crate::telemetry::Rpc;
+use crate::telemetry::CallSpan;
 
 /// What a handler gets: the head of the request was read, its message was not.
 pub(super) struct Upload<B> {
@@ -26,7 +26,7 @@ pub(super) struct Upload<B> {
     pub(super) route: &'static Route,
     pub(super) peer: Arc<Peer>,
     /// Telemetry of the call.
-    pub(super) span: Rpc,
+    pub(super) span: CallSpan,
 }
 
 /// Gemini's `GenerativeService`, under our own name and under Google's.
@@ -74,15 +74,15 @@ impl Handlers {
     async fn receive<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<(Call, Bytes), Error> {
         let (metadata, _, Upload { body, route, peer, span }) = request.into_parts();
         let headers = metadata.into_headers();
-        let admitted = self.gateway.admit(Arrival {
-            key: face::credential(&headers),
+        let admitted = self.gateway.admit(CallRequest {
+            credential: face::credential(&headers),
             names: peer.names.clone(),
             connection: peer.connection.clone(),
             timeout: metadata::timeout(&headers)?,
             heartbeat: face::heartbeat(&headers)?,
             previous_attempts: metadata::previous_attempts(&headers),
-            schema: route.schema,
-            rpc: span,
+            format: Format::Protobuf(route.schema),
+            span,
         });
         let mut call = match admitted {
             Ok(call) => call,

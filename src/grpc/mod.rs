@@ -38,7 +38,7 @@ pub use self::service::GrpcService;
 use crate::face::{Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
 use crate::gateway::{self, Gateway};
 use crate::pb;
-use crate::telemetry::{self, Arrived, CallMethod, Rpc, Telemetry};
+use crate::telemetry::{self, CallHead, CallMethod, CallProtocol, CallSpan, Telemetry};
 
 const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
@@ -154,16 +154,18 @@ impl Inner {
     }
 
     /// Begins the telemetry of a call of an unknown method.
-    fn unknown<B>(&self, request: &Request<B>, peer: &Peer) -> Rpc {
+    fn unknown<B>(&self, request: &Request<B>, peer: &Peer) -> CallSpan {
         let original: String = request.uri().path().chars().take(MAX_PATH).collect();
-        self.telemetry.rpc(&Arrived {
+        let head = CallHead {
+            protocol: CallProtocol::Grpc,
             method: CallMethod::Unknown,
             headers: request.headers(),
             authority: request.uri().authority(),
             peer: peer.address,
             original: Some(&original),
             request_id: &request_id(request.headers()),
-        })
+        };
+        CallSpan::begin(&self.telemetry, &head)
     }
 
     /// Calls a handler and renders what it returns.
@@ -174,14 +176,16 @@ impl Inner {
         peer: Arc<Peer>,
     ) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let span = self.telemetry.rpc(&Arrived {
+        let call = CallHead {
+            protocol: CallProtocol::Grpc,
             method: CallMethod::Known { name: &route.name, method: route.method },
             headers: &head.headers,
             authority: head.uri.authority(),
             peer: peer.address,
             original: None,
             request_id: &request_id(&head.headers),
-        });
+        };
+        let span = CallSpan::begin(&self.telemetry, &call);
         let upload = Upload { body, route, peer, span: span.clone() };
         let metadata = MetadataMap::from_headers(head.headers);
         let handling = pin!(self.handlers.call(tonic::Request::from_parts(metadata, head.extensions, upload)));
@@ -199,7 +203,7 @@ impl Inner {
 }
 
 /// The response of a call that failed before anything was sent: its status is in the headers.
-fn refuse(error: &Error, span: &Rpc) -> Response<Body> {
+fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
     let request_id = span.request_id();
     let mut response = Response::new(Body::default());
     let headers = response.headers_mut();

@@ -14,7 +14,7 @@ use super::error::Error;
 use crate::gateway;
 use crate::pb::rpc;
 use crate::reason::Retry;
-use crate::telemetry::End;
+use crate::telemetry::CallEnd;
 
 const DOMAIN: &str = "gemini-grpc";
 const ERROR_INFO: &str = "google.rpc.ErrorInfo";
@@ -76,8 +76,8 @@ pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
 }
 
 /// The same in short, for what is told of the call.
-pub(super) fn end(error: &Error) -> End {
-    End { code: error.code(), reason: Some(error.reason().to_owned().into()), blame: Some(error.blame()) }
+pub(super) fn end(error: &Error) -> CallEnd {
+    CallEnd { code: error.code(), reason: Some(error.reason().to_owned().into()), blame: Some(error.blame()) }
 }
 
 /// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).

@@ -55,7 +55,7 @@ impl Reload {
         self.certificate_ends.store(Arc::new(config.certificate_ends));
         let previous = self.gateway.load();
         let changes = config.gateway.auth.changes_since(&previous.auth);
-        let auth = config.gateway.auth.continuing(&previous.auth);
+        let auth = config.gateway.auth.carrying_usage_from(&previous.auth);
         self.gateway.store(Arc::new(gateway::Config { auth, ..config.gateway.clone() }));
         Ok(changes)
     }

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use http::header::HeaderMap;
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{Span as _, SpanContext};
+use opentelemetry::trace::{Span as _, SpanContext, Status};
 use opentelemetry_sdk::trace::Span;
 
+use super::call::CallSpan;
+use super::context::UpstreamContext;
+use super::facts::Outcome;
 use super::names::{self, attribute};
-use super::operation::Parent;
-use super::outcome::{self, Outcome};
-use super::rpc::Rpc;
 use crate::reason::ErrorKind;
 
 /// A request to upstream. Dropped before `end`, it was given up.
 pub struct Attempt {
-    rpc: Rpc,
+    call: CallSpan,
     span: Option<Box<Span>>,
     context: SpanContext,
     begun: Instant,
@@ -25,10 +25,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// A request is about to go out to a URL, which holds no key. `resend` counts the ones before it.
-    pub fn begin(parent: &Parent, resend: u32, url: &impl fmt::Display) -> Self {
-        let telemetry = &parent.rpc.0.telemetry;
-        let mut span = telemetry.child(|| names::HTTP_REQUEST, &parent.context, 10);
+    /// Begins when a request is about to be sent to a URL, which must contain no key. `resend` is how many requests of the
+    /// call came before.
+    pub fn begin(context: &UpstreamContext, resend: u32, url: &impl fmt::Display) -> Self {
+        let UpstreamContext { call, span: parent } = context;
+        let mut span = call.telemetry().child(|| names::HTTP_REQUEST, parent, 10);
         if let Some(span) = &mut span {
             span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST));
             span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
@@ -36,26 +37,25 @@ impl Attempt {
                 span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(resend)));
             }
         }
-        parent.rpc.known().attempts += 1;
-        let context = span.as_ref().map_or_else(|| parent.context.clone(), |span| span.span_context().clone());
-        Self { rpc: parent.rpc.clone(), span, context, begun: Instant::now(), status: None, outcome: None }
+        call.facts().attempts += 1;
+        let context = span.as_ref().map_or_else(|| parent.clone(), |span| span.span_context().clone());
+        Self { call: call.clone(), span, context, begun: Instant::now(), status: None, outcome: None }
     }
 
-    /// Adds the headers of its trace. A trace that begins here is recorded in the span, so that both can be matched.
+    /// Adds the headers of its trace. If they begin a new trace, the span gets its id, so that both can be matched.
     pub fn inject(&mut self, headers: &mut HeaderMap) {
-        let call = &self.rpc.0;
-        let propagation = call.telemetry.0.settings.propagation;
-        let begun = propagation.inject(&self.context, call.baggage.as_ref(), headers);
+        let propagation = self.call.telemetry().0.settings.propagation;
+        let begun = propagation.inject(&self.context, self.call.baggage(), headers);
         if let (Some(trace_id), Some(span)) = (begun, &mut self.span) {
             span.set_attribute(KeyValue::new(attribute::UPSTREAM_TRACE_ID, trace_id.to_string()));
         }
     }
 
-    /// The head of the answer has come.
+    /// Records the head of the response.
     pub fn answered(&mut self, status: u16, version: http::Version) {
         self.status = Some(status);
-        self.rpc.set_may_be_taken(true);
-        self.rpc.known().upstream_status = Some(status);
+        self.call.set_may_be_taken(true);
+        self.call.facts().upstream_status = Some(status);
         if let Some(span) = &mut self.span {
             span.set_attribute(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status)));
             let version = if version == http::Version::HTTP_2 { "2" } else { "1.1" };
@@ -74,11 +74,11 @@ impl Drop for Attempt {
         let outcome = self.outcome.unwrap_or(Outcome::GivenUp);
         // Without a file for the connection no request was made.
         let was_made = outcome != Outcome::Failed(ErrorKind::OutOfFiles);
-        if let Some(metrics) = self.rpc.0.telemetry.0.metrics.as_ref().filter(|_| was_made) {
+        if let Some(metrics) = self.call.telemetry().0.metrics.as_ref().filter(|_| was_made) {
             metrics.http(self.status, outcome.error(), self.begun.elapsed().as_secs_f64());
         }
         if let Some(span) = &mut self.span {
-            outcome::end(span, outcome);
+            end_span(span, outcome);
         }
     }
 }
@@ -87,4 +87,13 @@ impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempt").field("status", &self.status).finish_non_exhaustive()
     }
+}
+
+/// Ends the span of an attempt or an operation.
+pub(super) fn end_span(span: &mut Span, outcome: Outcome) {
+    if let Some(error) = outcome.error() {
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error.as_str()));
+        span.set_status(Status::error(""));
+    }
+    span.end();
 }

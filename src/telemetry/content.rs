@@ -1,7 +1,7 @@
-//! What was asked and answered, for those who have asked to see it. By default nothing of it is kept anywhere.
+//! Prompts and responses, for operators who want to record them. By default none of it is kept anywhere.
 //!
-//! The form is that of the GenAI conventions (`gen_ai.input.messages`): a list of messages with typed parts. Of pictures
-//! and other data only the type is told, and long texts are cut.
+//! The form is that of the GenAI conventions (`gen_ai.input.messages`): a list of messages with typed parts. Of images
+//! and other data only the type is recorded, and long texts are cut.
 
 mod part;
 
@@ -42,7 +42,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// What is asked: the wire bytes of a `GenerateContentRequest`.
+    /// Begins with the request: the wire bytes of a `GenerateContentRequest`.
     pub(super) fn of(capture: Capture, request: &[u8]) -> Self {
         let (mut system, mut input) = (Vec::new(), Vec::new());
         let steps = &mut Steps::at_most(MAX_STEPS);
@@ -69,8 +69,8 @@ impl Contents {
         Self { capture, system, input, output: Vec::new() }
     }
 
-    /// A part of the answer: the wire bytes of a `GenerateContentResponse`.
-    pub(super) fn saw(&mut self, message: &[u8]) {
+    /// Adds a message of the response: the wire bytes of a `GenerateContentResponse`.
+    pub(super) fn record(&mut self, message: &[u8]) {
         let steps = &mut Steps::at_most(MAX_STEPS);
         let (output, longest) = (&mut self.output, self.capture.longest);
         let _ = for_each(message, path::RESPONSE_PARTS, steps, &mut |part, steps| {
@@ -87,8 +87,8 @@ impl Contents {
         });
     }
 
-    /// Tells it.
-    pub(super) fn tell(
+    /// Writes the contents to the span, and as an event, wherever they are captured.
+    pub(super) fn emit(
         self,
         span: Option<&mut Box<Span>>,
         logger: Option<&SdkLogger>,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_told_in_the_form_of_the_conventions_and_without_data() {
+    fn contents_have_the_form_of_the_conventions_and_without_data() {
         let contents = contents(100);
         assert_eq!(read(&list(contents.system)), json!([{ "type": "text", "content": "be brief" }]));
         let parts = json!([
@@ -223,8 +223,8 @@ mod tests {
         let mut contents = contents(9);
         for _ in 0..2 * MAX_PARTS {
             let thought = json!({ "candidates": [{ "content": { "parts": [{ "thought": true, "text": "a" }] } }] });
-            contents.saw(&answer("b"));
-            contents.saw(
+            contents.record(&answer("b"));
+            contents.record(
                 &json::to_wire("mountsea.gemini.v1.GenerateContentResponse", thought.to_string().as_bytes()).unwrap(),
             );
         }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn the_pieces_of_a_streamed_text_are_one_text_that_is_cut_where_it_is_too_long() {
         let mut contents = contents(8);
-        ["zwölf ", "Böse"].iter().for_each(|text| contents.saw(&answer(text)));
+        ["zwölf ", "Böse"].iter().for_each(|text| contents.record(&answer(text)));
         assert_eq!(read(&list(contents.output)), json!([{ "type": "text", "content": "zwölf B" }]));
     }
 }

@@ -1,4 +1,4 @@
-//! An eye on whether exporters succeed.
+//! Records whether exporters succeed, and logs when that changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,19 +12,19 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{self, SpanData};
 
-/// A cause is told up to so many characters.
-const MOST_CAUSE: usize = 300;
+/// The longest cause of a failure in a log line, in characters.
+const MAX_CAUSE: usize = 300;
 
-/// The signals.
+/// The signals, and the bit of each.
 const BITS: [(&str, u8); 3] = [("spans", 1), ("metrics", 2), ("logs", 4)];
 
 /// Which signals cannot be exported now.
 #[derive(Debug, Default)]
-pub(super) struct Watch(AtomicU8);
+pub(super) struct ExportHealth(AtomicU8);
 
-impl Watch {
-    /// Said once, when the first cannot, and once when all can again.
-    fn saw(&self, signal: &'static str, endpoint: &str, bit: u8, result: &OTelSdkResult) {
+impl ExportHealth {
+    /// Records the result of one export. Logs once when the first signal fails, and once when all succeed again.
+    fn record(&self, signal: &'static str, endpoint: &str, bit: u8, result: &OTelSdkResult) {
         match result {
             Ok(()) if self.0.load(Ordering::Relaxed) == 0 => {}
             Ok(()) => {
@@ -53,40 +53,40 @@ impl Watch {
     }
 }
 
-/// What the error says, in short. The SDK leaves out what a collector has answered.
+/// The error as text, in short. The SDK leaves out what the collector answered.
 fn cause(error: &OTelSdkError) -> String {
     let text = match error {
         OTelSdkError::InternalFailure(reason) => reason.clone(),
         other => other.to_string(),
     };
-    text.chars().take(MOST_CAUSE).collect()
+    text.chars().take(MAX_CAUSE).collect()
 }
 
-/// An exporter whose results are watched.
+/// An exporter whose results are recorded.
 #[derive(Debug)]
-pub(super) struct Watched<E> {
+pub(super) struct Monitored<E> {
     exporter: E,
     signal: &'static str,
     endpoint: String,
     bit: u8,
-    watch: Arc<Watch>,
+    health: Arc<ExportHealth>,
 }
 
-impl<E> Watched<E> {
-    pub(super) fn new(exporter: E, signal: &'static str, endpoint: String, watch: &Arc<Watch>) -> Self {
+impl<E> Monitored<E> {
+    pub(super) fn new(exporter: E, signal: &'static str, endpoint: String, health: &Arc<ExportHealth>) -> Self {
         let bit = BITS.iter().find(|(name, _)| *name == signal).map_or(0, |(_, bit)| *bit);
-        Self { exporter, signal, endpoint, bit, watch: watch.clone() }
+        Self { exporter, signal, endpoint, bit, health: health.clone() }
     }
 
-    fn saw(&self, result: OTelSdkResult) -> OTelSdkResult {
-        self.watch.saw(self.signal, &self.endpoint, self.bit, &result);
+    fn record(&self, result: OTelSdkResult) -> OTelSdkResult {
+        self.health.record(self.signal, &self.endpoint, self.bit, &result);
         result
     }
 }
 
-impl<E: trace::SpanExporter> trace::SpanExporter for Watched<E> {
+impl<E: trace::SpanExporter> trace::SpanExporter for Monitored<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.saw(self.exporter.export(batch).await)
+        self.record(self.exporter.export(batch).await)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -102,9 +102,9 @@ impl<E: trace::SpanExporter> trace::SpanExporter for Watched<E> {
     }
 }
 
-impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
+impl<E: PushMetricExporter> PushMetricExporter for Monitored<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.saw(self.exporter.export(metrics).await)
+        self.record(self.exporter.export(metrics).await)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -120,9 +120,9 @@ impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
     }
 }
 
-impl<E: logs::LogExporter> logs::LogExporter for Watched<E> {
+impl<E: logs::LogExporter> logs::LogExporter for Monitored<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        self.saw(self.exporter.export(batch).await)
+        self.record(self.exporter.export(batch).await)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

@@ -1,50 +1,37 @@
-//! The instruments, and how they are made from the table of names.
+//! The metrics of a gateway.
 
 use std::sync::{Arc, OnceLock};
 
-use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry::metrics::{BoundHistogram, Histogram, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::Settings;
-use super::names::{self, Kind, Metric, attribute};
-use super::rpc::Phase;
+use super::facts::{CallEnd, CallIdentity, CallPhase};
+use super::instrument::{self, Counters};
+use super::names::{self, Metric, attribute};
 use super::series::Series;
+use super::settings::Settings;
 use super::usage::Usage;
 use crate::gemini::code::Code;
 use crate::gemini::json::{Fault, Oddity};
 use crate::gemini::method::Method;
 use crate::reason::ErrorKind;
 
-/// Series of calls by method and code, more than there are of both together.
+/// The most series of calls by method and code; there are fewer of both together.
 const MAX_CALL_SERIES: usize = 1000;
-/// So many models have series of their own.
-const MODELS: usize = 100;
-/// So many members of answers are counted by name.
-const UNKNOWN_MEMBERS: usize = 100;
-/// The longest name of a member that is a label, in bytes.
+/// The most models that have series of their own.
+const MAX_MODELS: usize = 100;
+/// The most unknown members of responses that are counted by name.
+const MAX_UNKNOWN_MEMBERS: usize = 100;
+/// The longest name of a member that is used as a label, in bytes.
 const MAX_MEMBER_NAME: usize = 64;
 
-/// What is counted one by one, with one label at most.
-const COUNTED: [Metric; 10] = [
-    names::CALLS_REFUSED,
-    names::REQUESTS_REFUSED,
-    names::CALLS_CANCELLED,
-    names::RETRIES,
-    names::RETRIES_DENIED,
-    names::UPSTREAM_CONNECTIONS,
-    names::UNKNOWN_MEMBERS,
-    names::UNREADABLE_MEMBERS,
-    names::REPAIRED_TEXTS,
-    names::RELOADS,
-];
-
-/// The instruments of a gateway.
+/// The instruments of a gateway. Those that a call records in are bound to their labels once and kept.
 pub(super) struct Metrics {
     meter: Meter,
-    rpc: Histogram<f64>,
+    calls: Histogram<f64>,
     /// By method and code.
-    rpc_bound: Series<(&'static str, Code), BoundHistogram<f64>>,
+    calls_bound: Series<(&'static str, Code), BoundHistogram<f64>>,
     operation: Histogram<f64>,
     first_chunk: Histogram<f64>,
     chunk: Histogram<f64>,
@@ -53,21 +40,21 @@ pub(super) struct Metrics {
     http_ok: OnceLock<BoundHistogram<f64>>,
     /// What every metric of an operation has, beside its name and model.
     operation_labels: [KeyValue; 3],
-    /// What every metric of a request has.
+    /// What every metric of a request to upstream has.
     http_labels: [KeyValue; 3],
     /// By operation and model.
     models: Series<(&'static str, Arc<str>), ModelSeries>,
     /// By operation, for all models beyond those.
     other: Series<&'static str, ModelSeries>,
     pub(super) usage: Usage,
-    counters: [(&'static str, Counter<u64>); COUNTED.len()],
-    /// Members that the contract does not have.
+    counters: Counters,
+    /// Unknown members of responses that were counted by name.
     unknown: Series<Arc<str>, ()>,
 }
 
 /// The metrics of the operations of one model.
 pub(super) struct ModelSeries {
-    /// The name of the model, or what stands for many.
+    /// The name of the model, or the one that stands for all others.
     pub(super) label: Arc<str>,
     labels: Vec<KeyValue>,
     pub(super) ok: BoundHistogram<f64>,
@@ -80,27 +67,15 @@ pub(super) struct ModelSeries {
 impl Metrics {
     pub(super) fn new(provider: &SdkMeterProvider, scope: InstrumentationScope, settings: &Settings) -> Self {
         let meter = provider.meter_with_scope(scope);
-        let seconds = |metric: Metric, bounds: &[f64]| {
-            let builder = meter.f64_histogram(metric.name).with_unit(metric.unit).with_description(metric.meaning);
-            builder.with_boundaries(bounds.to_vec()).build()
-        };
-        let tokens = names::TOKEN_USAGE;
-        let [address, port] = [
-            KeyValue::new(attribute::SERVER_ADDRESS, settings.upstream_address.clone()),
-            KeyValue::new(attribute::SERVER_PORT, i64::from(settings.upstream_port)),
-        ];
+        let seconds = |metric: Metric, bounds: &[f64]| instrument::seconds(&meter, metric, bounds);
+        let [address, port] = settings.upstream_labels();
         Self {
-            rpc: seconds(names::RPC_DURATION, names::RPC_BOUNDS),
-            rpc_bound: Series::up_to(MAX_CALL_SERIES),
+            calls: seconds(names::RPC_DURATION, names::RPC_BOUNDS),
+            calls_bound: Series::up_to(MAX_CALL_SERIES),
             operation: seconds(names::OPERATION_DURATION, names::GEN_AI_BOUNDS),
             first_chunk: seconds(names::TIME_TO_FIRST_CHUNK, names::GEN_AI_BOUNDS),
             chunk: seconds(names::TIME_PER_CHUNK, names::GEN_AI_BOUNDS),
-            tokens: meter
-                .u64_histogram(tokens.name)
-                .with_unit(tokens.unit)
-                .with_description(tokens.meaning)
-                .with_boundaries(names::TOKEN_BOUNDS.to_vec())
-                .build(),
+            tokens: instrument::numbers(&meter, names::TOKEN_USAGE, names::TOKEN_BOUNDS),
             http: seconds(names::HTTP_DURATION, names::RPC_BOUNDS),
             http_ok: OnceLock::new(),
             operation_labels: [
@@ -109,26 +84,27 @@ impl Metrics {
                 port.clone(),
             ],
             http_labels: [KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST), address, port],
-            models: Series::up_to(MODELS),
+            models: Series::up_to(MAX_MODELS),
             other: Series::up_to(Method::ALL.len()),
             usage: Usage::new(&meter),
-            counters: COUNTED.map(|metric| (metric.name, counter(&meter, metric))),
-            unknown: Series::up_to(UNKNOWN_MEMBERS),
+            counters: Counters::new(meter.clone()),
+            unknown: Series::up_to(MAX_UNKNOWN_MEMBERS),
             meter,
         }
     }
 
-    /// A series that begins with its first count has no increase then, and nobody would be told of it.
+    /// Exports these counters at 0 from the start: Prometheus' `increase()` does not see the first count of a series that
+    /// begins with it, so an alert would miss it.
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
             (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", "OUT_OF_FILES"][..]),
             (names::REQUESTS_REFUSED, &["method", "content_type", "http1"]),
-            (names::CALLS_CANCELLED, &Phase::ALL.map(Phase::name)),
+            (names::CALLS_CANCELLED, &CallPhase::ALL.map(CallPhase::as_str)),
             (names::RETRIES_DENIED, &[""]),
             (names::UPSTREAM_CONNECTIONS, &[""]),
             (names::RELOADS, &["applied", "refused"]),
         ] {
-            labels.iter().for_each(|label| self.add(metric, Some(label), 0));
+            labels.iter().for_each(|label| self.counters.add(metric, Some(label), 0));
         }
     }
 
@@ -138,82 +114,57 @@ impl Metrics {
         label: Option<String>,
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
-        let labels: Vec<_> = metric.labels.iter().zip(label).map(|(name, value)| KeyValue::new(*name, value)).collect();
-        let (name, unit, meaning) = (metric.name, metric.unit, metric.meaning);
-        // The SDK keeps what reads it; there is nothing to hold.
-        if metric.kind == Kind::Counter {
-            let builder = self.meter.u64_observable_counter(name).with_unit(unit).with_description(meaning);
-            builder.with_callback(move |told| told.observe(read(), &labels)).build();
-        } else {
-            let builder = self.meter.u64_observable_gauge(name).with_unit(unit).with_description(meaning);
-            builder.with_callback(move |told| told.observe(read(), &labels)).build();
-        }
+        instrument::observe(&self.meter, metric, label, read);
     }
 
-    /// A gauge with a value for each label that there is one for when it is read.
     pub(super) fn observe_each<const N: usize>(
         &self,
         metric: Metric,
         labels: [&'static str; N],
         read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
     ) {
-        let name = metric.labels.first().copied().unwrap_or_default();
-        let labels = labels.map(|label| KeyValue::new(name, label));
-        let builder = self.meter.i64_observable_gauge(metric.name).with_unit(metric.unit);
-        let builder = builder.with_description(metric.meaning).with_callback(move |told| {
-            for (label, value) in labels.iter().zip(read()) {
-                if let Some(value) = value {
-                    told.observe(value, std::slice::from_ref(label));
-                }
-            }
-        });
-        builder.build();
+        instrument::observe_each(&self.meter, metric, labels, read);
     }
 
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {
-        self.add(metric, label, 1);
+        self.counters.add(metric, label, 1);
     }
 
-    fn add(&self, metric: Metric, label: Option<&str>, count: u64) {
-        let Some((_, counter)) = self.counters.iter().find(|(name, _)| *name == metric.name) else { return };
-        match (metric.labels.first(), label) {
-            (Some(name), Some(value)) => counter.add(count, &[KeyValue::new(*name, value.to_owned())]),
-            _ => counter.add(count, &[]),
-        }
-    }
-
-    /// A member that the contract does not have. Upstream chooses its name, so a long one is counted with the others.
+    /// Counts a member that the contract does not have. Upstream chooses its name, so a long one is counted with others.
     pub(super) fn unknown_member(&self, name: &str) {
         let known = || self.unknown.get(name).or_else(|| self.unknown.get_or_add(&name.into(), || ()));
         let known = name.len() <= MAX_MEMBER_NAME && known().is_some();
         self.count(names::UNKNOWN_MEMBERS, Some(if known { name } else { names::OTHER }));
     }
 
-    /// A fault of an answer that did not cost it.
+    /// Counts a fault of a response that did not make it fail.
     pub(super) fn oddity(&self, oddity: &Oddity) {
         let metric = match oddity.fault {
             Fault::Unreadable => names::UNREADABLE_MEMBERS,
             Fault::Repaired => names::REPAIRED_TEXTS,
         };
-        self.add(metric, Some(&oddity.name()), oddity.count);
+        self.counters.add(metric, Some(&oddity.name()), oddity.count);
     }
 
-    pub(super) fn rpc(&self, method: &'static str, code: Code, is_fault: bool, seconds: f64) {
+    /// Records the duration of a call that has ended.
+    pub(super) fn call(&self, call: &CallIdentity, end: &CallEnd, seconds: f64) {
+        let (method, code) = (call.method.label(), end.code);
         let labels = || {
             let mut labels = vec![
-                KeyValue::new(attribute::RPC_SYSTEM_NAME, "grpc"),
+                KeyValue::new(attribute::RPC_SYSTEM_NAME, call.protocol.as_str()),
                 KeyValue::new(attribute::RPC_METHOD, method),
                 KeyValue::new(attribute::RPC_STATUS_CODE, code.as_str()),
             ];
-            labels.extend(is_fault.then(|| KeyValue::new(attribute::ERROR_TYPE, code.as_str())));
+            labels.extend(end.is_server_error().then(|| KeyValue::new(attribute::ERROR_TYPE, code.as_str())));
             labels
         };
-        match self.rpc_bound.get_or_add(&(method, code), || self.rpc.bind(&labels())) {
+        match self.calls_bound.get_or_add(&(method, code), || self.calls.bind(&labels())) {
             Some(bound) => bound.record(seconds),
-            None => self.rpc.record(seconds, &labels()),
+            None => self.calls.record(seconds, &labels()),
         }
     }
 
+    /// Records the duration of a request to upstream.
     pub(super) fn http(&self, status: Option<u16>, error: Option<ErrorKind>, seconds: f64) {
         let labels = || {
             let mut labels = self.http_labels.to_vec();
@@ -227,7 +178,7 @@ impl Metrics {
         }
     }
 
-    /// The series of a model. Callers may name what they like, so a name counts once upstream has answered for it.
+    /// The series of a model. A name gets one only once upstream has `answered` for it, since callers choose the names.
     pub(super) fn model(&self, method: Method, name: &Arc<str>, answered: bool) -> Arc<ModelSeries> {
         let key = (method.operation(), name.clone());
         let series = match answered {
@@ -258,14 +209,10 @@ impl Metrics {
         }
     }
 
-    /// An operation that failed.
+    /// Records the duration of an operation that failed.
     pub(super) fn failed(&self, model: &ModelSeries, error: ErrorKind, seconds: f64) {
         let mut labels = model.labels.clone();
         labels.push(KeyValue::new(attribute::ERROR_TYPE, error.as_str()));
         self.operation.record(seconds, &labels);
     }
-}
-
-pub(super) fn counter(meter: &Meter, metric: Metric) -> Counter<u64> {
-    meter.u64_counter(metric.name).with_unit(metric.unit).with_description(metric.meaning).build()
 }

@@ -1,4 +1,4 @@
-//! Every name that is told to OpenTelemetry, and nothing else.
+//! Every name that is given to OpenTelemetry, and nothing else.
 //!
 //! They follow the semantic conventions of version 1.45.0 for RPC and HTTP (stable), and for GenAI those of
 //! `semantic-conventions-genai` (development, schema `gen-ai-dev/1.42.0-dev`) with the metric names of 1.41, which are
@@ -14,9 +14,7 @@ pub const EXPORT_TARGET: &str = "gemini_grpc::telemetry::export";
 pub const OTHER: &str = "_other";
 /// The caller, where callers are not known.
 pub const UNKNOWN: &str = "_unknown";
-/// The name of the span of a method that there is not.
-pub const UNKNOWN_RPC: &str = "grpc";
-/// The method that there is not.
+/// The name of every unknown method.
 pub const UNKNOWN_METHOD: &str = "_OTHER";
 /// The name of the span of a request to upstream, which is its method.
 pub const HTTP_REQUEST: &str = "POST";

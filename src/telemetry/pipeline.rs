@@ -14,12 +14,14 @@ use prometheus::{Registry, TextEncoder};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::export::{Watch, Watched};
+use super::export::{ExportHealth, Monitored};
 use super::otlp::Otlp;
-use super::{Settings, Telemetry};
+use super::recorder::Telemetry;
+use super::settings::Settings;
 
-/// Usage is counted by caller and model, and must not end in a series for all the others.
-const USAGE_SERIES: usize = 10_000;
+/// The most series of usage in an export. It is counted by caller and model, and must not overflow into one series for
+/// all others.
+const MAX_USAGE_SERIES: usize = 10_000;
 
 /// What is exported, and how.
 #[derive(Clone, Debug, Default)]
@@ -73,19 +75,19 @@ pub enum Error {
     Thread(std::io::Error),
 }
 
-/// All that exports. Nothing does by default.
+/// The providers of all signals that are exported; by default none.
 #[derive(Default)]
 pub struct Pipelines {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
     logs: Option<SdkLoggerProvider>,
     registry: Option<Registry>,
-    watch: Arc<Watch>,
+    health: Arc<ExportHealth>,
     /// Its connections live as long as this.
     runtime: Option<Runtime>,
 }
 
-/// A thread on which connections to a collector live: those who export wait for them on threads of their own.
+/// The thread of the OTLP connections. The exporter threads of the SDK block while they wait for it.
 struct Runtime {
     handle: Handle,
     _stop: oneshot::Sender<()>,
@@ -103,13 +105,13 @@ impl Pipelines {
         let (handle, resource) = (&runtime.handle, resource());
         let exporter = |signal| move |problem: String| Error::Exporter { signal, problem };
         let mut started = Self::default();
-        let watch = started.watch.clone();
+        let health = started.health.clone();
 
         if config.traces.any() {
             let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
             if let Some(otlp) = &config.traces.otlp {
                 let spans = otlp.spans(handle).map_err(exporter("spans"))?;
-                builder = builder.with_batch_exporter(Watched::new(spans, "spans", otlp.shown(), &watch));
+                builder = builder.with_batch_exporter(Monitored::new(spans, "spans", otlp.shown(), &health));
             }
             if config.traces.console {
                 builder = builder.with_batch_exporter(opentelemetry_stdout::SpanExporter::default());
@@ -121,7 +123,7 @@ impl Pipelines {
             if let Some(otlp) = &config.metrics.otlp {
                 let metrics = otlp.metrics(handle).map_err(exporter("metrics"))?;
                 builder = builder.with_reader(
-                    PeriodicReader::builder(Watched::new(metrics, "metrics", otlp.shown(), &watch)).build(),
+                    PeriodicReader::builder(Monitored::new(metrics, "metrics", otlp.shown(), &health)).build(),
                 );
             }
             if config.metrics.console {
@@ -140,7 +142,7 @@ impl Pipelines {
             let mut builder = SdkLoggerProvider::builder().with_resource(resource);
             if let Some(otlp) = &config.logs.otlp {
                 let logs = otlp.logs(handle).map_err(exporter("logs"))?;
-                builder = builder.with_batch_exporter(Watched::new(logs, "logs", otlp.shown(), &watch));
+                builder = builder.with_batch_exporter(Monitored::new(logs, "logs", otlp.shown(), &health));
             }
             if config.logs.console {
                 builder = builder.with_batch_exporter(opentelemetry_stdout::LogExporter::default());
@@ -151,7 +153,7 @@ impl Pipelines {
         Ok(started)
     }
 
-    /// What tells these of calls.
+    /// The handle that records into these.
     pub fn telemetry(&self, settings: Settings) -> Telemetry {
         Telemetry::new(settings, self.traces.as_ref(), self.metrics.as_ref(), self.logs.as_ref())
     }
@@ -175,7 +177,7 @@ impl Pipelines {
 
     /// Exports what is left, within a time, and says so if something could not be exported. Blocks the thread.
     pub fn shutdown(self, within: Duration) {
-        let Self { traces, metrics, logs, watch, runtime, .. } = self;
+        let Self { traces, metrics, logs, health, runtime, .. } = self;
         let closings: [(&str, Option<Closing>); 3] = [
             ("spans", traces.map(|traces| Box::new(move || traces.shutdown_with_timeout(within)) as Closing)),
             // The SDK has a limit of its own for these, whatever it is told.
@@ -201,7 +203,7 @@ impl Pipelines {
             left.retain(|other| *other != signal);
         }
         // The SDK keeps to itself how the last batch went.
-        left.extend(watch.failing());
+        left.extend(health.failing());
         left.sort_unstable();
         left.dedup();
         if !left.is_empty() {
@@ -234,7 +236,7 @@ impl Runtime {
     }
 }
 
-/// Who tells: what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), else our name.
+/// The resource: what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), otherwise our name.
 fn resource() -> Resource {
     let given = Resource::builder().build();
     let named = |key: &'static str| given.get(&Key::from_static_str(key)).map(|value| value.to_string());
@@ -256,7 +258,7 @@ fn resource() -> Resource {
 
 fn usage_has_room(instrument: &Instrument) -> Option<Stream> {
     let is_usage = instrument.name().starts_with("gemini_grpc.usage.");
-    is_usage.then(|| Stream::builder().with_cardinality_limit(USAGE_SERIES).build().ok()).flatten()
+    is_usage.then(|| Stream::builder().with_cardinality_limit(MAX_USAGE_SERIES).build().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceId};
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
@@ -11,10 +12,10 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// W3C Baggage, 3.3.2: so much has to be passed on.
+/// The longest `baggage` that is forwarded, in bytes: as much as W3C Baggage, 3.3.2, asks for.
 const MAX_BAGGAGE: usize = 8192;
 
-/// What is taken from callers, and what goes on to upstream.
+/// What is read from callers, and what is forwarded to upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Propagation {
     /// Whether `traceparent` and `tracestate` are read and written.
@@ -22,7 +23,7 @@ pub struct Propagation {
     /// Whether upstream gets our trace, with the caller's `tracestate`. Otherwise each request to upstream begins a
     /// trace of its own, so that upstream can neither link the calls of a caller nor read what the caller put there.
     pub forward_trace: bool,
-    /// Whether a caller's span becomes the parent of ours, and its sampling ours; else it is linked to.
+    /// Whether a caller's span becomes the parent of ours, and its sampling ours; otherwise it is linked to.
     pub trusted: bool,
     /// Whether a caller's `baggage` goes to upstream, which is somebody else's.
     pub baggage: bool,
@@ -40,7 +41,7 @@ impl Propagation {
         if !self.trace_context || !headers.contains_key(&TRACEPARENT) {
             return None;
         }
-        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
         Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
     }
 
@@ -78,21 +79,10 @@ impl Propagation {
     }
 }
 
+/// Not by `TraceContextPropagator`, which would add an empty `tracestate` to each request, and allocate a context for it.
 fn insert_traceparent(headers: &mut HeaderMap, trace_id: TraceId, span_id: SpanId, sampled: bool) {
     let value = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(sampled));
     headers.extend(HeaderValue::try_from(value).ok().map(|value| (TRACEPARENT, value)));
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(|value| value.to_str().ok())
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,20 @@
-//! Who used how much of what, so that a bill can be added up.
+//! What each caller used of each model, so that a bill can be made.
 
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, Counter, Meter};
 
-use super::metrics::counter;
+use super::facts::{OperationFacts, Tokens};
+use super::instrument::counter;
 use super::names;
-use super::rpc::AskedAndAnswered;
 use super::series::Series;
 use crate::gemini::code::Code;
-use crate::gemini::view::UsageView;
 
-/// So many pairs of caller and model are counted apart; further ones as the caller's other models.
-const PAIRS: usize = 1000;
+/// The most pairs of caller and model that are counted apart. All others are counted as other models of their caller.
+const MAX_PAIRS: usize = 1000;
 
-/// The counters of usage, and what was bound of them.
+/// The counters of usage.
 pub(super) struct Usage {
     calls: Counter<u64>,
     tokens: Counter<u64>,
@@ -27,59 +26,12 @@ pub(super) struct Usage {
 }
 
 /// What one caller used of one model.
-pub(super) struct UsageSeries {
+struct UsageSeries {
     labels: [KeyValue; 2],
     ok: BoundCounter<u64>,
-    /// In the order of [`Tokens`].
+    /// In the order of [`Tokens::KINDS`].
     tokens: [BoundCounter<u64>; 5],
     images: BoundCounter<u64>,
-}
-
-/// Tokens that upstream did not report, as the gateway estimates them: never mixed with those that it did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EstimatedTokens {
-    pub input: u64,
-    pub output: u64,
-}
-
-/// The tokens of a call by kind; each is counted under one kind only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tokens {
-    pub(super) input: u64,
-    pub(super) cached_input: u64,
-    pub(super) tool_use_input: u64,
-    pub(super) output: u64,
-    pub(super) reasoning: u64,
-}
-
-impl Tokens {
-    const KINDS: [&str; 5] = ["input", "cached_input", "tool_use_input", "output", "reasoning"];
-
-    pub(super) fn of(usage: &UsageView) -> Self {
-        let cached = usage.cached_content_token_count;
-        Self {
-            // Gemini counts what was cached with the prompt, and neither tools nor thoughts with anything.
-            input: usage.prompt_token_count.saturating_sub(cached),
-            cached_input: cached,
-            tool_use_input: usage.tool_use_prompt_token_count,
-            output: usage.candidates_token_count,
-            reasoning: usage.thoughts_token_count,
-        }
-    }
-
-    /// All that went in.
-    pub(super) fn all_input(&self) -> u64 {
-        self.input + self.cached_input + self.tool_use_input
-    }
-
-    /// All that came out.
-    pub(super) fn all_output(&self) -> u64 {
-        self.output + self.reasoning
-    }
-
-    fn kinds(&self) -> [u64; 5] {
-        [self.input, self.cached_input, self.tool_use_input, self.output, self.reasoning]
-    }
 }
 
 impl Usage {
@@ -89,13 +41,13 @@ impl Usage {
             tokens: counter(meter, names::USAGE_TOKENS),
             images: counter(meter, names::USAGE_IMAGES),
             unknown: names::UNKNOWN.into(),
-            series: Series::up_to(PAIRS),
+            series: Series::up_to(MAX_PAIRS),
         }
     }
 
-    /// A call is over.
-    pub(super) fn add(&self, caller: Option<&Arc<str>>, code: Code, asked: &AskedAndAnswered) {
-        let AskedAndAnswered { label: model, tokens, estimated, images, .. } = asked;
+    /// Counts a call that has ended.
+    pub(super) fn add(&self, caller: Option<&Arc<str>>, code: Code, operation: &OperationFacts) {
+        let OperationFacts { label: model, tokens, estimated, images, .. } = operation;
         let caller = caller.unwrap_or(&self.unknown);
         let key = (caller.clone(), model.clone());
         let series = self.series.get_or_add(&key, || self.bind(&key));
@@ -109,7 +61,7 @@ impl Usage {
         for (counter, tokens) in series.tokens.iter().zip(tokens.kinds()).filter(|(_, tokens)| *tokens > 0) {
             counter.add(tokens);
         }
-        // Not bound: most series would have them in vain.
+        // Not bound, because most series never have estimates.
         for (kind, tokens) in [("estimated_input", estimated.input), ("estimated_output", estimated.output)] {
             if tokens > 0 {
                 let [caller, model] = series.labels.clone();

@@ -1,4 +1,4 @@
-//! The answer of upstream: a body to read whole, or events to read one by one.
+//! The response of upstream: a body to read as a whole, or events to read one by one.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,20 +11,20 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
 
-use super::Error;
+use super::{ApiKey, Error};
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Held;
 use crate::telemetry::{Attempt, Outcome};
 
-/// A body of unknown length starts with so much room.
-const FIRST_ROOM: usize = 16 << 10;
-/// How long the body of an error is waited for.
+/// The first capacity of a buffer for a body of unknown length, in bytes.
+const FIRST_CAPACITY: usize = 16 << 10;
+/// How long to wait for the body of an error response.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The body of an error that is longer, in bytes, is read beside the workers.
+/// Error bodies longer than this are parsed on another thread, in bytes.
 const LONG_ERROR_BODY: usize = 32 << 10;
 
-/// An answer whose head has come.
+/// A response whose head has come.
 #[derive(Debug)]
 pub struct Answer {
     head: http::response::Parts,
@@ -37,20 +37,20 @@ pub struct Answer {
 impl Answer {
     pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Held, attempt: Attempt) -> Self {
         let (head, body) = response.into_parts();
-        // The request is on its way; what is held from now on is the answer.
+        // The request was sent. From now on the reservation is for the response.
         held.set(0);
         Self { head, body, limit, held, attempt }
     }
 
-    /// The body, to be read whole: the JSON of one answer.
-    pub fn whole(self) -> Result<Whole, Error> {
+    /// The body, to be read as a whole: the JSON of one response.
+    pub fn unary(self) -> Result<UnaryBody, Error> {
         let Self { head, body, limit, held, attempt } = self;
         let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if announced.is_some_and(|n| n > limit) {
-            return Err(ended(attempt, Error::TooLarge { limit }));
+            return Err(fail(attempt, Error::TooLarge { limit }));
         }
         let status = head.status.as_u16();
-        Ok(Whole { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held, attempt })
+        Ok(UnaryBody { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held, attempt })
     }
 
     /// The events of a stream.
@@ -69,8 +69,8 @@ impl Answer {
     }
 }
 
-/// The request has failed so.
-fn ended(mut attempt: Attempt, error: Error) -> Error {
+/// Ends the attempt with an error.
+fn fail(mut attempt: Attempt, error: Error) -> Error {
     attempt.end(Outcome::Failed(error.kind()));
     error
 }
@@ -79,11 +79,11 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What upstream says when it refuses, as far as it is needed to understand it. Not being able to read it is no other
-/// error. `held` reserves its bytes beside those of the request, of which there are `request_bytes`.
-pub(super) async fn refusal(
+/// Reads the body of an error response, up to [`MAX_BODY`]. If it breaks off, the part that came is enough. `held` reserves
+/// its bytes in addition to those of the request, of which there are `request_bytes`.
+pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,
-    key: &str,
+    key: &ApiKey,
     held: &mut Held,
     request_bytes: usize,
 ) -> Error {
@@ -97,7 +97,7 @@ pub(super) async fn refusal(
         }
     };
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
-    let key = key.to_owned();
+    let key = key.clone();
     let is_long = beginning.len() > LONG_ERROR_BODY;
     let understand = move || {
         Error::refused(&Reply {
@@ -106,11 +106,11 @@ pub(super) async fn refusal(
             retry_after: header(&head.headers, RETRY_AFTER),
             body: &beginning,
             now: SystemTime::now(),
-            keys: &[&key],
+            keys: &[key.expose()],
         })
     };
     let error = if is_long {
-        // Milliseconds of work, in which the other calls of the worker would stand still.
+        // It takes milliseconds, for which the other calls of this worker must not wait.
         tokio::task::spawn_blocking(understand).await.unwrap_or(Error::Cut)
     } else {
         understand()
@@ -128,32 +128,32 @@ async fn next(body: &mut reqwest::Body) -> Result<Option<Bytes>, Error> {
     Ok(None)
 }
 
-/// The body of an answer that is read whole, piece by piece.
-pub struct Whole {
+/// The body of a response that is read as a whole.
+pub struct UnaryBody {
     status: u16,
     body: reqwest::Body,
     limit: usize,
     announced: Option<usize>,
-    /// The common answer comes in one piece, which is handed on as it is.
+    /// Most bodies come in one chunk, which is not copied.
     first: Bytes,
     rest: BytesMut,
     held: Held,
     attempt: Attempt,
 }
 
-impl Whole {
-    /// Reads one piece more, once there is room for it; false at the end.
-    pub async fn more(&mut self) -> Result<bool, Error> {
-        let more = self.piece().await;
-        match &more {
+impl UnaryBody {
+    /// Reads one more chunk, once there is memory for it; false at the end.
+    pub async fn read_chunk(&mut self) -> Result<bool, Error> {
+        let read = self.next_chunk().await;
+        match &read {
             Ok(true) => {}
             Ok(false) => self.attempt.end(Outcome::Succeeded),
             Err(error) => self.attempt.end(Outcome::Failed(error.kind())),
         }
-        more
+        read
     }
 
-    async fn piece(&mut self) -> Result<bool, Error> {
+    async fn next_chunk(&mut self) -> Result<bool, Error> {
         std::future::poll_fn(|cx| self.held.poll_room(cx)).await;
         let Some(piece) = next(&mut self.body).await? else { return Ok(false) };
         let length = self.first.len() + self.rest.len() + piece.len();
@@ -164,7 +164,7 @@ impl Whole {
             self.first = piece;
         } else {
             if self.rest.is_empty() {
-                self.rest.reserve(self.announced.unwrap_or(FIRST_ROOM).max(length));
+                self.rest.reserve(self.announced.unwrap_or(FIRST_CAPACITY).max(length));
                 self.rest.extend_from_slice(&std::mem::take(&mut self.first));
             }
             self.rest.extend_from_slice(&piece);
@@ -173,7 +173,7 @@ impl Whole {
         Ok(true)
     }
 
-    /// The JSON that was read, and the hold on its bytes.
+    /// The JSON that was read, and the reservation of its bytes.
     pub fn into_json(self) -> Result<(Bytes, Held), Error> {
         let body = if self.rest.is_empty() { self.first } else { self.rest.freeze() };
         match body.iter().find(|b| !b.is_ascii_whitespace()) {
@@ -184,14 +184,14 @@ impl Whole {
     }
 }
 
-/// Without what was read: that is somebody's answer.
-impl fmt::Debug for Whole {
+/// Without what was read, which is a caller's response.
+impl fmt::Debug for UnaryBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Whole").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("UnaryBody").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-/// The JSON texts of a streamed answer, as they come.
+/// The JSON texts of a streamed response, as they come.
 #[derive(Debug)]
 pub struct EventStream {
     status: u16,
@@ -200,7 +200,7 @@ pub struct EventStream {
     events: Events,
     seen: bool,
     held: Held,
-    /// Over when the body is.
+    /// Ends with the body.
     attempt: Option<Attempt>,
 }
 

@@ -15,14 +15,13 @@ use tower::util::MapFutureLayer;
 use super::pool::{Connector, Failure, Place, Pool, Step, Unmade};
 use super::{Config, Error, HttpVersion, dial};
 use crate::cause::cause;
-use crate::telemetry::Parent;
+use crate::telemetry::UpstreamContext;
 
 const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("gemini-grpc/", env!("CARGO_PKG_VERSION")));
 
-/// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one; a
-/// request that goes out at that moment is lost, and must not be sent twice since generation is billed. So we close
-/// first.
-const IDLE: Duration = Duration::from_secs(4);
+/// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one. A request
+/// that is sent at that moment is lost, and must not be sent again because generation is billed. So we close first.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A client that cannot be built, because the TLS library found no usable roots for example.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +69,8 @@ impl Client {
 
 impl Http2 {
     /// Waits for room on a connection. None says that upstream chose HTTP/1.1.
-    pub(super) async fn place(&self, parent: &Parent) -> Result<Option<Place>, Error> {
-        match (self.pool.place(|step| report(parent, step)).await, &self.declined) {
+    pub(super) async fn place(&self, context: &UpstreamContext) -> Result<Option<Place>, Error> {
+        match (self.pool.place(|step| report(context, step)).await, &self.declined) {
             (Ok(place), _) => Ok(Some(place)),
             (Err(Unmade::NotHttp2), Some(declined)) => {
                 declined.store(true, Ordering::Relaxed);
@@ -88,14 +87,14 @@ impl Http2 {
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
-        parent: &Parent,
+        context: &UpstreamContext,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let mut request = http::Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| Error::Header)?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(USER_AGENT, OUR_USER_AGENT);
-        let sent = self.pool.send(place, request, |step| report(parent, step)).await;
+        let sent = self.pool.send(place, request, |step| report(context, step)).await;
         sent.map_err(|failure| self.error(failure))
     }
 
@@ -104,13 +103,13 @@ impl Http2 {
     }
 }
 
-fn report(parent: &Parent, step: Step) {
+fn report(context: &UpstreamContext, step: Step) {
     match step {
         Step::Waiting { dials } => {
-            parent.sending(false);
-            (0..dials).for_each(|_| parent.dialed());
+            context.sending(false);
+            (0..dials).for_each(|_| context.dialed());
         }
-        Step::Sending => parent.sending(true),
+        Step::Sending => context.sending(true),
     }
 }
 
@@ -123,7 +122,7 @@ impl Config {
             .connect_timeout(self.connect_timeout)
             .connector_layer(MapFutureLayer::new(dial))
             .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             // reqwest resends a request by itself in some cases. Generation is billed.
             .retry(reqwest::retry::never())
             // A redirect would carry the prompt, and maybe the key, somewhere else.

@@ -1,9 +1,9 @@
-//! The way out: the only room that makes HTTP requests. It sends JSON and hands back JSON; it knows
-//! nothing of gRPC.
+//! The HTTP client of upstream: it sends JSON and returns JSON, and knows no protocol of callers.
 
 mod answer;
 mod client;
 mod error;
+mod key;
 mod pool;
 mod retry;
 mod tls;
@@ -25,6 +25,7 @@ pub use self::answer::{Answer, EventStream};
 use self::client::Http2;
 pub use self::client::{BuildError, Client};
 pub use self::error::Error;
+pub use self::key::{ApiKey, InvalidKey};
 pub use self::retry::Budget;
 pub use self::tls::Tls;
 pub use self::url::BaseUrl;
@@ -32,23 +33,23 @@ use crate::files::{self, Files};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
-use crate::telemetry::{Attempt, Outcome, Parent};
+use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The settings of this room.
+/// The settings of the client.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub base: BaseUrl,
     pub key_header: KeyHeader,
     pub http: HttpVersion,
     pub connect_timeout: Duration,
-    /// Whether HTTPS_PROXY and its kin count.
+    /// Whether HTTPS_PROXY and similar variables count.
     pub system_proxy: bool,
-    /// The largest body of a unary answer and the largest event of a stream, unpacked.
+    /// The largest body of a unary response and the largest event of a stream, in bytes, unpacked.
     pub max_response_bytes: usize,
-    /// How often a call may be tried again.
+    /// The most retries of a call.
     pub retries: u32,
     pub tls: Tls,
 }
@@ -75,12 +76,12 @@ pub enum HttpVersion {
 pub struct Outgoing<'a> {
     pub model: &'a ModelName,
     pub method: Method,
-    pub key: &'a str,
+    pub key: &'a ApiKey,
     pub json: Bytes,
-    /// No further try begins after it.
+    /// No retry begins after it.
     pub deadline: Instant,
-    /// What its requests belong to.
-    pub parent: Parent,
+    /// The call that it belongs to.
+    pub context: UpstreamContext,
 }
 
 /// Without the key and the prompt.
@@ -99,7 +100,7 @@ tokio::task_local! {
 }
 
 struct Dialing {
-    parent: Parent,
+    context: UpstreamContext,
     /// Whether the request has made a connection for itself.
     dialed: Cell<bool>,
 }
@@ -109,8 +110,8 @@ struct Dialing {
 /// The files that are kept back are not for connections, so none is made when only they are left, and one that was given
 /// such a file is closed again.
 async fn dial<C, E: From<std::io::Error>>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
-    // Without a request there is nothing to mark: it may have taken another connection meanwhile.
-    let _ = DIALING.try_with(|dialing| dialing.parent.sending(false));
+    // Outside of a request there is nothing to mark: the request may have taken another connection meanwhile.
+    let _ = DIALING.try_with(|dialing| dialing.context.sending(false));
     let files = Files::of_process();
     if files.are_out() {
         return Err(files::out_of_files().into());
@@ -120,7 +121,7 @@ async fn dial<C, E: From<std::io::Error>>(connecting: impl Future<Output = Resul
         false => Ok(connection),
         true => Err(files::out_of_files().into()),
     });
-    let _ = DIALING.try_with(|dialing| dialing.parent.sending(connected.is_ok()));
+    let _ = DIALING.try_with(|dialing| dialing.context.sending(connected.is_ok()));
     connected
 }
 
@@ -168,7 +169,7 @@ impl Upstream {
         let mut tries = 1;
         loop {
             let url = inner.base.path(outgoing.model, outgoing.method);
-            let mut attempt = Attempt::begin(&outgoing.parent, tries - 1, &url);
+            let mut attempt = Attempt::begin(&outgoing.context, tries - 1, &url);
             let error = match inner.attempt(outgoing, url, &mut attempt, held).await {
                 Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
                 Err(error) => error,
@@ -178,10 +179,10 @@ impl Upstream {
             let again = (tries <= inner.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
             if !inner.budget.retry() {
-                outgoing.parent.denied();
+                outgoing.context.denied();
                 return Err(error);
             }
-            outgoing.parent.retried(error.kind());
+            outgoing.context.retried(error.kind());
             tokio::time::sleep(wait).await;
             tries += 1;
         }
@@ -198,12 +199,12 @@ impl Inner {
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let accept = if outgoing.method.is_streaming() { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
-            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key)),
-            KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.to_owned()),
+            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key.expose())),
+            KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.expose().to_owned()),
         };
         let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
         key.set_sensitive(true);
-        let request_id = HeaderValue::try_from(&**outgoing.parent.request_id()).map_err(|_| Error::Header)?;
+        let request_id = HeaderValue::try_from(&**outgoing.context.request_id()).map_err(|_| Error::Header)?;
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(name, key);
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -221,7 +222,7 @@ impl Inner {
         match response.status().is_success() {
             true => Ok(response),
             // In a box, or each call would carry the room for reading an error about with it.
-            false => Err(Box::pin(answer::refusal(response, outgoing.key, held, outgoing.json.len())).await),
+            false => Err(Box::pin(answer::read_error(response, outgoing.key, held, outgoing.json.len())).await),
         }
     }
 
@@ -232,8 +233,8 @@ impl Inner {
         url: Url,
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        match http2.place(&outgoing.parent).await? {
-            Some(place) => http2.post(place, &url, headers, outgoing.json.clone(), &outgoing.parent).await,
+        match http2.place(&outgoing.context).await? {
+            Some(place) => http2.post(place, &url, headers, outgoing.json.clone(), &outgoing.context).await,
             None => self.send_http1(outgoing, url, headers).await,
         }
     }
@@ -245,13 +246,13 @@ impl Inner {
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
-        outgoing.parent.sending(true);
-        let dialing = Dialing { parent: outgoing.parent.clone(), dialed: Cell::new(false) };
+        outgoing.context.sending(true);
+        let dialing = Dialing { context: outgoing.context.clone(), dialed: Cell::new(false) };
         let mut sending = pin!(DIALING.scope(dialing, request.send()));
         let sent = sending.as_mut().await;
         let dialed = sending.as_mut().take_value().is_some_and(|dialing| dialing.dialed.get());
         if dialed {
-            outgoing.parent.dialed();
+            outgoing.context.dialed();
         }
         sent.map(http::Response::from).map_err(|error| Error::from_http1(&error, !dialed, self.connect_timeout))
     }
@@ -267,10 +268,10 @@ mod tests {
         let outgoing = Outgoing {
             model: &ModelName::parse("gemini-2.5-flash").unwrap(),
             method: Method::GenerateContent,
-            key: "a-key",
+            key: &"a-key".parse().unwrap(),
             json: Bytes::from_static(b"a prompt"),
             deadline: Instant::now(),
-            parent: Parent::of(&crate::telemetry::Rpc::unheard()),
+            context: UpstreamContext::of(&crate::telemetry::CallSpan::disabled()),
         };
         assert_eq!(format!("{outgoing:?}"), "Outgoing { method: GenerateContent, bytes: 8, .. }");
     }

@@ -1,17 +1,18 @@
-//! Who is asked for what before a call is taken, and whose key goes upstream.
+//! How callers are identified, and whose key goes upstream.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Credential;
 use super::{Caller, CallerPermit, Callers, CallersError, Exceeded, San};
-use crate::gateway::{ApiKey, KeyOwner};
 use crate::gemini::model::ModelName;
 use crate::reason::reasons;
+use crate::upstream::ApiKey;
 
 /// How callers are known.
 #[derive(Clone, Debug, Default)]
 pub enum Auth {
-    /// They are not: a caller's own key goes upstream, else the gateway's.
+    /// They are not: a caller's own key goes upstream, otherwise the gateway's.
     #[default]
     Forward,
     /// By the token that they send in the place of a key; the gateway's key goes upstream.
@@ -20,7 +21,14 @@ pub enum Auth {
     Certificates(Arc<Callers>),
 }
 
-/// Who calls, and what goes upstream for it.
+/// Whose key goes upstream. It decides who has to act when upstream refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOwner {
+    Caller,
+    Gateway,
+}
+
+/// Who calls, and with which key the call goes upstream.
 #[derive(Clone, Debug)]
 pub struct Admitted {
     /// None if callers are not known.
@@ -31,7 +39,7 @@ pub struct Admitted {
     pub owner: KeyOwner,
 }
 
-/// Why somebody may not call, or not now. It repeats no token.
+/// Why a caller is refused. It repeats no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(
@@ -71,21 +79,19 @@ impl Auth {
         }
     }
 
-    /// The same, in the place of what was in force before: what callers have used stays used, and calls in flight stay
-    /// in flight.
-    pub fn continuing(&self, before: &Self) -> Self {
-        match (self, before) {
-            (Self::Tokens(now), Self::Tokens(before)) => Self::Tokens(Arc::new(now.continuing(before))),
-            (Self::Certificates(now), Self::Certificates(before)) => {
-                Self::Certificates(Arc::new(now.continuing(before)))
+    /// The same, with the usage of callers of the same name carried over: a reload gives nobody a fresh quota.
+    pub fn carrying_usage_from(&self, previous: &Self) -> Self {
+        match (self, previous) {
+            (Self::Tokens(now), Self::Tokens(previous)) => Self::Tokens(Arc::new(now.carrying_usage_from(previous))),
+            (Self::Certificates(now), Self::Certificates(previous)) => {
+                Self::Certificates(Arc::new(now.carrying_usage_from(previous)))
             }
             (now, _) => now.clone(),
         }
     }
 
-    /// Whether it matters what callers send as a key. What a caller with a good certificate sends is of no use, and not
-    /// even a mistake in it is one.
-    pub fn reads_keys(&self) -> bool {
+    /// Whether credentials matter. A caller with a valid certificate needs none, so a malformed one is ignored.
+    pub fn reads_credentials(&self) -> bool {
         !matches!(self, Self::Certificates(_))
     }
 
@@ -97,22 +103,28 @@ impl Auth {
         }
     }
 
-    /// Who calls, by what came with the call: the key or token, and the names of the client's certificate.
-    pub fn authenticate(&self, key: Option<ApiKey>, sans: &[San], own: Option<&ApiKey>) -> Result<Admitted, AuthError> {
+    /// Identifies the caller by its credential and the names of its certificate, and chooses the key for upstream. `own` is
+    /// the gateway's key.
+    pub fn authenticate(
+        &self,
+        credential: Option<Credential>,
+        sans: &[San],
+        own: Option<&ApiKey>,
+    ) -> Result<Admitted, AuthError> {
         let caller = match self {
             Self::Forward => None,
             Self::Tokens(callers) => {
-                let token = key.as_ref().ok_or(AuthError::NoToken)?;
-                Some(callers.by_token(token.expose()).ok_or(AuthError::UnknownToken)?.clone())
+                let token = credential.as_ref().ok_or(AuthError::NoToken)?;
+                Some(callers.by_token(token.token()).ok_or(AuthError::UnknownToken)?.clone())
             }
             Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate),
             Self::Certificates(callers) => Some(callers.by_san(sans).ok_or(AuthError::UnknownCertificate)?.clone()),
         };
-        let (key, owner) = match (key, own) {
-            // What a known caller sends is a token, or of no use: it goes nowhere.
-            (Some(key), _) if caller.is_none() => (key, KeyOwner::Caller),
+        let (key, owner) = match (credential, own) {
+            // What a known caller sends is a token, or not needed: it is not a key of upstream.
+            (Some(credential), _) if caller.is_none() => (credential.into_api_key(), KeyOwner::Caller),
             (_, Some(own)) => (own.clone(), KeyOwner::Gateway),
-            // For known callers the configuration sees to it that there is a key.
+            // For known callers the configuration makes sure that there is a key.
             (_, None) => return Err(AuthError::NoKey),
         };
         Ok(Admitted { caller, key, owner })

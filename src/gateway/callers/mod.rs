@@ -4,6 +4,7 @@
 
 mod auth;
 mod changes;
+mod credential;
 mod file;
 mod hash;
 mod limits;
@@ -17,8 +18,9 @@ use std::time::Instant;
 
 use subtle::ConditionallySelectable as _;
 
-pub use self::auth::{Admitted, Auth, AuthError};
+pub use self::auth::{Admitted, Auth, AuthError, KeyOwner};
 pub use self::changes::CallerChanges;
+pub use self::credential::Credential;
 pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
 pub use self::limits::{CallerPermit, ConnectionPermit, Exceeded, Quota};
@@ -65,14 +67,13 @@ impl Callers {
         Ok(callers)
     }
 
-    /// These callers, of whom those that were there before go on with what they have used: nobody has a fresh quota
-    /// because the file was read again.
-    fn continuing(&self, before: &Self) -> Self {
-        let continuing = |caller: &Arc<Caller>| match before.callers.iter().find(|known| known.name == caller.name) {
+    /// These callers, with the usage of callers of the same name carried over.
+    fn carrying_usage_from(&self, previous: &Self) -> Self {
+        let carrying = |caller: &Arc<Caller>| match previous.callers.iter().find(|known| known.name == caller.name) {
             Some(known) => Arc::new(Caller { meter: known.meter.clone(), ..Caller::clone(caller) }),
             None => caller.clone(),
         };
-        let callers = self.callers.iter().map(continuing).collect();
+        let callers = self.callers.iter().map(carrying).collect();
         Self { callers, tokens: self.tokens.clone(), sans: self.sans.clone() }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::gateway::{ApiKey, Error, KeyOwner};
+use crate::gateway::Error;
 use crate::gemini::code::Code;
 use crate::reason::Retry;
 
@@ -184,7 +184,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     let mut permit = a.admit(now).unwrap();
     permit.spend_call(now);
 
-    let after = callers(&[("a", limits), ("c", limits)]).continuing(&before);
+    let after = callers(&[("a", limits), ("c", limits)]).carrying_usage_from(&before);
     let a = after.by_token("token of a").unwrap();
     assert_eq!(quota(a.admit(now)).0, Quota::CallsInFlight);
     assert!(after.by_token("token of b").is_none());
@@ -195,7 +195,7 @@ fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
     assert_eq!(quota(a.admit(now)).0, Quota::TokensPerMinute);
 
     // A quarter of the calls is used, whatever the limit: 3 of 4 are left, and so 6 of 8.
-    let more = callers(&[("a", "calls_per_minute = 8")]).continuing(&after);
+    let more = callers(&[("a", "calls_per_minute = 8")]).carrying_usage_from(&after);
     let a = more.by_token("token of a").unwrap();
     let taken = (0..9).filter(|_| call(a, now).is_ok()).count();
     assert_eq!(taken, 6);
@@ -206,7 +206,7 @@ fn authenticate(
     key: Option<&str>,
     sans: &[&str],
 ) -> Result<(Option<String>, String, KeyOwner), AuthError> {
-    let key = key.map(|key| key.parse::<ApiKey>().unwrap());
+    let key = key.map(|key| key.parse::<Credential>().unwrap());
     let sans: Vec<San> = sans.iter().map(|san| San::listed(san)).collect();
     let admitted = auth.authenticate(key, &sans, Some(&"own".parse().unwrap()))?;
     let caller = admitted.caller.map(|caller| caller.name.to_string());
@@ -262,9 +262,9 @@ fn reloading_keeps_the_mode_and_what_was_used() {
     };
     assert!(admit(&auth));
     let again = || Auth::tokens(callers(&[("a", "calls_per_minute = 1")])).unwrap();
-    assert!(!admit(&again().continuing(&auth)));
-    assert!(admit(&again().continuing(&Auth::Forward)));
-    assert!(matches!(Auth::Forward.continuing(&auth), Auth::Forward));
+    assert!(!admit(&again().carrying_usage_from(&auth)));
+    assert!(admit(&again().carrying_usage_from(&Auth::Forward)));
+    assert!(matches!(Auth::Forward.carrying_usage_from(&auth), Auth::Forward));
 }
 
 #[test]

@@ -152,8 +152,8 @@ async fn that_exporting_begins_to_fail_is_said_once_and_so_is_that_it_works_agai
     let failed = || Err(OTelSdkError::InternalFailure("no route".to_owned()));
     let results = vec![Ok(()), failed(), failed(), failed(), Ok(()), Ok(()), failed()];
     let count = results.len();
-    let watch = Arc::new(Watch::default());
-    let exporter = Watched::new(Scripted(Mutex::new(results)), "spans", "http://collector".to_owned(), &watch);
+    let health = Arc::new(ExportHealth::default());
+    let exporter = Monitored::new(Scripted(Mutex::new(results)), "spans", "http://collector".to_owned(), &health);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
@@ -161,7 +161,7 @@ async fn that_exporting_begins_to_fail_is_said_once_and_so_is_that_it_works_agai
     for _ in 0..count {
         let _ = exporter.export(Vec::new()).await;
     }
-    assert_eq!(watch.failing().collect::<Vec<_>>(), ["spans"]);
+    assert_eq!(health.failing().collect::<Vec<_>>(), ["spans"]);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let levels: Vec<&str> = log.lines().map(|line| if line.contains("WARN") { "warn" } else { "info" }).collect();
     assert_eq!(levels, ["warn", "info", "warn"], "{log}");

@@ -1,4 +1,4 @@
-//! API keys and where they came from.
+//! API keys of upstream.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,13 +20,6 @@ struct Secret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key is 1 to 4096 visible ASCII characters")]
 pub struct InvalidKey;
-
-/// Whose key goes upstream: it decides who is to blame when upstream refuses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyOwner {
-    Caller,
-    Gateway,
-}
 
 impl ApiKey {
     /// The secret itself, for the one header that carries it.

@@ -1,68 +1,68 @@
-//! What is recorded of a call and charged for it, however it ends.
+//! The telemetry of a call and the charge for it, however it ends.
 
 use std::time::{Duration, Instant};
 
 use super::callers::CallerPermit;
+use super::format::Piece;
 use super::spending::Spending;
-use super::translate::Translated;
 use super::{Error, Limit, TimedOut};
 use crate::gemini::view::{Ends, Estimate};
-use crate::telemetry::{Asked, Operation, Outcome, Parent, Rpc};
+use crate::telemetry::{CallSpan, ModelRequest, Operation, Outcome, UpstreamContext};
 use crate::upstream;
 
 /// How long a call that was given up still counts among its caller's calls in flight: upstream does not notice at once,
 /// and works on for at least about this time. So a caller that resets its calls starts no more than others do.
 const KEPT_IN_FLIGHT: Duration = Duration::from_secs(1);
 
-/// Complete when it is dropped: a call that its caller gave up is recorded and charged as well.
+/// Records and charges a call, at the latest when it is dropped: a call that its caller cancelled costs tokens as well.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Accounting {
     /// Telemetry of the call.
-    pub(super) rpc: Rpc,
-    /// What the call used is charged to its caller, if that is known.
+    pub(super) span: CallSpan,
+    /// The limits of the caller, which the call is charged to; `None` where callers are not known.
     pub(super) caller: Option<CallerPermit>,
-    /// From the moment that upstream is asked.
+    /// Begins when upstream is about to be asked.
     operation: Option<Operation>,
     spending: Spending,
-    /// Whether the answer is read while upstream makes it.
+    /// Whether the response is read while upstream makes it.
     stream: bool,
     ends: Ends,
 }
 
-/// How a call ended that upstream was asked for.
+/// What the end of a call says about its cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Complete,
     /// Upstream did not take it.
     NotTaken,
-    /// Upstream has ended it without an answer that is complete.
+    /// Upstream ended it without a complete response.
     Broken,
-    /// The gateway or the caller did not wait for the end.
+    /// The gateway or the caller did not wait for the end of the response.
     GivenUp,
 }
 
-impl Record {
-    pub(super) fn new(rpc: Rpc, caller: Option<CallerPermit>) -> Self {
-        Self { rpc, caller, operation: None, spending: Spending::default(), stream: false, ends: Ends::default() }
+impl Accounting {
+    pub(super) fn new(span: CallSpan, caller: Option<CallerPermit>) -> Self {
+        Self { span, caller, operation: None, spending: Spending::default(), stream: false, ends: Ends::default() }
     }
 
-    /// Upstream is about to be asked, by a request that contains so much.
-    pub(super) fn begin(&mut self, asked: &Asked<'_>, request: Estimate) {
+    /// Begins when upstream is about to be asked. `request` estimates what the request contains.
+    pub(super) fn begin(&mut self, asked: &ModelRequest<'_>, request: Estimate) {
         (self.spending, self.stream) = (Spending::of(request), asked.method.is_streaming());
         if let Some(caller) = &mut self.caller {
             caller.spend_call(Instant::now());
         }
-        self.operation = Some(Operation::begin(&self.rpc, asked));
+        self.operation = Some(Operation::begin(&self.span, asked));
     }
 
-    /// What requests to upstream belong to.
-    pub(super) fn parent(&self) -> Parent {
-        self.operation.as_ref().map_or_else(|| Parent::of(&self.rpc), Operation::parent)
+    /// What the requests to upstream share.
+    pub(super) fn upstream_context(&self) -> UpstreamContext {
+        self.operation.as_ref().map_or_else(|| UpstreamContext::of(&self.span), Operation::upstream_context)
     }
 
-    /// Records a message of the answer, and charges what it reports. Each report replaces the last.
-    pub(super) fn saw(&mut self, answer: &Translated) {
-        let Translated { response, view, .. } = answer;
+    /// Records a message of the response, and charges the usage that it reports. Each report replaces the one before.
+    pub(super) fn record_chunk(&mut self, piece: &Piece) {
+        let Piece { response, view, .. } = piece;
         if let Some(operation) = &mut self.operation {
             operation.chunk(response, view);
         }
@@ -78,18 +78,19 @@ impl Record {
         self.ends.is_finished()
     }
 
-    /// Upstream has answered, or it will not. A call that is dropped before was given up.
+    /// Ends it: upstream has answered, or it will not. A call that is dropped before was given up.
     pub(super) fn end(&mut self, error: Option<&Error>) {
         let ending = error.map_or(Ending::Complete, |error| Ending::of(error, self.stream));
         self.settle(ending, |operation| operation.end(Outcome::of(error.map(Error::kind))));
     }
 
-    /// Charges what upstream has not reported, and gives the place in flight back once upstream is done with the call.
+    /// Charges the tokens that upstream has not reported, and releases the caller's place in flight once upstream no longer
+    /// works on the call.
     fn settle(&mut self, ending: Ending, end: impl FnOnce(&mut Operation)) {
-        // Without one upstream was not asked.
+        // Without an operation, upstream was not asked.
         let Some(mut operation) = self.operation.take() else { return };
         // A refusal in the middle of an answer does not take back what came before it.
-        let taken = self.rpc.may_be_taken() && (ending != Ending::NotTaken || self.spending.has_output());
+        let taken = self.span.may_be_taken() && (ending != Ending::NotTaken || self.spending.has_output());
         if taken {
             let estimated = self.spending.unreported(ending == Ending::Complete);
             operation.estimated(estimated);
@@ -104,7 +105,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for Accounting {
     fn drop(&mut self) {
         self.settle(Ending::GivenUp, |_| ());
     }

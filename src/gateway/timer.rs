@@ -1,4 +1,4 @@
-//! What may end a call from outside: its time limits, and a server that stops.
+//! The time limits of a call, and the end of a server that stops.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,16 +17,16 @@ pub struct TimeLimits {
     pub ceiling: Duration,
     /// The request, from its head to its last byte.
     pub upload: Duration,
-    /// From a request that is whole to the first byte of the answer, further tries included.
+    /// From the last byte of the request to the first byte of the response, retries included.
     pub first_byte: Duration,
-    /// From one event of an answer to the next.
+    /// From one event of a response to the next.
     pub idle: Duration,
 }
 
 /// The limit that ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The caller's own `grpc-timeout`.
+    /// The time that the caller gave the call.
     Caller,
     Ceiling,
     Upload,
@@ -51,7 +51,7 @@ impl Limit {
     /// What did not happen in time, and where the time is set.
     fn words(self) -> [&'static str; 2] {
         match self {
-            Self::Caller => ["the call was not over", "the caller's grpc-timeout"],
+            Self::Caller => ["the call was not over", "the caller's deadline"],
             Self::Ceiling => ["the call was not over", "GEMINI_GRPC_MAX_DURATION"],
             Self::Upload => ["the request was not sent", "GEMINI_GRPC_UPLOAD_TIMEOUT"],
             Self::Connect => ["no connection to upstream was made", "GEMINI_GRPC_CONNECT_TIMEOUT"],
@@ -93,62 +93,64 @@ impl Deadline {
     }
 }
 
-/// What a [`Watch`] has to say.
-pub(super) enum Alarm {
-    /// The call has to end.
+/// Why a [`CallTimer`] woke its call.
+pub(super) enum Wake {
+    /// The call has to end: a limit ran out, or the server stops.
     End(Error),
-    /// The caller has heard nothing for the time of a heartbeat.
-    Beat,
+    /// The caller has got nothing for the time of a heartbeat.
+    Heartbeat,
 }
 
-/// The clock beside a call: one timer, which is looked at only while the call waits. It is set anew when it rings, and
-/// when a shorter limit begins.
-pub(super) struct Watch {
+/// One timer that enforces the deadline, the limit of the current wait and the heartbeat. It is polled only while the call
+/// is pending, and armed again when it fires or a shorter limit begins.
+pub(super) struct CallTimer {
     deadline: Deadline,
     limits: TimeLimits,
-    /// What is waited for now: only waiting is limited, beside the whole.
-    waiting: TimedOut,
-    /// Since when: that wait began, or upstream was last heard.
-    since: Instant,
-    /// Between two messages to the caller.
+    /// The limit of the current wait: upload, first byte or idle.
+    wait_limit: TimedOut,
+    /// When the current wait began, which is when upstream last made progress.
+    wait_started: Instant,
+    /// The longest time without a message to the caller.
     heartbeat: Option<Duration>,
-    /// When the caller was last told something.
-    told: Instant,
+    /// When the caller was last sent a message.
+    last_sent: Instant,
     timer: Pin<Box<Sleep>>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Ready when the server ends its open calls.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl Watch {
-    /// Begins with the upload of the request.
+impl CallTimer {
+    /// Starts with the wait for the request.
     pub(super) fn new(begun: Instant, deadline: Deadline, limits: TimeLimits, stopping: &Stopping) -> Self {
-        let waiting = TimedOut { limit: Limit::Upload, after: limits.upload };
-        let timer = Box::pin(sleep_until(deadline.at.min(begun + waiting.after)));
-        let ended = Box::pin(stopping.ended());
-        Self { deadline, limits, waiting, since: begun, heartbeat: None, told: begun, timer, ended }
+        let wait_limit = TimedOut { limit: Limit::Upload, after: limits.upload };
+        let timer = Box::pin(sleep_until(deadline.at.min(begun + wait_limit.after)));
+        let stopped = Box::pin(stopping.ended());
+        Self { deadline, limits, wait_limit, wait_started: begun, heartbeat: None, last_sent: begun, timer, stopped }
     }
 
     pub(super) fn deadline(&self) -> Instant {
         self.deadline.at
     }
 
-    /// The request is there; now upstream has to say something, and the caller wants to hear something at least
-    /// every `heartbeat`.
+    /// Starts the wait for upstream's first byte, once the request is complete. The caller wants a message at least every
+    /// `heartbeat`.
     pub(super) fn uploaded(&mut self, heartbeat: Option<Duration>) {
         self.heartbeat = heartbeat;
         self.wait_for(Limit::FirstByte, self.limits.first_byte);
     }
 
-    /// Upstream has said something.
-    pub(super) fn heard(&mut self) {
+    /// Starts the wait for upstream's next event.
+    pub(super) fn upstream_progress(&mut self) {
         self.wait_for(Limit::Idle, self.limits.idle);
     }
 
     fn wait_for(&mut self, limit: Limit, after: Duration) {
         let now = Instant::now();
-        (self.since, self.told) = (now, now);
-        // As long as the limit is the same, the time to ring only moves away; another may be shorter.
-        if self.waiting.limit != limit {
-            self.waiting = TimedOut { limit, after };
+        (self.wait_started, self.last_sent) = (now, now);
+        // With the same limit the timer only has to fire later, which it finds out when it fires. Another limit may be
+        // shorter.
+        if self.wait_limit.limit != limit {
+            self.wait_limit = TimedOut { limit, after };
             let next = self.next();
             if next < self.timer.deadline() {
                 self.timer.as_mut().reset(next);
@@ -156,47 +158,47 @@ impl Watch {
         }
     }
 
-    /// When there may be something to say.
+    /// When the timer has to fire next.
     fn next(&self) -> Instant {
-        let next = self.deadline.at.min(self.since + self.waiting.after);
-        self.heartbeat.map_or(next, |every| next.min(self.told + every))
+        let next = self.deadline.at.min(self.wait_started + self.wait_limit.after);
+        self.heartbeat.map_or(next, |every| next.min(self.last_sent + every))
     }
 
-    /// Pending as long as there is nothing to say. Ask it when the call itself is pending.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
-        if self.ended.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Alarm::End(Error::Stopped));
+    /// Ready when the call has to do something. To be polled when the call itself is pending.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Wake::End(Error::Stopped));
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
             if now >= self.deadline.at {
-                return Poll::Ready(Alarm::End(Error::TimedOut(self.deadline.limit)));
+                return Poll::Ready(Wake::End(Error::TimedOut(self.deadline.limit)));
             }
-            if now >= self.since + self.waiting.after {
-                return Poll::Ready(Alarm::End(Error::TimedOut(self.waiting)));
+            if now >= self.wait_started + self.wait_limit.after {
+                return Poll::Ready(Wake::End(Error::TimedOut(self.wait_limit)));
             }
-            let beat = self.heartbeat.is_some_and(|every| now >= self.told + every);
+            let beat = self.heartbeat.is_some_and(|every| now >= self.last_sent + every);
             if beat {
-                self.told = now;
+                self.last_sent = now;
             }
             let next = self.next();
             self.timer.as_mut().reset(next);
             if beat {
-                return Poll::Ready(Alarm::Beat);
+                return Poll::Ready(Wake::Heartbeat);
             }
         }
     }
 
-    /// Lets work go on until it is done or the call has to end. It is pinned by who has it: a future that is handed
-    /// over is copied, and kept twice.
+    /// Runs work until it is done or the call has to end. It takes a pinned reference, because a future that is passed by
+    /// value would be stored twice.
     pub(super) async fn within_limits<F: Future>(&mut self, mut work: Pin<&mut F>) -> Result<F::Output, Error> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
             loop {
-                if let Alarm::End(error) = ready!(self.poll(cx)) {
+                if let Wake::End(error) = ready!(self.poll(cx)) {
                     return Poll::Ready(Err(error));
                 }
             }
@@ -205,8 +207,8 @@ impl Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for CallTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("CallTimer").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }

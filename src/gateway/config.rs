@@ -1,0 +1,57 @@
+//! The settings of the gateway, and what its workers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::admission::Admission;
+use super::callers::Auth;
+use super::heavy::Heavy;
+use super::timer::TimeLimits;
+use crate::gemini::catalog::Catalog;
+use crate::memory::Memory;
+use crate::upstream::ApiKey;
+
+/// The settings that a reload replaces.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The key for callers that bring none.
+    pub key: Option<ApiKey>,
+    /// Who may call.
+    pub auth: Auth,
+    /// How much of the connections and of the byte budget one caller may have where there are several, in percent from 1
+    /// to 100.
+    pub caller_share: u8,
+    pub catalog: Catalog,
+    /// Whether a request to an image model that names no modalities asks for TEXT and IMAGE.
+    pub image_default_modalities: bool,
+    /// The most elements that the lists and maps of a request may have in all.
+    pub max_elements: usize,
+    pub limits: TimeLimits,
+    /// How often a caller gets a heartbeat while upstream is silent, unless it asks for another time. `None`: never.
+    pub heartbeat: Option<Duration>,
+}
+
+impl Config {
+    /// The part of `total` that one caller may have: all of it, unless several callers are known.
+    pub fn share_of(&self, total: usize) -> usize {
+        match usize::from(self.caller_share) {
+            share @ 1..100 if self.auth.callers() > 1 => (total / 100 * share + total % 100 * share / 100).max(1),
+            _ => total,
+        }
+    }
+}
+
+/// What the workers of one gateway share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Read once for each call.
+    pub config: Arc<ArcSwap<Config>>,
+    pub admission: Arc<Admission>,
+    pub memory: Arc<Memory>,
+    /// Where long translations run.
+    pub heavy: Heavy,
+    /// The most connections of all callers together.
+    pub max_connections: usize,
+}

@@ -1,0 +1,217 @@
+//! How messages are encoded at the face, and the only place that translates them to and from upstream's JSON.
+//!
+//! Pure work, in steps: it can run on any thread, and be interrupted.
+
+use std::time::SystemTime;
+
+use super::{Config, Error};
+use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
+use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use crate::gemini::model::ModelName;
+use crate::gemini::steps::Steps;
+use crate::gemini::validate::{Options, ValidateError, validate};
+use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::upstream::{self, ApiKey};
+
+/// Messages up to this length are translated without measuring their JSON first, in bytes.
+const UNMEASURED: usize = 16 << 10;
+/// The steps that each byte counts of an error in the place of a response: keys are searched in it in all their forms.
+const ERROR_STEPS_PER_BYTE: u64 = 2;
+
+/// `generation_config { response_modalities: [TEXT, IMAGE] }` on the wire. It is read behind the request, because a
+/// message field that occurs twice is merged.
+const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
+
+/// How the messages of a call are encoded at the face.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Protobuf, for a caller that has this schema.
+    Protobuf(CallerSchema),
+}
+
+/// Why work has no result.
+pub(super) enum Stop<E> {
+    /// It took more steps than it was given.
+    Interrupted,
+    Failed(E),
+}
+
+impl<E> From<E> for Stop<E> {
+    fn from(error: E) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Stop<Error> {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            // Work without a limit is interrupted only when its call is gone, so nobody gets this error.
+            Self::Interrupted => Error::Panicked,
+        }
+    }
+}
+
+/// A request that was read and keeps to the rules.
+pub(super) struct Checked<'r> {
+    format: Format,
+    /// The request, and what the gateway adds to it.
+    parts: [&'r [u8]; 2],
+    limits: RequestLimits,
+    model: ModelName,
+    config: Option<GenerationConfigView<'r>>,
+    estimate: Estimate,
+}
+
+/// A request as upstream takes it.
+pub(super) struct Prepared {
+    pub(super) model: ModelName,
+    pub(super) json: json::Request,
+    pub(super) config: Option<GenerationConfigView<'static>>,
+    /// What the request contains, for a charge without a report of upstream.
+    pub(super) estimate: Estimate,
+}
+
+/// One message of a response.
+pub(super) struct Piece {
+    /// Its bytes as the face sends them, and what was odd in it.
+    pub(super) response: json::Response,
+    /// What the gateway reads of it.
+    pub(super) view: ResponseView,
+    /// Whether texts in it begin or end with half of a character.
+    has_halves: bool,
+}
+
+impl Format {
+    /// Reads and validates a request.
+    pub(super) fn check<'r>(
+        self,
+        request: &'r [u8],
+        config: &Config,
+        steps: &mut Steps<'_>,
+    ) -> Result<Checked<'r>, Stop<Error>> {
+        let limits = RequestLimits { elements: config.max_elements };
+        let view = match self {
+            Self::Protobuf(_) => RequestView::read(request, steps),
+        };
+        let view = view.map_err(|error| unreadable(request, error, limits, steps))?;
+        let options = Options { image_default_modalities: config.image_default_modalities };
+        let valid = match validate(&view, &config.catalog, options, steps) {
+            Ok(valid) => valid,
+            Err(ValidateError::Violations(violations)) => return Err(Stop::Failed(Error::Invalid(violations))),
+            Err(ValidateError::Read(error)) => return Err(unreadable(request, error, limits, steps)),
+        };
+        let added = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
+        let (parts, config) = ([request, added], view.generation_config);
+        Ok(Checked { format: self, parts, limits, model: valid.name, config, estimate: valid.estimate })
+    }
+
+    /// Translates the JSON of a response, or of one event of it, unless it is an error in disguise. `key` was sent to
+    /// upstream and must not reach the caller.
+    pub(super) fn answer(
+        self,
+        text: &[u8],
+        key: &ApiKey,
+        is_whole: bool,
+        steps: &mut Steps<'_>,
+    ) -> Result<Piece, Stop<upstream::Error>> {
+        let refused = |steps: &mut Steps<'_>| {
+            if !is_error(text) {
+                return Ok(None);
+            }
+            steps.take(text.len().min(MAX_BODY) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
+            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
+            let reply = Reply { status: 200, content_type: None, retry_after: None, body, now, keys };
+            Ok(Some(upstream::Error::refused(&reply)))
+        };
+        let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {
+            Problem::Interrupted => Stop::Interrupted,
+            _ => match refused(steps) {
+                Ok(refused) => Stop::Failed(refused.unwrap_or(upstream::Error::Unreadable(error))),
+                Err(stop) => stop,
+            },
+        };
+        let event = match self {
+            Self::Protobuf(schema) => json::event(text, Some(key.finder()), schema, steps),
+        };
+        let json::Event { mut response, has_halves } = event.map_err(|error| unreadable(error, steps))?;
+        let view = match ResponseView::read(&response.message, steps) {
+            Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
+            read => read.unwrap_or_default(),
+        };
+        // `error` is not a member of a response, so it would be among the additional fields.
+        if view.candidates == 0
+            && view.has_additional_fields
+            && let Some(error) = refused(steps)?
+        {
+            return Err(Stop::Failed(error));
+        }
+        if is_whole {
+            if !view.is_whole() {
+                return Err(Stop::Failed(upstream::Error::Unfinished));
+            }
+            if has_halves {
+                let joined = Halves::default().join(&mut response, true, steps);
+                joined.map_err(|error| unreadable(error, steps))?;
+            }
+        }
+        Ok(Piece { response, view, has_halves })
+    }
+}
+
+impl Checked<'_> {
+    pub(super) fn model(&self) -> &ModelName {
+        &self.model
+    }
+
+    /// The exact length of the JSON, in bytes; `None` for a short request, which needs no reservation of its own.
+    pub(super) fn measure(&self, steps: &mut Steps<'_>) -> Result<Option<usize>, Stop<Error>> {
+        let [request, _] = self.parts;
+        if request.len() <= UNMEASURED {
+            return Ok(None);
+        }
+        match self.format {
+            Format::Protobuf(_) => json::measure(&self.parts, self.limits, steps).map(Some).map_err(unwritten),
+        }
+    }
+
+    /// Translates the request. `length` is what [`Checked::measure`] returned.
+    pub(super) fn translate(self, length: Option<usize>, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
+        let json = match self.format {
+            Format::Protobuf(_) => json::request(&self.parts, self.limits, length, steps).map_err(unwritten)?,
+        };
+        let config = self.config.as_ref().map(GenerationConfigView::without_texts);
+        Ok(Prepared { model: self.model, json, config, estimate: self.estimate })
+    }
+}
+
+impl Piece {
+    /// Joins characters that were cut between two events of a stream.
+    pub(super) fn join(&mut self, halves: &mut Halves) -> Result<(), Error> {
+        if self.has_halves || halves.is_waiting() {
+            let joined = halves.join(&mut self.response, false, &mut Steps::unlimited());
+            joined.map_err(|error| Error::Upstream(upstream::Error::Unreadable(error)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a request cannot be read. The translator finds where the fault is.
+fn unreadable(request: &[u8], error: ReadError, limits: RequestLimits, steps: &mut Steps<'_>) -> Stop<Error> {
+    if matches!(error, ReadError::Interrupted(_)) {
+        return Stop::Interrupted;
+    }
+    match json::measure(&[request], limits, steps) {
+        Err(error) => unwritten(error),
+        Ok(_) => Stop::Failed(Error::NotARequest),
+    }
+}
+
+/// Why a request cannot be translated.
+fn unwritten(error: json::Error) -> Stop<Error> {
+    match error.problem() {
+        Problem::Interrupted => Stop::Interrupted,
+        Problem::TooManyElements(limit) => Stop::Failed(Error::TooManyElements { limit }),
+        _ => Stop::Failed(Error::Malformed(error)),
+    }
+}

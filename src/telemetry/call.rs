@@ -1,0 +1,258 @@
+//! The call as its caller sees it: the SERVER span, the duration, and the line of the access log.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::uri::Authority;
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::Span;
+
+use super::access;
+use super::facts::{CallEnd, CallFacts, CallIdentity, CallMethod, CallPhase, CallProtocol, Outcome};
+use super::metrics::Metrics;
+use super::names::{self, attribute};
+use super::recorder::{Telemetry, recorded};
+use crate::gemini::code::Code;
+use crate::reason::ErrorKind;
+
+/// What is known of a call once its head was read.
+#[derive(Debug)]
+pub struct CallHead<'a> {
+    pub protocol: CallProtocol,
+    pub method: CallMethod,
+    pub headers: &'a HeaderMap,
+    /// The host and port that the client called.
+    pub authority: Option<&'a Authority>,
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The path of an unknown method.
+    pub original: Option<&'a str>,
+    pub request_id: &'a Arc<str>,
+}
+
+/// A shared handle to a call's telemetry. When the last clone is dropped, the span, the metrics and the access line are
+/// written. Without [`CallSpan::end`] the call was cancelled, or it met its deadline.
+#[derive(Clone)]
+pub struct CallSpan(Arc<CallState>);
+
+struct CallState {
+    telemetry: Telemetry,
+    identity: CallIdentity,
+    begun: Instant,
+    /// The caller's baggage, if it is forwarded to upstream.
+    baggage: Option<HeaderValue>,
+    span: Option<Box<Span>>,
+    /// Whether upstream may have taken the last request.
+    may_be_taken: AtomicBool,
+    facts: Mutex<CallFacts>,
+}
+
+impl CallSpan {
+    /// Begins the telemetry of a call.
+    pub fn begin(telemetry: &Telemetry, head: &CallHead<'_>) -> Self {
+        let propagation = telemetry.0.settings.propagation;
+        let theirs = propagation.extract(head.headers);
+        let span = server_span(telemetry, head, theirs.as_ref());
+        let ours = span.as_ref().map(|span| span.span_context().clone()).filter(SpanContext::is_valid);
+        let mut span = span.and_then(recorded);
+        if let Some(span) = &mut span {
+            describe(span, head);
+        }
+        if head.method.is_streaming() {
+            telemetry.0.streams.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(Arc::new(CallState {
+            telemetry: telemetry.clone(),
+            identity: CallIdentity {
+                protocol: head.protocol,
+                method: head.method,
+                request_id: head.request_id.clone(),
+                peer: head.peer,
+                context: ours.or(theirs.filter(|_| propagation.trusted)).unwrap_or(SpanContext::NONE),
+            },
+            begun: Instant::now(),
+            baggage: propagation.baggage(head.headers),
+            span,
+            may_be_taken: AtomicBool::new(false),
+            facts: Mutex::default(),
+        }))
+    }
+
+    /// A call without telemetry, for unit tests.
+    #[cfg(test)]
+    pub(crate) fn disabled() -> Self {
+        let head = CallHead {
+            protocol: CallProtocol::Grpc,
+            method: CallMethod::Unknown,
+            headers: &HeaderMap::new(),
+            authority: None,
+            peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            original: None,
+            request_id: &"an-id".into(),
+        };
+        Self::begin(&Telemetry::default(), &head)
+    }
+
+    /// The id of the request, which is in every error and log line of the call.
+    pub fn request_id(&self) -> &Arc<str> {
+        &self.0.identity.request_id
+    }
+
+    /// Records who calls, if callers are known, and how often the caller has tried before.
+    pub fn admitted(&self, caller: Option<&Arc<str>>, previous_attempts: u32) {
+        let mut facts = self.facts();
+        facts.caller = caller.cloned();
+        facts.previous_attempts = previous_attempts;
+    }
+
+    /// Records when the call has to be over. A call that is dropped after that was not cancelled.
+    pub fn deadline(&self, at: Instant) {
+        self.facts().deadline = Some(at);
+    }
+
+    /// Records the model of a call that is refused because of it.
+    pub fn refused_model(&self, model: &Arc<str>) {
+        self.facts().refused_model = Some(model.clone());
+    }
+
+    /// Records how many fields of the request cannot be sent to upstream.
+    pub fn unknown_fields(&self, count: usize) {
+        self.facts().unknown_fields = count;
+    }
+
+    /// Whether upstream may have taken the last request of the call: it may have been sent, and upstream did not say that
+    /// it has not taken it.
+    pub fn may_be_taken(&self) -> bool {
+        self.0.may_be_taken.load(Ordering::Relaxed)
+    }
+
+    /// Sets how the call ended. Only the first end counts.
+    pub fn end(&self, end: CallEnd) {
+        self.facts().end.get_or_insert(end);
+    }
+
+    pub(super) fn set_may_be_taken(&self, may_be: bool) {
+        self.0.may_be_taken.store(may_be, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_phase(&self, phase: CallPhase) {
+        self.facts().phase = phase;
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
+    pub(super) fn context(&self) -> &SpanContext {
+        &self.0.identity.context
+    }
+
+    pub(super) fn baggage(&self) -> Option<&HeaderValue> {
+        self.0.baggage.as_ref()
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, CallFacts> {
+        self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn server_span(telemetry: &Telemetry, head: &CallHead<'_>, theirs: Option<&SpanContext>) -> Option<Span> {
+    let tracer = telemetry.0.tracer.as_ref()?;
+    let name = match head.method {
+        CallMethod::Known { name, .. } => name,
+        CallMethod::Unknown => head.protocol.as_str(),
+    };
+    let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
+    let parent = match theirs {
+        Some(theirs) if telemetry.0.settings.propagation.trusted => {
+            Context::new().with_remote_span_context(theirs.clone())
+        }
+        theirs => {
+            builder.links = theirs.map(|theirs| vec![Link::with_context(theirs.clone())]);
+            Context::new()
+        }
+    };
+    Some(tracer.build_with_context(builder, &parent))
+}
+
+/// Sets the attributes that are known from the head.
+fn describe(span: &mut Span, head: &CallHead<'_>) {
+    span.set_attribute(KeyValue::new(attribute::RPC_SYSTEM_NAME, head.protocol.as_str()));
+    span.set_attribute(KeyValue::new(attribute::RPC_METHOD, head.method.label()));
+    if let Some(original) = head.original {
+        span.set_attribute(KeyValue::new(attribute::RPC_METHOD_ORIGINAL, original.to_owned()));
+    }
+    if let Some(authority) = head.authority {
+        span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, authority.host().to_owned()));
+        if let Some(port) = authority.port_u16() {
+            span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
+        }
+    }
+    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_ADDRESS, head.peer.ip().to_string()));
+    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_PORT, i64::from(head.peer.port())));
+    span.set_attribute(KeyValue::new(attribute::REQUEST_ID, head.request_id.clone()));
+}
+
+impl fmt::Debug for CallSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallSpan").field("request_id", self.request_id()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for CallState {
+    fn drop(&mut self) {
+        let facts = std::mem::take(self.facts.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let (end, elapsed) = (facts.end(), self.begun.elapsed());
+        if self.identity.method.is_streaming() {
+            self.telemetry.0.streams.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(metrics) = &self.telemetry.0.metrics {
+            metrics.call(&self.identity, &end, elapsed.as_secs_f64());
+            count(metrics, &facts, &end);
+        }
+        // A log line that is exported has the ids of the context in which it is written.
+        let context = self.telemetry.0.logger.as_ref().map(|_| self.identity.context.clone());
+        let _attached = context.map(|context| Context::new().with_remote_span_context(context).attach());
+        access::log(&self.identity, &facts, &end, elapsed);
+        let Some(span) = &mut self.span else { return };
+        span.set_attribute(KeyValue::new(attribute::RPC_STATUS_CODE, end.code.as_str()));
+        if let Some(caller) = facts.caller {
+            span.set_attribute(KeyValue::new(attribute::CALLER, caller));
+        }
+        if let Some(reason) = &end.reason {
+            span.set_attribute(KeyValue::new(attribute::REASON, reason.clone()));
+        }
+        if end.is_server_error() {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, end.code.as_str()));
+            // Not the message, because upstream may quote the prompt in it.
+            span.set_status(Status::error(end.reason.unwrap_or_default()));
+        }
+        span.end();
+    }
+}
+
+/// Counts a call that was cancelled or refused, and what it used.
+fn count(metrics: &Metrics, facts: &CallFacts, end: &CallEnd) {
+    let is_cancelled = facts.end.is_none() && end.code == Code::Cancelled;
+    let is_refused = match &facts.operation {
+        // Before upstream is asked, every reason is one of the gateway's.
+        None => true,
+        // Without a file for the connection, upstream could not be asked.
+        Some(operation) => operation.outcome == Outcome::Failed(ErrorKind::OutOfFiles),
+    };
+    match &end.reason {
+        _ if is_cancelled => metrics.count(names::CALLS_CANCELLED, Some(facts.phase.as_str())),
+        Some(reason) if is_refused => metrics.count(names::CALLS_REFUSED, Some(reason)),
+        _ => {}
+    }
+    if let Some(operation) = &facts.operation {
+        metrics.usage.add(facts.caller.as_ref(), end.code, operation);
+    }
+}

@@ -1,0 +1,50 @@
+//! What the requests to upstream of one call share.
+
+use std::sync::Arc;
+
+use opentelemetry::trace::SpanContext;
+
+use super::call::CallSpan;
+use super::names;
+use crate::reason::ErrorKind;
+
+/// What the requests to upstream of one call share: the call, and the span that is their parent.
+#[derive(Clone, Debug)]
+pub struct UpstreamContext {
+    pub(super) call: CallSpan,
+    pub(super) span: SpanContext,
+}
+
+impl UpstreamContext {
+    /// For the requests of a call without an operation.
+    pub fn of(call: &CallSpan) -> Self {
+        Self { call: call.clone(), span: call.context().clone() }
+    }
+
+    /// The id of the request, which upstream gets too.
+    pub fn request_id(&self) -> &Arc<str> {
+        self.call.request_id()
+    }
+
+    /// Records that a request is about to be sent. If it is not `connected` yet, upstream cannot have taken it.
+    pub fn sending(&self, connected: bool) {
+        self.call.set_may_be_taken(connected);
+    }
+
+    /// Counts a connection to upstream that was made, or tried.
+    pub fn dialed(&self) {
+        self.call.telemetry().count(names::UPSTREAM_CONNECTIONS, None);
+    }
+
+    /// Counts a retry after an error of this kind.
+    pub fn retried(&self, kind: ErrorKind) {
+        // Upstream has not taken the request that failed, and the next one is not sent yet.
+        self.call.set_may_be_taken(false);
+        self.call.telemetry().count(names::RETRIES, Some(&kind.as_str()));
+    }
+
+    /// Counts a retry that the retry budget did not allow.
+    pub fn denied(&self) {
+        self.call.telemetry().count(names::RETRIES_DENIED, None);
+    }
+}

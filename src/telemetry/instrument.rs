@@ -1,0 +1,89 @@
+//! Makes instruments from the table of names.
+
+use std::sync::OnceLock;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+
+use super::names::{Kind, METRICS, Metric};
+
+pub(super) fn counter(meter: &Meter, metric: Metric) -> Counter<u64> {
+    meter.u64_counter(metric.name).with_unit(metric.unit).with_description(metric.meaning).build()
+}
+
+/// A histogram of durations in seconds.
+pub(super) fn seconds(meter: &Meter, metric: Metric, bounds: &[f64]) -> Histogram<f64> {
+    let builder = meter.f64_histogram(metric.name).with_unit(metric.unit).with_description(metric.meaning);
+    builder.with_boundaries(bounds.to_vec()).build()
+}
+
+/// A histogram of whole numbers.
+pub(super) fn numbers(meter: &Meter, metric: Metric, bounds: &[f64]) -> Histogram<u64> {
+    let builder = meter.u64_histogram(metric.name).with_unit(metric.unit).with_description(metric.meaning);
+    builder.with_boundaries(bounds.to_vec()).build()
+}
+
+/// A counter or gauge that is read whenever it is exported. With a value for its label it is one of several series.
+pub(super) fn observe(
+    meter: &Meter,
+    metric: Metric,
+    label: Option<String>,
+    read: impl Fn() -> u64 + Send + Sync + 'static,
+) {
+    let labels: Vec<_> = metric.labels.iter().zip(label).map(|(name, value)| KeyValue::new(*name, value)).collect();
+    let (name, unit, meaning) = (metric.name, metric.unit, metric.meaning);
+    // The SDK keeps the callback; the instrument itself may be dropped.
+    if metric.kind == Kind::Counter {
+        let builder = meter.u64_observable_counter(name).with_unit(unit).with_description(meaning);
+        builder.with_callback(move |observer| observer.observe(read(), &labels)).build();
+    } else {
+        let builder = meter.u64_observable_gauge(name).with_unit(unit).with_description(meaning);
+        builder.with_callback(move |observer| observer.observe(read(), &labels)).build();
+    }
+}
+
+/// A gauge with several values of its label, each of which may have no value when it is exported.
+pub(super) fn observe_each<const N: usize>(
+    meter: &Meter,
+    metric: Metric,
+    labels: [&'static str; N],
+    read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
+) {
+    let name = metric.labels.first().copied().unwrap_or_default();
+    let labels = labels.map(|label| KeyValue::new(name, label));
+    let builder = meter.i64_observable_gauge(metric.name).with_unit(metric.unit);
+    let builder = builder.with_description(metric.meaning).with_callback(move |observer| {
+        for (label, value) in labels.iter().zip(read()) {
+            if let Some(value) = value {
+                observer.observe(value, std::slice::from_ref(label));
+            }
+        }
+    });
+    builder.build();
+}
+
+/// The counters of the table of names, each made when it first counts. A row of that table is all that a counter needs.
+pub(super) struct Counters {
+    meter: Meter,
+    counters: Vec<(Metric, OnceLock<Counter<u64>>)>,
+}
+
+impl Counters {
+    pub(super) fn new(meter: Meter) -> Self {
+        let counters = METRICS.iter().filter(|metric| metric.kind == Kind::Counter);
+        Self { meter, counters: counters.map(|metric| (*metric, OnceLock::new())).collect() }
+    }
+
+    /// Adds to a counter, with a value for its label if it has one.
+    pub(super) fn add(&self, metric: Metric, label: Option<&str>, count: u64) {
+        let Some((_, counter)) = self.counters.iter().find(|(known, _)| known.name == metric.name) else {
+            debug_assert!(false, "{} is not a counter", metric.name);
+            return;
+        };
+        let counter = counter.get_or_init(|| self::counter(&self.meter, metric));
+        match (metric.labels.first(), label) {
+            (Some(name), Some(value)) => counter.add(count, &[KeyValue::new(*name, value.to_owned())]),
+            _ => counter.add(count, &[]),
+        }
+    }
+}
