@@ -21,8 +21,8 @@ use super::drain::{Phase, reached};
 use super::http1;
 use super::limits::Limits;
 use super::open::Place;
-use super::preface::{self, Spoken};
 use super::sifted::Sifted;
+use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
 use crate::face::{CallExecutor, Peer};
 use crate::gateway::Connection;
@@ -79,6 +79,27 @@ enum End {
     Evicted,
 }
 
+/// What a connection speaks.
+enum Spoken<S> {
+    Http2(Sifted<S>),
+    /// The line of the first request was read.
+    Http1 {
+        stream: S,
+        is_head: bool,
+    },
+}
+
+/// Finds out what a connection speaks. No face speaks HTTP/1, so of that only the first line is read, to refuse it.
+async fn first_bytes<S: AsyncRead + Unpin>(stream: S) -> Result<Spoken<S>> {
+    match sniff(stream).await? {
+        Sniffed::Http2(stream) => Ok(Spoken::Http2(stream)),
+        Sniffed::Http1 { read, mut stream } => {
+            let is_head = http1::read_request_line(&mut stream, &read).await?;
+            Ok(Spoken::Http1 { stream, is_head })
+        }
+    }
+}
+
 fn evicted() -> Error {
     Error::other("it was idle, and another connection needed its place")
 }
@@ -125,7 +146,7 @@ impl Shared {
     async fn open(&self, stream: TcpStream) -> Result<Opened> {
         let late = |_| Error::new(ErrorKind::TimedOut, "no first bytes within the time limit");
         let Some(tls) = &self.tls else {
-            return match timeout(self.limits.hello, preface::read(stream)).await.map_err(late)?? {
+            return match timeout(self.limits.hello, first_bytes(stream)).await.map_err(late)?? {
                 Spoken::Http2(stream) => Ok(Opened::Plain(stream)),
                 Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
             };
@@ -133,7 +154,7 @@ impl Shared {
         let hello = timeout(self.limits.hello, Acceptor::hello(stream)).await.map_err(late)??;
         let (stream, names) = tls.accept(hello).await?;
         let asked_for_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-        match preface::read(stream).await? {
+        match first_bytes(stream).await? {
             Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
             Spoken::Http2(stream) if asked_for_h2 => Ok(Opened::Tls(Box::new(stream), names)),
             Spoken::Http2(_) => Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)")),

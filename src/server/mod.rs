@@ -15,9 +15,9 @@ mod limits;
 mod listener;
 mod observe;
 mod open;
-mod preface;
 mod reload;
 mod sifted;
+mod sniff;
 mod tls;
 mod trust;
 
