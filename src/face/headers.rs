@@ -1,4 +1,4 @@
-//! The headers that every protocol carries beside the message.
+//! The request headers that every protocol has.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::callers::CallerPermit;
+use super::error::Error;
 use super::format::Piece;
+use super::limits::{Limit, TimedOut};
 use super::spending::Spending;
-use super::{Error, Limit, TimedOut};
 use crate::gemini::view::{Ends, Estimate};
 use crate::telemetry::{CallSpan, ModelRequest, Operation, Outcome, UpstreamContext};
 use crate::upstream;
@@ -29,7 +30,7 @@ pub(super) struct Accounting {
     ends: Ends,
 }
 
-/// What the end of a call says about its cost.
+/// How a call ended, as far as it matters for its cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Complete,

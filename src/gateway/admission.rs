@@ -1,40 +1,40 @@
-//! How many calls at once: one more is refused, since a queue nobody sees makes all of them slow.
+//! Limits the calls in flight. A call beyond the limit is refused, because a hidden queue would make all calls slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Error;
+use super::error::Error;
 
 /// The limit of calls in flight, for the whole process.
 #[derive(Debug)]
 pub struct Admission {
     cap: usize,
-    /// Whether there is no more room because of the files that the process may open.
+    /// Whether the limit comes from the number of files that the process may open.
     is_by_files: bool,
     calls: AtomicUsize,
 }
 
-/// The right to be in flight, given back when it is dropped.
+/// A place in flight, released when it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// At most `cap` calls. `is_by_files` says that files allow no more, and so does the error then.
+    /// At most `cap` calls. With `is_by_files` the error names files as the reason.
     pub fn new(cap: usize, is_by_files: bool) -> Arc<Self> {
         Arc::new(Self { cap, is_by_files, calls: AtomicUsize::new(0) })
     }
 
-    /// How many there are.
+    /// The number of calls in flight.
     pub fn in_flight(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// How many there may be.
+    /// The most calls in flight.
     pub fn cap(&self) -> usize {
         self.cap
     }
 
-    /// Whether there is a place now. Nothing is taken: a caller who does not send what it has begun keeps no other out.
+    /// Checks for a place without taking one: an unfinished upload must not block other callers.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.calls.load(Ordering::Relaxed) < self.cap { Ok(()) } else { Err(self.refusal()) }
     }

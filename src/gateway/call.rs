@@ -11,9 +11,11 @@ use tokio::time::Instant;
 use super::accounting::Accounting;
 use super::admission::Permit;
 use super::callers::{Admitted, AuthError, Credential, Exceeded, San};
+use super::config::Config;
+use super::connection::Connection;
+use super::error::Error;
 use super::format::Format;
 use super::timer::CallTimer;
-use super::{Config, Connection, Error};
 use crate::memory::Held;
 use crate::telemetry::CallSpan;
 
@@ -85,7 +87,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Reserves this many bytes in all, or changes nothing and says which budget is full.
+    /// Reserves this many bytes in all, or changes nothing and returns which budget is full.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
         reserve(&mut self.held, bytes, self.caller.as_ref())
     }
@@ -96,7 +98,7 @@ impl Room {
     }
 }
 
-/// Reserves this many bytes in all, or says which budget is full.
+/// Reserves this many bytes in all, or returns which budget is full.
 pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
     held.try_set(bytes).map_err(|full| match caller {
         Some(caller) if full.is_share => Error::Caller(AuthError::Exceeded(Exceeded::bytes(caller.clone(), full.cap))),
@@ -104,7 +106,7 @@ pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) 
     })
 }
 
-/// One message of a response, encoded as the call's format says, and the reservation of its bytes.
+/// One message of a response, in the format of the call, and the reservation of its bytes.
 pub struct Message {
     bytes: Vec<u8>,
     /// Released when the bytes are dropped. `None` if they are too few to count.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::admission::Admission;
 use super::callers::Auth;
 use super::heavy::Heavy;
-use super::timer::TimeLimits;
+use super::limits::TimeLimits;
 use crate::gemini::catalog::Catalog;
 use crate::memory::Memory;
 use crate::upstream::ApiKey;

@@ -1,5 +1,5 @@
-//! What the calls of a connection and the server share about it: whether it is in use, whose it is, and whether it has
-//! to go.
+//! What the calls of a client's connection share with the server: whether it is in use, whose it is, and whether it has to
+//! be closed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::Error;
 use super::callers::{Caller, ConnectionPermit, Exceeded};
+use super::error::Error;
 
 /// A client's connection. Only calls that were admitted count as its use: neither health, reflection nor pings do, or
 /// a stranger could keep its place forever.
@@ -25,7 +25,7 @@ pub struct Connection {
     leave: Notify,
     evict: Notify,
     refuses_calls: AtomicBool,
-    /// Whether it is one more than files allow.
+    /// Whether it is more than the limit of open files allows.
     is_out_of_files: bool,
 }
 
@@ -39,7 +39,7 @@ impl Connection {
         Self::with(false)
     }
 
-    /// One more than the files of the process allow: it gets answers about health, but no call is admitted on it.
+    /// A connection beyond the limit of open files: it may check health, but no call is admitted on it.
     pub fn out_of_files() -> Arc<Self> {
         Self::with(true)
     }
@@ -63,9 +63,9 @@ impl Connection {
         OpenCall(self.clone())
     }
 
-    /// Since when no admitted call is open; `None` while there is one.
+    /// When the last admitted call ended; `None` while one is open.
     pub fn idle_since(&self) -> Option<Instant> {
-        // Ordered with the end of a call: whoever sees no open call also sees when the last one ended.
+        // Ordered with the end of a call, so that with no open call this also sees when the last one ended.
         let is_idle = self.open_calls.load(Ordering::Acquire) == 0;
         is_idle.then(|| self.opened + Duration::from_millis(self.last_call.load(Ordering::Relaxed)))
     }
@@ -84,7 +84,7 @@ impl Connection {
     }
 
     /// Counts the connection for the caller of its first admitted call. A caller that has `most` connections already
-    /// gets an error, and the connection is asked to go.
+    /// gets an error, and its client is asked to leave the connection.
     pub(super) fn claim(&self, caller: &Caller, most: impl FnOnce() -> usize) -> Result<(), Exceeded> {
         if self.permit.get().is_some() {
             return Ok(());
@@ -95,24 +95,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks the client to go: open calls run on, new ones have to use another connection.
+    /// Asks the client to leave: open calls go on, new ones have to use another connection.
     pub fn leave(&self) {
         self.leave.notify_one();
     }
 
-    /// Ready once the connection has to go.
+    /// Ready once the client has to be asked to leave.
     pub async fn has_to_leave(&self) {
         self.leave.notified().await;
     }
 
-    /// Refuses calls from now on: the client was asked to go some time ago. One that ignores that could otherwise go on
-    /// with a certificate that is no longer trusted.
+    /// Refuses calls from now on, because the client was asked to leave some time ago. A client that ignores that could
+    /// otherwise go on using a certificate that is no longer trusted.
     pub fn refuse_calls(&self) {
         self.refuses_calls.store(true, Ordering::Relaxed);
     }
 
-    /// Why calls are refused, if they are. A connection too many is asked to go by its first call, since there may be
-    /// room for another one when the client tries again.
+    /// Why calls are refused, if they are. The first call on a connection beyond the limit of files asks the client to leave
+    /// it, because a new connection may be possible when the client retries.
     pub(super) fn refusal(&self) -> Option<Error> {
         match (self.refuses_calls.load(Ordering::Relaxed), self.is_out_of_files) {
             (false, _) => None,

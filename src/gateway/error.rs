@@ -1,7 +1,7 @@
 //! Why a call failed: its code, its reason, who has to act, and when to retry.
 
-use crate::gateway::callers::{AuthError, Exceeded};
-use crate::gateway::{KeyOwner, Limit, TimedOut};
+use super::callers::{AuthError, Exceeded, KeyOwner};
+use super::limits::{Limit, TimedOut};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;

@@ -4,7 +4,8 @@
 
 use std::time::SystemTime;
 
-use super::{Config, Error};
+use super::config::Config;
+use super::error::Error;
 use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
 use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
 use crate::gemini::model::ModelName;
@@ -46,7 +47,7 @@ impl Stop<Error> {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Failed(error) => error,
-            // Work without a limit is interrupted only when its call is gone, so nobody gets this error.
+            // Work without a limit is interrupted only when its call was dropped, so no caller gets this error.
             Self::Interrupted => Error::Panicked,
         }
     }

@@ -1,28 +1,28 @@
-//! Long pure work, on threads beside the workers: a worker serves many calls, and none of them waits for another's.
+//! Runs long pure work on threads of its own, so that the other calls of a worker do not wait for it.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::error::Error;
 use crate::gemini::steps::Steps;
 
-/// Steps between two looks whether the call still wants the result: well below a millisecond.
-const STEPS_BETWEEN_LOOKS: u64 = 10_000;
+/// After this many steps, which take much less than a millisecond, the work checks whether the call still wants the result.
+const STEPS_BETWEEN_CHECKS: u64 = 10_000;
 
-/// How much long work is done at a time, for the whole process.
+/// Limits how much long work runs at a time, in the whole process.
 #[derive(Clone, Debug)]
 pub struct Heavy(Arc<Semaphore>);
 
 impl Heavy {
-    /// Up to so many at a time; at least one. More than there are cores would only share these with the workers.
+    /// At most `at_once` at a time, and at least one. More than there are cores would only slow down the workers.
     pub fn new(at_once: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_once.max(1))))
     }
 
-    /// Does the work on another thread, in its turn. If this future is dropped, for a deadline or because the caller
-    /// has gone, the work is interrupted within a millisecond.
+    /// Runs the work on another thread, when it is its turn. If this future is dropped, at a deadline or because the caller
+    /// cancelled, the work is interrupted within a millisecond.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Steps<'_>) -> T + Send + 'static,
@@ -33,7 +33,7 @@ impl Heavy {
         let _interrupt_on_drop = interrupted.clone().drop_guard();
         let working = tokio::task::spawn_blocking(move || {
             let may_continue = || !interrupted.is_cancelled();
-            let done = work(&mut Steps::asking(STEPS_BETWEEN_LOOKS, &may_continue));
+            let done = work(&mut Steps::asking(STEPS_BETWEEN_CHECKS, &may_continue));
             drop(turn);
             done
         });
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_is_interrupted() {
+    async fn work_is_interrupted_when_its_future_is_dropped() {
         let (ended, end) = mpsc::channel();
         let heavy = Heavy::new(1);
         let mut work = Box::pin(heavy.run(move |steps| {
@@ -60,7 +60,7 @@ mod tests {
         assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(work.as_mut().poll(cx).is_pending())).await);
         drop(work);
         tokio::task::spawn_blocking(move || end.recv().unwrap()).await.unwrap();
-        // Its turn is over as well.
+        // It has given its turn back.
         assert_eq!(heavy.run(|steps| steps.take(1)).await.unwrap(), Ok(()));
     }
 

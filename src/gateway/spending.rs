@@ -1,13 +1,13 @@
-//! What a call costs in tokens: what upstream reports, and an estimate of what it does not report.
+//! The tokens of a call: those that upstream reports, and an estimate of those that it does not report.
 
 use crate::gemini::view::{Estimate, UsageView};
 use crate::telemetry::EstimatedTokens;
 
 /// A token is about 4 characters of English (ai.google.dev/gemini-api/docs/tokens), which are as many bytes.
 const BYTES_PER_TOKEN: u64 = 4;
-/// A picture of at most 384 pixels a side, and each tile of a larger one (ai.google.dev/gemini-api/docs/tokens).
+/// The tokens of an image of at most 384 pixels a side, and each tile of a larger one (ai.google.dev/gemini-api/docs/tokens).
 const TOKENS_PER_INPUT_IMAGE: u64 = 258;
-/// A picture of up to 1024 by 1024 pixels that a model made (ai.google.dev/gemini-api/docs/pricing).
+/// The tokens of an image of up to 1024 by 1024 pixels that a model made (ai.google.dev/gemini-api/docs/pricing).
 const TOKENS_PER_OUTPUT_IMAGE: u64 = 1290;
 
 /// The tokens of one call, from the moment that upstream is asked.
@@ -16,14 +16,14 @@ pub(super) struct Spending {
     request: Estimate,
     /// The largest total that upstream has reported.
     reported: u64,
-    /// Whether a report contained what went in.
+    /// Whether a report counted the input.
     input_reported: bool,
-    /// The most that a report contained of what came out.
+    /// The most output that a report counted.
     output_reported: u64,
     /// What came after the last report.
     after_report: Estimate,
-    /// What came since reports last said that more came out: Gemini repeats the tokens of the prompt with each event of
-    /// a stream, and some models count the answer in the last one only.
+    /// What came since a report last counted more output. Gemini repeats the tokens of the prompt in each event of a stream,
+    /// and some models count the output only in the last one.
     after_growth: Estimate,
 }
 
@@ -32,7 +32,7 @@ impl Spending {
         Self { request, ..Self::default() }
     }
 
-    /// Counts a message of the answer. Returns all tokens so far, if it reports them.
+    /// Adds a message of the response. Returns all tokens so far, if it reports them.
     pub(super) fn add(&mut self, message: Estimate, usage: Option<UsageView>) -> Option<u64> {
         let Some(report) = usage.as_ref().map(Report::of).filter(|report| report.total > 0) else {
             self.after_report += message;
@@ -52,12 +52,12 @@ impl Spending {
         Some(self.reported)
     }
 
-    /// Whether anything came of the answer.
+    /// Whether a part of the response came.
     pub(super) fn has_output(&self) -> bool {
         self.reported > 0 || self.after_growth != Estimate::default()
     }
 
-    /// What upstream has not reported. The last report of a complete answer is not doubted.
+    /// The tokens that upstream has not reported. The last report of a complete response is trusted.
     pub(super) fn unreported(&self, complete: bool) -> EstimatedTokens {
         let (input, output) = match complete {
             true => (self.reported > 0, self.after_report),
@@ -69,7 +69,7 @@ impl Spending {
         }
     }
 
-    /// All tokens, with those that are estimated.
+    /// All tokens, including the estimated ones.
     pub(super) fn total(&self, estimated: EstimatedTokens) -> u64 {
         self.reported.saturating_add(estimated.input).saturating_add(estimated.output)
     }

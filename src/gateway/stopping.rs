@@ -1,12 +1,12 @@
-//! What a server that stops tells its calls.
+//! How a server that stops refuses and ends its calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Two steps: no new calls, then no calls at all. Each worker has one of its own, so that calls do not meet at a
-/// lock.
+/// Two steps: first new calls are refused, then open ones are ended. Each worker has its own, so that calls of different
+/// workers do not share a lock.
 #[derive(Clone, Debug, Default)]
 pub struct Stopping {
     refusing: Arc<AtomicBool>,
@@ -14,7 +14,7 @@ pub struct Stopping {
 }
 
 impl Stopping {
-    /// From now on new calls are refused.
+    /// Refuses new calls from now on.
     pub fn refuse(&self) {
         self.refusing.store(true, Ordering::Relaxed);
     }
@@ -23,7 +23,7 @@ impl Stopping {
         self.refusing.load(Ordering::Relaxed)
     }
 
-    /// Ends the calls that are still open.
+    /// Ends the calls that are still open, too.
     pub fn end(&self) {
         self.refuse();
         self.ended.cancel();

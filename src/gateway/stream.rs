@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio_stream::{Stream, StreamExt as _};
 
+use super::call::{Call, Message};
+use super::error::Error;
 use super::format::{Piece, Stop};
 use super::heavy::Heavy;
 use super::timer::Wake;
 use super::translate::{Reading, translate_at_once, translate_beside};
-use super::{Call, Error, Message};
 use crate::gemini::json::Halves;
 use crate::gemini::method::Method;
 use crate::upstream::{self, EventStream};

@@ -1,15 +1,16 @@
-//! Checks and translates messages: short work where the call is, long work on threads beside the workers.
+//! Checks and translates messages: short work in the task of the call, long work on threads of its own.
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::call::reserve;
-use super::callers::Admitted;
+use super::call::{Call, reserve};
+use super::callers::{Admitted, KeyOwner};
+use super::config::Config;
+use super::error::Error;
 use super::format::{Format, Piece, Prepared, Stop};
 use super::heavy::Heavy;
-use super::{Call, Config, Error, KeyOwner};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;

@@ -1,4 +1,4 @@
-//! Health and reflection, which strangers may call: small messages, a deadline, and few streams that cost much.
+//! Health and reflection, which anybody may call without a key: small messages, a deadline, and few expensive streams.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -12,40 +12,42 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use super::bounded::{Bounded, Ending, Rules};
+use super::metadata;
 use super::oldest::{Place, Places};
-use super::{STATUS_FLUSH_TIME, metadata};
+use super::status::STATUS_FLUSH_TIME;
 use crate::face::{RequestBody, set_deadline};
 use crate::gateway::{Limit, TimeLimits, TimedOut};
 
-/// The largest message to health, in bytes. It has the name of a service.
+/// The largest message to health, in bytes. It contains the name of a service.
 const MAX_HEALTH_BYTES: usize = 4 << 10;
-/// The largest message to reflection, in bytes. It has the name of a host and of a symbol, and is repeated in the answer.
+/// The largest message to reflection, in bytes. It contains the names of a host and of a symbol, and is repeated in the
+/// response.
 const MAX_REFLECTION_BYTES: usize = 64 << 10;
-/// Requests to health that one worker waits for at once. One that comes whole is there a moment later, so it is no loss
-/// to anybody else that one more ends the oldest of them.
+/// The most incomplete requests to health on one worker. One more ends the oldest, which hurts no honest client: a request
+/// that is sent completely arrives a moment later.
 const MAX_UNFINISHED: usize = 256;
-/// Watches of health that one worker serves at once; one more ends the oldest of them.
+/// The most watches of health on one worker. One more ends the oldest.
 const MAX_WATCHES: usize = 4096;
-/// The only method of health whose answers may go on forever.
+/// The only method of health whose response may last forever.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// Streams of reflection that one worker serves at once: answers have whole files, and may be read slowly.
+/// The most streams of reflection on one worker: responses contain whole files, and may be read slowly.
 const MAX_REFLECTION_STREAMS: usize = 16;
 
-/// A service that is called by anybody.
+/// A service that anybody may call.
 #[derive(Clone)]
 pub(super) struct Auxiliary {
     service: BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>,
     kind: Kind,
 }
 
-/// What may be called at once.
+/// How calls of the service are limited.
 #[derive(Clone)]
 enum Kind {
     Health { unfinished: Arc<Places>, watches: Arc<Places> },
     Reflection { streams: Arc<Semaphore> },
 }
 
-/// What a call takes from others.
+/// The limits of one call, and the places that it takes.
 struct Taken {
     rules: Rules,
     stream: Option<OwnedSemaphorePermit>,
@@ -64,7 +66,7 @@ impl Auxiliary {
         Self { service: BoxCloneSyncService::new(service), kind: Kind::Health { unfinished, watches } }
     }
 
-    /// Reflection: messages come and go on streams, for which there are so many places.
+    /// Reflection: each call is a stream, and takes one of these places.
     pub(super) fn reflection<S>(service: S, places: &Arc<Semaphore>) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -73,7 +75,7 @@ impl Auxiliary {
         Self { service: BoxCloneSyncService::new(service), kind: Kind::Reflection { streams: places.clone() } }
     }
 
-    /// The places of all streams of reflection.
+    /// The places for the streams of both versions of reflection.
     pub(super) fn places() -> Arc<Semaphore> {
         Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS))
     }
@@ -94,7 +96,7 @@ impl Auxiliary {
         let asked = asked.map(|after| TimedOut { limit: Limit::Caller, after }).filter(|a| a.after <= ceiling.after);
         match &self.kind {
             Kind::Health { unfinished, watches } => Ok(Taken {
-                // A client may watch for as long as it is connected, unless it says otherwise.
+                // A client may watch for as long as it is connected, unless it sets a deadline.
                 rules: Rules { max_bytes: MAX_HEALTH_BYTES, max_messages: 1, upload, whole: asked },
                 stream: None,
                 unfinished: Some(unfinished.take()),
@@ -115,13 +117,13 @@ impl Auxiliary {
         let Taken { rules, stream, unfinished, watch } = taken;
         let (begun, failure) = (Instant::now(), Arc::new(OnceLock::new()));
         if let Some(whole) = rules.whole {
-            // For a client that does not read; otherwise the call ends by itself.
+            // Ends the call of a client that does not read. Any other call ends by itself before.
             set_deadline(begun + whole.after + STATUS_FLUSH_TIME);
         }
         let request =
             request.map(|body| Body::new(Bounded::new(body, rules, begun, failure.clone(), stream, unfinished)));
         match self.service.clone().oneshot(request).await {
-            // It is over already.
+            // It has failed already.
             Ok(response) if response.headers().contains_key(Status::GRPC_STATUS) => response,
             Ok(response) => response.map(|body| Body::new(Ending::new(body, rules.whole, begun, failure, watch))),
             Err(never) => match never {},

@@ -1,4 +1,4 @@
-//! Bodies of calls that strangers make: what comes is judged before it is buffered, and nothing waits forever.
+//! Bodies of calls that anybody may make: a message is checked before it is buffered, and every wait has a limit.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -18,23 +18,23 @@ use crate::gateway::TimedOut;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What stands before a message: whether it is compressed, and its length (gRPC over HTTP/2).
+/// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
 const PREFIX: usize = 5;
 
-/// What a call may send.
+/// The limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// The largest message, in bytes, as it comes.
+    /// The largest message, in bytes, before it is unpacked.
     pub(super) max_bytes: usize,
     pub(super) max_messages: usize,
-    /// How long a message may take, from the head of the call or from the end of the message before.
+    /// The time for one message, from the head of the call or from the end of the message before.
     pub(super) upload: TimedOut,
-    /// How long the whole call may take.
+    /// The time for the whole call.
     pub(super) whole: Option<TimedOut>,
 }
 
 pin_project! {
-    /// The body of a request, as far as it keeps to the rules.
+    /// The body of a request, which fails when it breaks a rule.
     pub(super) struct Bounded<B> {
         #[pin]
         body: B,
@@ -45,11 +45,11 @@ pin_project! {
         #[pin]
         timer: Sleep,
         timeout: TimedOut,
-        // Why the call failed. Reflection does not repeat it to the client.
+        // Why the call failed. `Ending` sends it, because tonic-reflection drops the error.
         failure: Arc<OnceLock<Status>>,
-        // Free again when the request is no longer read.
+        // Released when the request is no longer read.
         _stream: Option<OwnedSemaphorePermit>,
-        // Until the first message is there.
+        // Released when the first message is complete.
         unfinished: Option<Place>,
     }
 }
@@ -105,7 +105,7 @@ where
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                if is_lost(this.unfinished, cx) {
+                if is_revoked(this.unfinished, cx) {
                     Status::resource_exhausted("too many requests were begun and not finished; try again")
                 } else {
                     ready!(this.timer.poll(cx));
@@ -118,8 +118,8 @@ where
     }
 }
 
-fn is_lost(place: &mut Option<Place>, cx: &mut Context<'_>) -> bool {
-    place.as_mut().is_some_and(|place| place.poll_lost(cx).is_ready())
+fn is_revoked(place: &mut Option<Place>, cx: &mut Context<'_>) -> bool {
+    place.as_mut().is_some_and(|place| place.poll_revoked(cx).is_ready())
 }
 
 /// Follows the messages of a body by their prefixes.
@@ -127,13 +127,13 @@ fn is_lost(place: &mut Option<Place>, cx: &mut Context<'_>) -> bool {
 struct Messages {
     prefix: [u8; PREFIX],
     prefix_len: usize,
-    /// What is to come of the current message.
+    /// The bytes of the current message that have not come yet.
     left: usize,
     begun: usize,
 }
 
 impl Messages {
-    /// Reads on, and returns how many messages ended. An error if one is too large, by its announced length.
+    /// Reads more of the body, and returns how many messages ended in it. Fails if one announces too many bytes.
     fn read(&mut self, mut data: &[u8], rules: &Rules) -> Result<usize, Status> {
         let mut ended = 0;
         while !data.is_empty() {
@@ -174,7 +174,7 @@ impl Messages {
 }
 
 pin_project! {
-    /// The body of an answer, which ends at the deadline, and with the failure of the request if there is one.
+    /// The body of a response. It ends at the deadline, with the failure of the request if there is one.
     pub(super) struct Ending<B> {
         #[pin]
         body: B,
@@ -212,7 +212,7 @@ impl<B: Body> Body for Ending<B> {
         let frame = match this.body.poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let status = if is_lost(this.watch, cx) {
+                let status = if is_revoked(this.watch, cx) {
                     Status::resource_exhausted("too many watch health at once; try again")
                 } else {
                     let (Some(timer), Some(whole)) = (this.timer.as_pin_mut(), *this.whole) else {

@@ -1,5 +1,5 @@
-//! grpc.health.v1, exactly: an unknown service is NOT_FOUND for `Check` and a message for `Watch`,
-//! and `List` knows them all (gRFC A90). tonic-health departs from that in both, so it is not used.
+//! The health service, exactly as grpc.health.v1 defines it: an unknown service is NOT_FOUND for `Check` and a message for
+//! `Watch`, and `List` has all services (gRFC A90). tonic-health does neither, so it is not used.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,27 +9,26 @@ use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::WatchStream};
 use tonic::{Request, Response, Status};
 
-use super::HEALTH;
-use super::route::services;
+use super::route::{HEALTH, services};
 use crate::pb::health::health_check_response::ServingStatus;
 use crate::pb::health::health_server::{self, HealthServer};
 use crate::pb::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
 
-/// The whole server, in the words of the protocol.
+/// The name that the protocol gives to the whole server.
 const WHOLE: &str = "";
 
-/// Whether calls are welcome.
+/// What health reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Serving,
-    /// No more calls are welcome, but a while longer they are served. Who watches is not sent away yet: it would
-    /// come again at once, and again.
+    /// NOT_SERVING, but calls are still served for a while. Watches are not ended yet, because clients would open them again
+    /// at once.
     Leaving,
-    /// Who watches is sent away, or it would hold up the end.
+    /// NOT_SERVING, and watches are ended, because they would delay the shutdown.
     Closed,
 }
 
-/// One answer for every service, since they stand and fall together.
+/// The health of all services, which is the same for each.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<watch::Sender<State>>);
 
@@ -40,7 +39,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Says to all that ask, and to all that watch, that no more calls are welcome.
+    /// Reports NOT_SERVING from now on, to checks and watches.
     pub fn stop(&self) {
         self.0.send_if_modified(|state| {
             let serving = *state == State::Serving;
@@ -51,17 +50,17 @@ impl Health {
         });
     }
 
-    /// Ends the streams of all that watch, once they have been told.
+    /// Ends all watches, after they got NOT_SERVING.
     pub fn close(&self) {
         self.0.send_replace(State::Closed);
     }
 
-    /// Whether calls are welcome.
+    /// Whether it reports SERVING.
     pub fn is_serving(&self) -> bool {
         *self.0.borrow() == State::Serving
     }
 
-    /// 0 serving; 1 leaving, and serving; 2 closing.
+    /// For a metric: 0 serving; 1 leaving, and still serving calls; 2 closing.
     pub fn phase(&self) -> u64 {
         *self.0.borrow() as u64
     }
@@ -105,20 +104,20 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let (states, known) = (WatchStream::new(self.0.subscribe()), is_known(&request.get_ref().service));
-        Ok(Response::new(Box::pin(Watching { states, known, told: None, closed: false })))
+        Ok(Response::new(Box::pin(StatusStream { states, known, last_sent: None, closed: false })))
     }
 }
 
-/// What somebody who watches is told: each status that differs from the one before.
-struct Watching {
+/// The stream of a watch: each status that differs from the one before.
+struct StatusStream {
     states: WatchStream<State>,
-    /// An unknown service is watched as well: it may become known, says the protocol.
+    /// Whether the service exists. The protocol allows watching one that does not, because it may come later.
     known: bool,
-    told: Option<ServingStatus>,
+    last_sent: Option<ServingStatus>,
     closed: bool,
 }
 
-impl Stream for Watching {
+impl Stream for StatusStream {
     type Item = Result<HealthCheckResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -126,7 +125,7 @@ impl Stream for Watching {
             let Some(state) = ready!(Pin::new(&mut self.states).poll_next(cx)) else { break };
             self.closed = state == State::Closed;
             let status = if self.known { status(state) } else { ServingStatus::ServiceUnknown };
-            if self.told.replace(status) != Some(status) {
+            if self.last_sent.replace(status) != Some(status) {
                 return Poll::Ready(Some(Ok(HealthCheckResponse { status: status.into() })));
             }
         }

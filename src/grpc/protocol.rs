@@ -1,27 +1,27 @@
-//! What this port speaks. Anything else is refused before it costs more than the reading of its head: nothing is carried
-//! out whose answer its caller could not read, and no web page can spend the gateway's key, since a browser sends neither
-//! this content type without asking first nor a trailer that it could read.
+//! Refuses requests that are not gRPC, after reading no more than their head. So nothing is executed whose response its
+//! caller could not read. And no web page can spend the gateway's key: a browser asks the server before it sends this
+//! content type, and cannot read trailers.
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// What is said to clients that speak something else, over HTTP/1.1 as well.
+/// The text for clients that speak something else, also over HTTP/1.1.
 pub const WORDS: &str = "This port speaks gRPC over HTTP/2: POST with content-type application/grpc. \
 gRPC-Web, Connect, REST and web browsers need a proxy in between, such as Envoy.\n";
 
 /// Why a request is not gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGrpc {
-    /// It is no POST.
+    /// Its method is not POST.
     Method,
-    /// Its body is something else.
+    /// Its content type is not gRPC's.
     ContentType,
 }
 
 impl NotGrpc {
-    /// Looks at the head of a request (gRPC over HTTP/2, "Requests").
+    /// Checks the head of a request (gRPC over HTTP/2, "Requests").
     #[inline]
     pub(super) fn find<B>(request: &Request<B>) -> Option<Self> {
         if request.method() != Method::POST {
@@ -41,10 +41,10 @@ impl NotGrpc {
         }
     }
 
-    /// The answer: words in the body for people, and in `grpc-message` for gRPC clients. INVALID_ARGUMENT, as nobody
-    /// retries that; without a status clients would make UNKNOWN of it.
+    /// The response: the text is in the body for people, and in `grpc-message` for gRPC clients. The status is
+    /// INVALID_ARGUMENT, which no client retries. Without a status, clients would report UNKNOWN.
     pub(super) fn response(self, method: &Method) -> Response<Body> {
-        // An answer to HEAD has no body (RFC 9110, 9.3.2).
+        // A response to HEAD has no body (RFC 9110, 9.3.2).
         let words = if method == Method::HEAD { "" } else { WORDS };
         let mut response = Response::new(Body::new(words.to_owned()));
         let headers = response.headers_mut();
@@ -71,7 +71,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         return true;
     }
     if name.contains(&b',') {
-        // Several values that a proxy joined.
+        // A proxy has joined several values.
         return false;
     }
     let name = name.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

@@ -9,7 +9,11 @@ use crate::gateway::CallerSchema;
 use crate::gemini::method::Method;
 use crate::pb;
 
-/// Served on the same port, but not services of Gemini.
+/// The full names of the services that are not Gemini's.
+pub(super) const HEALTH: &str = "grpc.health.v1.Health";
+pub(super) const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
+pub(super) const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
+/// The only package in the descriptors whose service is not Gemini's.
 const HEALTH_PACKAGE: &str = "grpc.health.v1";
 /// The package of the service to generate clients for. Google's packages have the same service for Google's clients.
 const OWN_PACKAGE: &str = "mountsea.gemini.v1";

@@ -1,28 +1,107 @@
-//! The face as a tower service.
+//! The face as a tower service: which request goes to which handler, and what each becomes as HTTP.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use futures_util::FutureExt as _;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
+use tokio::time::Instant;
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tower::Service;
 
-use super::Grpc;
-use crate::face::{Peer, RequestBody};
+use super::auxiliary::Auxiliary;
+use super::error::Error;
+use super::handlers::{Handlers, Upload};
+use super::health::Health;
+use super::protocol::NotGrpc;
+use super::route::{self, HEALTH, REFLECTION, REFLECTION_ALPHA, Route};
+use super::status::{self, STATUS_FLUSH_TIME};
+use crate::face::{Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
+use crate::gateway::{self, Gateway};
+use crate::pb;
+use crate::telemetry::{self, CallHead, CallMethod, CallProtocol, CallSpan, Telemetry};
+
+/// The content type of every response.
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Longer names are cut where an error repeats them, in characters.
+const MAX_NAME: usize = 64;
+/// Longer unknown paths are cut in telemetry, in characters.
+const MAX_PATH: usize = 128;
+
+/// The settings of the face.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The largest message that is accepted, in bytes, unpacked.
+    pub max_request_bytes: usize,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+/// Everything that one worker serves over gRPC.
+#[derive(Clone)]
+pub struct Grpc(Arc<Inner>);
+
+struct Inner {
+    handlers: Handlers,
+    telemetry: Telemetry,
+    health: Auxiliary,
+    /// v1 and v1alpha.
+    reflection: Option<(Auxiliary, Auxiliary)>,
+}
+
+impl std::fmt::Debug for Grpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grpc").field("gateway", &self.0.handlers.gateway).finish_non_exhaustive()
+    }
+}
+
+/// The descriptors contradict each other, which the tests would show.
+pub type ReflectionError = tonic_reflection::server::Error;
+
+impl Grpc {
+    pub fn new(
+        config: &Config,
+        gateway: Gateway,
+        health: &Health,
+        telemetry: Telemetry,
+    ) -> Result<Self, ReflectionError> {
+        let builder = || {
+            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection = match config.reflection {
+            true => {
+                let places = Auxiliary::places();
+                let v1 = Auxiliary::reflection(builder().build_v1()?, &places);
+                Some((v1, Auxiliary::reflection(builder().build_v1alpha()?, &places)))
+            }
+            false => None,
+        };
+        let handlers = Handlers { gateway, max_request_bytes: config.max_request_bytes };
+        Ok(Self(Arc::new(Inner { handlers, telemetry, health: Auxiliary::health(health.service()), reflection })))
+    }
+
+    /// The service for the calls of one connection.
+    pub fn service(&self, peer: Arc<Peer>) -> GrpcService {
+        GrpcService { grpc: self.clone(), peer }
+    }
+
+    /// Counts a connection that spoke HTTP/1.
+    pub fn refused_http1(&self) {
+        self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some("http1"));
+    }
+}
 
 /// Serves the calls of one connection. Any layer over HTTP requests can wrap it, such as that of tonic-web.
 #[derive(Clone, Debug)]
 pub struct GrpcService {
     grpc: Grpc,
     peer: Arc<Peer>,
-}
-
-impl GrpcService {
-    pub(super) fn new(grpc: Grpc, peer: Arc<Peer>) -> Self {
-        Self { grpc, peer }
-    }
 }
 
 impl<B: RequestBody> Service<Request<B>> for GrpcService {
@@ -42,4 +121,104 @@ impl<B: RequestBody> Service<Request<B>> for GrpcService {
         let future = Box::write(memory, async move { Ok(grpc.0.answer(request, peer).await) });
         Box::into_pin(future)
     }
+}
+
+impl Inner {
+    async fn answer<B: RequestBody>(&self, request: Request<B>, peer: Arc<Peer>) -> Response<Body> {
+        if let Some(reason) = NotGrpc::find(&request) {
+            return self.refuse_unread(request, reason);
+        }
+        let path = request.uri().path().strip_prefix('/').unwrap_or_default();
+        if let Some(route) = route::find(path) {
+            return self.call(request, route, peer).await;
+        }
+        let (service, method) = path.split_once('/').unwrap_or_default();
+        let auxiliary = match (service, &self.reflection) {
+            (HEALTH, _) => &self.health,
+            (REFLECTION, Some((v1, _))) => v1,
+            (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
+            _ if route::services().iter().any(|known| known == service) => {
+                let method = method.chars().take(MAX_NAME).collect();
+                return refuse(&Error::NotOffered { method }, &self.unknown(&request, &peer));
+            }
+            _ => return refuse(&Error::NoService, &self.unknown(&request, &peer)),
+        };
+        auxiliary.answer(request, self.handlers.gateway.time_limits()).await
+    }
+
+    /// Refuses a request that is not gRPC.
+    fn refuse_unread<B: RequestBody>(&self, request: Request<B>, reason: NotGrpc) -> Response<Body> {
+        self.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(reason.as_str()));
+        // For a client that does not read the response.
+        set_deadline(Instant::now() + STATUS_FLUSH_TIME);
+        let response = reason.response(request.method());
+        // A proxy may have the calls of other clients on the same connection, which has to survive.
+        if !request.body().is_end_stream() {
+            discard(request.into_body());
+        }
+        response
+    }
+
+    /// Begins the telemetry of a call of an unknown method.
+    fn unknown<B>(&self, request: &Request<B>, peer: &Peer) -> CallSpan {
+        let original: String = request.uri().path().chars().take(MAX_PATH).collect();
+        let head = CallHead {
+            protocol: CallProtocol::Grpc,
+            method: CallMethod::Unknown,
+            headers: request.headers(),
+            authority: request.uri().authority(),
+            peer: peer.address,
+            original: Some(&original),
+            request_id: &request_id(request.headers()),
+        };
+        CallSpan::begin(&self.telemetry, &head)
+    }
+
+    /// Calls a handler and renders what it returns.
+    async fn call<B: RequestBody>(
+        &self,
+        request: Request<B>,
+        route: &'static Route,
+        peer: Arc<Peer>,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let call = CallHead {
+            protocol: CallProtocol::Grpc,
+            method: CallMethod::Known { name: &route.name, method: route.method },
+            headers: &head.headers,
+            authority: head.uri.authority(),
+            peer: peer.address,
+            original: None,
+            request_id: &request_id(&head.headers),
+        };
+        let span = CallSpan::begin(&self.telemetry, &call);
+        let upload = Upload { body, route, peer, span: span.clone() };
+        let metadata = MetadataMap::from_headers(head.headers);
+        let handling = pin!(self.handlers.call(tonic::Request::from_parts(metadata, head.extensions, upload)));
+        // A panic must not end the task: hyper would not know what to send, and would reset the stream.
+        match AssertUnwindSafe(handling).catch_unwind().await {
+            Ok(Ok(mut response)) => {
+                response.headers_mut().insert(CONTENT_TYPE, GRPC);
+                put_request_id(response.headers_mut(), span.request_id());
+                response
+            }
+            Ok(Err(error)) => refuse(&error, &span),
+            Err(_) => refuse(&Error::Call(gateway::Error::Panicked), &span),
+        }
+    }
+}
+
+/// The response of a call that failed before anything was sent: its status is in the headers.
+fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
+    let request_id = span.request_id();
+    let mut response = Response::new(Body::default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, GRPC);
+    status::put(&status::status(error, request_id), headers);
+    put_request_id(headers, request_id);
+    if matches!(error, Error::Encoding) {
+        headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
+    }
+    span.end(status::end(error));
+    response
 }

@@ -1,5 +1,5 @@
-//! The one place that makes a `tonic::Status` of a failed call, with `google.rpc` details
-//! (google.aip.dev/193).
+//! Renders an error as a `tonic::Status` with `google.rpc` details (google.aip.dev/193). Nothing else makes the status of a
+//! failed call.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,33 +16,37 @@ use crate::pb::rpc;
 use crate::reason::Retry;
 use crate::telemetry::CallEnd;
 
+/// How long a client may take to read the status of a call that is over.
+pub(super) const STATUS_FLUSH_TIME: Duration = Duration::from_secs(1);
+
 const DOMAIN: &str = "gemini-grpc";
 const ERROR_INFO: &str = "google.rpc.ErrorInfo";
 const BAD_REQUEST: &str = "google.rpc.BadRequest";
 const QUOTA_FAILURE: &str = "google.rpc.QuotaFailure";
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
 const REQUEST_INFO: &str = "google.rpc.RequestInfo";
-/// Many clients take at most 8 KiB of headers; base64 makes 4 bytes of 3, and the message stands beside.
+/// The most bytes of details. Many clients accept at most 8 KiB of headers: base64 makes 4 bytes of 3, and the message needs
+/// room too.
 const MAX_DETAILS: usize = 4 << 10;
-/// The longest metadata of upstream's `ErrorInfo` that is passed on, in bytes; what is beyond is left out.
+/// The most metadata of upstream's `ErrorInfo` that is passed on, in bytes. Entries that do not fit are left out.
 const MAX_METADATA: usize = 2 << 10;
 
-/// The status of a failed call: `ErrorInfo` and `RequestInfo` always, upstream's details as they
-/// came, `BadRequest` and `RetryInfo` where they apply.
+/// The status of a failed call. `ErrorInfo` and `RequestInfo` are always there, upstream's details as they came, `BadRequest`,
+/// `QuotaFailure` and `RetryInfo` where they apply.
 pub(super) fn status(error: &Error, request_id: &str) -> Status {
     let code = Code::from_i32(error.code() as i32);
     let message = error.to_string();
     let mut own = own_details(error, request_id);
     let upstream =
         error.call().and_then(gateway::Error::refusal).map(|body| body.details.as_slice()).unwrap_or_default();
-    let mut room = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
+    let mut left = MAX_DETAILS.saturating_sub(own.iter().map(Any::encoded_len).sum());
     let mut details = Vec::with_capacity(own.len() + upstream.len());
-    // Ours say the same, and there is to be one of each.
+    // These are in our own details already, and a status must have only one of each.
     let is_ours = |detail: &Any| [ERROR_INFO, REQUEST_INFO, RETRY_INFO].iter().any(|name| is(detail, name));
     for detail in upstream.iter().filter(|detail| !is_ours(detail)) {
-        match room.checked_sub(detail.encoded_len()) {
-            Some(left) => {
-                room = left;
+        match left.checked_sub(detail.encoded_len()) {
+            Some(rest) => {
+                left = rest;
                 details.push(detail.clone());
             }
             None => tracing::debug!(
@@ -59,10 +63,10 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
 
 /// Writes a status as the trailers, or the only headers, of a call.
 ///
-/// A message of printable ASCII goes out as it is: "Percent-Encoded" of gRPC's HTTP/2 protocol asks
-/// for no more, tonic encodes spaces too. gRPC C-core leaves the encoding in when its own deadline
-/// ends the call as the trailers come; Google's Python client then finds that the message differs
-/// from the one in the details, and raises a `ValueError` instead of `DeadlineExceeded`.
+/// A message of printable ASCII is sent as it is, as gRPC's HTTP/2 protocol allows ("Percent-Encoded"); tonic would encode
+/// its spaces. gRPC C-core does not decode them when its own deadline ends the call as the trailers arrive. Google's Python
+/// client then finds that the message differs from the one in the details, and raises a `ValueError` instead of
+/// `DeadlineExceeded`.
 pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
     // Fails only for a message that HTTP cannot carry; `status` makes none.
     let _ = status.add_header(headers);
@@ -75,12 +79,12 @@ pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
     }
 }
 
-/// The same in short, for what is told of the call.
+/// The outcome as telemetry records it.
 pub(super) fn end(error: &Error) -> CallEnd {
     CallEnd { code: error.code(), reason: Some(error.reason().to_owned().into()), blame: Some(error.blame()) }
 }
 
-/// Tells clients that try again by themselves when to, or not to (gRFC A6, Pushback).
+/// The metadata for clients that retry by themselves: when to retry, or not to (gRFC A6, Pushback).
 fn pushback(error: &Error) -> MetadataMap {
     let millis = match error.retry() {
         Retry::Never => -1,
@@ -92,7 +96,7 @@ fn pushback(error: &Error) -> MetadataMap {
     metadata
 }
 
-/// The delay as the trailer can tell it, rounded up; `RetryInfo` says the same.
+/// The delay in whole milliseconds, rounded up, as the trailer has it. `RetryInfo` has the same value.
 fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
@@ -134,13 +138,13 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
     }
     details
         .push(any(REQUEST_INFO, &rpc::RequestInfo { request_id: request_id.to_owned(), serving_data: String::new() }));
-    // Last, because Google's Python client reports the last one as the reason.
+    // It is the last, because Google's Python client reports the last detail as the reason.
     details.push(any(ERROR_INFO, &error_info(error)));
     details
 }
 
-/// Upstream's reason and domain if it has given them, since they belong together; otherwise ours. The metadata of both
-/// sides is there; of a name that both have, upstream's value.
+/// Upstream's reason and domain, which belong together, or ours if upstream gave none. It has the metadata of both; where
+/// both have a name, upstream's value takes precedence.
 fn error_info(error: &Error) -> rpc::ErrorInfo {
     let mut metadata = HashMap::from([("source".to_owned(), error.blame().as_str().to_owned())]);
     if let Some(limit) = error.call().and_then(gateway::Error::limit) {
@@ -153,10 +157,10 @@ fn error_info(error: &Error) -> rpc::ErrorInfo {
     let Some(info) = &body.info else {
         return rpc::ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata };
     };
-    let mut room = MAX_METADATA;
+    let mut left = MAX_METADATA;
     for (name, value) in &info.metadata {
-        if let Some(left) = room.checked_sub(name.len() + value.len()) {
-            room = left;
+        if let Some(rest) = left.checked_sub(name.len() + value.len()) {
+            left = rest;
             metadata.insert(name.clone(), value.clone());
         }
     }

@@ -1,4 +1,4 @@
-//! Unpacks a gzip message, without letting a few bytes become gigabytes.
+//! Unpacks a gzip message, in limited time and memory: a few packed bytes can become gigabytes.
 
 use std::io::{self, Write};
 
@@ -8,37 +8,37 @@ use flate2::write::MultiGzDecoder;
 use super::error::Error;
 use crate::gateway::{self, Room};
 
-/// The most that a message may grow by unpacking. JSON and text shrink to a tenth; DEFLATE reaches 1032 (zlib's
-/// technical details), which nothing but an attack or an empty picture needs.
+/// The most that a message may grow by unpacking. Text packs to about a tenth. DEFLATE can reach 1032 (zlib's technical
+/// details), but only for an attack or an empty image.
 const MAX_RATIO: usize = 100;
-/// A message that unpacks to no more than this may have any ratio, in bytes.
+/// Messages up to this unpacked length may have any ratio, in bytes.
 const ANY_RATIO: usize = 1 << 20;
-/// Packed bytes that are given to the decoder at once. They become at most 1 MiB.
+/// How many packed bytes the decoder gets at once. They become at most 1 MiB.
 const STEP: usize = 1 << 10;
-/// After this many unpacked bytes other calls of the worker get a turn: about a millisecond.
+/// After this many unpacked bytes, which take about a millisecond, other calls of the worker get a turn.
 const TURN: usize = 512 << 10;
 
 /// A message that is being unpacked.
 pub(super) struct Unpacking<'r> {
     decoder: MultiGzDecoder<Unpacked<'r>>,
-    /// How much was unpacked at the last turn of other calls.
+    /// The unpacked length when other calls last got a turn, in bytes.
     turn: usize,
 }
 
-/// What was unpacked so far.
+/// What was unpacked so far, and the limits of the rest.
 struct Unpacked<'r> {
     bytes: Vec<u8>,
-    /// The largest message taken, in bytes.
+    /// The largest message that is accepted, in bytes.
     limit: usize,
     /// The most that the packed length allows, in bytes.
     limit_by_ratio: usize,
     room: &'r mut Room,
-    /// Why nothing more is taken: an `io::Error` carries no more than a kind past the decoder.
+    /// Why the message was refused. The decoder passes on only the kind of an `io::Error`, so it is kept here.
     refused: Option<gateway::Error>,
 }
 
 impl<'r> Unpacking<'r> {
-    /// `packed` is the length of the packed message, and `limit` the most that it may have unpacked, in bytes.
+    /// `packed` is the length of the packed message, `limit` the longest unpacked one, both in bytes.
     pub(super) fn new(packed: usize, limit: usize, room: &'r mut Room) -> Self {
         let limit_by_ratio = packed.saturating_mul(MAX_RATIO).max(ANY_RATIO);
         let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio, room, refused: None };
@@ -59,7 +59,7 @@ impl<'r> Unpacking<'r> {
         Ok(())
     }
 
-    /// The whole message, if its end and its checksum were there.
+    /// The message, if it was complete and its checksum is right.
     pub(super) fn finish(mut self) -> Result<Bytes, Error> {
         let finished = self.decoder.try_finish();
         self.checked(finished)?;
@@ -88,7 +88,8 @@ impl Unpacked<'_> {
         Ok(())
     }
 
-    /// Doubles the buffer. The old one is there while it is copied, and the allocator keeps it for a while.
+    /// Doubles the buffer. The reservation includes the old one, which exists while it is copied, and which the allocator
+    /// keeps for a while.
     fn grow(&mut self, length: usize) -> Result<(), gateway::Error> {
         let before = self.bytes.capacity();
         let after = (before * 2).max(length).min(self.limit.min(self.limit_by_ratio));

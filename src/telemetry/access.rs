@@ -44,7 +44,10 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 previous_attempts = some(facts.previous_attempts),
                 unknown_fields = some(facts.unknown_fields),
                 phase = (end.code != Code::Ok).then(|| facts.phase.as_str()),
-                "call"
+                "{} {} in {:.3} s",
+                call.method.label(),
+                end.code.as_str(),
+                elapsed.as_secs_f64(),
             )
         };
     }

@@ -17,20 +17,20 @@ use super::names::{attribute, event};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{for_each, path, role};
 
-/// Where contents go.
+/// Where prompts and responses are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capture {
     /// As attributes of the GenAI span.
     pub spans: bool,
     /// As an event of its own, if logs are exported.
     pub events: bool,
-    /// A longer text is cut, in bytes.
+    /// Longer texts are cut, in bytes.
     pub longest: usize,
 }
 
-/// A call keeps at most this many parts of its request, and of its response: each message of a stream has one.
+/// The most parts of a request, and of a response, that are recorded. Each message of a stream has one.
 const MAX_PARTS: usize = 1000;
-/// And reads at most this many fields of a message to find them. What lies behind is not captured.
+/// The most fields of a message that are read to find them. Parts after that are not recorded.
 const MAX_STEPS: u64 = 64 * MAX_PARTS as u64;
 
 /// The contents of an operation, as pieces of JSON: they take little more memory than the texts in them.

@@ -51,7 +51,7 @@ impl CallMethod {
     }
 }
 
-/// How far a call has come, as far as its caller can tell. docs/architecture.md names the steps within each phase.
+/// How far a call has come. docs/architecture.md names the steps within each phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallPhase {
     /// The request is read, checked and translated. Nothing was sent to upstream.

@@ -87,3 +87,31 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    #[test]
+    fn every_counter_of_the_table_counts() {
+        let registry = Registry::new();
+        let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let counters = Counters::new(provider.meter("test"));
+        let counted: Vec<_> = METRICS.iter().filter(|metric| metric.kind == Kind::Counter).collect();
+        for metric in &counted {
+            counters.add(**metric, metric.labels.first().map(|_| "a label"), 7);
+        }
+        let exported = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for metric in counted {
+            let name = metric.name.replace('.', "_");
+            let line = exported.lines().find(|line| line.starts_with(&name) && line.ends_with(" 7"));
+            assert!(line.is_some(), "{name} is not in\n{exported}");
+        }
+    }
+}

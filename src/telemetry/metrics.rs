@@ -38,7 +38,7 @@ pub(super) struct Metrics {
     tokens: Histogram<u64>,
     http: Histogram<f64>,
     http_ok: OnceLock<BoundHistogram<f64>>,
-    /// What every metric of an operation has, beside its name and model.
+    /// What every metric of an operation has, in addition to its name and model.
     operation_labels: [KeyValue; 3],
     /// What every metric of a request to upstream has.
     http_labels: [KeyValue; 3],

@@ -87,7 +87,7 @@ impl Otlp {
         build!(LogExporter, self, runtime)
     }
 
-    /// A channel that connects when it is first used, and anew whenever it has to. It belongs to the runtime.
+    /// A channel that connects when it is first used, and again whenever it has to. It belongs to the runtime.
     fn channel(&self, runtime: &Handle) -> Result<Channel> {
         let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|error| cause(&error))?;
         let endpoint = endpoint.connect_timeout(self.timeout).timeout(self.timeout);
@@ -103,7 +103,7 @@ impl Otlp {
     /// It blocks, on the threads that the SDK sends from.
     fn client(&self) -> Result<reqwest::blocking::Client> {
         let builder = reqwest::blocking::Client::builder().timeout(self.timeout);
-        // Headers may hold a key that is meant for this collector alone.
+        // Headers may contain a key that is meant for this collector alone.
         let mut builder = builder.redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &self.tls.authorities {
             builder =

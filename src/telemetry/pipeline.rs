@@ -1,4 +1,4 @@
-//! Where spans, metrics and logs go: providers, exporters, and their end.
+//! Starts and stops the providers and exporters of spans, metrics and logs.
 
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -46,7 +46,7 @@ pub struct Exporters {
     pub otlp: Option<Otlp>,
     /// Standard output.
     pub console: bool,
-    /// Metrics only: whoever asks for them at the admin port.
+    /// Metrics only: scraped at the admin port.
     pub prometheus: bool,
 }
 
@@ -94,8 +94,8 @@ struct Runtime {
 }
 
 impl Pipelines {
-    /// Starts what is configured. Samplers, batches, intervals, endpoints and headers are what the environment says
-    /// (the SDK's `OTEL_*` variables).
+    /// Starts the configured exporters. Samplers, batches, intervals, endpoints and headers come from the environment (the
+    /// SDK's `OTEL_*` variables).
     pub fn start(config: &Config) -> Result<Self, Error> {
         let signals = [&config.traces, &config.metrics, &config.logs];
         if !signals.iter().any(|exporters| exporters.any()) {
@@ -163,24 +163,24 @@ impl Pipelines {
         self.traces.as_ref()
     }
 
-    /// Where log lines go beside standard error.
+    /// The exporter of log lines, in addition to standard error.
     pub fn logs(&self) -> Option<&SdkLoggerProvider> {
         self.logs.as_ref()
     }
 
-    /// What reads all metrics in the text format of Prometheus, if they are exported so.
+    /// Reads all metrics in the text format of Prometheus, if they are exported so.
     pub fn scrape(&self) -> Option<impl Fn() -> String + Send + Sync + 'static> {
         let registry = self.registry.clone()?;
         // Fails only for metrics that have no name.
         Some(move || TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default())
     }
 
-    /// Exports what is left, within a time, and says so if something could not be exported. Blocks the thread.
+    /// Exports what is left, within a time, and logs a warning if something could not be exported. Blocks the thread.
     pub fn shutdown(self, within: Duration) {
         let Self { traces, metrics, logs, health, runtime, .. } = self;
         let closings: [(&str, Option<Closing>); 3] = [
             ("spans", traces.map(|traces| Box::new(move || traces.shutdown_with_timeout(within)) as Closing)),
-            // The SDK has a limit of its own for these, whatever it is told.
+            // The SDK ignores this time and has a limit of its own.
             ("metrics", metrics.map(|metrics| Box::new(move || metrics.shutdown_with_timeout(within)) as Closing)),
             ("logs", logs.map(|logs| Box::new(move || logs.shutdown_with_timeout(within)) as Closing)),
         ];
@@ -189,7 +189,7 @@ impl Pipelines {
         for (signal, closing) in closings.into_iter().filter_map(|(signal, closing)| Some((signal, closing?))) {
             left.push(signal);
             let done = done.clone();
-            // At the same time, or a collector that says nothing would use up the time of all for the first.
+            // All at the same time. Otherwise a collector that does not answer would use up the whole time for the first.
             let close = move || {
                 let _ = closing();
                 done.send(signal)
@@ -202,7 +202,7 @@ impl Pipelines {
         while let Ok(signal) = closed.recv_timeout(end.saturating_duration_since(Instant::now())) {
             left.retain(|other| *other != signal);
         }
-        // The SDK keeps to itself how the last batch went.
+        // The SDK does not return how the last batch went.
         left.extend(health.failing());
         left.sort_unstable();
         left.dedup();
@@ -236,7 +236,7 @@ impl Runtime {
     }
 }
 
-/// The resource: what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), otherwise our name.
+/// The resource, from the environment (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), with our name if it has none.
 fn resource() -> Resource {
     let given = Resource::builder().build();
     let named = |key: &'static str| given.get(&Key::from_static_str(key)).map(|value| value.to_string());

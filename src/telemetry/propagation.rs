@@ -25,7 +25,7 @@ pub struct Propagation {
     pub forward_trace: bool,
     /// Whether a caller's span becomes the parent of ours, and its sampling ours; otherwise it is linked to.
     pub trusted: bool,
-    /// Whether a caller's `baggage` goes to upstream, which is somebody else's.
+    /// Whether a caller's `baggage` is forwarded to upstream, which belongs to another company.
     pub baggage: bool,
 }
 

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-/// What was made for each key, read without a lock. It only grows, and not beyond a limit: callers and upstream choose
-/// the keys.
+/// What was made for each key, read without a lock. It only grows, up to a limit, because callers and upstream choose the
+/// keys.
 pub(super) struct Series<K, V> {
     made: ArcSwap<HashMap<K, Arc<V>>>,
-    /// Held while one is added, so that nothing is made in vain: an instrument that was bound is exported forever.
+    /// Locked while one is added, so that none is made twice: an instrument that was bound is exported forever.
     adding: Mutex<()>,
-    most: usize,
+    max: usize,
 }
 
 impl<K: Clone + Eq + Hash, V> Series<K, V> {
-    pub(super) fn up_to(most: usize) -> Self {
-        Self { made: ArcSwap::default(), adding: Mutex::default(), most }
+    pub(super) fn up_to(max: usize) -> Self {
+        Self { made: ArcSwap::default(), adding: Mutex::default(), max }
     }
 
     /// What there is for a key.
@@ -30,17 +30,17 @@ impl<K: Clone + Eq + Hash, V> Series<K, V> {
         self.made.load().get(key).cloned()
     }
 
-    /// What there is for a key; made if there is room for it, and nothing if there is none.
+    /// What there is for a key. It is made if there is none and the limit allows it.
     pub(super) fn get_or_add(&self, key: &K, make: impl FnOnce() -> V) -> Option<Arc<V>> {
         if let Some(known) = self.get(key) {
             return Some(known);
         }
-        if self.made.load().len() >= self.most {
+        if self.made.load().len() >= self.max {
             return None;
         }
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let made = self.made.load();
-        if made.contains_key(key) || made.len() >= self.most {
+        if made.contains_key(key) || made.len() >= self.max {
             return made.get(key).cloned();
         }
         let value = Arc::new(make());

@@ -11,7 +11,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
 
-use super::{ApiKey, Error};
+use super::error::Error;
+use super::key::ApiKey;
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Held;

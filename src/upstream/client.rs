@@ -12,8 +12,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use tower::util::MapFutureLayer;
 
+use super::config::{Config, HttpVersion};
+use super::dial::dial;
+use super::error::Error;
 use super::pool::{Connector, Failure, Place, Pool, Step, Unmade};
-use super::{Config, Error, HttpVersion, dial};
 use crate::cause::cause;
 use crate::telemetry::UpstreamContext;
 
@@ -23,7 +25,7 @@ const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("gemini-grp
 /// that is sent at that moment is lost, and must not be sent again because generation is billed. So we close first.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A client that cannot be built, because the TLS library found no usable roots for example.
+/// Why a client cannot be built, for example because the TLS library found no usable roots.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error("{}", cause(.0))]
@@ -38,7 +40,7 @@ pub enum BuildError {
     Proxy,
 }
 
-/// What makes requests and keeps connections.
+/// Sends requests and keeps connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http1: reqwest::Client,
@@ -49,7 +51,7 @@ pub struct Client {
 #[derive(Clone, Debug)]
 pub(super) struct Http2 {
     pool: Pool,
-    /// Set once upstream has chosen HTTP/1.1. None if it has no choice.
+    /// Set once upstream has chosen HTTP/1.1. `None` if it has no choice.
     declined: Option<Arc<AtomicBool>>,
     connect_timeout: Duration,
 }
@@ -59,7 +61,7 @@ impl Client {
         self.http1.post(url)
     }
 
-    /// What requests go out with instead, if they go over HTTP/2.
+    /// The client for HTTP/2, if requests are sent over that.
     pub(super) fn http2(&self) -> Option<Http2> {
         let http2 = self.http2.as_ref()?;
         let declined = http2.declined.as_ref().is_some_and(|declined| declined.load(Ordering::Relaxed));
@@ -68,7 +70,7 @@ impl Client {
 }
 
 impl Http2 {
-    /// Waits for room on a connection. None says that upstream chose HTTP/1.1.
+    /// Waits for room on a connection. `None` means that upstream chose HTTP/1.1.
     pub(super) async fn place(&self, context: &UpstreamContext) -> Result<Option<Place>, Error> {
         match (self.pool.place(|step| report(context, step)).await, &self.declined) {
             (Ok(place), _) => Ok(Some(place)),
@@ -80,7 +82,7 @@ impl Http2 {
         }
     }
 
-    /// Sends a request once, and awaits the head of its answer.
+    /// Sends a request once, and waits for the head of its response.
     pub(super) async fn post(
         &self,
         place: Place,
@@ -125,7 +127,7 @@ impl Config {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             // reqwest resends a request by itself in some cases. Generation is billed.
             .retry(reqwest::retry::never())
-            // A redirect would carry the prompt, and maybe the key, somewhere else.
+            // A redirect would send the prompt, and perhaps the key, to another server.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .tls_backend_preconfigured(tls.clone())
@@ -134,7 +136,7 @@ impl Config {
             builder = builder.no_proxy();
         }
         let http1 = builder.build().map_err(BuildError::Client)?;
-        // In plaintext there is nothing to choose by, and HTTP/1.1 is what everybody speaks.
+        // Without TLS the version cannot be negotiated, and every server speaks HTTP/1.1.
         let declined = match self.http {
             HttpVersion::Http2 => None,
             HttpVersion::Auto if self.base.is_tls() => Some(Arc::default()),

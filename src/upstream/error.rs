@@ -1,41 +1,41 @@
-//! What can go wrong on the way out.
+//! Why upstream gave no response, or not a complete one.
 
 use std::time::Duration;
 
+use super::causes::{Cause, causes, mentions, mentions_files, mentions_tls};
 use super::pool::{Failure, Unmade};
-use crate::files::{self, Files};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::{ErrorBody, Reply};
 use crate::gemini::{events, json};
 use crate::reason::{Blame, ErrorKind, Retry, reasons};
 
-/// Why upstream gave no answer, or not a whole one.
+/// Why upstream gave no response, or not a complete one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Upstream refused, in words of its own.
+    /// Upstream refused, with an error of its own.
     #[error("{}", .0.message)]
     Refused(Box<ErrorBody>),
-    /// The connection could not be made: upstream has seen nothing.
+    /// No connection could be made, so upstream got nothing.
     #[error("upstream cannot be reached ({0})")]
     Connect(&'static str),
-    /// It was not made because this process, or its system, may open no more files.
+    /// No connection was made, because this process or its system may open no more files.
     #[error("no file is left for a connection to upstream")]
     OutOfFiles,
-    /// It was not made in time.
+    /// No connection was made in time.
     #[error("connecting to upstream took longer than {} s", .after.as_secs_f64())]
     ConnectTimeout { after: Duration },
     #[error("upstream cannot be reached: TLS failed; its certificate may not be trusted here")]
     Tls,
-    /// Upstream let go of a connection that was open already: it has not taken the call.
+    /// Upstream closed a connection that was open before, and has not taken the call.
     #[error("upstream closed the connection before it took the call")]
     NotTaken,
-    /// The connection broke before the head of the answer came: upstream may have seen the request.
+    /// The connection broke before the head of the response came. Upstream may have taken the request.
     #[error("upstream closed the connection without an answer")]
     NoAnswer,
-    /// The answer broke off.
+    /// The response broke off.
     #[error("the answer from upstream broke off")]
     Cut,
-    /// The body ended, but its last event did not, or nothing in it said that the answer is finished.
+    /// The body ended in the middle of an event, or without a sign that the response is finished.
     #[error("the answer from upstream ended before it was finished")]
     Unfinished,
     #[error("the answer from upstream is larger than {limit} bytes; raise GEMINI_GRPC_MAX_RESPONSE_BYTES to take it")]
@@ -123,8 +123,8 @@ impl Error {
         }
     }
 
-    /// Whether upstream cannot have taken the request, or says that it did not: only then may it go out again, since
-    /// generation is billed. A quota per day is final all the same, and files are not free again that soon.
+    /// Whether upstream cannot have taken the request, or reports that it has not: only then may it be sent again, because
+    /// generation is billed. But a used-up quota per day stays used up, and files are not free again that soon.
     pub fn is_not_taken(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout { .. } | Self::NotTaken => true,
@@ -133,9 +133,8 @@ impl Error {
         }
     }
 
-    /// A request over HTTP/1.1 that got no answer. reqwest's own text is left out: it names the URL. A server closes an
-    /// idle connection as it likes, and a request may cross that on the way (RFC 9112, 9.3.1); `reused` says that the
-    /// connection was open already.
+    /// A request over HTTP/1.1 that got no response. reqwest's text is left out, because it contains the URL. A server may
+    /// close an idle connection while a request is on its way (RFC 9112, 9.3.1); with `reused` the connection was open before.
     pub(super) fn from_http1(error: &reqwest::Error, reused: bool, connect_timeout: Duration) -> Self {
         if !error.is_connect() {
             let closed = |error: &Cause| {
@@ -152,8 +151,8 @@ impl Error {
         }
     }
 
-    /// A request over HTTP/2 that got no answer. HTTP/2 says whether it was processed: a stream above the last of a
-    /// GOAWAY, or refused, was not (RFC 9113, 6.8 and 8.7).
+    /// A request over HTTP/2 that got no response. HTTP/2 reports whether it was processed: a stream above the last one of a
+    /// GOAWAY was not, and neither was a refused stream (RFC 9113, 6.8 and 8.7).
     pub(super) fn from_http2(failure: Failure, connect_timeout: Duration) -> Self {
         match failure {
             Failure::Sent(error) => {
@@ -180,34 +179,6 @@ impl Error {
 const REFUSED: &str = "the connection was refused";
 const UNRESOLVED: &str = "its name cannot be resolved";
 
-type Cause = dyn std::error::Error + 'static;
-
-/// Whether an error of that type and kind is among the causes.
-pub(super) fn mentions<T: std::error::Error + 'static>(error: &Cause, is: impl Fn(&T) -> bool) -> bool {
-    causes(error).filter_map(|cause| cause.downcast_ref()).any(is)
-}
-
-/// Whether rustls is among the causes: reqwest has no question for it.
-pub(super) fn mentions_tls(error: &Cause) -> bool {
-    // tokio-rustls puts its error into one of input and output of this kind.
-    mentions(error, |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData)
-}
-
-/// Whether no file was left. A name that could not be looked up for lack of one is reported as any other that could not,
-/// so that counts while none is left.
-pub(super) fn mentions_files(error: &Cause, is_dns: bool) -> bool {
-    mentions(error, files::is_out_of_files) || (is_dns && Files::of_process().are_out())
-}
-
-/// An error and what lies below it, from the top down. An error of input and output names the causes of what it holds,
-/// not what it holds.
-fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
-    std::iter::successors(Some(error), |cause| match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io.get_ref().map(|held| held as &Cause),
-        None => cause.source(),
-    })
-}
-
 impl From<events::Error> for Error {
     fn from(error: events::Error) -> Self {
         match error {
@@ -223,6 +194,7 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::files;
 
     #[test]
     fn that_no_file_was_left_is_found_below_the_errors_of_connectors() {

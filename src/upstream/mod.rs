@@ -1,7 +1,10 @@
 //! The HTTP client of upstream: it sends JSON and returns JSON, and knows no protocol of callers.
 
 mod answer;
+mod causes;
 mod client;
+mod config;
+mod dial;
 mod error;
 mod key;
 mod pool;
@@ -9,9 +12,7 @@ mod retry;
 mod tls;
 mod url;
 
-use std::cell::Cell;
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +25,13 @@ use tokio::time::Instant;
 pub use self::answer::{Answer, EventStream};
 use self::client::Http2;
 pub use self::client::{BuildError, Client};
+pub use self::config::{Config, HttpVersion, KeyHeader};
+use self::dial::while_dialing;
 pub use self::error::Error;
 pub use self::key::{ApiKey, InvalidKey};
 pub use self::retry::Budget;
 pub use self::tls::Tls;
 pub use self::url::BaseUrl;
-use crate::files::{self, Files};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Held;
@@ -37,40 +39,6 @@ use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The settings of the client.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub base: BaseUrl,
-    pub key_header: KeyHeader,
-    pub http: HttpVersion,
-    pub connect_timeout: Duration,
-    /// Whether HTTPS_PROXY and similar variables count.
-    pub system_proxy: bool,
-    /// The largest body of a unary response and the largest event of a stream, in bytes, unpacked.
-    pub max_response_bytes: usize,
-    /// The most retries of a call.
-    pub retries: u32,
-    pub tls: Tls,
-}
-
-/// The header that carries the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyHeader {
-    Bearer,
-    XGoogApiKey,
-}
-
-/// The HTTP version towards upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpVersion {
-    /// A connection for each request at once.
-    Http1,
-    /// As few connections as carry the requests. With an http URL it is spoken without negotiation (h2c).
-    Http2,
-    /// What upstream chooses by ALPN (RFC 7301), HTTP/2 if it can. With an http URL it is HTTP/1.1.
-    Auto,
-}
 
 /// One request to upstream.
 pub struct Outgoing<'a> {
@@ -94,45 +62,13 @@ impl fmt::Debug for Outgoing<'_> {
     }
 }
 
-tokio::task_local! {
-    /// The request that is being sent, for the connection that it may have to make.
-    static DIALING: Dialing;
-}
-
-struct Dialing {
-    context: UpstreamContext,
-    /// Whether the request has made a connection for itself.
-    dialed: Cell<bool>,
-}
-
-/// Makes a connection. A request that waits for one has not reached upstream.
-///
-/// The files that are kept back are not for connections, so none is made when only they are left, and one that was given
-/// such a file is closed again.
-async fn dial<C, E: From<std::io::Error>>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
-    // Outside of a request there is nothing to mark: the request may have taken another connection meanwhile.
-    let _ = DIALING.try_with(|dialing| dialing.context.sending(false));
-    let files = Files::of_process();
-    if files.are_out() {
-        return Err(files::out_of_files().into());
-    }
-    let _ = DIALING.try_with(|dialing| dialing.dialed.set(true));
-    let connected = connecting.await.and_then(|connection| match files.are_out() {
-        false => Ok(connection),
-        true => Err(files::out_of_files().into()),
-    });
-    let _ = DIALING.try_with(|dialing| dialing.context.sending(connected.is_ok()));
-    connected
-}
-
-/// A client with connections of its own. It belongs to the runtime that first uses it. Each call gets a handle, so it
-/// is a cheap one.
+/// A client with connections of its own, which belong to the runtime that first uses it. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Upstream(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// May be replaced while calls run: they keep the one that they began with.
+    /// A reload replaces it. Calls keep the one that they began with.
     client: ArcSwap<Client>,
     base: BaseUrl,
     key_header: KeyHeader,
@@ -143,7 +79,7 @@ struct Inner {
 }
 
 impl Upstream {
-    /// A client that shares a retry budget with others.
+    /// A client that shares its retry budget with those of other workers.
     pub fn new(config: &Config, budget: Arc<Budget>) -> Result<Self, BuildError> {
         Ok(Self(Arc::new(Inner {
             client: ArcSwap::from_pointee(config.client()?),
@@ -156,13 +92,13 @@ impl Upstream {
         })))
     }
 
-    /// New requests go out with another client, on connections of its own.
+    /// Sends new requests with another client, on connections of its own.
     pub fn replace(&self, client: Client) {
         self.0.client.store(Arc::new(client));
     }
 
-    /// Sends the request and awaits the head of the answer, more than once if that does no harm. Anything but 2xx is
-    /// an error, with what upstream said about it.
+    /// Sends the request and waits for the head of the response. It retries where that is safe. Any status but 2xx is
+    /// an error, with upstream's own description of it.
     pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Held) -> Result<Answer, Error> {
         let inner = &*self.0;
         inner.budget.call();
@@ -211,17 +147,17 @@ impl Inner {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(X_REQUEST_ID, request_id);
         attempt.inject(&mut headers);
-        // Not held while the answer is awaited: it may be replaced.
+        // Loaded for this request only, because a reload may replace it.
         let http2 = self.client.load().http2();
         let response = match http2 {
             None => self.send_http1(outgoing, url, headers).await?,
-            // In a box, or each call would carry the room for it about.
+            // In a box, so that the future of a call over HTTP/1 does not contain it.
             Some(http2) => Box::pin(self.send_http2(&http2, outgoing, url, headers)).await?,
         };
         attempt.answered(response.status().as_u16(), response.version());
         match response.status().is_success() {
             true => Ok(response),
-            // In a box, or each call would carry the room for reading an error about with it.
+            // In a box, so that the future of a call without an error does not contain it.
             false => Err(Box::pin(answer::read_error(response, outgoing.key, held, outgoing.json.len())).await),
         }
     }
@@ -247,13 +183,7 @@ impl Inner {
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
         outgoing.context.sending(true);
-        let dialing = Dialing { context: outgoing.context.clone(), dialed: Cell::new(false) };
-        let mut sending = pin!(DIALING.scope(dialing, request.send()));
-        let sent = sending.as_mut().await;
-        let dialed = sending.as_mut().take_value().is_some_and(|dialing| dialing.dialed.get());
-        if dialed {
-            outgoing.context.dialed();
-        }
+        let (sent, dialed) = while_dialing(&outgoing.context, request.send()).await;
         sent.map(http::Response::from).map_err(|error| Error::from_http1(&error, !dialed, self.connect_timeout))
     }
 }

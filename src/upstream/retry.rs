@@ -1,5 +1,4 @@
-//! How long to wait before a call goes out again, and when to stop trying. Which failures allow it at all,
-//! [`Error::is_not_taken`] says.
+//! How long to wait before a retry, and when to stop retrying. [`Error::is_not_taken`] decides which failures allow one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,79 +6,83 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Error;
+use super::error::Error;
 
-/// A delay that upstream asks for is kept up to this one; a longer one is the caller's to wait for.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The first backoff is up to this long, each further one up to twice the one before.
+/// The longest delay of upstream that the gateway waits for. With a longer one the error goes to the caller.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// The longest first backoff. Each one after it is at most twice as long as the one before.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Of the calls of a window, one in so many may be tried again, and some more where calls are few.
+/// One retry is allowed for this many calls of a window.
 const CALLS_PER_RETRY: u64 = 10;
-const FLOOR: u64 = 3;
+/// Retries that are allowed in a window in addition, for when there are few calls.
+const EXTRA_RETRIES: u64 = 3;
+/// How long a window is.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// When to try a failed call again; `None` if that would do harm or no good. `tries` were made so far.
+/// How long to wait before a retry; `None` if it would not help, or would be billed twice. `tries` were made so far.
 ///
-/// Upstream's own delay goes before the backoff, which has full jitter: callers that failed together must not come
-/// back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+/// Upstream's own delay takes precedence over the backoff. That has full jitter, so that calls that failed together are not
+/// retried together (AWS Architecture Blog, "Exponential Backoff And Jitter").
 pub(super) fn delay(error: &Error, tries: u32, jitter: f64) -> Option<Duration> {
     if !error.is_not_taken() {
         return None;
     }
-    let backoff = FIRST_BACKOFF.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_BACKOFF);
+    let backoff = FIRST_BACKOFF.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(MAX_BACKOFF);
     let asked = if let Error::Refused(body) = error { body.retry_after } else { None };
     match (error, asked) {
-        // A new connection is made at once.
+        // Another connection is used, so there is no reason to wait.
         (Error::NotTaken, _) => Some(Duration::ZERO),
-        (_, Some(asked)) => (asked <= LONGEST_WAIT).then_some(asked),
+        (_, Some(asked)) => (asked <= MAX_DELAY).then_some(asked),
         (_, None) => Some(backoff.mul_f64(jitter)),
     }
 }
 
-/// The retry budget: in an outage about one call in ten goes out twice, for the whole process.
+/// The retry budget of the whole process: in an outage, about one call in ten is sent twice. Ours instead of
+/// `tower::retry::budget`, which locks a mutex for each call, allows whole retries per second only, and cannot be read for
+/// the gauge.
 #[derive(Debug)]
 pub struct Budget {
     begun: Instant,
-    /// The number of the window that the other two count in.
+    /// The number of the window that `calls` and `retries` belong to.
     window: AtomicU64,
     calls: AtomicU64,
     retries: AtomicU64,
 }
 
 impl Budget {
-    /// A budget that nothing was spent of.
+    /// A budget without any calls yet.
     pub fn new() -> Arc<Self> {
         let [window, calls, retries] = [0; 3].map(AtomicU64::new);
         Arc::new(Self { begun: Instant::now(), window, calls, retries })
     }
 
-    /// A call is made for the first time.
+    /// Counts a call, when it is sent for the first time.
     pub(super) fn call(&self) {
         self.roll();
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a call may be made once more.
+    /// Takes one retry from the budget; false if none is left.
     pub(super) fn retry(&self) -> bool {
         self.roll();
-        let most = self.most();
-        let within = |retries: u64| (retries < most).then_some(retries + 1);
+        let allowed = self.allowed();
+        let within = |retries: u64| (retries < allowed).then_some(retries + 1);
         self.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
     }
 
-    /// How many calls may be made once more in this window.
+    /// How many retries are left in this window.
     pub fn left(&self) -> u64 {
         self.roll();
-        self.most().saturating_sub(self.retries.load(Ordering::Relaxed))
+        self.allowed().saturating_sub(self.retries.load(Ordering::Relaxed))
     }
 
-    fn most(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed) / CALLS_PER_RETRY + FLOOR
+    fn allowed(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed) / CALLS_PER_RETRY + EXTRA_RETRIES
     }
 
-    /// Begins a new window when the old one is over. A call that is counted meanwhile may fall into either.
+    /// Begins a new window when the old one is over. A call that is counted at that moment may belong to either.
     fn roll(&self) {
         let now = self.begun.elapsed().as_secs() / WINDOW.as_secs();
         let before = self.window.load(Ordering::Relaxed);
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_upstream_did_not_take_is_tried_again() {
+    fn only_what_upstream_did_not_take_is_retried() {
         assert_eq!(seconds(&Error::Connect("refused")), Some(0.2));
         assert_eq!(seconds(&Error::NotTaken), Some(0.0));
         assert_eq!(seconds(&refused(429, None, "")), Some(0.2));
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_that_upstream_asks_for_is_kept_up_to_half_a_minute() {
+    fn the_delay_that_upstream_asks_for_is_waited_for_up_to_half_a_minute() {
         let info = r#"{"error":{"code":429,"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3.5s"}]}}"#;
         assert_eq!(seconds(&refused(429, Some("7"), info)), Some(3.5));
         assert_eq!(seconds(&refused(503, Some("30"), "")), Some(30.0));
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_call_in_ten_may_be_tried_again_and_three_more() {
+    async fn one_call_in_ten_may_be_retried_and_three_more() {
         let budget = Budget::new();
         (0..100).for_each(|_| budget.call());
         assert_eq!((0..100).filter(|_| budget.retry()).count(), 13);

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_platform_verifier::Verifier;
 
-/// Whom to trust beside the system's authorities, and what to show upstream.
+/// The authorities to trust in addition to the system's, and the certificate to show to upstream.
 #[derive(Clone, Default)]
 pub struct Tls {
     authorities: Vec<CertificateDer<'static>>,
@@ -25,17 +25,17 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Trusts these authorities as well.
+    /// Trusts these authorities too.
     pub fn trust(&mut self, authorities: Vec<CertificateDer<'static>>) {
         self.authorities = authorities;
     }
 
-    /// Shows a certificate, with those between it and its authority.
+    /// Shows this certificate, with its intermediates.
     pub fn identify(&mut self, identity: Arc<CertifiedKey>) {
         self.identity = Some(identity);
     }
 
-    /// What rustls needs. No protocol is named yet for ALPN.
+    /// The configuration for rustls, without protocols for ALPN.
     pub(super) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = Verifier::new_with_extra_roots(self.authorities.iter().cloned(), provider.clone())?;

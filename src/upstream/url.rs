@@ -1,4 +1,4 @@
-//! Where upstream is.
+//! The URL of upstream.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Takes an http or https URL without user, query or fragment: the key is given apart.
+    /// Accepts an http or https URL without user, query or fragment; the key is another setting.
     pub fn parse(text: &str) -> Option<Self> {
-        // The parser is for browsers: of `http:///gemini` and `http:gemini` it makes the host `gemini`, and it drops blanks.
+        // The parser follows browsers: it reads the host `gemini` in `http:///gemini` and `http:gemini`, and drops blanks.
         let (_, host) = text.split_once("://")?;
         if !host.starts_with(|first: char| first.is_alphanumeric() || first == '[')
             || text.contains(char::is_whitespace)
@@ -50,7 +50,7 @@ impl BaseUrl {
         self.base.scheme() == "https"
     }
 
-    /// The URL of a method. A model name holds nothing that could change the path.
+    /// The URL of a method. A model name contains nothing that could change the path.
     pub fn path(&self, model: &ModelName, method: Method) -> Url {
         let mut url = if method.is_streaming() { self.models_streamed.clone() } else { self.models.clone() };
         // Fails only for URLs that cannot have a path, such as mailto:.
@@ -61,7 +61,7 @@ impl BaseUrl {
     }
 }
 
-/// Without what a URL may hold in secret.
+/// Without user, password and query, which may be secret.
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self)

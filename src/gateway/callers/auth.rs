@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Credential;
-use super::{Caller, CallerPermit, Callers, CallersError, Exceeded, San};
+use super::caller::{Caller, Callers};
+use super::credential::Credential;
+use super::file::CallersError;
+use super::limits::{CallerPermit, Exceeded};
+use super::san::San;
 use crate::gemini::model::ModelName;
 use crate::reason::reasons;
 use crate::upstream::ApiKey;
@@ -79,7 +82,7 @@ impl Auth {
         }
     }
 
-    /// The same, with the usage of callers of the same name carried over: a reload gives nobody a fresh quota.
+    /// The same, with the usage of callers of the same name carried over, so that a reload gives no caller a fresh quota.
     pub fn carrying_usage_from(&self, previous: &Self) -> Self {
         match (self, previous) {
             (Self::Tokens(now), Self::Tokens(previous)) => Self::Tokens(Arc::new(now.carrying_usage_from(previous))),

@@ -1,10 +1,11 @@
-//! What a new file of callers changes, in numbers.
+//! Counts what a new file of callers changes.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::auth::Auth;
+use super::caller::Callers;
 use super::file::Row;
-use super::{Auth, Callers};
 
 /// How many callers differ between two readings of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct CallerChanges {
 }
 
 impl Auth {
-    /// What is different from the callers in force before; none where callers are not known.
+    /// What differs from the previous callers; `None` where callers are not known.
     pub fn changes_since(&self, previous: &Self) -> Option<CallerChanges> {
         match (self, previous) {
             (Self::Tokens(now), Self::Tokens(before)) | (Self::Certificates(now), Self::Certificates(before)) => {
@@ -43,7 +44,7 @@ impl Callers {
 }
 
 impl Row {
-    /// Equal for rows that say the same. Its hasher has fixed keys, so that two readings can be compared.
+    /// A hash of the row. Its hasher has fixed keys, so that two readings of the file can be compared.
     pub(super) fn definition(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! What a caller sends to say who it is.
+//! What a caller sends to identify itself.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The file of callers. It is read value by value, because serde's errors repeat what they do not understand, and here
-//! that may be a secret.
+//! Reads the file of callers. It is read value by value, because serde's errors repeat the value that they cannot use, and
+//! here that may be a secret.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -10,12 +10,12 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::hash::{InvalidHash, TokenHash};
-use super::limits::Limits;
+use super::limits::CallerQuotas;
 use super::pattern::Pattern;
 use super::san::San;
 
-/// More is a slip of the finger; and a rate counts in nanoseconds.
-const MOST: u64 = 1_000_000_000;
+/// The largest limit. A larger one is a typing mistake, and rates count in nanoseconds.
+const MAX_LIMIT: u64 = 1_000_000_000;
 
 const UNKNOWN: &str = "there is no such field; there are token_sha256, san, models, calls_in_flight, calls_per_minute and tokens_per_minute";
 
@@ -36,17 +36,17 @@ impl CallersError {
     }
 }
 
-/// A caller as the file has it.
+/// One caller of the file.
 #[derive(Debug, Hash)]
 pub(super) struct Row {
     pub(super) name: Arc<str>,
     pub(super) tokens: Vec<TokenHash>,
     pub(super) sans: Vec<San>,
     pub(super) models: Option<Vec<Pattern>>,
-    pub(super) limits: Limits,
+    pub(super) limits: CallerQuotas,
 }
 
-/// The rule of [`is_name`] in words.
+/// The rule of [`is_name`] as text.
 pub const NAME_RULE: &str = "the name of a caller is 1 to 64 of a-z, 0-9, '.', '_' and '-'";
 
 /// Whether a caller may have this name: it goes into logs, errors and metrics.
@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Row>, CallersError> {
         let before = text.get(..span.start).unwrap_or_default();
         CallersError::Line { line: before.matches('\n').count() + 1, problem: problem.to_owned() }
     };
-    // The message says what was expected, in words of the parser's own.
+    // The parser's message says what was expected, and repeats no value.
     let file = DeTable::parse(text)
         .map_err(|error| at(error.span().unwrap_or_default(), &error.message().trim().replace('\n', ", ")))?;
     let (mut rows, mut hashes, mut sans) = (Vec::new(), HashMap::new(), HashMap::new());
@@ -95,7 +95,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Row>, CallersError> {
 
 fn row(name: &Arc<str>, fields: &DeTable<'_>) -> Result<Row, (Range<usize>, String)> {
     let mut row =
-        Row { name: name.clone(), tokens: Vec::new(), sans: Vec::new(), models: None, limits: Limits::default() };
+        Row { name: name.clone(), tokens: Vec::new(), sans: Vec::new(), models: None, limits: CallerQuotas::default() };
     for (field, value) in fields {
         let given = value.get_ref();
         let done = match field.get_ref().as_ref() {
@@ -144,8 +144,8 @@ fn model(text: &str) -> Result<Pattern, String> {
 
 fn number(value: &DeValue<'_>) -> Result<NonZeroU64, String> {
     let number = value.as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
-    let number = number.filter(|number| *number <= MOST).and_then(NonZeroU64::new);
-    number.ok_or_else(|| format!("a whole number from 1 to {MOST} is expected; leave it out for no limit"))
+    let number = number.filter(|number| *number <= MAX_LIMIT).and_then(NonZeroU64::new);
+    number.ok_or_else(|| format!("a whole number from 1 to {MAX_LIMIT} is expected; leave it out for no limit"))
 }
 
 /// The name of a field, unless it may be a secret in the wrong place.

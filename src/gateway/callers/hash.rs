@@ -1,6 +1,6 @@
 //! What the gateway keeps of a token: its SHA-256.
 //!
-//! A hash without salt is enough for 32 random bytes, which nobody can guess; `gemini-grpc token` makes such tokens.
+//! A hash without salt is enough for 32 random bytes, which cannot be guessed; `gemini-grpc token` makes such tokens.
 
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// The SHA-256 of a token. It prints as `***`: who holds it cannot call, but it is nobody's business.
+/// The SHA-256 of a token. It prints as `***`: no one can call with it, but it need not be in logs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 

@@ -1,4 +1,4 @@
-//! How much a caller may do, and what of it is in use.
+//! The limits of a caller, and how much of them is in use.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use super::rate::Rate;
 use crate::memory::Pool;
 
-/// Nobody knows when a call ends. Most take seconds.
+/// When to retry if the caller has too many calls in flight. It is not known when one ends; most take seconds.
 const UNTIL_A_CALL_ENDS: Duration = Duration::from_secs(1);
 
-/// What a caller may use; what is not there has no limit.
+/// What a caller may use. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Limits {
+pub(super) struct CallerQuotas {
     pub(super) calls_in_flight: Option<NonZeroU64>,
     pub(super) calls_per_minute: Option<NonZeroU64>,
     pub(super) tokens_per_minute: Option<NonZeroU64>,
 }
 
-/// What is in use. It outlives a reading of the file, so that nobody gets a fresh quota from it.
+/// What a caller has used. It is kept when the file is read again, so that a reload gives no caller a fresh quota.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// What the rates count from.
+    /// The time from which the rates count.
     origin: Instant,
     in_flight: AtomicU64,
     connections: AtomicUsize,
@@ -42,9 +42,9 @@ pub enum Quota {
     CallsPerMinute,
     /// Tokens in and out, as upstream counts them.
     TokensPerMinute,
-    /// Bytes of requests and responses that its calls hold together. The share is of the process, not of the file.
+    /// Bytes that its calls have reserved together. The limit is a share of the process's, not in the file.
     BytesHeld,
-    /// Connections at the same time; not in the file, but a share of all that there may be.
+    /// Connections at the same time. The limit is a share of the process's, not in the file.
     Connections,
 }
 
@@ -66,21 +66,21 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
-    /// The caller's calls hold all the bytes that are its share.
+    /// The caller's calls have reserved all the bytes of its share.
     pub fn bytes(caller: Arc<str>, share: usize) -> Self {
         Self { caller, quota: Quota::BytesHeld, limit: share as u64, retry_after: UNTIL_A_CALL_ENDS }
     }
 }
 
-/// A call that a caller was let make. It is in flight until this is dropped. It counts as one of the calls per minute
-/// from the beginning, but dropped before [`CallerPermit::spend_call`] it has used none.
+/// An admitted call of a caller, in flight until this is dropped. It reserves one of the calls per minute, which is released
+/// if this is dropped before [`CallerPermit::spend_call`].
 #[derive(Debug)]
 pub struct CallerPermit {
     meter: Arc<Meter>,
-    limits: Limits,
+    limits: CallerQuotas,
     /// Whether one of the calls per minute is reserved.
     call_reserved: bool,
-    /// What this call was charged so far.
+    /// The tokens that this call was charged so far.
     tokens: u64,
 }
 
@@ -100,8 +100,8 @@ impl Meter {
         u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Lets a call begin, or says which limit it is at. A call that is refused uses nothing.
-    pub(super) fn admit(self: &Arc<Self>, limits: &Limits, now: Instant) -> Result<CallerPermit, AtLimit> {
+    /// Admits a call, or returns the limit that the caller is at. A refused call uses nothing.
+    pub(super) fn admit(self: &Arc<Self>, limits: &CallerQuotas, now: Instant) -> Result<CallerPermit, AtLimit> {
         let now = self.nanos(now);
         let at = |quota, limit: NonZeroU64| move |retry_after| AtLimit { quota, limit: limit.get(), retry_after };
         if let Some(limit) = limits.tokens_per_minute {
@@ -120,7 +120,7 @@ impl Meter {
         Ok(permit)
     }
 
-    /// Counts one more connection, of which there may be `most`.
+    /// Counts one more connection; at most `most` are allowed.
     pub(super) fn connect(self: &Arc<Self>, most: usize) -> Result<ConnectionPermit, AtLimit> {
         let permit = ConnectionPermit(self.clone());
         if self.connections.fetch_add(1, Ordering::Relaxed) < most {
@@ -141,7 +141,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// `Exceeded`, before it is known whose.
+/// [`Exceeded`], without the name of the caller.
 #[derive(Debug)]
 pub(super) struct AtLimit {
     quota: Quota,
@@ -156,16 +156,15 @@ impl AtLimit {
 }
 
 impl CallerPermit {
-    /// Upstream is about to be asked: the call is one of the calls per minute for good. Until then, dropping the permit
-    /// gives that one back.
+    /// Spends the reserved call per minute, when upstream is about to be asked.
     pub fn spend_call(&mut self, now: Instant) {
         if let (true, Some(limit)) = (std::mem::take(&mut self.call_reserved), self.limits.calls_per_minute) {
             self.meter.calls.spend_reserved(limit, self.meter.nanos(now));
         }
     }
 
-    /// Charges what the call has cost so far, in all: each event of a stream says the sum, and a call that is
-    /// cancelled has no last one.
+    /// Charges the tokens of the call. `so_far` is the sum since its beginning, because each event of a stream reports the sum,
+    /// and a cancelled call has no last event.
     pub fn spend_tokens(&mut self, so_far: u64, now: Instant) {
         let more = so_far.saturating_sub(self.tokens);
         self.tokens += more;
@@ -190,7 +189,7 @@ impl Drop for CallerPermit {
 }
 
 impl Quota {
-    /// Its name in errors, and in the file of callers if it stands there.
+    /// Its name in errors, and in the file of callers if the file has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::CallsInFlight => "calls_in_flight",

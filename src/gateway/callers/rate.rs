@@ -1,26 +1,26 @@
-//! So many a minute, without a lock or a timer: the generic cell rate algorithm (GCRA, of ITU-T I.371).
+//! A rate per minute without a lock or a timer: the generic cell rate algorithm (GCRA, of ITU-T I.371).
 //!
-//! The crate `governor` has it too, but it refuses what is more than is left, and tokens are known only when they are
-//! spent: here a charge may go below zero, and the caller waits until the debt is earned back.
+//! The crate `governor` has it too, but it refuses any amount that is more than is left. The number of tokens is known only
+//! after they were spent. So here a charge may exceed what is left, and the caller waits until the debt has refilled.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A minute in nanoseconds. One minute's worth may be taken at once.
+/// A minute in nanoseconds. As much as one minute refills may be taken at once.
 const MINUTE: u64 = 60_000_000_000;
 
-/// What was taken, as the time that it takes to earn it back: so it means the same after the limit has changed.
+/// What was taken, stored as the time that it takes to refill. So it stays right when the limit changes.
 #[derive(Debug, Default)]
 pub(super) struct Rate {
-    /// When all of it is earned back, in nanoseconds since whatever `now` counts from.
+    /// When all of it has refilled, in nanoseconds since the origin of `now`.
     even_at: AtomicU64,
-    /// How many are reserved. They are not part of `even_at`, so that one that is released was never taken.
+    /// How many are reserved. They are not part of `even_at`, so that releasing one leaves no trace.
     reserved: AtomicU64,
 }
 
 impl Rate {
-    /// Reserves one, or says how long it is until there is one. A reservation is spent or released.
+    /// Reserves one, or returns how long it takes until there is one. A reservation has to be spent or released.
     pub(super) fn reserve(&self, per_minute: NonZeroU64, now: u64) -> Result<(), Duration> {
         let missing = |reserved: u64| {
             let even_at = self.even_at.load(Ordering::Relaxed);
@@ -35,12 +35,12 @@ impl Rate {
 
     /// Spends one that was reserved.
     pub(super) fn spend_reserved(&self, per_minute: NonZeroU64, now: u64) {
-        // In this order, so that it counts twice for a moment and never not at all.
+        // In this order, so that it may count twice for a moment, but is never missing.
         self.charge(1, per_minute, now);
         self.release();
     }
 
-    /// Gives one back that was reserved, as if it had never been taken.
+    /// Releases one that was reserved.
     pub(super) fn release(&self) {
         self.reserved.fetch_sub(1, Ordering::Relaxed);
     }
@@ -53,7 +53,7 @@ impl Rate {
         }
     }
 
-    /// Takes what was already spent, whether it is there or not.
+    /// Takes what was already spent, even if it is more than is left.
     pub(super) fn charge(&self, amount: u64, per_minute: NonZeroU64, now: u64) {
         let next = |even_at| Some(after(even_at, amount, per_minute, now));
         // It cannot fail: `next` always has a number.
@@ -61,14 +61,14 @@ impl Rate {
     }
 }
 
-/// When all is earned back once this amount has been taken as well.
+/// When all will have refilled, after this amount was taken as well.
 fn after(even_at: u64, amount: u64, per_minute: NonZeroU64, now: u64) -> u64 {
-    // Rounded down, so that a whole minute's worth fits into a minute.
+    // Rounded down, so that the amount of a whole minute fits into a minute.
     let cost = u128::from(amount) * u128::from(MINUTE) / u128::from(per_minute.get());
     even_at.max(now).saturating_add(u64::try_from(cost).unwrap_or(u64::MAX))
 }
 
-/// How long it is until no more than one minute's worth is taken.
+/// How long it takes until no more than one minute's refill is taken.
 fn wait(even_at: u64, now: u64) -> u64 {
     even_at.saturating_sub(now.saturating_add(MINUTE))
 }

@@ -1,12 +1,14 @@
 //! Callers: who is known, and what they may use.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::gateway::Error;
 use crate::gemini::code::Code;
+use crate::gemini::model::ModelName;
 use crate::reason::Retry;
 
 fn file(rows: &[(&str, &str)]) -> String {

@@ -15,7 +15,7 @@ use tower::{BoxError, ServiceExt as _};
 
 use super::connection::{Connection, Driver};
 use crate::files::Files;
-use crate::upstream::error::{mentions, mentions_files, mentions_tls};
+use crate::upstream::causes::{mentions, mentions_files, mentions_tls};
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

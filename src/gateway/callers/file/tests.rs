@@ -36,7 +36,7 @@ fn a_file_with_everything_is_read() {
     assert_eq!(a.limits.calls_in_flight.unwrap().get(), 20);
     assert_eq!(a.limits.calls_per_minute.unwrap().get(), 600);
     assert_eq!(a.limits.tokens_per_minute.unwrap().get(), 200_000);
-    assert_eq!((&*b.name, b.tokens.len(), b.limits), ("b.1", 1, Limits::default()));
+    assert_eq!((&*b.name, b.tokens.len(), b.limits), ("b.1", 1, CallerQuotas::default()));
     assert!(b.sans.is_empty() && b.models.is_none());
 }
 
