@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod memory;
 pub mod pb;
 pub mod reason;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;
 pub mod telemetry;

@@ -10,7 +10,8 @@ use tonic::transport::Channel;
 
 use super::endpoint::Endpoint;
 use super::print::{Printer, bold};
-use super::{Failure, block_on, call, client, output, sandbox, serve, table};
+use super::sandbox::InProcess;
+use super::{Failure, block_on, call, client, environment, output};
 use crate::config::{self, Key};
 use crate::gateway::ApiKey;
 use crate::pb::gemini::{Blob, GenerateContentRequest, GenerationConfig, ImageConfig};
@@ -69,10 +70,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Starts a gateway on a free loopback port, for as long as the process lives.
 fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     let definition = config::Serve::augment_args(clap::Command::new("serve").no_binary_name(true));
-    let matches = definition.try_get_matches_from(std::iter::empty::<&str>());
+    let matches = definition.clone().try_get_matches_from(std::iter::empty::<&str>());
     let serve = matches.and_then(|matches| config::Serve::from_arg_matches(&matches));
     let mut serve = serve.map_err(|error| {
-        Failure::Usage(table::of_variable(&error).unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
+        let explained = environment::explain(&definition, &error);
+        Failure::Usage(explained.unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
     })?;
     serve.serving.listen = (Ipv4Addr::LOCALHOST, 0).into();
     // The demo's calls bring no token; its gateway is there for them alone.
@@ -85,10 +87,9 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
     } else {
-        let url =
-            sandbox::in_background().map_err(|error| Failure::Run(format!("the sandbox cannot start: {error}")))?;
-        output::line(format_args!("Sandbox at {url} (no model is asked)"))?;
-        serve::use_sandbox(&mut config, &url);
+        let sandbox = InProcess::start()?;
+        output::line(format_args!("Sandbox at {} (no model is asked)", sandbox.url()))?;
+        sandbox.use_in(&mut config);
     }
     let server = Server::bind(&config, &Telemetry::default(), None).map_err(|error| Failure::Run(error.to_string()))?;
     let address = server.address();
@@ -187,8 +188,10 @@ fn shape(ratio: &str) -> GenerationConfig {
     GenerationConfig { image_config: Some(image_config), ..Default::default() }
 }
 
-fn dimensions(path: &Path) -> Result<(u32, u32), Failure> {
-    image::image_dimensions(path).map_err(|error| Failure::Run(format!("{} is no picture: {error}", path.display())))
+fn dimensions(path: &Path) -> Result<(usize, usize), Failure> {
+    let size =
+        imagesize::size(path).map_err(|error| Failure::Run(format!("{} is no picture: {error}", path.display())))?;
+    Ok((size.width, size.height))
 }
 
 fn expect(holds: bool, what: &str) -> Result<(), Failure> {

@@ -4,12 +4,14 @@ mod call;
 mod client;
 mod demo;
 mod endpoint;
+mod environment;
 mod healthcheck;
 mod hint;
 mod log;
 mod output;
 mod print;
 mod reload;
+#[cfg_attr(not(feature = "sandbox"), path = "without_sandbox.rs")]
 mod sandbox;
 mod serve;
 mod signals;
@@ -18,10 +20,9 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-pub use self::table::configuration_table;
 use crate::files;
 
 /// The Gemini API over gRPC.
@@ -32,12 +33,19 @@ pub struct Cli {
     command: Command,
 }
 
-const EXAMPLES: &str = "\
+const EXAMPLES: &str = if cfg!(feature = "sandbox") {
+    "\
 Examples:
   gemini-grpc demo                                    everything at once, without a key
   gemini-grpc serve --sandbox                         a gateway to try, without a key
   MOUNTSEA_API_KEY=... gemini-grpc serve              the real thing
-  gemini-grpc call 'Why is the sky blue?'             ask it";
+  gemini-grpc call 'Why is the sky blue?'             ask it"
+} else {
+    "\
+Examples:
+  MOUNTSEA_API_KEY=... gemini-grpc serve
+  gemini-grpc call 'Why is the sky blue?'             ask it"
+};
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
@@ -45,6 +53,7 @@ enum Command {
     /// Run the gateway.
     Serve(serve::Args),
     /// Run a small Gemini Compat API of our own, for trying without a key.
+    #[command(hide = cfg!(not(feature = "sandbox")))]
     Sandbox(sandbox::Args),
     /// Make one call to a gateway and show the answer as it comes.
     Call(call::Args),
@@ -63,8 +72,8 @@ enum Failure {
     Usage(String),
     /// Anything else: exit code 1.
     Run(String),
-    /// Whoever read the output has gone, and so has the reason to go on: exit code 0.
-    Unheard,
+    /// The reader of the output has closed it, so there is no reason to go on: exit code 0.
+    OutputClosed,
 }
 
 /// Runs the command that the arguments name. A mistake in them ends with code 2, a failure with 1.
@@ -74,7 +83,7 @@ pub fn run() -> ExitCode {
     files::raise_limit();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => match table::of_variable(&error) {
+        Err(error) => match environment::explain(&Cli::command(), &error) {
             Some(sentence) => return end(Failure::Usage(sentence)),
             None => error.exit(),
         },
@@ -90,6 +99,11 @@ pub fn run() -> ExitCode {
     done.map_or_else(end, |()| ExitCode::SUCCESS)
 }
 
+/// A Markdown table of the settings of `serve`: flag, variable, default, meaning.
+pub fn configuration_table() -> String {
+    table::of_settings(&serve::definition())
+}
+
 /// A core dump would write keys and prompts to disk. Neither this process nor another one of its user can raise the
 /// limit again.
 fn forbid_core_dumps() {
@@ -101,17 +115,18 @@ fn end(failure: Failure) -> ExitCode {
     let (code, message) = match failure {
         Failure::Usage(message) => (2, message),
         Failure::Run(message) => (1, message),
-        Failure::Unheard => return ExitCode::SUCCESS,
+        Failure::OutputClosed => return ExitCode::SUCCESS,
     };
     output::note(format_args!("error: {message}\n"));
     ExitCode::from(code)
 }
 
-/// At most so many threads do what takes long: the pictures of a sandbox, names that are looked up.
-const BLOCKING: usize = 4;
+/// The most threads for work that blocks: drawing the pictures of a sandbox, resolving names.
+const MAX_BLOCKING_THREADS: usize = 4;
 
 /// Runs a future on this thread.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(MAX_BLOCKING_THREADS).build();
     Ok(runtime.map_err(|error| Failure::Run(format!("cannot start a runtime: {error}")))?.block_on(future))
 }

@@ -10,7 +10,7 @@ use super::Failure;
 pub(super) fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     write!(out, "{text}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Failure::Unheard,
+        ErrorKind::BrokenPipe => Failure::OutputClosed,
         _ => Failure::Run(format!("cannot write to standard output: {error}")),
     })
 }

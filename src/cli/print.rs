@@ -159,11 +159,8 @@ fn finish_reason(candidate: &Candidate) -> Option<String> {
 
 /// A picture's kind, size and dimensions.
 pub(super) fn describe(mime_type: &str, data: &[u8]) -> String {
-    let size = image::ImageReader::new(std::io::Cursor::new(data))
-        .with_guessed_format()
-        .ok()
-        .and_then(|reader| reader.into_dimensions().ok());
-    let dimensions = size.map(|(width, height)| format!("{width}x{height}, ")).unwrap_or_default();
+    let size = imagesize::blob_size(data).ok();
+    let dimensions = size.map(|size| format!("{}x{}, ", size.width, size.height)).unwrap_or_default();
     format!("{mime_type}, {dimensions}{} KiB", data.len().div_ceil(1024))
 }
 

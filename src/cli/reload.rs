@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use tracing_subscriber::EnvFilter;
 
+use super::Failure;
 use super::log::{self, Levels};
-use super::{Failure, serve};
+use super::sandbox::InProcess;
 use crate::config::{Fingerprinter, Fingerprints, Serve};
 use crate::gateway::callers::CallerChanges;
 use crate::server::{Config, Reload};
@@ -148,8 +149,8 @@ pub(super) struct ReloadTarget {
     pub(super) server: Reload,
     /// The levels of the log.
     pub(super) levels: Levels,
-    /// The URL of the sandbox, if answers come from there.
-    pub(super) sandbox: Option<String>,
+    /// The upstream that takes the place of the configured one.
+    pub(super) sandbox: Option<InProcess>,
     /// Reloads are counted.
     pub(super) telemetry: Telemetry,
 }
@@ -158,8 +159,8 @@ impl ReloadTarget {
     fn read(&self, serve: &Serve) -> Result<(Config, EnvFilter), String> {
         let mut config = serve.resolve().map_err(|error| error.to_string())?;
         let filter = log::filter(&serve.log).map_err(|error| error.to_string())?;
-        if let Some(url) = &self.sandbox {
-            serve::use_sandbox(&mut config, url);
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.use_in(&mut config);
         }
         Ok((config, filter))
     }

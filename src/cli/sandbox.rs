@@ -1,4 +1,4 @@
-//! `gemini-grpc sandbox`: the small Compat API alone.
+//! `gemini-grpc sandbox`, the small Compat API on its own, and the sandbox inside another command.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use super::{Failure, block_on, output};
 use crate::sandbox::{FAULTS, Options, Sandbox};
+use crate::server::Config;
+use crate::upstream::BaseUrl;
+
+/// Any key will do. Keys are redacted from errors, so this one is a word that no answer contains.
+const SANDBOX_KEY: &str = "no-key-is-needed-here";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -60,13 +65,39 @@ fn greeting(url: &str) -> String {
     )
 }
 
-/// Starts a sandbox on a thread of its own, for as long as the process lives, and says where.
-pub(super) fn in_background() -> std::io::Result<String> {
-    let sandbox = Sandbox::bind((Ipv4Addr::LOCALHOST, 0).into(), Options::default())?;
-    let url = sandbox.url();
-    std::thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
-        let ended = block_on(sandbox.run(std::future::pending()));
-        tracing::error!(?ended, "the sandbox ended");
-    })?;
-    Ok(url)
+/// A sandbox on a thread of this process. It runs for as long as the process lives.
+#[derive(Debug)]
+pub(super) struct InProcess {
+    url: String,
+}
+
+impl InProcess {
+    /// Starts it on a free loopback port.
+    pub(super) fn start() -> Result<Self, Failure> {
+        let cannot = |error| Failure::Run(format!("the sandbox cannot start: {error}"));
+        let sandbox = Sandbox::bind((Ipv4Addr::LOCALHOST, 0).into(), Options::default()).map_err(cannot)?;
+        let url = sandbox.url();
+        let run = move || {
+            let ended = block_on(sandbox.run(std::future::pending()));
+            tracing::error!(?ended, "the sandbox ended");
+        };
+        std::thread::Builder::new().name("sandbox".to_owned()).spawn(run).map_err(cannot)?;
+        Ok(Self { url })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes it the upstream of a gateway in this process.
+    pub(super) fn use_in(&self, config: &mut Config) {
+        if let Some(base) = BaseUrl::parse(&self.url) {
+            config.upstream.base = base;
+        }
+        // Both ends of a connection to the sandbox are files of this process.
+        config.files_per_call = 2;
+        if config.gateway.key.is_none() {
+            config.gateway.key = SANDBOX_KEY.parse().ok();
+        }
+    }
 }

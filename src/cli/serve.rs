@@ -4,18 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reload::ReloadTarget;
-use super::{Failure, hint, log, reload, sandbox, signals, table};
+use clap::Args as _;
+
+use super::reload::{ReloadTarget, Reloader};
+use super::sandbox::InProcess;
+use super::{Failure, environment, hint, log, signals};
 use crate::config;
 use crate::server::{Config, Scrape, Server, seconds_until};
-use crate::telemetry::{self, Pipelines, names};
-use crate::upstream::BaseUrl;
+use crate::telemetry::{self, Pipelines, Telemetry, names};
 
-/// The sandbox takes any key. This one is no word that an answer could hold, since the key is struck out of errors.
-const SANDBOX_KEY: &str = "no-key-is-needed-here";
-
-/// What is left to export at the end is worth so much time.
-const LAST_EXPORT: Duration = Duration::from_secs(5);
+/// How long to wait at the end for telemetry that is not exported yet.
+const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -35,7 +34,8 @@ pub(super) struct Args {
         default_missing_value = "true",
         default_value_t = false,
         value_name = "BOOL",
-        hide_possible_values = true
+        hide_possible_values = true,
+        hide = cfg!(not(feature = "sandbox"))
     )]
     pub(super) sandbox: bool,
 
@@ -43,38 +43,60 @@ pub(super) struct Args {
     pub(super) serve: config::Serve,
 }
 
+/// The flags and variables of `serve`.
+pub(super) fn definition() -> clap::Command {
+    Args::augment_args(clap::Command::new("serve"))
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let signals = signals::listen()?;
-    table::check_environment()?;
-    let reloader = reload::Reloader::new(&args.serve);
+    environment::check(&definition())?;
+    // Fingerprints come first: a file that changes while it is read is then read again.
+    let reloader = Reloader::new(&args.serve);
     let mut config = args.serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut telemetry = args.serve.telemetry.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
-    let pipelines = Pipelines::start(&telemetry).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut exports = args.serve.telemetry.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    let pipelines = Pipelines::start(&exports).map_err(|error| Failure::Usage(error.to_string()))?;
     let logging = log::start(&args.serve.log, &pipelines)?;
-    let mut sandbox_url = None;
-    if args.sandbox {
-        let url =
-            sandbox::in_background().map_err(|error| Failure::Run(format!("the sandbox cannot start: {error}")))?;
-        tracing::warn!(url, "answers come from the sandbox: no model is asked");
-        use_sandbox(&mut config, &url);
-        sandbox_url = Some(url);
-    }
+    let sandbox = args.sandbox.then(|| start_sandbox(&mut config)).transpose()?;
     let (host, port) = config.upstream.base.authority();
-    (telemetry.settings.upstream_address, telemetry.settings.upstream_port) = (host.into(), port);
-    let told = pipelines.telemetry(telemetry.settings.clone());
-    let dropped = logging.dropped.clone();
-    told.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);
-    // These files are not read again.
-    let ends = telemetry.certificate_ends();
-    let files = ["collector_client", "collector_ca"];
-    told.observe_each(names::CERTIFICATE_EXPIRY, files, move || seconds_until(ends));
+    (exports.settings.upstream_address, exports.settings.upstream_port) = (host.into(), port);
+    let telemetry = start_telemetry(&pipelines, &exports, &logging);
     let scrape = pipelines.scrape().map(|scrape| Arc::new(scrape) as Scrape);
-    let server = Server::bind(&config, &told, scrape).map_err(|error| Failure::Run(error.to_string()))?;
-    let levels = logging.levels.clone();
-    let target = ReloadTarget { server: server.reload_handle(), levels, sandbox: sandbox_url, telemetry: told };
+    let server = Server::bind(&config, &telemetry, scrape).map_err(|error| Failure::Run(error.to_string()))?;
+    let target = ReloadTarget { server: server.reload_handle(), levels: logging.levels.clone(), sandbox, telemetry };
     reloader.start(target, signals.hangups)?;
     // From here on the first signal stops the server instead of ending the process.
     let _ = signals.stop.set(server.stop_handle());
+    announce(args, &config, &server);
+    announce_exports(&exports, server.admin_address());
+    let served = server.run().map_err(|error| Failure::Run(error.to_string()));
+    tracing::info!("stopped");
+    pipelines.shutdown(LAST_EXPORT_TIMEOUT);
+    served
+}
+
+/// Starts a sandbox inside this process and makes it the upstream.
+fn start_sandbox(config: &mut Config) -> Result<InProcess, Failure> {
+    let sandbox = InProcess::start()?;
+    tracing::warn!(url = sandbox.url(), "answers come from the sandbox: no model is asked");
+    sandbox.use_in(config);
+    Ok(sandbox)
+}
+
+/// The telemetry of calls, with the gauges of this command.
+fn start_telemetry(pipelines: &Pipelines, exports: &telemetry::Config, logging: &log::Logging) -> Telemetry {
+    let telemetry = pipelines.telemetry(exports.settings.clone());
+    let dropped = logging.dropped.clone();
+    telemetry.observe(names::LOG_LINES_DROPPED, None, move || dropped.dropped_lines() as u64);
+    // The certificates of exporters are not read again.
+    let ends = exports.certificate_ends();
+    let files = ["collector_client", "collector_ca"];
+    telemetry.observe_each(names::CERTIFICATE_EXPIRY, files, move || seconds_until(ends));
+    telemetry
+}
+
+/// Logs what is served where, and for a sandbox a command to try.
+fn announce(args: &Args, config: &Config, server: &Server) {
     tracing::info!(
         address = %server.address(),
         tls = config.tls.is_some(),
@@ -86,36 +108,34 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.sandbox {
         tracing::info!("try: {}", hint::try_it(server.address(), config.tls.as_ref(), &args.serve.tls));
     }
-    say_what_is_told(&telemetry, server.admin_address());
-    let served = server.run().map_err(|error| Failure::Run(error.to_string()));
-    tracing::info!("stopped");
-    pipelines.shutdown(LAST_EXPORT);
-    served
 }
 
-/// So that nobody has to guess where spans and metrics are, and nobody is surprised by prompts among them.
-fn say_what_is_told(told: &telemetry::Config, admin: Option<SocketAddr>) {
+/// Logs where spans, metrics and logs go, and warns if they contain prompts.
+fn announce_exports(exports: &telemetry::Config, admin: Option<SocketAddr>) {
     if let Some(address) = admin {
-        tracing::info!(%address, metrics = told.metrics.prometheus, "operators are answered");
+        tracing::info!(%address, metrics = exports.metrics.prometheus, "admin port listening");
     }
-    let [traces, metrics, logs] = [&told.traces, &told.metrics, &told.logs].map(|to| to.to_string());
+    let [traces, metrics, logs] = [&exports.traces, &exports.metrics, &exports.logs].map(|to| to.to_string());
     if [&traces, &metrics, &logs].iter().any(|to| *to != "none") {
         tracing::info!(traces, metrics, logs, "telemetry is exported");
     }
-    if told.settings.capture.is_some() {
+    if exports.settings.capture.is_some() {
         tracing::warn!(
-            "prompts and answers are exported with telemetry: OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so"
+            "prompts and answers are exported with telemetry: OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is set"
         );
     }
 }
 
-/// Points a gateway at a sandbox in this process, which takes any key.
-pub(super) fn use_sandbox(config: &mut Config, url: &str) {
-    if let Some(base) = BaseUrl::parse(url) {
-        config.upstream.base = base;
-    }
-    config.files_per_call = 2;
-    if config.gateway.key.is_none() {
-        config.gateway.key = SANDBOX_KEY.parse().ok();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_of_serve_has_a_variable_and_the_definition_is_valid() {
+        definition().debug_assert();
+        for argument in definition().get_arguments() {
+            assert!(argument.get_env().is_some() && argument.get_long().is_some(), "{}", argument.get_id());
+            assert!(argument.get_help().is_some(), "{}", argument.get_id());
+        }
     }
 }

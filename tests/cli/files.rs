@@ -56,7 +56,7 @@ impl Gateway {
         let serving =
             |says: &'static str| move |line: &str| (field(line, "message")? == says).then(|| field(line, "address"))?;
         let endpoint = format!("http://{}", log.wait_for(serving("serving")));
-        let admin = log.wait_for(serving("operators are answered"));
+        let admin = log.wait_for(serving("admin port listening"));
         Self { running, log, endpoint, admin, _sandbox: sandbox }
     }
 

@@ -117,7 +117,7 @@ fn the_time_until_certificates_end_is_a_metric_that_follows_the_files() {
     let collector_ca = files.write("collector-ca", &Authority::until(2050).pem);
     let exporting = ["--otel-exporter-otlp-certificate", &collector_ca, "--otel-traces-exporter", "otlp"];
     let mut gateway = Gateway::with(flags.into_iter().chain(more).chain(exporting));
-    let operated = |line: &str| line.contains("operators are answered").then(|| field(line, "address"))?;
+    let operated = |line: &str| line.contains("admin port listening").then(|| field(line, "address"))?;
     let admin = gateway.log.wait_for(operated);
     let year = |file: &str| {
         let begins = format!("gemini_grpc_tls_certificate_expiry_seconds{{gemini_grpc_tls_certificate=\"{file}\"");

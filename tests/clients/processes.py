@@ -82,7 +82,7 @@ def address_in(line, message="serving"):
 
 def admin_in(line):
     """The address of the admin port."""
-    return address_in(line, "operators are answered")
+    return address_in(line, "admin port listening")
 
 
 def start(find, *arguments, env=None):
