@@ -20,6 +20,7 @@ mod sifted;
 mod sniff;
 mod tls;
 mod trust;
+mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,22 +32,21 @@ use tokio::time::Instant;
 use self::admin::Admin;
 pub use self::admin::Scrape;
 use self::capacity::Capacity;
-use self::connection::Connections;
 pub use self::drain::Drain;
-use self::drain::{Driver, Phase, reached};
+use self::drain::{Driver, Phase};
 pub use self::expiry::{CertificateEnds, seconds_until};
 pub use self::limits::Limits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;
-use self::tls::Acceptor;
-pub use self::tls::{Tls, TlsError};
-pub use self::trust::ClientTrust;
+pub use self::tls::Tls;
+pub use self::trust::{ClientTrust, TlsError};
+use self::worker::{Shared, Worker};
 use crate::files::Files;
-use crate::gateway::{self, Admission, Gateway, Heavy, Stopping};
-use crate::grpc::{self, Grpc, Health};
+use crate::gateway::{self, Admission, Heavy};
+use crate::grpc::{self, Health};
 use crate::memory::Memory;
 use crate::telemetry::Telemetry;
-use crate::upstream::{self, Budget, Upstream};
+use crate::upstream::{self, Budget};
 
 /// The settings of the server and of the rooms behind it.
 #[derive(Clone, Debug)]
@@ -109,86 +109,39 @@ pub struct Stop {
     stopped: watch::Sender<Option<Instant>>,
 }
 
-#[derive(Debug)]
-struct Worker {
-    listener: std::net::TcpListener,
-    connections: Connections,
-    phases: watch::Receiver<Phase>,
-    open: OpenConnections,
-    /// How many threads may work beside it: names are looked up there, and heavy work is done.
-    threads_beside: usize,
-}
-
 impl Server {
-    /// Binds the address, for every worker. Port 0 finds a free one.
-    /// Operators find metrics at the admin address if there is something that reads them.
+    /// Binds the addresses, for every worker. Port 0 finds a free one. `scrape` reads the metrics for the admin port.
     pub fn bind(config: &Config, telemetry: &Telemetry, scrape: Option<Scrape>) -> Result<Self, Error> {
-        let health = Health::default();
-        let (stopped_sender, stopped) = watch::channel(None);
-        let (phases, phases_receiver) = watch::channel(Phase::Open);
         let capacity = Capacity::new(config, Files::of_process());
-        let open = OpenConnections::new(&capacity);
-        let shared = gateway::Shared {
-            config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
-            admission: Admission::new(capacity.calls, capacity.files_limit_calls),
-            memory: Memory::new(config.max_bytes_held),
-            heavy: Heavy::new(config.workers),
-            max_connections: open.most(),
-        };
-        let budget = Budget::new();
-        let mut reload = Reload {
-            acceptors: Vec::new(),
-            open: open.clone(),
-            gateway: shared.config.clone(),
-            upstreams: Vec::new(),
-            certificate_ends: Arc::new(ArcSwap::from_pointee(config.certificate_ends)),
-        };
-        let mut stopping = Vec::with_capacity(config.workers);
-
-        let bind = |source| Error::Bind { address: config.listen, source };
-        let listeners = listener::bind(config.listen, config.workers).map_err(bind)?;
-        let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr).map_err(bind)?;
+        let (phase_sender, phases) = watch::channel(Phase::Open);
+        let shared = share(config, &capacity, phases);
+        let (address, listeners) = listen(config)?;
         if let Some(tls) = &config.tls {
             tls.warn_if_expired();
         }
-        let mut workers = Vec::with_capacity(config.workers);
-        // Heavy work takes one for each worker at most, and all of it may be of one worker.
-        let threads_beside = capacity.lookups(config.workers) + config.workers;
-        for listener in listeners {
-            let (upstream, stop) = (Upstream::new(&config.upstream, budget.clone())?, Stopping::default());
-            let tls = config.tls.as_ref().map(Acceptor::new);
-            reload.upstreams.push(upstream.clone());
-            reload.acceptors.extend(tls.clone());
-            stopping.push(stop.clone());
-            let gateway = Gateway::new(shared.clone(), upstream, stop);
-            let grpc = Grpc::new(&config.grpc, gateway, &health, telemetry.clone())?;
-            let connections = Connections::new(grpc, config.limits.clone(), tls, phases_receiver.clone());
-            workers.push(Worker {
-                listener,
-                connections,
-                phases: phases_receiver.clone(),
-                open: open.clone(),
-                threads_beside,
-            });
-        }
-        observe::observe(telemetry, &shared, &budget, &open, &health);
+        let workers =
+            listeners.into_iter().map(|listener| Worker::new(listener, config, &capacity, &shared, telemetry));
+        let (workers, handles): (Vec<_>, Vec<_>) = workers.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        let reload = Reload::new(config, &shared, &handles);
+        observe::observe(telemetry, &shared);
         observe::observe_process(telemetry, &reload.certificate_ends);
         let admin = config.admin.map(|address| {
-            let bound = Admin::bind(address, health.clone(), scrape, capacity.waiting_operators());
+            let bound = Admin::bind(address, shared.health.clone(), scrape, capacity.waiting_operators());
             bound.map_err(|source| Error::Bind { address, source })
         });
         let admin = admin.transpose()?;
         capacity.log(config);
-        let driver = Driver { drain: config.drain, stopped, phases, health: health.clone(), stopping, open };
-        Ok(Self {
-            address,
-            workers,
-            stop: Stop { health, stopped: stopped_sender },
-            reload,
-            driver,
-            admin,
-            telemetry: telemetry.clone(),
-        })
+        let (stopped_sender, stopped) = watch::channel(None);
+        let driver = Driver {
+            drain: config.drain,
+            stopped,
+            phases: phase_sender,
+            health: shared.health.clone(),
+            stopping: handles.into_iter().map(|handles| handles.stopping).collect(),
+            open: shared.open,
+        };
+        let stop = Stop { health: shared.health, stopped: stopped_sender };
+        Ok(Self { address, workers, stop, reload, driver, admin, telemetry: telemetry.clone() })
     }
 
     /// Where callers are served.
@@ -249,27 +202,23 @@ impl Stop {
     }
 }
 
-impl Worker {
-    fn run(self, number: usize, telemetry: &Telemetry) -> Result<(), Error> {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().max_blocking_threads(self.threads_beside);
-        let runtime = builder.build().map_err(Error::Worker)?;
-        observe::observe_worker(telemetry, number, &runtime);
-        let served = runtime.block_on(async {
-            let Self { listener, connections, phases, open, .. } = self;
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
-            tokio::select! {
-                () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}
-                () = reached(phases.clone(), Phase::Closing) => {}
-            }
-            tokio::select! {
-                () = connections.closed() => {}
-                () = reached(phases.clone(), Phase::Over) => {}
-            }
-            Ok(())
-        });
-        // What is left is dropped. A name that the system still looks up is not waited for.
-        runtime.shutdown_background();
-        served
-    }
+/// Makes what all workers share.
+fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<Phase>) -> Shared {
+    let open = OpenConnections::new(capacity);
+    let gateway = gateway::Shared {
+        config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
+        admission: Admission::new(capacity.calls, capacity.files_limit_calls),
+        memory: Memory::new(config.max_bytes_held),
+        heavy: Heavy::new(config.workers),
+        max_connections: open.most(),
+    };
+    Shared { gateway, budget: Budget::new(), open, health: Health::default(), phases }
+}
+
+/// Binds a listener for each worker, and returns the address that they have.
+fn listen(config: &Config) -> Result<(SocketAddr, Vec<std::net::TcpListener>), Error> {
+    let bind = |source| Error::Bind { address: config.listen, source };
+    let listeners = listener::bind(config.listen, config.workers).map_err(bind)?;
+    let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr).map_err(bind)?;
+    Ok((address, listeners))
 }

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use super::open::OpenConnections;
 use super::tls::Acceptor;
+use super::worker::{Handles, Shared};
 use super::{CertificateEnds, Config, Error};
 use crate::gateway::{self, callers::CallerChanges};
 use crate::upstream::Upstream;
@@ -14,15 +15,25 @@ use crate::upstream::Upstream;
 #[derive(Clone, Debug)]
 pub struct Reload {
     /// One per worker.
-    pub(super) acceptors: Vec<Acceptor>,
-    pub(super) open: OpenConnections,
-    pub(super) gateway: Arc<ArcSwap<gateway::Config>>,
+    acceptors: Vec<Acceptor>,
+    open: OpenConnections,
+    gateway: Arc<ArcSwap<gateway::Config>>,
     /// One per worker.
-    pub(super) upstreams: Vec<Upstream>,
+    upstreams: Vec<Upstream>,
     pub(super) certificate_ends: Arc<ArcSwap<CertificateEnds>>,
 }
 
 impl Reload {
+    pub(super) fn new(config: &Config, shared: &Shared, workers: &[Handles]) -> Self {
+        Self {
+            acceptors: workers.iter().filter_map(|worker| worker.acceptor.clone()).collect(),
+            open: shared.open.clone(),
+            gateway: shared.gateway.config.clone(),
+            upstreams: workers.iter().map(|worker| worker.upstream.clone()).collect(),
+            certificate_ends: Arc::new(ArcSwap::from_pointee(config.certificate_ends)),
+        }
+    }
+
     /// New calls, connections and requests have the new settings, and what is open goes on with the old ones. Where
     /// other client certificates are trusted than before, open connections are asked to go. After an error everything is
     /// as it was. Returns what is different about callers, where they are known.

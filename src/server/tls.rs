@@ -21,7 +21,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use super::trust::ClientTrust;
+use super::trust::{ClientTrust, TlsError};
 use crate::gateway::callers::San;
 
 /// gRPC is HTTP/2, and says so in the handshake.
@@ -38,11 +38,6 @@ pub struct Tls {
     certificate: CertificateDer<'static>,
     clients: Option<ClientTrust>,
 }
-
-/// Why it cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct TlsError(pub(super) Box<dyn std::error::Error + Send + Sync>);
 
 impl Tls {
     /// With `clients`, every client has to show a certificate.

@@ -10,7 +10,10 @@ use rustls::server::danger::ClientCertVerifier;
 use x509_parser::parse_x509_crl;
 use x509_parser::time::ASN1Time;
 
-use super::TlsError;
+/// Why a certificate or an authority cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct TlsError(pub(super) Box<dyn std::error::Error + Send + Sync>);
 
 /// The authorities that may sign client certificates, and what they have revoked.
 #[derive(Clone, Debug)]

@@ -1,0 +1,93 @@
+//! A worker: one thread with a listener, a single-threaded runtime and its own connections to upstream.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+use super::capacity::Capacity;
+use super::connection::Connections;
+use super::drain::{Phase, reached};
+use super::open::OpenConnections;
+use super::tls::Acceptor;
+use super::{Config, Error, listener};
+use crate::gateway::{self, Gateway, Stopping};
+use crate::grpc::{Grpc, Health};
+use crate::telemetry::{Telemetry, names};
+use crate::upstream::{Budget, Upstream};
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    listener: TcpListener,
+    connections: Connections,
+    phases: watch::Receiver<Phase>,
+    open: OpenConnections,
+    /// How many threads of its runtime may look up names and do heavy work.
+    blocking_threads: usize,
+}
+
+/// The parts that all workers share.
+pub(super) struct Shared {
+    pub(super) gateway: gateway::Shared,
+    pub(super) budget: Arc<Budget>,
+    pub(super) open: OpenConnections,
+    pub(super) health: Health,
+    /// Each worker and each connection keeps a clone, so the sender sees when all of them have ended.
+    pub(super) phases: watch::Receiver<Phase>,
+}
+
+/// What the server changes while a worker runs.
+pub(super) struct Handles {
+    pub(super) upstream: Upstream,
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) stopping: Stopping,
+}
+
+impl Worker {
+    pub(super) fn new(
+        listener: TcpListener,
+        config: &Config,
+        capacity: &Capacity,
+        shared: &Shared,
+        telemetry: &Telemetry,
+    ) -> Result<(Self, Handles), Error> {
+        let handles = Handles {
+            upstream: Upstream::new(&config.upstream, shared.budget.clone())?,
+            acceptor: config.tls.as_ref().map(Acceptor::new),
+            stopping: Stopping::default(),
+        };
+        let gateway = Gateway::new(shared.gateway.clone(), handles.upstream.clone(), handles.stopping.clone());
+        let grpc = Grpc::new(&config.grpc, gateway, &shared.health, telemetry.clone())?;
+        let phases = shared.phases.clone();
+        let connections = Connections::new(grpc, config.limits.clone(), handles.acceptor.clone(), phases.clone());
+        // Heavy work takes one thread for each worker at most, and all of it may be of one worker.
+        let blocking_threads = capacity.lookups(config.workers) + config.workers;
+        Ok((Self { listener, connections, phases, open: shared.open.clone(), blocking_threads }, handles))
+    }
+
+    /// Serves until the drain is over. Blocks the thread.
+    pub(super) fn run(self, number: usize, telemetry: &Telemetry) -> Result<(), Error> {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().max_blocking_threads(self.blocking_threads);
+        let runtime = builder.build().map_err(Error::Worker)?;
+        let tasks = runtime.metrics();
+        telemetry.observe(names::WORKER_TASKS, Some(number.to_string()), move || tasks.num_alive_tasks() as u64);
+        let served = runtime.block_on(async {
+            let Self { listener, connections, phases, open, .. } = self;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
+            tokio::select! {
+                () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}
+                () = reached(phases.clone(), Phase::Closing) => {}
+            }
+            tokio::select! {
+                () = connections.closed() => {}
+                () = reached(phases.clone(), Phase::Over) => {}
+            }
+            Ok(())
+        });
+        // What is left is dropped. A name lookup that still runs is not waited for.
+        runtime.shutdown_background();
+        served
+    }
+}
