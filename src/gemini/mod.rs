@@ -4,7 +4,6 @@ pub mod catalog;
 pub mod code;
 pub mod error_body;
 pub mod events;
-mod image;
 pub mod json;
 pub mod method;
 pub mod model;

@@ -1,6 +1,7 @@
 //! Finds the field that the name of a JSON member means.
 
-use super::table::{ADDITIONAL_FIELDS, Field, NONE};
+/// The index of no field.
+pub(super) const NONE: u8 = u8::MAX;
 
 /// JSON member names to fields: open addressing over a power of two, at most half full.
 #[derive(Debug)]
@@ -9,15 +10,12 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(fields: &[Field]) -> Self {
-        let size = (fields.len() * 4).next_power_of_two().max(4);
+    /// Of a name that comes twice, the first one counts.
+    pub(super) fn new(names: &[(&'static str, u8)]) -> Self {
+        let size = (names.len() * 2 + 1).next_power_of_two();
         let mut members = Self { slots: vec![("", NONE); size].into() };
-        // A JSON name takes precedence over another field's proto name: `responseJsonSchema` is field 28 of
-        // GenerationConfig, `response_json_schema` field 24, whose JSON name is `_responseJsonSchema`.
-        for name in [|f: &Field| f.json_name, |f: &Field| f.name] {
-            for (i, field) in fields.iter().enumerate().filter(|(_, f)| f.number != ADDITIONAL_FIELDS) {
-                members.insert(name(field), i as u8);
-            }
+        for (name, index) in names {
+            members.insert(name, *index);
         }
         members
     }
@@ -34,8 +32,7 @@ impl Members {
         self.slots[at] = (name, index);
     }
 
-    pub(super) fn find(&self, name: &[u8], fields: &[Field]) -> Option<usize> {
-        debug_assert!(self.slots.len() > fields.len());
+    pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
         let mask = self.slots.len() - 1;
         let mut at = Self::hash(name) & mask;
         while self.slots[at].1 != NONE {

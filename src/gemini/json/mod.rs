@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 mod error;
+mod escape;
 mod frames;
 mod halves;
 mod members;
@@ -15,6 +16,7 @@ mod plain;
 mod repairs;
 mod roles;
 mod scan;
+mod schema;
 mod table;
 mod text;
 mod time;
@@ -30,7 +32,8 @@ pub use self::halves::Halves;
 use self::decode::Decoder;
 use self::encode::Encoder;
 use self::output::{Length, Output};
-use self::table::{ANSWER, Message, Table};
+use self::schema::Message;
+use self::table::{ANSWER, Table};
 use crate::gemini::steps::Steps;
 use crate::pb;
 

@@ -3,7 +3,7 @@
 use base64_simd::STANDARD;
 
 use super::error::Error;
-use super::text::{escaped_length, put_escaped};
+use super::escape::{escaped_length, put_escaped};
 
 /// Takes JSON piece by piece.
 pub(super) trait Output {

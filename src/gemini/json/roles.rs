@@ -1,7 +1,7 @@
 //! Which members of an answer are its content. All others are sidecars: an answer is worth something without them, so
 //! one that cannot be read does not cost the answer.
 
-use super::table::{Field, Form, Kind, Message, Role};
+use super::schema::{Field, Form, Kind, Message, Role};
 
 /// What an answer is made of, by message and field.
 const CONTENT: [(&str, &[&str]); 14] = [

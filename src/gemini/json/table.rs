@@ -1,27 +1,17 @@
 //! The one table that drives both directions, built once from a descriptor set.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type as ProtoType};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-use super::members::Members;
+use super::members::{Members, NONE};
 use super::roles;
-
-/// The field that carries the JSON members which the schema does not know.
-pub(super) const ADDITIONAL_FIELDS: u32 = 18999;
-
-/// Numbers from here on are not Google's (the header of `generative_service.proto`).
-const FIRST_OWN_NUMBER: i32 = 10_001;
+use super::schema::{ADDITIONAL_FIELDS, DIRECT, Enum, Field, Form, Guess, Kind, Message, Role, Shape};
 
 /// The message that an answer is.
 pub(super) const ANSWER: &str = "mountsea.gemini.v1.GenerateContentResponse";
-
-/// Numbers below this are looked up directly, the others by a binary search.
-const DIRECT: usize = 64;
-pub(super) const NONE: u8 = u8::MAX;
 
 /// Every message and enum of a descriptor set, ready to be walked.
 #[derive(Debug)]
@@ -29,108 +19,6 @@ pub(super) struct Table {
     messages: Vec<Message>,
     enums: Vec<Enum>,
     by_name: HashMap<String, usize>,
-}
-
-#[derive(Debug)]
-pub(super) struct Message {
-    /// Its own name, without those of package and outer messages.
-    pub(super) name: &'static str,
-    pub(super) form: Form,
-    /// In order of their numbers.
-    pub(super) fields: Vec<Field>,
-    /// The index of `additional_fields`.
-    pub(super) additional: Option<usize>,
-    /// The names of the oneofs; those that proto3 `optional` implies are left out.
-    pub(super) oneofs: Vec<&'static str>,
-    direct: [u8; DIRECT],
-    members: Members,
-    /// The member that comes first.
-    pub(super) first: Guess,
-}
-
-/// Which member of a message comes next, as far as is known: an upstream writes its members in one order. A wrong
-/// guess costs a comparison.
-#[derive(Debug)]
-pub(super) struct Guess(AtomicU8);
-
-/// How a message looks in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    Object,
-    Struct,
-    Value,
-    List,
-    Duration,
-    Timestamp,
-}
-
-#[derive(Debug)]
-pub(super) struct Field {
-    pub(super) number: u32,
-    pub(super) name: &'static str,
-    /// The JSON name, quoted and with its colon.
-    pub(super) key: String,
-    pub(super) json_name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) shape: Shape,
-    pub(super) oneof: Option<u8>,
-    /// A bit for each other member of the oneof, by its index.
-    pub(super) rivals: u64,
-    /// What it is in an answer.
-    pub(super) role: Role,
-    /// The key to write while the field of this index is absent.
-    pub(super) key_without: Option<(usize, String)>,
-    /// The member that comes after this one.
-    pub(super) next: Guess,
-}
-
-/// What a field is in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It is not in an answer, or an answer is nothing without it.
-    Content,
-    /// It is content too: the text of a part, which may go on in the next one.
-    Text,
-    /// An answer is worth something without it.
-    Sidecar,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Int32,
-    Int64,
-    Bool,
-    Float,
-    Double,
-    String,
-    Bytes,
-    Enum(usize),
-    Message(usize),
-}
-
-impl Kind {
-    /// Whether a list of these may stand on the wire without a tag for each.
-    pub(super) fn is_packable(self) -> bool {
-        !matches!(self, Self::String | Self::Bytes | Self::Message(_))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// Zero is the same as absent.
-    Implicit,
-    /// An explicit zero is a value.
-    Optional,
-    Repeated,
-    /// Keys are strings; the kind is that of the values.
-    Map,
-}
-
-#[derive(Debug)]
-pub(super) struct Enum {
-    values: Vec<(&'static str, i32)>,
-    /// The value `OTHER`, if there is one.
-    pub(super) other: Option<i32>,
 }
 
 /// A descriptor set that uses something which this translator does not do.
@@ -158,11 +46,11 @@ impl Table {
             .collect();
         let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
         let mut messages =
-            (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
+            (found.messages.iter()).map(|(name, m)| message(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
         if let Some(answer) = by_name.get(ANSWER) {
             roles::assign(&mut messages, *answer);
         }
-        let enums = found.enums.iter().map(|(_, e)| Enum::new(e)).collect();
+        let enums = found.enums.iter().map(|(_, e)| enumeration(e)).collect();
         Ok(Self { messages, enums, by_name })
     }
 
@@ -180,147 +68,97 @@ impl Table {
     }
 }
 
-impl Message {
-    fn new(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
-        let form = match name {
-            "google.protobuf.Struct" => Form::Struct,
-            "google.protobuf.Value" => Form::Value,
-            "google.protobuf.ListValue" => Form::List,
-            "google.protobuf.Duration" => Form::Duration,
-            "google.protobuf.Timestamp" => Form::Timestamp,
-            _ => Form::Object,
-        };
-        // protoc puts the oneofs of `optional` fields after the real ones.
-        let synthetic = proto.field.iter().filter(|f| f.proto3_optional()).count();
-        let real = proto.oneof_decl.len().saturating_sub(synthetic);
-        let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
-        let mut fields = (proto.field.iter()).map(|f| Field::new(f, names)).collect::<Result<Vec<_>, _>>()?;
-        fields.sort_by_key(|f| f.number);
-        // Both directions have a bit for each.
-        if fields.len() > 64 {
-            return Err(Unsupported(format!("{name} has over 64 fields")));
-        }
-        let mut direct = [NONE; DIRECT];
-        for (i, field) in fields.iter().enumerate() {
-            if let Some(slot) = direct.get_mut(field.number as usize) {
-                *slot = i as u8;
-            }
-        }
-        for i in 0..fields.len() {
-            fields[i].rivals = (fields.iter().enumerate())
-                .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
-                .fold(0, |rivals, (other, _)| rivals | 1 << other);
-        }
-        // `_x` is the JSON name of a field that had to make room for another one's `x`. While that one is absent it is
-        // called `x`, as others call it.
-        for i in 0..fields.len() {
-            let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
-            let namesake = fields.iter().position(|field| field.json_name == plain);
-            fields[i].key_without = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
-        }
-        let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
-        let members = Members::new(&fields);
-        let name = leak(proto.name());
-        Ok(Self { name, form, fields, additional, oneofs, direct, members, first: Guess::none() })
+fn message(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Message, Unsupported> {
+    let form = match name {
+        "google.protobuf.Struct" => Form::Struct,
+        "google.protobuf.Value" => Form::Value,
+        "google.protobuf.ListValue" => Form::List,
+        "google.protobuf.Duration" => Form::Duration,
+        "google.protobuf.Timestamp" => Form::Timestamp,
+        _ => Form::Object,
+    };
+    // protoc puts the oneofs of `optional` fields after the real ones.
+    let synthetic = proto.field.iter().filter(|f| f.proto3_optional()).count();
+    let real = proto.oneof_decl.len().saturating_sub(synthetic);
+    let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
+    let mut fields = (proto.field.iter()).map(|f| field(f, names)).collect::<Result<Vec<_>, _>>()?;
+    fields.sort_by_key(|f| f.number);
+    // Both directions have a bit for each.
+    if fields.len() > 64 {
+        return Err(Unsupported(format!("{name} has over 64 fields")));
     }
-
-    /// The index of the field of that number.
-    pub(super) fn field(&self, number: u32) -> Option<usize> {
-        match self.direct.get(number as usize) {
-            Some(&NONE) => None,
-            Some(&index) => Some(index.into()),
-            None => self.fields.binary_search_by_key(&number, |f| f.number).ok(),
+    let mut direct = [NONE; DIRECT];
+    for (i, field) in fields.iter().enumerate() {
+        if let Some(slot) = direct.get_mut(field.number as usize) {
+            *slot = i as u8;
         }
     }
-
-    /// The index of the field that a JSON member of this name, in either spelling, means.
-    pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
-        self.members.find(name, &self.fields)
+    for i in 0..fields.len() {
+        fields[i].rivals = (fields.iter().enumerate())
+            .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
+            .fold(0, |rivals, (other, _)| rivals | 1 << other);
     }
+    // `_x` is the JSON name of a field that had to make room for another one's `x`. While that one is absent it is
+    // called `x`, as others call it.
+    for i in 0..fields.len() {
+        let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
+        let namesake = fields.iter().position(|field| field.json_name == plain);
+        fields[i].key_without = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
+    }
+    let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
+    let members = members(&fields);
+    let name = leak(proto.name());
+    Ok(Message { name, form, fields, additional, oneofs, direct, members, first: Guess::none() })
 }
 
-impl Guess {
-    fn none() -> Self {
-        Self(AtomicU8::new(NONE))
-    }
-
-    pub(super) fn field<'m>(&self, message: &'m Message) -> Option<(usize, &'m Field)> {
-        let index = self.0.load(Ordering::Relaxed).into();
-        Some((index, message.fields.get(index)?))
-    }
-
-    pub(super) fn learn(&self, index: usize) {
-        self.0.store(index as u8, Ordering::Relaxed);
-    }
+/// The names of a message's members. A JSON name takes precedence over another field's proto name: `responseJsonSchema` is
+/// field 28 of GenerationConfig, `response_json_schema` field 24, whose JSON name is `_responseJsonSchema`.
+fn members(fields: &[Field]) -> Members {
+    let known = || fields.iter().enumerate().filter(|(_, field)| field.number != ADDITIONAL_FIELDS);
+    let json_names = known().map(|(i, field)| (field.json_name, i as u8));
+    let names: Vec<_> = json_names.chain(known().map(|(i, field)| (field.name, i as u8))).collect();
+    Members::new(&names)
 }
 
-impl Field {
-    fn new(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
-        let repeated = proto.label() == Label::Repeated;
-        let entry = names.entries.get(proto.type_name().trim_start_matches('.'));
-        let shape = match (repeated, entry) {
-            (true, Some(_)) => Shape::Map,
-            (true, None) => Shape::Repeated,
-            (false, _) if proto.r#type() == ProtoType::Message => Shape::Optional,
-            (false, _) if proto.oneof_index.is_some() => Shape::Optional,
-            (false, _) => Shape::Implicit,
-        };
-        let kind = match entry {
-            Some(entry) => match &entry.field[..] {
-                [key, value] if key.r#type() == ProtoType::String => names.kind(value)?,
-                _ => return Err(Unsupported(format!("the map {} is not keyed by strings", proto.name()))),
-            },
-            None => names.kind(proto)?,
-        };
-        let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
-        let key = format!("\"{}\":", proto.json_name());
-        let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
-        Ok(Self {
-            number: proto.number() as u32,
-            name,
-            key,
-            json_name,
-            kind,
-            shape,
-            oneof,
-            rivals: 0,
-            role: Role::Content,
-            key_without: None,
-            next: Guess::none(),
-        })
-    }
+fn field(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Field, Unsupported> {
+    let repeated = proto.label() == Label::Repeated;
+    let entry = names.entries.get(proto.type_name().trim_start_matches('.'));
+    let shape = match (repeated, entry) {
+        (true, Some(_)) => Shape::Map,
+        (true, None) => Shape::Repeated,
+        (false, _) if proto.r#type() == ProtoType::Message => Shape::Optional,
+        (false, _) if proto.oneof_index.is_some() => Shape::Optional,
+        (false, _) => Shape::Implicit,
+    };
+    let kind = match entry {
+        Some(entry) => match &entry.field[..] {
+            [key, value] if key.r#type() == ProtoType::String => names.kind(value)?,
+            _ => return Err(Unsupported(format!("the map {} is not keyed by strings", proto.name()))),
+        },
+        None => names.kind(proto)?,
+    };
+    let oneof = proto.oneof_index.filter(|_| !proto.proto3_optional()).map(|i| i as u8);
+    let key = format!("\"{}\":", proto.json_name());
+    let (name, json_name) = (leak(proto.name()), leak(proto.json_name()));
+    Ok(Field {
+        number: proto.number() as u32,
+        name,
+        key,
+        json_name,
+        kind,
+        shape,
+        oneof,
+        rivals: 0,
+        role: Role::Content,
+        key_without: None,
+        next: Guess::none(),
+    })
 }
 
-impl Field {
-    /// Whether it is a list that may stand on the wire without a tag for each element.
-    pub(super) fn is_packable_list(&self) -> bool {
-        self.shape == Shape::Repeated && self.kind.is_packable()
-    }
-}
-
-impl Enum {
-    fn new(proto: &EnumDescriptorProto) -> Self {
-        let values: Vec<_> = proto.value.iter().map(|v| (leak(v.name()), v.number())).collect();
-        let other = values.iter().find(|value| value.0 == "OTHER").map(|value| value.1);
-        Self { values, other }
-    }
-
-    /// The number of a value for readers that have Google's schema: `OTHER` for a value that it lacks, if it has that.
-    pub(super) fn as_google_knows_it(&self, number: i32) -> i32 {
-        match self.other {
-            Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,
-            _ => number,
-        }
-    }
-
-    pub(super) fn name(&self, number: i32) -> Option<&'static str> {
-        self.values.iter().find(|v| v.1 == number).map(|v| v.0)
-    }
-
-    /// The number of that name; case does not count, as on Google's servers.
-    pub(super) fn number(&self, name: &[u8]) -> Option<i32> {
-        self.values.iter().find(|v| v.0.as_bytes().eq_ignore_ascii_case(name)).map(|v| v.1)
-    }
+fn enumeration(proto: &EnumDescriptorProto) -> Enum {
+    let values: Vec<_> = proto.value.iter().map(|v| (leak(v.name()), v.number())).collect();
+    let other = values.iter().find(|value| value.0 == "OTHER").map(|value| value.1);
+    Enum { values, other }
 }
 
 /// The descriptors of all files, flat, under their full names.

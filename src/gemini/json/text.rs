@@ -2,11 +2,8 @@
 
 use super::error::{Error, Problem};
 use super::output::Output;
-use super::plain::is_plain;
 use crate::gemini::steps::Steps;
 
-/// Up to this length, in bytes, looking whether a text is plain is cheaper than the search for what is not.
-const SHORT: usize = 64;
 /// Long values are written in pieces of this many bytes, so that the work can be interrupted in between. Of base64, three
 /// bytes make one group.
 const PIECE: usize = 3 * (64 << 10);
@@ -33,69 +30,6 @@ pub(super) fn put_string(out: &mut impl Output, bytes: &[u8], steps: &mut Steps<
 fn last_boundary(bytes: &[u8], most: usize) -> usize {
     let is_inside = |at: &usize| bytes[*at] & 0xc0 == 0x80;
     (most - 3..=most).rev().find(|at| !is_inside(at)).unwrap_or(most)
-}
-
-/// Appends a text with what JSON escapes; the bytes must be UTF-8.
-pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    if bytes.len() <= SHORT && is_plain(bytes) {
-        out.extend_from_slice(bytes);
-        return Ok(());
-    }
-    simdutf8::basic::from_utf8(bytes).map_err(|_| Problem::Utf8)?;
-    let mut rest = bytes;
-    while let Some(at) = first_special(rest) {
-        out.extend_from_slice(&rest[..at]);
-        put_escape(out, rest[at]);
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    Ok(())
-}
-
-/// How many bytes [`put_escaped`] writes.
-pub(super) fn escaped_length(bytes: &[u8]) -> usize {
-    /// Few enough for the sum to fit into a byte, and a block for SIMD.
-    const BLOCK: usize = 32;
-    let added = |&b: &u8| match b {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
-        0..0x20 => 5,
-        _ => 0,
-    };
-    bytes.len() + bytes.chunks(BLOCK).map(|block| usize::from(block.iter().map(added).sum::<u8>())).sum::<usize>()
-}
-
-/// The place of the first byte that must be escaped. In blocks, so that the compiler can use SIMD.
-fn first_special(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
-    let mut done = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, b| any | special(b)) {
-            break;
-        }
-        done += BLOCK;
-    }
-    bytes[done..].iter().position(special).map(|at| done + at)
-}
-
-fn put_escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let short = match byte {
-        b'"' => b'"',
-        b'\\' => b'\\',
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
 }
 
 /// Writes bytes as base64 with the standard alphabet and padding, the form Google emits.
@@ -140,6 +74,7 @@ pub(super) fn put_float(out: &mut impl Output, value: f32) -> Result<(), Error> 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::gemini::json::escape::escaped_length;
 
     fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> String {
         let mut out = Vec::new();

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::violation::MAX_VIOLATIONS;
 use super::*;
 use crate::gemini::json;
 use crate::gemini::steps::Interrupted;

@@ -3,7 +3,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::frames::Place;
-use super::super::table::{Field, Kind, Message, Role};
+use super::super::schema::{Field, Kind, Message, Role};
 use super::{Decoder, Seen};
 
 /// At most this many kinds of oddities of one answer are kept.

@@ -7,7 +7,7 @@ use base64_simd::STANDARD;
 
 use super::super::error::{Error, Problem};
 use super::super::scan::Str;
-use super::super::table::{Field, Kind, Role};
+use super::super::schema::{Field, Kind, Role};
 use super::{CallerSchema, Decoder, Seen};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 

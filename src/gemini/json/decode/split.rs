@@ -4,7 +4,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::roles::DATA;
-use super::super::table::{Field, Kind, Message, Role};
+use super::super::schema::{Field, Kind, Message, Role};
 use super::oddities::State;
 use super::{Decoder, Seen};
 

@@ -2,7 +2,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::scan::Str;
-use super::super::table::{ADDITIONAL_FIELDS, Message};
+use super::super::schema::{ADDITIONAL_FIELDS, Message};
 use super::Decoder;
 use crate::gemini::wire::{WireType, put_tag};
 

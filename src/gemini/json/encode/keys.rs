@@ -3,7 +3,6 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::super::error::{Error, Problem};
-use super::map::Entry;
 use super::places::Wire;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
@@ -12,6 +11,20 @@ use crate::gemini::wire::{Raw, Reader};
 const FEW: usize = 8;
 /// A free slot.
 const FREE: u32 = u32::MAX;
+
+/// One entry of a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'w> {
+    /// The entry itself.
+    pub(super) bytes: &'w [u8],
+    /// Empty if it is absent.
+    pub(super) key: &'w [u8],
+    /// The bytes of the entry from the key's field on.
+    pub(super) key_field: &'w [u8],
+    /// The last value, and how many there are.
+    pub(super) value: Option<Raw<'w>>,
+    pub(super) values: u32,
+}
 
 /// The keys of a map, each with the last entry that has it.
 #[derive(Debug)]

@@ -2,28 +2,14 @@
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;
-use super::super::table::{Field, Kind, Message, Role};
+use super::super::schema::{Field, Kind, Message, Role};
 use super::super::text::put_string;
 use super::Encoder;
-use super::keys::LastOfKey;
+use super::keys::{Entry, LastOfKey};
 use super::places::{Places, Span, Values};
 use super::scalar::len;
 use super::slots::{Fields, Slot};
 use crate::gemini::wire::{Raw, Reader};
-
-/// One entry of a map.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<'w> {
-    /// The entry itself.
-    bytes: &'w [u8],
-    /// Empty if it is absent.
-    pub(super) key: &'w [u8],
-    /// The bytes of the entry from the key's field on.
-    pub(super) key_field: &'w [u8],
-    /// The last value, and how many there are.
-    value: Option<Raw<'w>>,
-    values: u32,
-}
 
 impl<'w, O: Output> Encoder<'w, '_, O> {
     /// Writes a map in the order of the wire; of entries with the same key, the last. `is_limited`: its entries count as

@@ -2,7 +2,7 @@
 //! which are read as one message.
 
 use super::super::error::Error;
-use super::super::table::Field;
+use super::super::schema::Field;
 use super::slots::Slot;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};

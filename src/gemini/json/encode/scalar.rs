@@ -2,7 +2,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;
-use super::super::table::{Form, Kind};
+use super::super::schema::{Form, Kind};
 use super::super::text::{put_base64, put_double, put_float, put_int, put_string};
 use super::super::time::{put_duration, put_timestamp};
 use super::Encoder;

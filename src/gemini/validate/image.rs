@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::catalog::ImageModel;
-use super::validate::{Options, Violations};
-use super::view::{BlobView, GenerationConfigView, Modalities};
+use super::Options;
+use super::violation::Violations;
+use crate::gemini::catalog::ImageModel;
+use crate::gemini::view::{BlobView, GenerationConfigView, Modalities};
 use crate::pb::gemini::image_response_format::{AspectRatio, ImageSize};
 
-/// A value that is quoted in an error is cut here, in characters.
-const QUOTED: usize = 32;
+/// A value that an error quotes is cut after this many characters.
+const MAX_QUOTED_CHARS: usize = 32;
 
 /// Checks what an image model is asked for.
 pub(super) fn check(
@@ -124,5 +125,5 @@ fn is_base64_of_a_picture(data: &[u8]) -> bool {
 }
 
 fn quoted(value: &str) -> String {
-    format!("{:?}", value.chars().take(QUOTED).collect::<String>())
+    format!("{:?}", value.chars().take(MAX_QUOTED_CHARS).collect::<String>())
 }

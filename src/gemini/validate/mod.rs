@@ -2,16 +2,16 @@
 //!
 //! Only what is certain is checked. What upstream may come to allow is upstream's to judge.
 
+mod image;
+mod violation;
+
 use std::fmt;
 
-use super::catalog::{Catalog, ImageModel};
-use super::image;
+pub use self::violation::{Violation, Violations};
+use super::catalog::Catalog;
 use super::model::ModelName;
 use super::steps::Steps;
 use super::view::{Estimate, GenerationConfigView, PartView, ReadError, RequestView};
-
-/// More violations than this help nobody, and an error has to fit into headers.
-const MAX_VIOLATIONS: usize = 16;
 
 /// The settings of the rules.
 #[derive(Clone, Copy, Debug)]
@@ -22,65 +22,13 @@ pub struct Options {
 
 /// A request that breaks no rule.
 #[derive(Debug)]
-pub struct Valid<'c> {
+pub struct Valid {
     pub name: ModelName,
-    /// The model's row, if it makes pictures.
-    pub image_model: Option<&'c ImageModel>,
     /// Whether TEXT and IMAGE have to be asked for in the caller's place.
     pub default_modalities: bool,
     /// The text and the pictures that it sends.
     pub estimate: Estimate,
 }
-
-/// A rule that the request breaks. It quotes names and settings, never a prompt or a picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// In proto names: `contents[0].parts[2].inline_data.data`.
-    pub field: String,
-    /// What is wrong and what is allowed, as a sentence.
-    pub description: String,
-    /// A name for programs, in SCREAMING_SNAKE.
-    pub reason: &'static str,
-}
-
-/// All the rules that a request breaks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations {
-    list: Vec<Violation>,
-    /// How many more there were than are listed.
-    more: usize,
-}
-
-impl Violations {
-    /// Texts are made of `field` and `description` only if the violation is kept: there may be one for each part.
-    pub(super) fn add(&mut self, field: impl fmt::Display, reason: &'static str, description: impl fmt::Display) {
-        if self.list.len() == MAX_VIOLATIONS {
-            self.more += 1;
-            return;
-        }
-        self.list.push(Violation { field: field.to_string(), description: description.to_string(), reason });
-    }
-
-    pub fn iter(&self) -> std::slice::Iter<'_, Violation> {
-        self.list.iter()
-    }
-}
-
-impl fmt::Display for Violations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The whole list is in the details; a client that shows only the message learns how to begin.
-        match (&self.list[..], self.more) {
-            ([], _) => f.write_str("the request breaks no rule"),
-            ([only], 0) => write!(f, "{}: {}", only.field, only.description),
-            ([first, ..], more) => {
-                let count = self.list.len() + more;
-                write!(f, "the request breaks {count} rules; the first is {}: {}", first.field, first.description)
-            }
-        }
-    }
-}
-
-impl std::error::Error for Violations {}
 
 /// Why a request is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,12 +41,12 @@ pub enum ValidateError {
 }
 
 /// Checks a request.
-pub fn validate<'c>(
+pub fn validate(
     request: &RequestView<'_>,
-    catalog: &'c Catalog,
+    catalog: &Catalog,
     options: Options,
     steps: &mut Steps<'_>,
-) -> Result<Valid<'c>, ValidateError> {
+) -> Result<Valid, ValidateError> {
     let mut violations = Violations::default();
     let name = ModelName::parse(request.model);
     if let Err(error) = &name {
@@ -114,12 +62,12 @@ pub fn validate<'c>(
         image::check(model, config, options, &mut violations);
     }
     match name {
-        Ok(name) if violations.list.is_empty() => {
+        Ok(name) if violations.is_empty() => {
             let asked = config.is_some_and(|config| !config.response_modalities.is_empty());
             // Upstream has image models that the catalogue does not know, and wants the modalities named for these too.
             let makes_pictures = image_model.is_some() || name.names_an_image_model();
             let default_modalities = makes_pictures && !asked && options.image_default_modalities;
-            Ok(Valid { name, image_model, default_modalities, estimate })
+            Ok(Valid { name, default_modalities, estimate })
         }
         _ => Err(violations.into()),
     }
