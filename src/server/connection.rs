@@ -18,10 +18,10 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service as _;
 
 use super::drain::{Phase, reached};
+use super::goaway_filter::FilteredStream;
 use super::http1;
 use super::limits::Limits;
 use super::open::Place;
-use super::sifted::Sifted;
 use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
 use crate::face::{CallExecutor, Peer};
@@ -65,9 +65,9 @@ struct Shared {
 
 /// A connection whose first bytes were read.
 enum Opened {
-    Plain(Sifted<TcpStream>),
-    Tls(Box<Sifted<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
-    /// It spoke HTTP/1, and was told what to speak.
+    Plain(FilteredStream<TcpStream>),
+    Tls(Box<FilteredStream<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
+    /// It spoke HTTP/1, and got an answer that says what to speak.
     Refused,
 }
 

@@ -7,14 +7,14 @@ use std::io::{Error, ErrorKind, Result};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::sifted::Sifted;
+use super::goaway_filter::FilteredStream;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose version is known.
 pub(super) enum Sniffed<S> {
     /// HTTP/2. The stream begins with the preface again.
-    Http2(Sifted<S>),
+    Http2(FilteredStream<S>),
     /// HTTP/1, if it is HTTP at all: it began with a capital letter, as HTTP's methods do.
     Http1 {
         /// The bytes that were read of `stream`.
@@ -38,7 +38,7 @@ pub(super) async fn sniff<S: AsyncRead + Unpin>(mut stream: S) -> Result<Sniffed
             return Err(Error::new(ErrorKind::InvalidData, spoken(bytes[0])));
         }
     }
-    Ok(Sniffed::Http2(Sifted::behind(PREFACE, stream)))
+    Ok(Sniffed::Http2(FilteredStream::new(PREFACE, stream)))
 }
 
 /// The protocol that begins with this byte, for the log.
