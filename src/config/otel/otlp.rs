@@ -1,15 +1,16 @@
-//! Where the collector of a signal is, and how it is reached: a signal's own variable goes before that of all three.
+//! The collector of a signal: its address, protocol, timeout and TLS files. A signal's own variable takes precedence over
+//! that of all three signals.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Error;
-use super::otel::{Environment, fault, number, word};
-use super::pem::{Pem, identity, together};
+use super::environment::{Environment, fault, number, word};
+use crate::config::Error;
+use crate::config::pem::{Pem, identity, together};
 use crate::telemetry::{Otlp, Protocol, Tls};
 
-/// As OpenTelemetry says, for an attempt to send.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The default of the specification, for one attempt to send.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The variables of one signal, and its path in OTLP over HTTP.
 pub(super) struct Signal {
@@ -43,10 +44,10 @@ macro_rules! signal {
 pub(super) const TRACES: Signal = signal!("OTEL_TRACES_EXPORTER", "TRACES_", "/v1/traces");
 pub(super) const METRICS: Signal = signal!("OTEL_METRICS_EXPORTER", "METRICS_", "/v1/metrics");
 pub(super) const LOGS: Signal = signal!("OTEL_LOGS_EXPORTER", "LOGS_", "/v1/logs");
-/// What holds for all of them.
+/// The variables that apply to all signals.
 pub(super) const ALL: Signal = signal!("", "", "");
 
-/// The files that flags name for all signals.
+/// The TLS files that flags name for all signals.
 pub(super) struct Files {
     pub(super) certificate: Option<PathBuf>,
     pub(super) client_certificate: Option<PathBuf>,
@@ -54,7 +55,7 @@ pub(super) struct Files {
 }
 
 impl Signal {
-    /// Whether somebody says where its collector is.
+    /// Whether the address of its collector is configured.
     pub(super) fn has_endpoint(&self, environment: &Environment<'_>) -> bool {
         environment.get(self.endpoint).or_else(|| environment.get(ALL.endpoint)).is_some()
     }
@@ -69,7 +70,7 @@ impl Signal {
         };
         let timeout = match own_or_all(self.timeout, ALL.timeout) {
             Some((variable, value)) => Duration::from_millis(number(variable, &value, 1)?),
-            None => TIMEOUT,
+            None => DEFAULT_TIMEOUT,
         };
         let url = match protocol {
             Protocol::Grpc => self.grpc_url(own_or_all(self.endpoint, ALL.endpoint), environment)?,
@@ -78,7 +79,7 @@ impl Signal {
         Ok(Otlp { protocol, url, timeout, tls: self.tls(environment, files)? })
     }
 
-    /// Without a scheme TLS is spoken, unless somebody says otherwise.
+    /// An endpoint without a scheme uses TLS, unless `INSECURE` is set.
     fn grpc_url(&self, given: Option<(&'static str, String)>, environment: &Environment<'_>) -> Result<String, Error> {
         let Some((variable, endpoint)) = given else { return Ok("http://localhost:4317".to_owned()) };
         if endpoint.contains("://") {
@@ -91,7 +92,7 @@ impl Signal {
         url(variable, format!("http{}://{endpoint}", if insecure { "" } else { "s" }))
     }
 
-    /// A signal's own endpoint is the whole URL; to that of all signals the path is added.
+    /// A signal's own endpoint is the whole URL; the endpoint of all signals gets the signal's path.
     fn http_url(&self, environment: &Environment<'_>) -> Result<String, Error> {
         if let Some(endpoint) = environment.get(self.endpoint) {
             return url(self.endpoint, endpoint);
@@ -131,7 +132,7 @@ fn protocol(variable: &'static str, value: &str) -> Result<Protocol, Error> {
     }
 }
 
-/// Without it in the error: somebody may have put a password into it.
+/// Checks a URL. The error does not quote it: it may contain a password.
 fn url(variable: &'static str, url: String) -> Result<String, Error> {
     let parsed = url.parse::<http::Uri>().ok();
     let is_http = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();

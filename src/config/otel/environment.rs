@@ -1,8 +1,8 @@
-//! What OpenTelemetry's own variables hold, as far as its SDK does not say when it cannot use them.
+//! Reads OpenTelemetry's own variables, and refuses values that its SDK cannot use and would ignore.
 
-use super::Error;
+use crate::config::Error;
 
-/// The variables of the process, or those of a test. To OpenTelemetry an empty one is one that is not set.
+/// The variables of the process, or those of a test. To OpenTelemetry an empty variable is not set.
 pub(super) struct Environment<'e>(&'e dyn Fn(&str) -> Option<String>);
 
 impl<'e> Environment<'e> {
@@ -20,12 +20,12 @@ impl<'e> Environment<'e> {
     }
 }
 
-/// As OpenTelemetry reads a switch.
+/// Whether OpenTelemetry reads this value of a switch as on.
 pub(super) fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
-/// What the SDK reads by itself and takes for its default if it cannot use it.
+/// Variables that the SDK reads itself, with the words that it knows. It uses its default for any other word.
 const WORDS: [(&str, &[&str]); 6] = [
     (
         "OTEL_TRACES_SAMPLER",
@@ -45,7 +45,7 @@ const WORDS: [(&str, &[&str]); 6] = [
     ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &["cumulative", "delta", "lowmemory"]),
 ];
 
-/// The same for numbers. With none in a queue or a batch the SDK would send nothing.
+/// The same for numbers, with the smallest that is accepted. With 0 in a queue or a batch the SDK would send nothing.
 const NUMBERS: [(&str, u64); 12] = [
     ("OTEL_BSP_SCHEDULE_DELAY", 1),
     ("OTEL_BSP_MAX_QUEUE_SIZE", 1),
@@ -61,16 +61,16 @@ const NUMBERS: [(&str, u64); 12] = [
     ("OTEL_SPAN_LINK_COUNT_LIMIT", 0),
 ];
 
-/// Refuses what the SDK would pass over in silence.
+/// Refuses values that the SDK would ignore without a word.
 pub(super) fn check(environment: &Environment<'_>) -> Result<(), Error> {
     for (variable, known) in WORDS {
         if let Some(value) = environment.get(variable) {
             word(variable, &value, known)?;
         }
     }
-    for (variable, least) in NUMBERS {
+    for (variable, min) in NUMBERS {
         if let Some(value) = environment.get(variable) {
-            number(variable, &value, least)?;
+            number(variable, &value, min)?;
         }
     }
     let sampler = environment.get("OTEL_TRACES_SAMPLER").unwrap_or_default();
@@ -89,9 +89,9 @@ pub(super) fn word(variable: &'static str, value: &str, known: &[&'static str]) 
     found.copied().ok_or_else(|| fault(variable, format!("{value:?} is none of {}", known.join(", "))))
 }
 
-pub(super) fn number(variable: &'static str, value: &str, least: u64) -> Result<u64, Error> {
-    let number = value.trim().parse().ok().filter(|number| *number >= least);
-    number.ok_or_else(|| fault(variable, format!("a whole number from {least} up is expected")))
+pub(super) fn number(variable: &'static str, value: &str, min: u64) -> Result<u64, Error> {
+    let number = value.trim().parse().ok().filter(|number| *number >= min);
+    number.ok_or_else(|| fault(variable, format!("a whole number from {min} up is expected")))
 }
 
 pub(super) fn fault(variable: &'static str, problem: impl Into<String>) -> Error {

@@ -1,16 +1,13 @@
-//! OpenTelemetry: the variables of its specification that the SDK leaves out, and a few of our own.
-//!
-//! Headers, samplers, batches and intervals are read by the SDK itself from their `OTEL_*` variables; here it is only
-//! looked at whether they can be used, since the SDK says nothing about a value that it does not know.
+//! The flags of telemetry: those that OpenTelemetry specifies and its SDK does not read, and a few of our own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::Error;
-use super::otel::{Environment, check, fault, is_true, number, word};
+use super::environment::{Environment, check, fault, is_true, number, word};
 use super::otlp::{Files, LOGS, METRICS, Signal, TRACES};
+use crate::config::Error;
 use crate::telemetry::{Capture, Config, Exporters, Propagation, Settings};
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
@@ -22,8 +19,8 @@ const CERT: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
 const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 const ADMIN: &str = "GEMINI_GRPC_ADMIN_LISTEN";
 
-/// A text that is captured is cut here, in bytes, if the environment says nothing else.
-const LONGEST: usize = 8192;
+/// The default length after which a captured text is cut, in bytes.
+const DEFAULT_MAX_CAPTURED_BYTES: usize = 8192;
 
 /// The flags of telemetry.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +29,7 @@ pub struct Telemetry {
     #[arg(long, help_heading = "Telemetry", env = ADMIN, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
 
-    /// Whether a caller's trace goes on here; else each call begins a trace of its own, with a link to the caller's.
+    /// Whether a caller's trace goes on here; otherwise each call begins a trace of its own, with a link to the caller's.
     #[arg(
         long,
         help_heading = "Telemetry",
@@ -57,7 +54,7 @@ pub struct Telemetry {
     )]
     pub forward_trace_context: bool,
 
-    /// Whether a caller's baggage goes on to upstream, which is somebody else's.
+    /// Whether a caller's baggage goes on to upstream, which is a third party.
     #[arg(
         long,
         help_heading = "Telemetry",
@@ -127,7 +124,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// What is told, and to whom.
+    /// Where telemetry is exported, and what it contains.
     pub fn resolve(&self) -> Result<Config, Error> {
         self.resolve_in(&Environment::new(&|name| std::env::var(name).ok()))
     }
@@ -195,7 +192,7 @@ impl Telemetry {
 
     fn capture(&self) -> Result<Option<Capture>, Error> {
         let longest = match self.otel_attribute_value_length_limit.as_deref() {
-            None | Some("") => LONGEST,
+            None | Some("") => DEFAULT_MAX_CAPTURED_BYTES,
             Some(text) => usize::try_from(number(LENGTH, text, 0)?).unwrap_or(usize::MAX),
         };
         let known = ["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"];
@@ -209,12 +206,12 @@ impl Telemetry {
     }
 }
 
-/// A value, or what stands for one that is empty.
+/// A value, or the default if it is empty.
 fn given<'a>(value: Option<&'a String>, otherwise: &'a str) -> &'a str {
     value.map(String::as_str).filter(|value| !value.is_empty()).unwrap_or(otherwise)
 }
 
-/// The names of a list; none of them if it is the name alone.
+/// The names of a list; `none` on its own is an empty list.
 fn names(variable: &'static str, list: &str, known: &[&'static str]) -> Result<Vec<&'static str>, Error> {
     let names = list.split(',').map(|name| word(variable, name.trim(), known)).collect::<Result<Vec<_>, _>>()?;
     match names[..] {
