@@ -16,17 +16,17 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 /// Less than this is not counted: ordinary calls then share no cache line. The limit on calls bounds what it adds up to.
-const GRAIN: usize = 16 << 10;
+const MIN_COUNTED: usize = 16 << 10;
 
 /// From this size, in bytes, what is released still counts for [`RETURN_DELAY`]: the allocator keeps the memory that long,
 /// and the next large request would come on top of it. Smaller memory is soon used again.
-const LARGE: usize = 32 << 20;
+const MIN_DELAYED: usize = 32 << 20;
 /// How long mimalloc keeps memory that was freed (its option `purge_delay`).
 const RETURN_DELAY: Duration = Duration::from_secs(1);
 
 /// The budget of the process.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryBudget {
     cap: usize,
     pool: Arc<Pool>,
 }
@@ -49,7 +49,7 @@ pub struct Full {
 }
 
 /// The bytes that one call has reserved. Dropped, it releases them.
-pub struct Held {
+pub struct Reservation {
     process: Limit,
     /// The share of the caller, if it has one.
     share: Option<Limit>,
@@ -68,26 +68,26 @@ struct Limit {
     overdraft: Option<OwnedSemaphorePermit>,
 }
 
-impl Memory {
+impl MemoryBudget {
     /// At most `cap` bytes.
     pub fn new(cap: usize) -> Arc<Self> {
         Arc::new(Self { cap, pool: Arc::default() })
     }
 
     /// An empty reservation for one call.
-    pub fn hold(&self) -> Held {
-        self.hold_within(None)
+    pub fn reserve(&self) -> Reservation {
+        self.reserve_within(None)
     }
 
     /// An empty reservation for one call of a caller that may reserve `share` bytes, all its calls together.
-    pub fn hold_share(&self, of_caller: &Arc<Pool>, share: usize) -> Held {
-        self.hold_within(Some(Limit::new(of_caller, share, usize::MAX)))
+    pub fn reserve_share(&self, of_caller: &Arc<Pool>, share: usize) -> Reservation {
+        self.reserve_within(Some(Limit::new(of_caller, share, usize::MAX)))
     }
 
-    fn hold_within(&self, share: Option<Limit>) -> Held {
-        // By default the cap is half of the memory limit of the container; the rest is for everything that is not counted.
+    fn reserve_within(&self, share: Option<Limit>) -> Reservation {
+        // By default the cap is half of the container's memory limit; a quarter more of it is still below that limit.
         let alone = self.cap.saturating_add(self.cap / 4);
-        Held { process: Limit::new(&self.pool, self.cap, alone), share, counted: 0, waiting: None }
+        Reservation { process: Limit::new(&self.pool, self.cap, alone), share, counted: 0, waiting: None }
     }
 
     /// The most bytes that all calls together may reserve.
@@ -96,8 +96,8 @@ impl Memory {
     }
 
     /// The bytes that all calls together have reserved.
-    pub fn used(&self) -> usize {
-        self.pool.used()
+    pub fn reserved(&self) -> usize {
+        self.pool.reserved()
     }
 }
 
@@ -108,12 +108,12 @@ impl Default for Pool {
 }
 
 impl Pool {
-    fn used(&self) -> usize {
+    fn reserved(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     fn release(&self, less: usize, cap: usize) {
-        // Nobody waits unless the limit was reached.
+        // No call waits unless the limit was reached.
         if self.used.fetch_sub(less, Ordering::Relaxed) >= cap {
             self.freed.notify_waiters();
         }
@@ -141,7 +141,7 @@ impl Limit {
     /// Releases `less` bytes that were in use; `is_last` if the call has none left.
     fn shrink(&mut self, less: usize, is_last: bool) {
         match Handle::try_current() {
-            Ok(runtime) if less >= LARGE => {
+            Ok(runtime) if less >= MIN_DELAYED => {
                 let (pool, cap) = (self.pool.clone(), self.cap);
                 runtime.spawn(async move {
                     sleep(RETURN_DELAY).await;
@@ -163,7 +163,7 @@ impl Limit {
 
     /// Whether the call may go on: there is room, or it has, or now gets, the right to go over the limit.
     fn has_room(&mut self) -> bool {
-        if self.overdraft.is_none() && self.pool.used() >= self.cap {
+        if self.overdraft.is_none() && self.pool.reserved() >= self.cap {
             self.overdraft = self.pool.overdraft.clone().try_acquire_owned().ok();
             return self.overdraft.is_some();
         }
@@ -171,22 +171,22 @@ impl Limit {
     }
 }
 
-impl Held {
+impl Reservation {
     /// Reserves `bytes` in all, whatever the limits say: they are there already, and what is released was in use.
-    pub fn set(&mut self, bytes: usize) {
+    pub fn resize(&mut self, bytes: usize) {
         if self.differs(bytes) {
             self.count(bytes, Limit::shrink);
         }
     }
 
     fn differs(&self, bytes: usize) -> bool {
-        bytes.abs_diff(self.counted) >= GRAIN || (bytes == 0 && self.counted > 0)
+        bytes.abs_diff(self.counted) >= MIN_COUNTED || (bytes == 0 && self.counted > 0)
     }
 
     /// Makes sure of room for `bytes` in all, or changes nothing. What this releases was reserved and not used.
-    pub fn try_set(&mut self, bytes: usize) -> Result<(), Full> {
+    pub fn try_resize(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.counted);
-        if more >= GRAIN {
+        if more >= MIN_COUNTED {
             let own = self.counted;
             if let Some(share) = &mut self.share
                 && !share.try_grow(more, own)
@@ -208,10 +208,10 @@ impl Held {
     }
 
     /// An additional reservation of the same call; none if the bytes are too few to count.
-    pub fn beside(&self, bytes: usize) -> Option<Self> {
-        (bytes >= GRAIN).then(|| {
+    pub fn sibling(&self, bytes: usize) -> Option<Self> {
+        (bytes >= MIN_COUNTED).then(|| {
             let mut held = self.empty();
-            held.set(bytes);
+            held.resize(bytes);
             held
         })
     }
@@ -228,7 +228,7 @@ impl Held {
     }
 
     /// Ready when more may be reserved. A call that has reserved next to nothing never waits.
-    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_available(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(freed) = self.full() {
             match &mut self.waiting {
                 // Registered before the state is looked at again, so that nothing freed in between is missed.
@@ -247,9 +247,9 @@ impl Held {
         Poll::Ready(())
     }
 
-    /// What tells of room in the budget that this call has to wait for, if it has to.
+    /// Notifies when bytes are released in the budget that this call has to wait for; `None` if it need not wait.
     fn full(&mut self) -> Option<Arc<Notify>> {
-        // The right to go over the limit of the process is one for all limits: with it a call waits for nobody, so
+        // The right to go over the limit of the process is one for all limits: with it a call never waits, so
         // that two calls never wait for the rights of each other.
         if self.counted == 0 || self.process.overdraft.is_some() {
             return None;
@@ -273,15 +273,15 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.set(0);
+        self.resize(0);
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("counted", &self.counted).finish_non_exhaustive()
+        f.debug_struct("Reservation").field("counted", &self.counted).finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::format::Format;
 use super::timer::CallTimer;
-use crate::memory::Held;
+use crate::memory::Reservation;
 use crate::telemetry::CallSpan;
 
 /// What a face knows of a call before its message.
@@ -47,7 +47,7 @@ pub struct Call {
     pub(super) admitted: Admitted,
     pub(super) heartbeat: Option<Duration>,
     pub(super) timer: CallTimer,
-    pub(super) held: Held,
+    pub(super) held: Reservation,
     pub(super) accounting: Accounting,
     pub(super) format: Format,
     /// The place in flight, once the request is complete.
@@ -82,7 +82,7 @@ impl Call {
 /// The bytes that a call has reserved while its request is read.
 #[derive(Debug)]
 pub struct Room {
-    held: Held,
+    held: Reservation,
     caller: Option<Arc<str>>,
 }
 
@@ -99,8 +99,8 @@ impl Room {
 }
 
 /// Reserves this many bytes in all, or returns which budget is full.
-pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
-    held.try_set(bytes).map_err(|full| match caller {
+pub(super) fn reserve(held: &mut Reservation, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
+    held.try_resize(bytes).map_err(|full| match caller {
         Some(caller) if full.is_share => Error::Caller(AuthError::Exceeded(Exceeded::bytes(caller.clone(), full.cap))),
         _ => Error::NoMemory { cap: full.cap },
     })
@@ -110,18 +110,18 @@ pub(super) fn reserve(held: &mut Held, bytes: usize, caller: Option<&Arc<str>>) 
 pub struct Message {
     bytes: Vec<u8>,
     /// Released when the bytes are dropped. `None` if they are too few to count.
-    _held: Option<Held>,
+    _held: Option<Reservation>,
 }
 
 impl Message {
     /// A message of a call that has another reservation, `held`.
-    pub(super) fn beside(held: &Held, bytes: Vec<u8>) -> Self {
-        Self { _held: held.beside(bytes.len()), bytes }
+    pub(super) fn beside(held: &Reservation, bytes: Vec<u8>) -> Self {
+        Self { _held: held.sibling(bytes.len()), bytes }
     }
 
     /// A message that takes over the only reservation of its call.
-    pub(super) fn only(mut held: Held, bytes: Vec<u8>) -> Self {
-        held.set(bytes.len());
+    pub(super) fn only(mut held: Reservation, bytes: Vec<u8>) -> Self {
+        held.resize(bytes.len());
         Self { bytes, _held: Some(held) }
     }
 
@@ -147,11 +147,11 @@ impl AsRef<[u8]> for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Memory;
+    use crate::memory::MemoryBudget;
 
     #[test]
     fn debug_output_says_nothing_of_a_message() {
-        let message = Message::only(Memory::new(1).hold(), b"a secret".to_vec());
+        let message = Message::only(MemoryBudget::new(1).reserve(), b"a secret".to_vec());
         assert_eq!(format!("{message:?}"), "Message { bytes: 8, .. }");
     }
 }

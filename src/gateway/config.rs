@@ -10,7 +10,7 @@ use super::callers::Auth;
 use super::heavy::Heavy;
 use super::limits::TimeLimits;
 use crate::gemini::catalog::Catalog;
-use crate::memory::Memory;
+use crate::memory::MemoryBudget;
 use crate::upstream::ApiKey;
 
 /// The settings that a reload replaces.
@@ -49,7 +49,7 @@ pub struct Shared {
     /// Read once for each call.
     pub config: Arc<ArcSwap<Config>>,
     pub admission: Arc<Admission>,
-    pub memory: Arc<Memory>,
+    pub memory: Arc<MemoryBudget>,
     /// Where long translations run.
     pub heavy: Heavy,
     /// The most connections of all callers together.

@@ -42,7 +42,7 @@ use self::translate::{Reading, prepare, translate_at_once, translate_beside};
 pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
-use crate::memory::Held;
+use crate::memory::Reservation;
 use crate::upstream::{Answer, Outgoing, Upstream};
 pub use crate::upstream::{ApiKey, InvalidKey};
 
@@ -103,11 +103,11 @@ impl Gateway {
     }
 
     /// An empty reservation of bytes, within the share of a caller that is known.
-    fn hold(&self, admitted: &Admitted, config: &Config) -> Held {
+    fn hold(&self, admitted: &Admitted, config: &Config) -> Reservation {
         let memory = &self.shared.memory;
         match (&admitted.caller, config.share_of(memory.cap())) {
-            (Some(caller), share) if share < memory.cap() => memory.hold_share(caller.bytes(), share),
-            _ => memory.hold(),
+            (Some(caller), share) if share < memory.cap() => memory.reserve_share(caller.bytes(), share),
+            _ => memory.reserve(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Gateway {
         }
         let (json, mut held) = body.into_json().map_err(theirs)?;
         // The JSON and the message are both in memory until the message is complete.
-        held.set(json.len() * 2);
+        held.resize(json.len() * 2);
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
                 let beside = translate_beside(self.shared.heavy.clone(), json, reading);

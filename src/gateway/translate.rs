@@ -14,7 +14,7 @@ use super::heavy::Heavy;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::memory::Held;
+use crate::memory::Reservation;
 use crate::telemetry::ModelRequest;
 use crate::upstream::{self, ApiKey};
 
@@ -28,7 +28,7 @@ struct Preparation {
     request: Bytes,
     config: Arc<Config>,
     admitted: Admitted,
-    held: Held,
+    held: Reservation,
     /// Known once the request was validated.
     model: Option<ModelName>,
 }
@@ -62,7 +62,7 @@ pub(super) async fn prepare(
     let asked = ModelRequest { model: model.shared(), method, request: &request, config: config.as_ref() };
     call.accounting.begin(&asked, estimate);
     drop(request);
-    call.held.set(json.json.len());
+    call.held.resize(json.json.len());
     Ok((model, json.json.into()))
 }
 

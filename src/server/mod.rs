@@ -43,7 +43,7 @@ use self::worker::{Shared, Worker};
 use crate::files::Files;
 use crate::gateway::{self, Admission, Heavy};
 use crate::grpc::{self, Health};
-use crate::memory::Memory;
+use crate::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
 use crate::upstream::{self, Budget};
 
@@ -207,7 +207,7 @@ fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<Phase>) -
     let gateway = gateway::Shared {
         config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
         admission: Admission::new(capacity.calls, capacity.files_limit_calls),
-        memory: Memory::new(config.max_bytes_held),
+        memory: MemoryBudget::new(config.max_bytes_held),
         heavy: Heavy::new(config.workers),
         max_connections: open.most(),
     };

@@ -15,7 +15,7 @@ pub(super) fn observe(telemetry: &Telemetry, shared: &Shared) {
     telemetry.observe(names::CALLS_IN_FLIGHT, None, move || admission.in_flight() as u64);
     telemetry.observe(names::CALLS_LIMIT, None, move || limit as u64);
     let (memory, limit) = (shared.gateway.memory.clone(), shared.gateway.memory.cap());
-    telemetry.observe(names::MEMORY_HELD, None, move || memory.used() as u64);
+    telemetry.observe(names::MEMORY_HELD, None, move || memory.reserved() as u64);
     telemetry.observe(names::MEMORY_LIMIT, None, move || limit as u64);
     let (budget, open, health) = (shared.budget.clone(), shared.open.clone(), shared.health.clone());
     telemetry.observe(names::RETRY_BUDGET, None, move || budget.left());

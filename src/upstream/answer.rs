@@ -15,7 +15,7 @@ use super::error::Error;
 use super::key::ApiKey;
 use crate::gemini::error_body::{MAX_BODY, Reply};
 use crate::gemini::events::{Events, Framing};
-use crate::memory::Held;
+use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome};
 
 /// The first capacity of a buffer for a body of unknown length, in bytes.
@@ -31,15 +31,15 @@ pub struct Answer {
     head: http::response::Parts,
     body: reqwest::Body,
     limit: usize,
-    held: Held,
+    held: Reservation,
     attempt: Attempt,
 }
 
 impl Answer {
-    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Held, attempt: Attempt) -> Self {
+    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Reservation, attempt: Attempt) -> Self {
         let (head, body) = response.into_parts();
         // The request was sent. From now on the reservation is for the response.
-        held.set(0);
+        held.resize(0);
         Self { head, body, limit, held, attempt }
     }
 
@@ -85,7 +85,7 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,
     key: &ApiKey,
-    held: &mut Held,
+    held: &mut Reservation,
     request_bytes: usize,
 ) -> Error {
     let (head, mut body) = response.into_parts();
@@ -94,7 +94,7 @@ pub(super) async fn read_error(
         while beginning.len() < MAX_BODY {
             let Ok(Some(piece)) = next(&mut body).await else { break };
             beginning.extend_from_slice(&piece[..piece.len().min(MAX_BODY - beginning.len())]);
-            held.set(request_bytes + beginning.len());
+            held.resize(request_bytes + beginning.len());
         }
     };
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
@@ -116,7 +116,7 @@ pub(super) async fn read_error(
     } else {
         understand()
     };
-    held.set(request_bytes);
+    held.resize(request_bytes);
     error
 }
 
@@ -138,7 +138,7 @@ pub struct UnaryBody {
     /// Most bodies come in one chunk, which is not copied.
     first: Bytes,
     rest: BytesMut,
-    held: Held,
+    held: Reservation,
     attempt: Attempt,
 }
 
@@ -155,7 +155,7 @@ impl UnaryBody {
     }
 
     async fn next_chunk(&mut self) -> Result<bool, Error> {
-        std::future::poll_fn(|cx| self.held.poll_room(cx)).await;
+        std::future::poll_fn(|cx| self.held.poll_available(cx)).await;
         let Some(piece) = next(&mut self.body).await? else { return Ok(false) };
         let length = self.first.len() + self.rest.len() + piece.len();
         if length > self.limit {
@@ -170,12 +170,12 @@ impl UnaryBody {
             }
             self.rest.extend_from_slice(&piece);
         }
-        self.held.set(length);
+        self.held.resize(length);
         Ok(true)
     }
 
     /// The JSON that was read, and the reservation of its bytes.
-    pub fn into_json(self) -> Result<(Bytes, Held), Error> {
+    pub fn into_json(self) -> Result<(Bytes, Reservation), Error> {
         let body = if self.rest.is_empty() { self.first } else { self.rest.freeze() };
         match body.iter().find(|b| !b.is_ascii_whitespace()) {
             None => Err(Error::Empty { status: self.status }),
@@ -200,7 +200,7 @@ pub struct EventStream {
     body: Option<reqwest::Body>,
     events: Events,
     seen: bool,
-    held: Held,
+    held: Reservation,
     /// Ends with the body.
     attempt: Option<Attempt>,
 }
@@ -215,9 +215,9 @@ impl EventStream {
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
-            self.held.set(self.events.held());
+            self.held.resize(self.events.held());
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
-            ready!(self.held.poll_room(cx));
+            ready!(self.held.poll_available(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {

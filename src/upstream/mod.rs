@@ -34,7 +34,7 @@ pub use self::tls::Tls;
 pub use self::url::BaseUrl;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
-use crate::memory::Held;
+use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
@@ -99,7 +99,7 @@ impl Upstream {
 
     /// Sends the request and waits for the head of the response. It retries where that is safe. Any status but 2xx is
     /// an error, with upstream's own description of it.
-    pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Held) -> Result<Answer, Error> {
+    pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Reservation) -> Result<Answer, Error> {
         let inner = &*self.0;
         inner.budget.call();
         let mut tries = 1;
@@ -131,7 +131,7 @@ impl Inner {
         outgoing: &Outgoing<'_>,
         url: Url,
         attempt: &mut Attempt,
-        held: &mut Held,
+        held: &mut Reservation,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let accept = if outgoing.method.is_streaming() { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
