@@ -15,17 +15,17 @@ const IDLE_GRACE: Duration = Duration::from_secs(20);
 /// For the last message of a call that took as long as it may.
 const LAST_MESSAGE: Duration = Duration::from_secs(60);
 /// For a client on the other side of the world, on a line that loses packets.
-const HELLO: Duration = Duration::from_secs(3);
+const CLIENT_HELLO_TIMEOUT: Duration = Duration::from_secs(3);
 /// A handshake with such a client takes some seconds.
-const FIRST_BYTES: Duration = Duration::from_secs(10);
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pings find callers that vanished without a word.
-const PING: Duration = Duration::from_secs(60);
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The flags of connections.
 #[derive(Args, Clone, Debug)]
 pub struct Connections {
-    /// Connections at once; for a further one the one that is idle longest is closed. 0 means one for each 64 KiB of --max-bytes-held, if the limit of open files allows that many.
+    /// Connections at once; for one more, the one that is idle longest is closed. 0 means one for each 64 KiB of --max-bytes-held, if the limit of open files allows that many.
     #[arg(
         long,
         help_heading = "Connections",
@@ -45,7 +45,7 @@ pub struct Connections {
     )]
     pub max_streams: u32,
 
-    /// The age at which a caller is asked to connect anew, in seconds, give or take a tenth; 0 means never.
+    /// The age at which a caller is asked to reconnect, in seconds, give or take a tenth; 0 means never.
     #[arg(
         long,
         help_heading = "Connections",
@@ -69,11 +69,11 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub(super) fn resolve(&self, longest_call: Duration) -> Result<server::Limits, Error> {
+    pub(super) fn resolve(&self, longest_call: Duration) -> Result<server::ConnectionLimits, Error> {
         if self.max_streams == 0 {
             return Err(Error::TooSmall { variable: "GEMINI_GRPC_MAX_STREAMS", least: 1 });
         }
-        Ok(server::Limits {
+        Ok(server::ConnectionLimits {
             streams: self.max_streams,
             connections: self.max_connections,
             age: Some(self.connection_age).filter(|age| !age.is_zero()),
@@ -81,9 +81,9 @@ impl Connections {
             grace: longest_call + LAST_MESSAGE,
             goaway_flight: GOAWAY_FLIGHT,
             idle_grace: IDLE_GRACE,
-            hello: HELLO,
-            first_bytes: FIRST_BYTES,
-            ping: PING,
+            hello: CLIENT_HELLO_TIMEOUT,
+            first_bytes: PREFACE_TIMEOUT,
+            ping: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,
         })
     }

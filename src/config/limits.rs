@@ -101,7 +101,7 @@ pub struct Limits {
     )]
     pub idle_timeout: Duration,
 
-    /// Send an empty message to callers of a stream after so many silent seconds; 0 means never. A caller may ask for it
+    /// Send an empty message to callers of a stream after this many silent seconds; 0 means never. A caller may ask for it
     /// with x-heartbeat-seconds.
     #[arg(
         long,

@@ -23,7 +23,7 @@ pub struct Log {
     )]
     pub filter: String,
 
-    /// A file with such levels. It goes before them, and is read again when it changes.
+    /// A file with such levels. It takes precedence over --log, and is read again when it changes.
     #[arg(long, help_heading = "Logging", env = FILE, value_name = "FILE")]
     pub log_filter_file: Option<PathBuf>,
 
@@ -56,7 +56,7 @@ impl Log {
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people on a terminal, else JSON.
+    /// For people on a terminal, otherwise JSON.
     Auto,
     Human,
     Json,

@@ -1,4 +1,4 @@
-//! Flags and environment, read once, and turned into what the rooms need.
+//! Flags and environment, read once and turned into the settings of each module.
 //!
 //! The `clap` definition is the one source of flags, variables, defaults and help.
 
@@ -42,7 +42,7 @@ use crate::gateway::InvalidKey;
 use crate::gateway::callers::CallersError;
 use crate::{gateway, grpc, server};
 
-/// The flags of `serve`. A flag goes before its variable.
+/// The flags of `serve`. A flag takes precedence over its variable.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub enum Error {
     ApiKey(InvalidKey),
     #[error("MOUNTSEA_API_KEY_FILE: {path} holds no usable key; it should hold visible ASCII characters on one line")]
     Key { path: PathBuf },
-    /// Without the URL: somebody may have put a key into its query.
+    /// Without the URL: its query may contain a key.
     #[error(
         "GEMINI_GRPC_UPSTREAM_URL: an http or https URL without user or query is expected, such as https://api.mountsea.ai/gemini"
     )]
@@ -110,7 +110,7 @@ pub enum Error {
     /// A certificate, a key or an authority.
     #[error("{variable}: {path} {problem}")]
     Pem { variable: &'static str, path: PathBuf, problem: String },
-    #[error("{variable}: means nothing without {missing}, which is not set")]
+    #[error("{variable}: requires {missing}, which is not set")]
     Alone { variable: &'static str, missing: &'static str },
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
@@ -128,12 +128,12 @@ impl Serve {
         let mut certificate_ends = server::CertificateEnds::default();
         let tls = self.tls.resolve(&mut certificate_ends)?;
         let upstream_tls = self.upstream_tls.resolve(&mut certificate_ends)?;
-        let surroundings = callers::Surroundings {
+        let context = callers::ServingContext {
             listen: self.serving.listen,
             has_key: key.is_some(),
             has_client_ca: self.tls.tls_client_ca.is_some(),
         };
-        let auth = self.callers.resolve(surroundings)?;
+        let auth = self.callers.resolve(context)?;
         Ok(server::Config {
             listen: self.serving.listen,
             workers: self.serving.workers(),

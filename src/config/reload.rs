@@ -26,12 +26,12 @@ pub struct Reload {
     pub reload_interval: Duration,
 }
 
-/// What was in the files at one moment, as fingerprints. Contents and not times or events: Kubernetes swaps the link
-/// of a folder further up, of which no watcher of the file hears.
+/// Fingerprints of the files' contents at one moment. Contents, and not times or events: Kubernetes swaps the link of a
+/// parent folder, which a watcher of the file does not notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprints(Vec<(&'static str, Option<u64>)>);
 
-/// Takes fingerprints. Only those of one fingerprinter can be compared.
+/// Takes fingerprints. Only those of the same fingerprinter can be compared.
 #[derive(Clone, Debug, Default)]
 pub struct Fingerprinter(RandomState);
 
@@ -42,7 +42,7 @@ impl Fingerprinter {
         Fingerprints(files.map(|(variable, path)| (variable, self.fingerprint(path))).collect())
     }
 
-    /// None for a file that cannot be read, for whatever reason.
+    /// `None` for a file that cannot be read.
     fn fingerprint(&self, path: &Path) -> Option<u64> {
         read_file(path, MAX_FILE_BYTES).ok().map(|bytes| self.0.hash_one(bytes))
     }

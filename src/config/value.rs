@@ -13,8 +13,8 @@ pub(super) fn read(variable: &'static str, path: &Path) -> Result<String, Error>
     text.map_err(|problem| Error::File { variable, path: path.to_owned(), problem })
 }
 
-/// Some thirty years. A clock cannot be asked for a time that is further away than it counts.
-const MOST_SECONDS: f64 = 1e9;
+/// The longest duration, some thirty years: `Instant` cannot represent times that are much later.
+const MAX_SECONDS: f64 = 1e9;
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match seconds_or_none(text) {
@@ -26,8 +26,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 /// 0 is allowed as well.
 pub(super) fn seconds_or_none(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds is expected".to_owned())?;
-    if !(0.0..=MOST_SECONDS).contains(&seconds) {
-        return Err(format!("seconds from 0 to {MOST_SECONDS} are expected"));
+    if !(0.0..=MAX_SECONDS).contains(&seconds) {
+        return Err(format!("seconds from 0 to {MAX_SECONDS} are expected"));
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

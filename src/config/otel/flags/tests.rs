@@ -72,7 +72,7 @@ fn signals_go_where_the_variables_say() {
             &[("OTEL_TRACES_EXPORTER", "console"), ("OTEL_LOGS_EXPORTER", "otlp")],
             "traces console, logs otlp (http/protobuf, http://localhost:4318/v1/logs) 10s".to_owned(),
         ),
-        // A signal's own variable goes before that of all, and is the whole URL.
+        // A signal's own variable takes precedence over that of all, and is the whole URL.
         (
             &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://t/x"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "250")],
             "traces otlp (http/protobuf, https://t/x) 250ms".to_owned(),
@@ -154,7 +154,7 @@ fn what_is_told_and_understood_is_as_the_variables_say() {
         let telemetry = Flags::parse_from(["test"].iter().chain(flags)).telemetry;
         telemetry.resolve_in(&Environment::new(&|_| None)).unwrap().settings
     };
-    for (given, told) in [
+    for (given, expected) in [
         ("", None),
         ("NO_CONTENT", None),
         ("SPAN_ONLY", Some((true, false))),
@@ -163,7 +163,7 @@ fn what_is_told_and_understood_is_as_the_variables_say() {
     ] {
         let flag = format!("--otel-capture-message-content={given}");
         let capture = |flags: &[&str]| settings(flags).capture.map(|capture| (capture.spans, capture.events));
-        assert_eq!(capture(&[&flag]), told, "{given}");
+        assert_eq!(capture(&[&flag]), expected, "{given}");
         assert_eq!(capture(&[&flag, "--otel-sdk-disabled=true"]), None, "{given}");
     }
     for (given, tracecontext, baggage) in
