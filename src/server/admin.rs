@@ -1,4 +1,4 @@
-//! The port for operators: metrics, and whether the server lives and is ready. Plain HTTP/1.1, apart from callers.
+//! The admin port: metrics, liveness and readiness, over plain HTTP/1.1.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What reads all metrics, if they are to be had here.
+/// Reads all metrics as text.
 pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The port, bound.
@@ -65,7 +65,7 @@ impl Admin {
         self.listener.local_addr()
     }
 
-    /// Serves for as long as it is polled, on the runtime of whoever polls.
+    /// Serves for as long as it is polled.
     pub(super) async fn run(self) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let service =
@@ -114,7 +114,7 @@ async fn serve(stream: TcpStream, service: Arc<Service>, has_request: Arc<Atomic
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
-    // How it ends is the client's affair.
+    // An error means that the client went away or was too slow.
     let _ = tokio::time::timeout(REQUEST_TIMEOUT, builder.serve_connection(TokioIo::new(stream), answer)).await;
 }
 
@@ -128,12 +128,12 @@ struct Service {
 impl Service {
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let (status, kind, body) = match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "lives\n"),
+            (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") if self.health.is_serving() => text(StatusCode::OK, "serving\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
             (&Method::GET, "/metrics") => self.metrics(),
             (_, "/livez" | "/readyz" | "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"),
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n"),
+            _ => text(StatusCode::NOT_FOUND, "not found: this port serves /metrics, /livez and /readyz\n"),
         };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
@@ -143,7 +143,7 @@ impl Service {
 
     fn metrics(&self) -> Answer {
         let Some(scrape) = &self.scrape else {
-            let problem = "metrics are not to be had here: OTEL_METRICS_EXPORTER does not name prometheus\n";
+            let problem = "metrics are not exported on this port: OTEL_METRICS_EXPORTER does not name prometheus\n";
             return text(StatusCode::NOT_FOUND, problem);
         };
         match self.scrapes.clone().try_acquire_owned() {

@@ -102,7 +102,7 @@ impl Capacity {
             ("GEMINI_GRPC_MAX_CALLS", config.max_calls, calls, self.files_limit_calls),
             ("GEMINI_GRPC_MAX_CONNECTIONS", config.limits.connections, connections, self.files_limit_connections),
         ];
-        // A limit of connections that nobody has set is lower for lack of files, which is no mistake.
+        // Without a configured limit of connections, a lower one for lack of files is no mistake.
         let too_many =
             asked.into_iter().filter(|(.., files_limit_it)| *files_limit_it).filter(|(_, asked, ..)| *asked > 0);
         let needed = Self::needed(config);

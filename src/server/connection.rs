@@ -1,5 +1,5 @@
-//! HTTP/2 connections of callers. Ours instead of tonic's transport, whose connection age and
-//! deadlines end streams without a word (grpc/grpc-rust#2449).
+//! HTTP/2 connections of callers. We do not use tonic's transport: its connection age and deadlines end streams without
+//! GOAWAY or status (grpc/grpc-rust#2449).
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service as _;
 
-use super::drain::{Phase, reached};
+use super::drain::{DrainPhase, reached};
 use super::goaway_filter::FilteredStream;
 use super::http1;
-use super::limits::Limits;
+use super::limits::ConnectionLimits;
 use super::open::Place;
 use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
@@ -29,22 +29,23 @@ use crate::gateway::Connection;
 use crate::gateway::callers::San;
 use crate::grpc::{Grpc, WORDS};
 
-/// A frame carries so much that a picture takes few of them. HTTP/2 reads a frame to its end before it looks at it, so
-/// this is also what a stranger can make us keep with half a frame, for each connection.
-const FRAME: u32 = 128 << 10;
-/// What a caller may send before we read it, per stream and per connection: a few pictures.
+/// Large enough for a picture to take few frames. h2 reads a whole frame before it handles it, so this is also the memory
+/// that a client can occupy with half a frame, for each connection.
+const MAX_FRAME_SIZE: u32 = 128 << 10;
+/// Bytes that a caller may send before we read them, per stream and per connection: a few pictures.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
-/// What is kept for a caller who reads slowly, per stream: 1000 of them hold 256 MiB. A larger message waits where it
-/// is.
-const SEND_BUFFER: usize = 256 << 10;
-const HEADER_LIST: u32 = 16 << 10;
-/// Streams that a caller opens and resets before they are looked at; more is an attack (CVE-2023-44487). h2's own
-/// default, said here since an attack needs only one place where it is not set.
-const RESETS_UNSEEN: usize = 20;
-/// Streams that we reset because of what a caller sent (RUSTSEC-2024-0003). hyper's own default, said for the same
+/// Bytes that h2 buffers for a caller that reads slowly, per stream: 256 MiB for 1000 of them. A larger message waits in
+/// the response body.
+const MAX_SEND_BUFFER: usize = 256 << 10;
+/// Bytes of the headers of a request.
+const MAX_HEADER_LIST: u32 = 16 << 10;
+/// Streams that a caller opens and resets before they are served; more is an attack (CVE-2023-44487). This is h2's own
+/// default, set here so that it holds whatever the default becomes.
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that we reset because of what a caller sent (RUSTSEC-2024-0003). This is hyper's own default, set for the same
 /// reason.
-const RESETS_OURS: usize = 1024;
+const MAX_OWN_RESETS: usize = 1024;
 
 /// The open connections of one worker.
 #[derive(Debug)]
@@ -53,18 +54,18 @@ pub(super) struct Connections {
     tasks: TaskTracker,
 }
 
-/// What every connection of a worker needs.
+/// The parts that all connections of a worker share.
 #[derive(Debug)]
 struct Shared {
     grpc: Grpc,
-    limits: Limits,
-    /// None where plaintext is spoken.
+    limits: ConnectionLimits,
+    /// `None` for plaintext.
     tls: Option<Acceptor>,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<DrainPhase>,
 }
 
-/// A connection whose first bytes were read.
-enum Opened {
+/// A connection whose first bytes were read, up to the HTTP/2 preface.
+enum Http2Stream {
     Plain(FilteredStream<TcpStream>),
     Tls(Box<FilteredStream<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
     /// It spoke HTTP/1, and got an answer that says what to speak.
@@ -73,15 +74,15 @@ enum Opened {
 
 /// How an open connection has to end.
 enum End {
-    /// It is asked to go.
+    /// With GOAWAY.
     Asked,
-    /// It is closed at once.
+    /// At once.
     Evicted,
 }
 
 /// What a connection speaks.
 enum Spoken<S> {
-    Http2(Sifted<S>),
+    Http2(FilteredStream<S>),
     /// The line of the first request was read.
     Http1 {
         stream: S,
@@ -101,11 +102,16 @@ async fn first_bytes<S: AsyncRead + Unpin>(stream: S) -> Result<Spoken<S>> {
 }
 
 fn evicted() -> Error {
-    Error::other("it was idle, and another connection needed its place")
+    Error::other("idle, and closed to make room for another connection")
 }
 
 impl Connections {
-    pub(super) fn new(grpc: Grpc, limits: Limits, tls: Option<Acceptor>, phases: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(
+        grpc: Grpc,
+        limits: ConnectionLimits,
+        tls: Option<Acceptor>,
+        phases: watch::Receiver<DrainPhase>,
+    ) -> Self {
         Self { shared: Arc::new(Shared { grpc, limits, tls, phases }), tasks: TaskTracker::new() }
     }
 
@@ -131,23 +137,23 @@ impl Shared {
     async fn serve(&self, stream: TcpStream, address: SocketAddr, connection: &Arc<Connection>) -> Result<()> {
         let opened = tokio::select! {
             opened = timeout(self.limits.first_bytes, self.open(stream)) => opened,
-            // It has no call yet.
-            () = self.reached(Phase::Closing) => return Ok(()),
+            // It has no call yet, so it can be dropped.
+            () = self.reached(DrainPhase::Closing) => return Ok(()),
             () = connection.evicted() => return Err(evicted()),
         };
         let peer = |names| Arc::new(Peer { address, names, connection: connection.clone() });
         match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no HTTP/2 preface within the time limit"))?? {
-            Opened::Plain(stream) => self.http2(stream, peer(None)).await,
-            Opened::Tls(stream, names) => self.http2(stream, peer(names)).await,
-            Opened::Refused => Ok(()),
+            Http2Stream::Plain(stream) => self.http2(stream, peer(None)).await,
+            Http2Stream::Tls(stream, names) => self.http2(stream, peer(names)).await,
+            Http2Stream::Refused => Ok(()),
         }
     }
 
-    async fn open(&self, stream: TcpStream) -> Result<Opened> {
+    async fn open(&self, stream: TcpStream) -> Result<Http2Stream> {
         let late = |_| Error::new(ErrorKind::TimedOut, "no first bytes within the time limit");
         let Some(tls) = &self.tls else {
             return match timeout(self.limits.hello, first_bytes(stream)).await.map_err(late)?? {
-                Spoken::Http2(stream) => Ok(Opened::Plain(stream)),
+                Spoken::Http2(stream) => Ok(Http2Stream::Plain(stream)),
                 Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
             };
         };
@@ -156,16 +162,16 @@ impl Shared {
         let asked_for_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
         match first_bytes(stream).await? {
             Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
-            Spoken::Http2(stream) if asked_for_h2 => Ok(Opened::Tls(Box::new(stream), names)),
+            Spoken::Http2(stream) if asked_for_h2 => Ok(Http2Stream::Tls(Box::new(stream), names)),
             Spoken::Http2(_) => Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)")),
         }
     }
 
-    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Opened> {
+    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Http2Stream> {
         self.grpc.refused_http1();
         // In a box, so that connections which speak HTTP/2 need no room for it.
         Box::pin(http1::answer(stream, is_head, WORDS)).await?;
-        Ok(Opened::Refused)
+        Ok(Http2Stream::Refused)
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
@@ -178,11 +184,11 @@ impl Shared {
             ended = connection.as_mut() => return ended.map_err(Error::other),
             end = has_to_go => match end {
                 Ok(End::Evicted) => return Err(evicted()),
-                // It does not panic.
+                // The task does not panic.
                 Ok(End::Asked) | Err(_) => {}
             }
         }
-        // GOAWAY twice (RFC 9113, 6.8): no new calls, but those that are underway; the open ones go on.
+        // Sends GOAWAY twice (RFC 9113, 6.8): calls on their way are served, open calls go on, new ones are refused.
         connection.as_mut().graceful_shutdown();
         let refusing = async {
             sleep(self.limits.goaway_flight).await;
@@ -196,15 +202,15 @@ impl Shared {
                 Ok(ended) => ended.map_err(Error::other),
                 Err(_) => Err(Error::new(ErrorKind::TimedOut, "open calls outlived the grace period")),
             },
-            // It does not answer, or watches health on: it would keep its place for the whole grace period.
+            // A client that does not answer, or keeps watching health, would keep its place for the whole grace period.
             () = peer.connection.idle(Instant::now(), self.limits.idle_grace) => {
-                Err(Error::new(ErrorKind::TimedOut, "it did not go, and has no open call"))
+                Err(Error::new(ErrorKind::TimedOut, "the client did not close the connection, and has no open call"))
             }
         }
     }
 
-    /// Ready once the connection has to go. This is a task, because futures beside the connection would be polled again
-    /// for each of its frames.
+    /// Ready once the connection has to go. It is a task, because a future in the same task as the connection would be
+    /// polled again for each of its frames.
     fn has_to_go(&self, connection: Arc<Connection>) -> AbortOnDropHandle<End> {
         let (age, idle, begun) = (self.limits.jittered_age(), self.limits.idle, Instant::now());
         let phases = self.phases.clone();
@@ -213,14 +219,14 @@ impl Shared {
                 () = async { sleep(age.unwrap_or_default()).await }, if age.is_some() => {}
                 () = async { connection.idle(begun, idle.unwrap_or_default()).await }, if idle.is_some() => {}
                 () = connection.has_to_leave() => {}
-                () = reached(phases, Phase::Closing) => {}
+                () = reached(phases, DrainPhase::Closing) => {}
                 () = connection.evicted() => return End::Evicted,
             }
             End::Asked
         }))
     }
 
-    async fn reached(&self, phase: Phase) {
+    async fn reached(&self, phase: DrainPhase) {
         reached(self.phases.clone(), phase).await;
     }
 
@@ -228,15 +234,15 @@ impl Shared {
         let mut builder = http2::Builder::new(CallExecutor);
         builder
             .timer(TokioTimer::new())
-            .max_frame_size(FRAME)
+            .max_frame_size(MAX_FRAME_SIZE)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
+            .max_send_buf_size(MAX_SEND_BUFFER)
             .max_concurrent_streams(self.limits.streams)
-            .max_pending_accept_reset_streams(RESETS_UNSEEN)
-            .max_local_error_reset_streams(RESETS_OURS)
-            .max_header_list_size(HEADER_LIST)
-            // No gRPC client reads it.
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_OWN_RESETS)
+            .max_header_list_size(MAX_HEADER_LIST)
+            // gRPC clients do not read it.
             .auto_date_header(false)
             .keep_alive_interval(self.limits.ping)
             .keep_alive_timeout(self.limits.ping_timeout);

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  stop ──▸ leaving ──────────▸ closing ─────────▸ refusing ────────────▸ ending ──────────▸ over
-//!           health NOT_SERVING  listeners closed,  calls of who ignores   open calls are     connections
-//!           but calls welcome   GOAWAY             GOAWAY are refused     told UNAVAILABLE   are dropped
-//!           for `delay`         for 2 s            until `timeout`        for 1 s
+//!           health NOT_SERVING  listeners closed,  calls of clients that  open calls end as  connections
+//!           but calls served    GOAWAY             ignore GOAWAY are      UNAVAILABLE        are dropped
+//!           for `delay`         for 2 s            refused until `timeout`  for 1 s
 //! ```
 //!
-//! It is over as soon as the last connection has ended.
+//! The drain is over as soon as the last connection has ended.
 
 use std::time::Duration;
 
@@ -18,45 +18,45 @@ use super::open::OpenConnections;
 use crate::gateway::Stopping;
 use crate::grpc::Health;
 
-/// A call that left its caller before GOAWAY arrived there is served. Two seconds are more than any way there and back.
-const UNDERWAY: Duration = Duration::from_secs(2);
-/// What is told to the calls that are ended has so long to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Calls already on their way when the client receives GOAWAY are served; two seconds exceed any round trip.
+const GOAWAY_FLIGHT_TIME: Duration = Duration::from_secs(2);
+/// Time to send the status of calls that were ended.
+const STATUS_FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// How long stopping may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain {
-    /// How long callers are still welcome after health says NOT_SERVING: load balancers take their time to notice.
+    /// How long calls are still served after health says NOT_SERVING: load balancers take time to notice.
     pub delay: Duration,
-    /// When the calls that are still open are ended, counted from the first word.
+    /// When the calls that are still open are ended, counted from the start of the drain.
     pub timeout: Duration,
 }
 
-/// What connections and listeners have to do.
+/// The phase of the drain, which connections and listeners follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(super) enum DrainPhase {
     /// Accept and serve, whatever health says.
     Open,
     /// Accept nothing, and ask every connection to go.
     Closing,
-    /// Be gone.
+    /// End at once.
     Over,
 }
 
 /// Waits for a phase, or for one after it.
-pub(super) async fn reached(mut phases: watch::Receiver<Phase>, phase: Phase) {
+pub(super) async fn reached(mut phases: watch::Receiver<DrainPhase>, phase: DrainPhase) {
     // An error means that the driver is gone, which is after every phase.
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-/// Leads all workers from the first word to the end.
+/// Drives the shutdown of all workers.
 #[derive(Debug)]
 pub(super) struct Driver {
     pub(super) drain: Drain,
     /// When stopping began.
     pub(super) stopped: watch::Receiver<Option<Instant>>,
-    /// Each worker and each connection holds a receiver; when the last is gone, so are they.
-    pub(super) phases: watch::Sender<Phase>,
+    /// Each worker and each connection keeps a receiver. When the last is dropped, all of them have ended.
+    pub(super) phases: watch::Sender<DrainPhase>,
     pub(super) health: Health,
     /// One per worker.
     pub(super) stopping: Vec<Stopping>,
@@ -75,7 +75,7 @@ impl Driver {
     async fn stages(&self) {
         let begun = match self.stopped.clone().wait_for(Option::is_some).await.map(|begun| *begun) {
             Ok(Some(begun)) => begun,
-            // Nobody is left who could stop it.
+            // Every handle that could stop it is gone.
             _ => return std::future::pending().await,
         };
         let Drain { delay, timeout } = self.drain;
@@ -86,9 +86,9 @@ impl Driver {
         sleep_until((begun + delay).min(end)).await;
 
         tracing::info!(connections = self.open.count(), "closing: no new connections, open calls may finish");
-        self.phases.send_replace(Phase::Closing);
+        self.phases.send_replace(DrainPhase::Closing);
         self.health.close();
-        sleep_until((Instant::now() + UNDERWAY).min(end)).await;
+        sleep_until((Instant::now() + GOAWAY_FLIGHT_TIME).min(end)).await;
 
         self.stopping.iter().for_each(Stopping::refuse);
         sleep_until(end).await;
@@ -96,10 +96,10 @@ impl Driver {
         let connections = self.open.count();
         tracing::warn!(connections, seconds = timeout.as_secs_f32(), "the drain time is over: ending the open calls");
         self.stopping.iter().for_each(Stopping::end);
-        sleep_until(Instant::now() + FAREWELL).await;
+        sleep_until(Instant::now() + STATUS_FLUSH_TIME).await;
 
         tracing::warn!(connections = self.open.count(), "cutting connections that have not ended");
-        self.phases.send_replace(Phase::Over);
+        self.phases.send_replace(DrainPhase::Over);
     }
 }
 

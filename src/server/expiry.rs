@@ -5,13 +5,13 @@ use x509_parser::time::ASN1Time;
 /// When the first certificate of each file ends, in seconds since 1970; `None` where there is no such file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CertificateEnds {
-    /// What callers are shown.
+    /// The certificate that callers are shown.
     pub server: Option<i64>,
-    /// Whom client certificates have to be known to.
+    /// The authorities of client certificates.
     pub client_ca: Option<i64>,
-    /// What upstream is shown.
+    /// The client certificate that upstream is shown.
     pub upstream_client: Option<i64>,
-    /// Whom upstream's certificate may be known to, beside the authorities of the system.
+    /// The authorities of upstream's certificate, in addition to those of the system.
     pub upstream_ca: Option<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! The one answer that HTTP/1 gets: what to speak instead. Of a request only its first line is looked at.
+//! Answers HTTP/1 requests with what to speak instead. Only the first line of a request is read.
 
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::timeout;
 
 /// The longest first line of a request that is read, in bytes.
 const MAX_REQUEST_LINE: usize = 8 << 10;
-/// How much of an HTTP/1 request is read beside its beginning, in bytes, and for how long: closing a connection with
-/// bytes unread would take the answer away from the client.
+/// How much of the rest of an HTTP/1 request is read, in bytes, and for how long: closing a connection with unread bytes
+/// resets it, and the client would lose the answer.
 const LINGER_BYTES: u64 = 1 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// What is added to the words for those who try the port with curl.
-const CURL: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
+/// A hint for a request from curl.
+const CURL_HINT: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
 
 /// Reads the first line of a request (RFC 9112, 3), of which `beginning` was read already, and perhaps more. Whether its
 /// method is HEAD. What is not such a line is an error.
@@ -38,14 +38,14 @@ pub(super) async fn read_request_line<S: AsyncRead + Unpin>(stream: &mut S, begi
     }
 }
 
-/// Tells a client that speaks HTTP/1 what to speak, and ends the connection.
+/// Answers a client that speaks HTTP/1 with what to speak, and ends the connection.
 pub(super) async fn answer<S>(mut stream: S, is_head: bool, words: &str) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let length = words.len() + CURL.len();
+    let length = words.len() + CURL_HINT.len();
     // An answer to HEAD has no body (RFC 9110, 9.3.2).
-    let body = if is_head { [""; 2] } else { [words, CURL] }.concat();
+    let body = if is_head { [""; 2] } else { [words, CURL_HINT] }.concat();
     // Not `h2c`: the Upgrade header of HTTP/1 is not understood.
     let answer = format!(
         "HTTP/1.1 426 Upgrade Required\r\nconnection: close, upgrade\r\nupgrade: HTTP/2.0\r\n\

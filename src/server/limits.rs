@@ -1,10 +1,10 @@
-//! What connections may take, and how long they may live.
+//! The limits of connections: how many, how long, and how much.
 
 use std::time::Duration;
 
 /// The limits of connections.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// Calls at once on one connection.
     pub streams: u32,
     /// Connections at once, of all workers; 0 means as many as memory and files allow.
@@ -30,8 +30,8 @@ pub struct Limits {
     pub ping_timeout: Duration,
 }
 
-impl Limits {
-    /// The age of one connection. Those that came at once, after a restart for example, shall not go at once (gRFC A9).
+impl ConnectionLimits {
+    /// The age of one connection: ±10 %, so that connections opened together do not reconnect together (gRFC A9).
     pub(super) fn jittered_age(&self) -> Option<Duration> {
         Some(self.age?.mul_f64(0.9 + 0.2 * fastrand::f64()))
     }
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn ages_differ_by_a_tenth_at_most() {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             streams: 1,
             connections: 1,
             age: Some(Duration::from_secs(100)),
@@ -59,6 +59,6 @@ mod tests {
         let ages: Vec<_> = (0..100).filter_map(|_| limits.jittered_age()).collect();
         assert!(ages.iter().all(|age| (90.0..=110.0).contains(&age.as_secs_f64())), "{ages:?}");
         assert!(ages.iter().any(|age| age != &ages[0]));
-        assert_eq!(Limits { age: None, ..limits }.jittered_age(), None);
+        assert_eq!(ConnectionLimits { age: None, ..limits }.jittered_age(), None);
     }
 }

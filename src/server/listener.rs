@@ -13,11 +13,11 @@ use super::open::{OpenConnections, Place};
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
-const PAUSE: Duration = Duration::from_millis(100);
-/// That connections find no room is logged at most this often.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Warn about the connection limit at most this often.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
-/// Finds callers that vanished before they spoke HTTP/2; after that pings do.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+/// TCP keepalive finds clients that vanished before their first HTTP/2 bytes; after that, pings do.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Listeners on one address, which the kernel spreads connections over. Port 0 finds a free port for all of them.
@@ -97,10 +97,10 @@ pub(super) async fn accept(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 if is_due(&mut failed) {
-                    tracing::warn!(%error, "cannot accept connections; trying again each 100 ms");
+                    tracing::warn!(%error, "cannot accept connections; trying again every 100 ms");
                 }
                 open.make_room(Duration::ZERO);
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -109,7 +109,7 @@ pub(super) async fn accept(
 fn prepare(stream: &TcpStream) {
     // Without it small messages wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 

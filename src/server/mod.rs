@@ -32,9 +32,9 @@ use self::admin::Admin;
 pub use self::admin::Scrape;
 use self::capacity::Capacity;
 pub use self::drain::Drain;
-use self::drain::{Driver, Phase};
+use self::drain::{DrainPhase, Driver};
 pub use self::expiry::{CertificateEnds, seconds_until};
-pub use self::limits::Limits;
+pub use self::limits::ConnectionLimits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;
 pub use self::tls::Tls;
@@ -59,7 +59,7 @@ pub struct Config {
     pub files_per_call: usize,
     /// The bytes that they may hold.
     pub max_bytes_held: usize,
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     pub drain: Drain,
     /// None means plaintext.
     pub tls: Option<Tls>,
@@ -112,7 +112,7 @@ impl Server {
     /// Binds the addresses, for every worker. Port 0 finds a free one. `scrape` reads the metrics for the admin port.
     pub fn bind(config: &Config, telemetry: &Telemetry, scrape: Option<Scrape>) -> Result<Self, Error> {
         let capacity = Capacity::new(config, Files::of_process());
-        let (phase_sender, phases) = watch::channel(Phase::Open);
+        let (phase_sender, phases) = watch::channel(DrainPhase::Open);
         let shared = share(config, &capacity, phases);
         let (address, listeners) = listen(config)?;
         if let Some(tls) = &config.tls {
@@ -202,7 +202,7 @@ impl Stop {
 }
 
 /// Makes what all workers share.
-fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<Phase>) -> Shared {
+fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhase>) -> Shared {
     let open = OpenConnections::new(capacity);
     let gateway = gateway::Shared {
         config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),

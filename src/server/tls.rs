@@ -1,4 +1,4 @@
-//! TLS for callers: what is spoken, and who the caller is.
+//! TLS for callers: the handshake, and the names in a client certificate.
 
 mod name;
 
@@ -24,14 +24,14 @@ use x509_parser::parse_x509_certificate;
 use super::trust::{ClientTrust, TlsError};
 use crate::gateway::callers::San;
 
-/// gRPC is HTTP/2, and says so in the handshake.
+/// The ALPN name of HTTP/2, which gRPC needs.
 pub(super) const H2: &[u8] = b"h2";
-/// This is spoken with nobody; who asks for it is told so in words, which an alert would not be.
+/// Accepted only so that a client without HTTP/2 gets an answer that explains it, instead of a TLS alert.
 const HTTP1: &[u8] = b"http/1.1";
 /// Handshakes that one worker begins before its other tasks get a turn: each costs a signature.
 const HANDSHAKES_PER_TURN: usize = 8;
 
-/// The certificate that callers are shown, and whom callers have to be known to.
+/// The certificate that callers are shown, and the client certificates that are trusted.
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<rustls::ServerConfig>,
@@ -55,15 +55,15 @@ impl Tls {
         if resumed {
             config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| TlsError(error.into()))?;
         } else {
-            // A ticket would outlive the certificate of the caller who got it.
+            // A session ticket would outlive the client certificate for which it was issued.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
         Ok(Self { config: Arc::new(config), certificate, clients })
     }
 
-    /// Says so if the certificate has expired. It is served all the same: callers judge it, and a restart for another
-    /// reason should not become an outage. Says so of an expired revocation list as well.
+    /// Warns if the certificate or a revocation list has expired. It is served all the same: callers judge it, and a restart
+    /// for another reason should not become an outage.
     pub(super) fn warn_if_expired(&self) {
         if let Some(trust) = &self.clients {
             trust.warn_if_expired();
@@ -80,7 +80,7 @@ impl Tls {
     }
 }
 
-/// Makes TLS of connections, with whatever certificate is the current one.
+/// Does the TLS handshake of connections, with the current certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Acceptor {
     current: Arc<ArcSwap<Tls>>,
@@ -93,8 +93,8 @@ impl Acceptor {
         Self { current: Arc::new(ArcSwap::from_pointee(tls.clone())), turn }
     }
 
-    /// New connections are shown another certificate, the open ones stay as they are. Whether other client certificates
-    /// are trusted than before.
+    /// Uses another certificate for new connections; open ones stay as they are. Returns whether the trusted client
+    /// certificates have changed.
     pub(super) fn replace(&self, tls: &Tls) -> bool {
         self.current.swap(Arc::new(tls.clone())).clients != tls.clients
     }

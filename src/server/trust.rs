@@ -43,7 +43,7 @@ impl ClientTrust {
         Ok(Self { authorities: anchors, revoked, verifier })
     }
 
-    /// Says so of lists that have expired: clients of their authorities are refused.
+    /// Warns about lists that have expired: clients of their authorities are refused.
     pub(super) fn warn_if_expired(&self) {
         for next_update in self.revoked.iter().filter_map(|list| parse_x509_crl(list).ok()?.1.next_update()) {
             if next_update < ASN1Time::now() {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::capacity::Capacity;
 use super::connection::Connections;
-use super::drain::{Phase, reached};
+use super::drain::{DrainPhase, reached};
 use super::open::OpenConnections;
 use super::tls::Acceptor;
 use super::{Config, Error, listener};
@@ -21,7 +21,7 @@ use crate::upstream::{Budget, Upstream};
 pub(super) struct Worker {
     listener: TcpListener,
     connections: Connections,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<DrainPhase>,
     open: OpenConnections,
     /// How many threads of its runtime may look up names and do heavy work.
     blocking_threads: usize,
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) open: OpenConnections,
     pub(super) health: Health,
     /// Each worker and each connection keeps a clone, so the sender sees when all of them have ended.
-    pub(super) phases: watch::Receiver<Phase>,
+    pub(super) phases: watch::Receiver<DrainPhase>,
 }
 
 /// What the server changes while a worker runs.
@@ -78,11 +78,11 @@ impl Worker {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
                 () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}
-                () = reached(phases.clone(), Phase::Closing) => {}
+                () = reached(phases.clone(), DrainPhase::Closing) => {}
             }
             tokio::select! {
                 () = connections.closed() => {}
-                () = reached(phases.clone(), Phase::Over) => {}
+                () = reached(phases.clone(), DrainPhase::Over) => {}
             }
             Ok(())
         });

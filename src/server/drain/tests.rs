@@ -10,7 +10,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 
 struct Stage {
     stop: watch::Sender<Option<Instant>>,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<DrainPhase>,
     stopping: Stopping,
     run: tokio::task::JoinHandle<()>,
 }
@@ -18,7 +18,7 @@ struct Stage {
 /// A driver with one worker, whose receiver is ours.
 fn stage(drain: Drain) -> Stage {
     let (stop, stopped) = watch::channel(None);
-    let (phases, receiver) = watch::channel(Phase::Open);
+    let (phases, receiver) = watch::channel(DrainPhase::Open);
     let stopping = Stopping::default();
     let driver = Driver {
         drain,
@@ -36,7 +36,7 @@ async fn each_stage_comes_at_its_time_and_the_end_is_not_awaited_for_ever() {
     let Stage { stop, phases, stopping, run } = stage(Drain { delay: DELAY, timeout: TIMEOUT });
     let begun = Instant::now();
     stop.send_replace(Some(begun));
-    reached(phases.clone(), Phase::Closing).await;
+    reached(phases.clone(), DrainPhase::Closing).await;
     assert_eq!((begun.elapsed(), stopping.is_refusing()), (DELAY, false));
     sleep_until(begun + DELAY + UNDERWAY + Duration::from_millis(1)).await;
     assert!(stopping.is_refusing());
@@ -44,7 +44,7 @@ async fn each_stage_comes_at_its_time_and_the_end_is_not_awaited_for_ever() {
     assert_eq!(begun.elapsed(), TIMEOUT);
     // A connection that never answers still holds its receiver.
     run.await.unwrap();
-    assert_eq!((begun.elapsed(), *phases.borrow()), (TIMEOUT + FAREWELL, Phase::Over));
+    assert_eq!((begun.elapsed(), *phases.borrow()), (TIMEOUT + FAREWELL, DrainPhase::Over));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn it_is_over_when_the_last_connection_has_ended() {
     let Stage { stop, phases, run, .. } = stage(Drain { delay: Duration::ZERO, timeout: TIMEOUT });
     let begun = Instant::now();
     stop.send_replace(Some(begun));
-    reached(phases.clone(), Phase::Closing).await;
+    reached(phases.clone(), DrainPhase::Closing).await;
     drop(phases);
     run.await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -64,7 +64,7 @@ async fn a_timeout_that_is_shorter_than_the_delay_goes_before_it() {
     let begun = Instant::now();
     stop.send_replace(Some(begun));
     run.await.unwrap();
-    assert_eq!((begun.elapsed(), *phases.borrow()), (Duration::from_secs(1) + FAREWELL, Phase::Over));
+    assert_eq!((begun.elapsed(), *phases.borrow()), (Duration::from_secs(1) + FAREWELL, DrainPhase::Over));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,5 +72,5 @@ async fn a_server_that_nobody_can_stop_goes_on() {
     let Stage { stop, phases, run, .. } = stage(Drain { delay: DELAY, timeout: TIMEOUT });
     drop(stop);
     tokio::time::sleep(TIMEOUT * 2).await;
-    assert!(!run.is_finished() && *phases.borrow() == Phase::Open);
+    assert!(!run.is_finished() && *phases.borrow() == DrainPhase::Open);
 }

@@ -1,4 +1,4 @@
-//! Who a caller is, by its certificate.
+//! The names of a caller in its certificate.
 
 #![allow(clippy::unwrap_used)]
 
