@@ -17,8 +17,8 @@ use crate::pb::gemini::{
     Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, ThinkingConfig, Tool, part,
 };
 
-/// A person is told of a wait that is longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// After this time without a message, a note says that the call waits.
+const NOTE_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("api_key", |arg| arg.help(client::KEY_HELP)))]
@@ -86,7 +86,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Give up after so many seconds.
+    /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 }
@@ -108,7 +108,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     })?
 }
 
-/// Makes a call and shows its answer; hands over the request id.
+/// Makes a call and shows its answer; returns the request id.
 pub(super) async fn make(
     endpoint: &Endpoint,
     channel: Channel,
@@ -150,7 +150,7 @@ async fn patiently<T>(answer: impl Future<Output = T>) -> T {
     if !std::io::stderr().is_terminal() {
         return answer.await;
     }
-    match tokio::time::timeout(PATIENCE, answer.as_mut()).await {
+    match tokio::time::timeout(NOTE_AFTER, answer.as_mut()).await {
         Ok(answer) => answer,
         Err(_) => {
             output::note("waiting for the model …");

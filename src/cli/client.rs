@@ -61,7 +61,7 @@ pub(super) fn picture(path: &Path) -> Result<Blob, Failure> {
     Ok(Blob { mime_type: mime_type.to_owned(), data: data.into(), ..Default::default() })
 }
 
-/// Saves a picture under a name that is not taken, and hands over the path.
+/// Saves a picture under a name that is not taken, and returns the path.
 pub(super) fn save(directory: &Path, name: &str, blob: &Blob) -> Result<PathBuf, Failure> {
     let ending = match blob.mime_type.as_str() {
         "image/jpeg" => "jpg",

@@ -1,4 +1,4 @@
-//! `gemini-grpc demo`: the whole thing at work, in one command.
+//! `gemini-grpc demo`: starts sandbox and gateway and makes calls, in one command.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(super) struct Args {
     key: Key,
 }
 
-/// What every step needs.
+/// The connection and settings that every step uses.
 struct Demo {
     channel: Channel,
     key: Option<ApiKey>,
@@ -77,12 +77,12 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
         Failure::Usage(explained.unwrap_or_else(|| error.to_string().replacen("error: ", "", 1)))
     })?;
     serve.serving.listen = (Ipv4Addr::LOCALHOST, 0).into();
-    // The demo's calls bring no token; its gateway is there for them alone.
+    // The demo's calls bring no token; its gateway serves them only.
     (serve.callers.auth, serve.callers.callers) = (config::AuthMode::Forward, None);
-    // Nobody routes calls here who would have to notice the end first.
+    // No load balancer routes calls here, so none has to notice the end first.
     serve.drain.drain_delay = Duration::ZERO;
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
-    // The certificate of a real gateway is not made out to loopback.
+    // The certificate of a real gateway is not valid for loopback.
     config.tls = None;
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
@@ -99,7 +99,7 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
 }
 
 impl Demo {
-    /// What comes next, and the command that does the same.
+    /// Prints what comes next, and the command that does the same.
     fn heading(&self, title: &str, arguments: &str) -> Result<(), Failure> {
         output::line(format_args!("\n{}", bold(title)))?;
         output::line(format_args!("   gemini-grpc call --endpoint {} {arguments}\n", self.endpoint.url))

@@ -12,13 +12,13 @@ use super::{Failure, client};
 use crate::cause::cause;
 use crate::config::{MAX_FILE_BYTES, read_file};
 
-/// Where `serve` listens unless it is told otherwise.
+/// Where `serve` listens by default.
 pub(super) const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
 
-/// What an HTTP/2 client says first: the preface and empty settings (RFC 9113, 3.4).
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The first bytes of an HTTP/2 client: the preface and empty settings (RFC 9113, 3.4).
+const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// Long enough for an answer to that.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the gateway is.
 #[derive(Debug, clap::Args)]
@@ -123,14 +123,14 @@ impl Endpoint {
         let uri: tonic::codegen::http::Uri = self.url.parse().ok()?;
         let port = uri.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
         let host = uri.host()?.trim_matches(['[', ']']);
-        let mut stream = tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await.ok()?.ok()?;
+        let mut stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await.ok()?.ok()?;
         let mut answer = [0; 9];
         let read = async {
-            stream.write_all(HELLO).await?;
+            stream.write_all(CLIENT_PREFACE).await?;
             stream.read_exact(&mut answer).await
         };
         // A TLS alert is 7 bytes, and the end.
-        let _ = tokio::time::timeout(PATIENCE, read).await;
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, read).await;
         Some(match answer {
             // An alert (RFC 8446, 6) and the beginning of a version.
             [0x15, 3, ..] => Spoken::Tls,

@@ -27,10 +27,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let patience = Duration::from_secs(args.timeout);
-    let status = block_on(async { tokio::time::timeout(patience, ask(args)).await })?
+    let limit = Duration::from_secs(args.timeout);
+    let status = block_on(async { tokio::time::timeout(limit, ask(args)).await })?
         .map_err(|_| Failure::Run(format!("no answer from {} within {} s", args.endpoint.url, args.timeout)))??;
-    // The exit code is the answer; that nobody reads the word does not change it.
+    // The exit code is the answer, even if the output is closed.
     let _ = output::line(status.as_str_name());
     match status {
         ServingStatus::Serving => Ok(()),

@@ -1,4 +1,4 @@
-//! The command that asks a gateway which has just started.
+//! A command that calls the gateway which has just started.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

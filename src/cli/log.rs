@@ -1,4 +1,4 @@
-//! Sets up logging: to standard error, and to wherever telemetry is exported.
+//! Sets up logging: to standard error, and to the exporters of telemetry.
 
 use std::io::{IsTerminal as _, stderr};
 use std::panic::PanicHookInfo;
@@ -14,22 +14,22 @@ use super::Failure;
 use crate::config::{Log, LogFormat};
 use crate::telemetry::{Pipelines, names};
 
-/// So many lines wait for whoever reads the log; further ones are dropped, and counted.
-const WAITING: usize = 10_000;
+/// Lines that wait while standard error is not read; more are dropped, and counted.
+const LOG_QUEUE_LINES: usize = 10_000;
 
-/// A log that is written for as long as this is kept.
+/// The log. It is written until this is dropped.
 pub(super) struct Logging {
     pub(super) levels: Levels,
     pub(super) dropped: ErrorCounter,
     _guard: WorkerGuard,
 }
 
-/// Which lines are written. It can be changed while they are.
+/// Which lines are written. It can be changed at any time.
 #[derive(Clone)]
 pub(super) struct Levels(reload::Handle<EnvFilter, Registry>);
 
 impl Levels {
-    /// Lines are written by another filter from now on.
+    /// Filters lines by another filter from now on.
     pub(super) fn replace(&self, filter: EnvFilter) {
         // Fails when the log is gone, as at the end.
         let _ = self.0.reload(filter);
@@ -43,7 +43,7 @@ pub(super) fn filter(log: &Log) -> Result<EnvFilter, crate::config::Error> {
     if text.is_empty() && log.log_filter_file.is_some() {
         return Err(fault("the file is empty".to_owned()));
     }
-    // A word alone is taken for the name of a module, so a misspelt level would silence all.
+    // A single word would be the name of a module, so a misspelt level would silence everything.
     let is_level = |word: &&str| word.contains('=') || word.trim().parse::<LevelFilter>().is_ok();
     if let Some(word) = text.split(',').find(|word| !is_level(word)) {
         return Err(fault(format!("{word:?} is no level")));
@@ -60,9 +60,9 @@ pub(super) fn start(log: &Log, pipelines: &Pipelines) -> Result<Logging, Failure
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    // Written by a thread of its own: a log that nobody reads would stop the calls.
+    // Written by its own thread: otherwise a full pipe would stop the calls.
     let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(stderr());
+        NonBlockingBuilder::default().buffered_lines_limit(LOG_QUEUE_LINES).thread_name("log").finish(stderr());
     let dropped = writer.error_counter();
     let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
     let lines = match human {
@@ -76,7 +76,7 @@ pub(super) fn start(log: &Log, pipelines: &Pipelines) -> Result<Logging, Failure
         layer.with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("gemini_grpc")))
     });
     let exported = pipelines.logs().map(|logs| {
-        // Exporting has lines of its own, which would be exported in turn.
+        // Lines about exporting are left out: they would be exported in turn.
         let is_ours = |target: &str| target.starts_with("gemini_grpc") && !target.starts_with(names::EXPORT_TARGET);
         OpenTelemetryTracingBridge::new(logs).with_filter(filter_fn(move |metadata| is_ours(metadata.target())))
     });
@@ -86,7 +86,7 @@ pub(super) fn start(log: &Log, pipelines: &Pipelines) -> Result<Logging, Failure
     Ok(Logging { levels: Levels(handle), dropped, _guard: guard })
 }
 
-/// Where it was, and nothing of what it says: that may be a part of somebody's prompt.
+/// Logs where it happened and not the message, which may contain a part of a prompt.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(location, "a bug: please report this line; the call ended with INTERNAL, others go on");

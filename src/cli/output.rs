@@ -1,5 +1,5 @@
-//! What the commands say. Rust's `println!` panics when the reader has gone, as `head -1` goes after a line; here
-//! that is an ordinary end.
+//! Prints the output of commands. Rust's `println!` panics when the reader has closed the pipe, as `head -1` does after a
+//! line; here that is an ordinary end.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
@@ -20,7 +20,7 @@ pub(super) fn line(text: impl Display) -> Result<(), Failure> {
     print(format_args!("{text}\n"))
 }
 
-/// Writes to standard error. Where nobody reads it, there is nobody to tell.
+/// Writes to standard error. A failure is ignored: there is no other place to report it.
 pub(super) fn note(text: impl Display) {
     let mut err = std::io::stderr();
     let _ = write!(err, "{text}").and_then(|()| err.flush());

@@ -21,15 +21,15 @@ const WARN_AFTER_LOOKS: u32 = 6;
 const APPLIED: &str = "applied";
 const REFUSED: &str = "refused";
 
-/// Knows what was in the files when they were last read.
+/// Compares the files with their state when they were last read.
 pub(super) struct Reloader {
     serve: Serve,
     fingerprinter: Fingerprinter,
-    /// What is in force.
+    /// The state that is in force.
     applied: Fingerprints,
-    /// What was tried last, which may have been broken.
+    /// The state that was tried last, which may have been refused.
     tried: Fingerprints,
-    /// What the last look found, which may have been half-written.
+    /// The state that the last look found, which may have been half-written.
     seen: Fingerprints,
     /// How many looks in a row found something else than the look before.
     unstable_looks: u32,
@@ -50,7 +50,7 @@ impl Reloader {
         }
     }
 
-    /// Watches the files on a thread of its own, for as long as the process lives.
+    /// Watches the files on its own thread, for as long as the process lives.
     pub(super) fn start(mut self, target: ReloadTarget, hangups: Receiver<()>) -> Result<(), Failure> {
         let refused = Arc::new(AtomicBool::new(false));
         let shown = Arc::clone(&refused);
@@ -68,7 +68,7 @@ impl Reloader {
         thread.map(drop).map_err(|error| Failure::Run(format!("cannot start a thread: {error}")))
     }
 
-    /// Waits until it is time to look: true if SIGHUP says so, none if nothing will ever.
+    /// Waits until it is time to look: true after SIGHUP, `None` if there will be no other time.
     fn wait(&self, hangups: &Receiver<()>) -> Option<bool> {
         let interval = self.serve.reload.reload_interval;
         if interval.is_zero() {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_tried_once_for_each_content_and_once_more_for_each_sighup() {
+    fn files_are_tried_once_for_each_content_and_again_for_each_sighup() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         fs::write(&file, "first").unwrap();

@@ -8,19 +8,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Failure, block_on};
 use crate::server::Stop;
 
-/// What a second signal ends with, as a shell reports SIGTERM.
-const KILLED: i32 = 143;
+/// The exit code after a second signal, as a shell reports SIGTERM.
+const EXIT_CODE_KILLED: i32 = 143;
 
-/// What signals lead to.
+/// Where signals go.
 pub(super) struct Signals {
-    /// What the first signal stops. Until there is something it ends the process.
+    /// The server that the first signal stops. Until it is set, a signal ends the process.
     pub(super) stop: Arc<OnceLock<Stop>>,
     /// One for each SIGHUP.
     pub(super) hangups: mpsc::Receiver<()>,
 }
 
-/// Listens from now on, on a thread of its own. It is the first thing a server does: the kernel keeps a signal that
-/// nobody listens to from the first process of a container, which would then start as if it had not been told to stop.
+/// Listens from now on, on its own thread. This must come first: PID 1 ignores signals without a handler, so a SIGTERM
+/// during start-up would be lost.
 pub(super) fn listen() -> Result<Signals, Failure> {
     let stop = Arc::new(OnceLock::new());
     let (hangup, hangups) = mpsc::channel();
@@ -29,7 +29,7 @@ pub(super) fn listen() -> Result<Signals, Failure> {
     std::thread::spawn(move || block_on(handle(to_stop, hangup, ready)));
     match listening.recv() {
         Ok(()) => Ok(Signals { stop, hangups }),
-        Err(_) => Err(Failure::Run("signals cannot be heard".to_owned())),
+        Err(_) => Err(Failure::Run("cannot install signal handlers".to_owned())),
     }
 }
 
@@ -50,12 +50,12 @@ async fn handle(stop: Arc<OnceLock<Stop>>, hangup: mpsc::Sender<()>, ready: mpsc
         None => std::process::exit(0),
     }
     wait(&mut terminate, &mut interrupt, &mut hangups, &hangup).await;
-    std::process::exit(KILLED);
+    std::process::exit(EXIT_CODE_KILLED);
 }
 
 /// Waits for a signal that stops, and passes the others on.
 async fn wait(terminate: &mut Signal, interrupt: &mut Signal, hangups: &mut Signal, hangup: &mpsc::Sender<()>) {
-    // Where there is a terminal, SIGHUP says that it is gone.
+    // With a terminal, SIGHUP means that the terminal is gone.
     let terminal = std::io::stderr().is_terminal();
     loop {
         tokio::select! {

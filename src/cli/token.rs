@@ -9,7 +9,7 @@ use crate::gateway::callers::{NAME_RULE, TokenHash, is_name};
 /// Tools that look for secrets in code find it by this.
 const PREFIX: &str = "gg_";
 /// Shorter ones could be guessed from their hash, which has no salt.
-const LEAST: usize = 32;
+const MIN_TOKEN_CHARS: usize = 32;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -50,19 +50,20 @@ fn table(name: &str) -> Result<String, Failure> {
 
 fn random() -> Result<String, Failure> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Run(format!("there is no randomness: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Run(format!("the system's random source failed: {error}")))?;
     Ok(format!("{PREFIX}{}", base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes)))
 }
 
-/// The token on standard input. Callers send it in the place of a key, so it has to be like one.
+/// The token on standard input. Callers send it in place of a key, so it has to look like one.
 fn given() -> Result<ApiKey, Failure> {
     let mut text = String::new();
     // More than the longest, so that a wrong file does not become a long wait.
     let read = std::io::stdin().take(8 << 10).read_to_string(&mut text);
     read.map_err(|error| Failure::Usage(format!("--hash: standard input cannot be read: {error}")))?;
-    let token = text.trim().parse().ok().filter(|token: &ApiKey| token.expose().len() >= LEAST);
+    let token = text.trim().parse().ok().filter(|token: &ApiKey| token.expose().len() >= MIN_TOKEN_CHARS);
     token.ok_or_else(|| {
-        let problem = format!("a token of {LEAST} to 4096 visible ASCII characters is expected on standard input");
+        let problem =
+            format!("a token of {MIN_TOKEN_CHARS} to 4096 visible ASCII characters is expected on standard input");
         Failure::Usage(format!("--hash: {problem}; `gemini-grpc token` makes one"))
     })
 }
