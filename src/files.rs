@@ -10,13 +10,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// One file in this many is kept back, up to `MAX_KEPT_BACK`.
 const FILES_PER_KEPT_BACK: usize = 8;
-/// Enough for everything else that needs files: 256 connections whose calls are refused, 128 on the port for
-/// operators, names that are looked up, telemetry, and files that are read again.
+/// Enough for everything else that needs files: 256 connections whose calls are refused, 128 on the admin
+/// port, name lookups, telemetry, and files that are read again.
 const MAX_KEPT_BACK: usize = 512;
-/// What a process has open before its first connection, with exporters of telemetry and a sandbox.
-const BASE: usize = 32;
-/// What each worker has open: its listener, and what its runtime waits on.
-const PER_WORKER: usize = 6;
+/// Files that a process has open before its first connection, with exporters of telemetry and a sandbox.
+const BASE_FILES: usize = 32;
+/// Files that each worker has open: its listener, and those of its runtime.
+const FILES_PER_WORKER: usize = 6;
 /// macOS refuses a soft limit above this one (OPEN_MAX), even if its hard limit is infinite.
 const OPEN_MAX: u64 = 10_240;
 
@@ -62,20 +62,20 @@ impl Files {
 
     /// How many connections fit, given what a process with this many workers has open anyway.
     pub fn for_connections(self, workers: usize) -> usize {
-        self.limit.saturating_sub(self.kept_back()).saturating_sub(BASE + PER_WORKER * workers)
+        self.limit.saturating_sub(self.kept_back()).saturating_sub(BASE_FILES + FILES_PER_WORKER * workers)
     }
 
     /// The limit that leaves room for this many connections.
     pub fn needed_for(connections: usize, workers: usize) -> usize {
-        let others = connections.saturating_add(BASE + PER_WORKER * workers);
+        let others = connections.saturating_add(BASE_FILES + FILES_PER_WORKER * workers);
         others.saturating_add((others / (FILES_PER_KEPT_BACK - 1) + 1).min(MAX_KEPT_BACK))
     }
 
     /// Whether only those that are kept back are left, or none.
     ///
-    /// The system gives out the lowest number that is free, from 0 or from another one on. So nearly always two numbers
-    /// tell: as long as the first one that is kept back is free, so are all of them. Files are counted only where it is
-    /// not, since one below may be free again by then.
+    /// The system assigns the lowest free descriptor at or above a given number. So two probes nearly always suffice: as
+    /// long as the first descriptor that is kept back is free, all of them are. Files are counted only where it is not, since
+    /// a lower one may be free again.
     pub fn are_out(self) -> bool {
         let first_kept_back = self.limit - self.kept_back();
         let free_from = |least: usize| {

@@ -1,6 +1,6 @@
 //! gemini-grpc: the Gemini REST API, served over gRPC.
 //!
-//! The map of the house; imports go downward only (docs/architecture.md).
+//! Modules import downward only (docs/architecture.md).
 
 mod cause;
 pub mod cli;

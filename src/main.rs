@@ -1,4 +1,4 @@
-//! The binary: parse the command line, hand over to `cli`.
+//! The binary: sets the allocator and runs the command line.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! A small Gemini Compat API on loopback: for trying without a key, and as the upstream of the tests.
 //!
-//! It follows Mountsea's documentation and says in every text that it is a sandbox. It shares no code with the room that
-//! talks to upstream, so that it cannot share its mistakes; Google's own REST SDKs are its test.
+//! It follows Mountsea's documentation and says in every text that it is a sandbox. It shares no code with the module
+//! that calls upstream, so that it cannot share its mistakes; Google's own REST SDKs are its test.
 
 mod answer;
 mod error;
@@ -50,7 +50,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Binds a loopback address: the sandbox takes any key, so nobody else may reach it. Port 0 finds a free one.
+    /// Binds a loopback address: the sandbox takes any key, so no other machine may reach it. Port 0 finds a free one.
     pub fn bind(address: SocketAddr, options: Options) -> std::io::Result<Self> {
         if !address.ip().is_loopback() {
             let message = "the sandbox listens on loopback only, such as 127.0.0.1:8080";

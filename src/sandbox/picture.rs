@@ -6,7 +6,7 @@ use image::{ImageEncoder as _, Rgb, RgbImage};
 /// A picture larger than this, in pixels, is not taken for an edit.
 const MAX_PIXELS: u64 = 64 << 20;
 
-/// One row in so many is noise, in a band near the bottom that the frame of an edit leaves alone. A picture of a model
+/// One row in this many is noise, in a band near the bottom that the frame of an edit leaves alone. A picture of a model
 /// hardly compresses: it weighs some 0.4 MB at 1K, 1.4 MB at 2K and over 5 MB at 4K. So does one with this much noise.
 const NOISE: u32 = 9;
 

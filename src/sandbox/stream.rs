@@ -16,7 +16,7 @@ enum Piece {
     Bytes(Bytes),
     /// The connection breaks.
     Break,
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Silence,
 }
 

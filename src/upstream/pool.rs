@@ -23,11 +23,11 @@ use self::connection::{Body, Connection, Driver};
 
 /// The most requests at once on a connection, however many upstream allows: all of them stand still together when a
 /// packet is lost, and each has a window of its own in the connection's.
-const MOST_STREAMS: usize = 128;
+const MAX_STREAMS: usize = 128;
 /// How often connections are looked at. One that had no request since the last time is closed.
-const LOOK: Duration = Duration::from_secs(60);
+const POOL_IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// How many connections a request may find closed, one after the other, before it fails.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// The connections of one worker.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub(super) enum Failure {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        let state = State { connections: Vec::new(), dials: 0, allowed: MOST_STREAMS, waiting: VecDeque::new() };
+        let state = State { connections: Vec::new(), dials: 0, allowed: MAX_STREAMS, waiting: VecDeque::new() };
         Self(Arc::new(Shared { connector, state: Mutex::new(state) }))
     }
 
@@ -82,7 +82,7 @@ impl Pool {
         mut request: http::Request<Full<Bytes>>,
         report: impl Fn(Step),
     ) -> Result<http::Response<Body>, Failure> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let place = match place.take() {
                 Some(place) => place,
                 None => self.place(&report).await.map_err(Failure::Unmade)?,
@@ -208,7 +208,7 @@ fn deliver(assignments: Vec<Assignment>) {
 
 /// Keeps a connection going, and closes it when it is not used.
 async fn drive(mut driver: Driver, connection: Weak<Connection>, pool: Weak<Shared>) {
-    let mut looks = tokio::time::interval(LOOK);
+    let mut looks = tokio::time::interval(POOL_IDLE_CHECK_INTERVAL);
     loop {
         tokio::select! {
             () = &mut driver => break,

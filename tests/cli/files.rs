@@ -310,7 +310,7 @@ async fn a_gateway_that_can_open_no_file_at_all_says_so_and_recovers() {
 
 #[tokio::test]
 async fn without_a_file_for_a_connection_to_the_proxy_the_reason_is_the_same() {
-    // Nobody answers there.
+    // No server listens there.
     let proxy = "ulimit -n 256; export http_proxy=http://localhost:1";
     let gateway = Gateway::start(proxy, "127.0.0.1", &["--upstream-proxy", "--retries", "0"]);
     let channel = gateway.connect().await;

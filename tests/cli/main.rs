@@ -1,4 +1,4 @@
-//! The program as a person or a script meets it: the real binary, its output and its exit codes.
+//! The real binary: its output and its exit codes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
@@ -29,7 +29,7 @@ mod reload;
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.
 mod serve;
-/// What is told of calls.
+/// Telemetry of calls.
 mod telemetry;
 /// TLS between `serve` and the commands that call it.
 mod tls;

@@ -67,7 +67,7 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
         ("GEMINI_GRPC_CALLERS", "/no/such/file", "only when GEMINI_GRPC_AUTH is tokens or mtls"),
         ("MOUNTSEA_API_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
     ] {
-        // The command line of `serve_with` has its own --log-format, which goes before the variable.
+        // The command line of `serve_with` has its own --log-format, which takes precedence over the variable.
         let mut command = gemini_grpc(["serve", "--sandbox"]);
         command.env(variable, value);
         let ended = run(command);

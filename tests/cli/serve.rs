@@ -54,7 +54,7 @@ fn a_signal_while_it_starts_ends_it_with_0() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_gateway_leaves_no_core_dump() {
-    // Whoever starts it may allow them.
+    // The parent process may allow them.
     let mut command = without_settings("sh");
     command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gemini-grpc"), "serve"]);
     command.args(["--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"]);

@@ -1,4 +1,4 @@
-//! What is told of calls: the page about it has every name, and the log has what it is asked for.
+//! Telemetry of calls: the page has every name, and the log has the lines that were asked for.
 
 use gemini_grpc::telemetry::names::{Kind, METRICS};
 

@@ -15,16 +15,16 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 
 use super::connect::{Io, Unmade};
-use super::{MOST_STREAMS, Place};
+use super::{MAX_STREAMS, Place};
 
 /// Pings find out whether upstream is still there, also when no request waits.
-const PING: Duration = Duration::from_secs(20);
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many bytes of an answer may arrive before its caller has taken those before. It is what a caller who does not
-/// read costs in memory.
+/// How many bytes of an answer may arrive before its caller has read the earlier ones: the memory cost of a caller that
+/// does not read.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// Room for all of them: callers who do not read must not stop the others of their connection.
-const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
+/// Room for all streams: callers that do not read must not stop the others on their connection.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
 /// None once it takes no more requests: those that it has not taken yet are then given back.
 type Http2 = Option<http2::Connection<Io, Full<Bytes>, Executor>>;
@@ -53,7 +53,7 @@ impl Connection {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(1 << 20)
-            .keep_alive_interval(PING)
+            .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .handshake(io);
@@ -81,7 +81,7 @@ impl Connection {
 
     /// How many requests it takes at once. Upstream may change its mind at any time.
     pub(super) fn allowed(&self) -> usize {
-        lock(&self.http2).as_ref().map_or(0, |http2| http2.current_max_send_streams().min(MOST_STREAMS))
+        lock(&self.http2).as_ref().map_or(0, |http2| http2.current_max_send_streams().min(MAX_STREAMS))
     }
 
     pub(super) fn has_room(&self) -> bool {
