@@ -13,7 +13,7 @@ use crate::connections::{Connection, Connections};
 use crate::tally::{Kind, Outcome, Tally};
 
 const MODEL: &str = "gemini-2.5-flash";
-/// Beyond its deadline a call is given so much longer before it counts as one that nobody answered.
+/// Beyond its deadline a call gets this much longer before it counts as unanswered.
 const GRACE: Duration = Duration::from_secs(5);
 /// What the sandbox does wrong, and whether to ask for a stream. The hanging ones end by the caller's deadline.
 const FAULTS: [(&str, bool); 12] = [
@@ -53,7 +53,7 @@ impl Caller {
         self.tally.ended(Kind::Call, &outcome, begun.elapsed());
     }
 
-    /// A stream of so many words, and whether it ended well.
+    /// A stream of this many words, and whether it ended well.
     pub(super) async fn stream(&self, words: usize) -> bool {
         let begun = Instant::now();
         self.tally.sent(Kind::Stream);

@@ -46,7 +46,7 @@ struct Args {
     /// Connections to each endpoint.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Make a connection anew so often, in seconds, one after the other; 0 for never.
+    /// Make a new connection at this interval, in seconds, one after the other; 0 for never.
     #[arg(long, default_value_t = 0.0)]
     reconnect: f64,
     /// The part of the calls that asks the sandbox to misbehave, from 0 to 1.
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Failure> {
     stop.cancelled().await;
     let seconds = begun.elapsed().as_secs_f64();
     tasks.close();
-    // What is still open by then is told by the figures: more was sent than ended.
+    // The figures show what is still open by then: more was sent than ended.
     drop(self::timeout(caller.longest(), tasks.wait()).await);
     writeln!(std::io::stdout(), "{}", tally.report(seconds))?;
     Ok(())

@@ -87,7 +87,7 @@ impl Tally {
         });
     }
 
-    /// All of it, after so many seconds.
+    /// All of it, after this many seconds.
     pub(super) fn report(&self, seconds: f64) -> Value {
         self.with(|figures| {
             let faults: BTreeMap<_, _> = figures.faults.iter_mut().map(|(model, counts)| (model, counts.report())).collect();
