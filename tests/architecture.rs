@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use source::Source;
-use tables::{CRATES, MODULES, STATUSES, USES};
+use tables::{CRATES, FACES, MODULES, STATUSES, USES};
 
 /// Modules whose files still import each other in circles.
 const WITH_CIRCLES: [&str; 3] = ["gateway", "telemetry", "upstream"];
@@ -44,6 +44,16 @@ fn files_of_a_module_do_not_import_each_other_in_a_circle() {
 #[test]
 fn crates_are_named_only_in_their_modules() {
     refuse(sources().iter().flat_map(crate_faults).collect());
+}
+
+#[test]
+fn only_faces_write_a_status() {
+    let others = sources().iter().filter(|source| !FACES.contains(&source.top()));
+    let faults = others.flat_map(|source| {
+        let written = source.texts.iter().filter(|text| ["grpc-status", "grpc-message"].contains(&&text.text[..]));
+        written.map(|text| source.fault(text.line, "only a face renders errors"))
+    });
+    refuse(faults.collect());
 }
 
 #[test]

@@ -125,3 +125,6 @@ pub const STATUSES: [&str; 19] = [
     "data_loss",
     "unauthenticated",
 ];
+
+/// The modules that speak a protocol, and render errors in it.
+pub const FACES: [&str; 1] = ["grpc"];
