@@ -1,4 +1,4 @@
-//! How many connections there may be, and how long each lives.
+//! The flags of connections: how many there may be, and how long each may live.
 
 use std::time::Duration;
 

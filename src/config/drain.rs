@@ -1,4 +1,4 @@
-//! How the program stops.
+//! The flags of stopping.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::value::{seconds, seconds_or_none};
 use crate::server;
 
-/// The flags of the end.
+/// The flags of stopping.
 #[derive(Args, Clone, Debug)]
 pub struct Drain {
     /// How long calls are still taken after SIGTERM, while health says NOT_SERVING, in seconds.

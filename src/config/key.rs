@@ -31,7 +31,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key itself, from wherever it was given.
+    /// The key, from the file, the variable or the flag.
     pub fn resolve(&self) -> Result<Option<ApiKey>, Error> {
         let Some(path) = &self.api_key_file else { return self.api_key.clone().transpose().map_err(Error::ApiKey) };
         let text = read(FILE, path)?;
@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// Never fails: clap shows what it cannot use, and a key must not be shown. `Key::resolve` refuses it in silence.
+/// Never fails: clap shows what it cannot use, and a key must not be shown. `Key::resolve` refuses it without showing it.
 fn key(text: &str) -> Result<Result<ApiKey, InvalidKey>, std::convert::Infallible> {
     Ok(text.trim().parse())
 }

@@ -1,4 +1,4 @@
-//! How much a call may take.
+//! The flags of limits: calls, bytes and time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::value::seconds;
 use crate::gateway;
 use crate::gemini::json::DEFAULT_MAX_ELEMENTS;
 
-/// The flags of what is refused when it is too much.
+/// The flags of limits.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
     /// Calls at once. One more is refused.

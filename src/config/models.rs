@@ -1,4 +1,4 @@
-//! What is known of models, and what is asked of them.
+//! The flags of the model catalogue.
 
 use std::path::PathBuf;
 

@@ -99,7 +99,7 @@ pub(super) fn identity(certificate: &Pem<'_>, key: &Pem<'_>) -> Result<Arc<Certi
     }
 }
 
-/// Two flags that mean nothing without each other.
+/// Two flags that require each other.
 pub(super) fn together<'f>(
     first: (&'static str, &'f Option<PathBuf>),
     second: (&'static str, &'f Option<PathBuf>),

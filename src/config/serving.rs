@@ -1,10 +1,10 @@
-//! Where and how callers are served.
+//! The flags of the listener and its workers.
 
 use std::net::SocketAddr;
 
 use clap::{ArgAction, Args};
 
-/// The flags of the front door.
+/// The flags of the listener and its workers.
 #[derive(Args, Clone, Debug)]
 pub struct Serving {
     /// The address on which callers are served.

@@ -37,7 +37,7 @@ impl Tls {
     /// Fills in when its certificates end.
     pub(super) fn resolve(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::Tls>, Error> {
         let Some((certificate, key)) = together((CERT, &self.tls_cert), (KEY, &self.tls_key))? else {
-            // Without TLS a client CA would be ignored, and everybody served in plaintext.
+            // Without TLS, a client CA would be ignored and everyone served in plaintext.
             return match (&self.tls_client_ca, &self.tls_client_crl) {
                 (Some(_), _) => Err(Error::Alone { variable: CLIENT_CA, missing: CERT }),
                 (None, Some(_)) => Err(Error::Alone { variable: CLIENT_CRL, missing: CLIENT_CA }),

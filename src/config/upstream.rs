@@ -1,4 +1,4 @@
-//! Where upstream is, and how it is spoken to.
+//! The flags of upstream: its URL, protocol and retries.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::Error;
 use super::value::seconds;
 use crate::upstream;
 
-/// The flags of the way out.
+/// The flags of upstream.
 #[derive(Args, Clone, Debug)]
 pub struct Upstream {
     /// The Gemini REST API to forward to; `/v1beta/models/…` is added.
@@ -59,7 +59,7 @@ pub struct Upstream {
     #[arg(long, help_heading = "Upstream", env = "GEMINI_GRPC_RETRIES", default_value_t = 2, value_name = "NUMBER")]
     pub retries: u32,
 
-    /// Reach upstream through the proxy that HTTPS_PROXY and its kin name.
+    /// Reach upstream through the proxy that HTTPS_PROXY and similar variables name.
     #[arg(
         long,
         help_heading = "Upstream",
@@ -77,9 +77,9 @@ pub struct Upstream {
 /// The header that carries the key upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyHeader {
-    /// `Authorization: Bearer KEY`, as Mountsea takes it.
+    /// `Authorization: Bearer KEY`, as Mountsea expects it.
     Bearer,
-    /// `x-goog-api-key: KEY`, as Google takes it.
+    /// `x-goog-api-key: KEY`, as Google expects it.
     XGoogApiKey,
 }
 

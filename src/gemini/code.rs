@@ -1,4 +1,4 @@
-//! The codes of gRPC, by number and by name, and which of them an HTTP status means.
+//! The codes of `google.rpc.Code`, by number and by name, and the code for an HTTP status.
 
 /// A gRPC status code, with its number on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

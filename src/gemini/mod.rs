@@ -1,4 +1,4 @@
-//! What Gemini is: its names, rules and JSON. Values in, values out; no I/O, no async, no clock.
+//! Gemini's names, rules and JSON as pure code: no I/O, no async, no clock.
 
 pub mod catalog;
 pub mod code;

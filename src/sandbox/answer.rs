@@ -1,4 +1,4 @@
-//! What the sandbox says: text, a function call, JSON or a picture, as the events of a stream.
+//! The answers of the sandbox: text, a function call, JSON or a picture, as the events of a stream.
 
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
@@ -119,7 +119,7 @@ fn words(request: &Request) -> Result<Parts, Error> {
     limited(request, &text)
 }
 
-/// A text as far as the stop sequences and the number of tokens let it come.
+/// A text, cut at the first stop sequence and at the limit of tokens.
 fn limited(request: &Request, text: &str) -> Result<Parts, Error> {
     let stops = super::request::items(request.config("stopSequences")).filter_map(Value::as_str);
     let end = stops.filter_map(|stop| text.find(stop)).min().unwrap_or(text.len());

@@ -1,4 +1,4 @@
-//! The models that the sandbox plays, by the routing table of Mountsea's documentation.
+//! The models of the sandbox, as in the routing table of Mountsea's documentation.
 
 use super::error::Error;
 

@@ -60,7 +60,7 @@ fn noise(picture: &mut RgbImage, seed: u64) {
     let all: &mut [u8] = picture;
     let band = &mut all[..end as usize];
     let start = band.len() - bytes;
-    // All zeros would stay so.
+    // xorshift would stay at zero.
     let mut state = seed | 1;
     for chunk in band[start..].chunks_mut(8) {
         state ^= state << 13;

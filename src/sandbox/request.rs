@@ -24,7 +24,7 @@ fn snake(name: &str) -> String {
 }
 
 /// `ASPECT_RATIO_SIXTEEN_BY_NINE` as 16:9 and `IMAGE_SIZE_TWO_K` as 2K, as Google's `responseFormat.image` writes them.
-/// The unspecified value is none; a name that is not known stays as it is.
+/// The unspecified value becomes `None`; an unknown name stays as it is.
 fn from_enum(name: &str) -> Option<String> {
     const NUMBERS: [(&str, &str); 10] = [
         ("ONE", "1"),

@@ -53,7 +53,7 @@ fn type_of(schema: &Value) -> String {
     given.unwrap_or(implied).to_lowercase()
 }
 
-/// Every property, in the order of `propertyOrdering` and else as declared.
+/// Every property, in the order of `propertyOrdering`, otherwise as declared.
 fn object(schema: &Value, hint: &str, depth: usize) -> Value {
     let Some(properties) = get(schema, "properties").as_object() else { return json!({}) };
     let ordering = items(get(schema, "propertyOrdering")).filter_map(Value::as_str);

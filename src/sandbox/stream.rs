@@ -1,4 +1,4 @@
-//! Writes a streamed answer: as server-sent events or as an array, at a pace, and as broken as asked for.
+//! Writes a streamed answer: as server-sent events or as an array, at a given pace, with the faults that were asked for.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(super) fn response(events: &[Value], sse: bool, fault: &str, error: Option<B
     };
     let kind = if sse { "text/event-stream" } else { "application/json; charset=UTF-8" };
     let mut first = true;
-    // Bytes are no words: at a pace, a short answer would take minutes. Other tasks get their turn, so each byte is
-    // written by itself all the same.
+    // No pause after each byte: a short answer would take minutes. Other tasks get their turn in between, so each byte
+    // is still written separately.
     let by_byte = fault == "one-byte";
     let body = tokio_stream::iter(pieces).then(move |piece| {
         let pause = if std::mem::take(&mut first) || by_byte { Duration::ZERO } else { pace };

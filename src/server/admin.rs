@@ -20,10 +20,10 @@ use tokio::task::AbortHandle;
 use super::listener;
 use crate::grpc::Health;
 
-/// Within this time a request has to be there; a probe on a good network takes a hundredth of it.
+/// How long the headers of a request may take; a probe on a good network takes a hundredth of it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Requests for metrics that are answered at once. Their answers are large, and clients may read them slowly; probes
-/// need no place.
+/// Requests for metrics that are served at the same time. Their responses are large, and clients may read them slowly;
+/// probes have no such limit.
 const MAX_SCRAPES: usize = 8;
 /// Limit for one request and its response, so that a client that does not read cannot keep its connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Reads all metrics as text.
 pub type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// The port, bound.
+/// The admin port, bound.
 pub(super) struct Admin {
     listener: TcpListener,
     health: Health,
@@ -74,7 +74,7 @@ impl Admin {
             (Arc::new(service), Waiting { connections: VecDeque::new(), most: self.max_waiting });
         loop {
             let Ok((stream, _)) = listener.accept().await else {
-                // Out of files, most likely; others will be closed.
+                // Most likely the process is out of files; closing connections frees some.
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
@@ -85,7 +85,7 @@ impl Admin {
     }
 }
 
-/// Connections in the order in which they came, of which those at the front have no request yet.
+/// Connections in the order in which they were accepted. Those at the front may have sent no request yet.
 struct Waiting {
     connections: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
     most: usize,
@@ -118,7 +118,7 @@ async fn serve(stream: TcpStream, service: Arc<Service>, has_request: Arc<Atomic
     let _ = tokio::time::timeout(REQUEST_TIMEOUT, builder.serve_connection(TokioIo::new(stream), answer)).await;
 }
 
-/// What the port answers with.
+/// Answers requests on the admin port.
 struct Service {
     health: Health,
     scrape: Option<Scrape>,

@@ -7,7 +7,7 @@ use crate::upstream::HttpVersion;
 /// Without a limit from the operator, one connection for this many of the bytes that calls may hold: an idle connection
 /// with TLS takes about as much memory in addition, 48 KiB as measured.
 const BYTES_PER_CONNECTION: usize = 64 << 10;
-/// The least of it, however little memory the container has.
+/// The fewest connections, however little memory the container has.
 const MIN_CONNECTIONS: usize = 256;
 
 /// The limits in force.
@@ -23,9 +23,9 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// Connections and calls share the files that are not kept back. What one of them does not need, the other may have,
-    /// but for a half that is left to calls and a quarter that is left to connections. Together they can be allowed more
-    /// than there are files; then the last ones to come find none and are refused.
+    /// Connections and calls share the files that are not kept back. What one of them does not need, the other may use,
+    /// except for a half that is reserved for calls and a quarter that is reserved for connections. Together they may be
+    /// allowed more than there are files; then the last ones find none and are refused.
     pub(super) fn new(config: &Config, files: Files) -> Self {
         let room = files.for_connections(config.workers);
         let wanted_connections = match config.limits.connections {
@@ -62,12 +62,12 @@ impl Capacity {
         (self.files.kept_back() / 2).max(1)
     }
 
-    /// How many connections may wait for their request at the port for operators.
+    /// How many connections may wait for their request at the admin port.
     pub(super) fn waiting_operators(&self) -> usize {
         (self.files.kept_back() / 4).max(1)
     }
 
-    /// How many names each worker may look up at a time: each takes a file or two.
+    /// How many names each worker may look up at the same time: each lookup takes a file or two.
     pub(super) fn lookups(&self, workers: usize) -> usize {
         (self.files.kept_back() / 8 / workers.max(1)).max(2)
     }

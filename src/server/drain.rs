@@ -1,9 +1,9 @@
 //! How a server stops: one state machine for all workers, driven by the thread that runs the server.
 //!
 //! ```text
-//!  stop ──▸ leaving ──────────▸ closing ─────────▸ refusing ────────────▸ ending ──────────▸ over
-//!           health NOT_SERVING  listeners closed,  calls of clients that  open calls end as  connections
-//!           but calls served    GOAWAY             ignore GOAWAY are      UNAVAILABLE        are dropped
+//!  stop ──▸ leaving ──────────▸ closing ─────────▸ refusing ──────────────▸ ending ─────────▸ over
+//!           health NOT_SERVING  listeners closed,  calls of clients that    open calls end    connections
+//!           but calls served    GOAWAY             ignore GOAWAY are        as UNAVAILABLE    are dropped
 //!           for `delay`         for 2 s            refused until `timeout`  for 1 s
 //! ```
 //!

@@ -9,24 +9,24 @@ pub struct ConnectionLimits {
     pub streams: u32,
     /// Connections at once, of all workers; 0 means as many as memory and files allow.
     pub connections: usize,
-    /// When a connection is asked to go, give or take a tenth; none means never.
+    /// The age at which a connection gets GOAWAY, give or take a tenth; `None` means never.
     pub age: Option<Duration>,
-    /// When a connection without an admitted call is asked to go; none means never.
+    /// How long a connection may be without an admitted call before it gets GOAWAY; `None` means never.
     pub idle: Option<Duration>,
-    /// How long its calls may run on after that: as long as any call may take.
+    /// How long its calls may run on after GOAWAY: as long as any call may take.
     pub grace: Duration,
-    /// How long calls may be underway when a connection is asked to go; those that come later are refused.
+    /// How long after GOAWAY new calls are still served, because they were on their way; later ones are refused.
     pub goaway_flight: Duration,
-    /// How long a connection that was asked to go may stay without an admitted call.
+    /// How long a connection may stay after GOAWAY without an admitted call.
     pub idle_grace: Duration,
-    /// Within this time a connection has to have sent its ClientHello, or the first bytes of HTTP/2 in plaintext.
+    /// How long the ClientHello may take, or the HTTP/2 preface in plaintext.
     pub hello: Duration,
-    /// Within this time a connection has to have sent the first bytes of HTTP/2, after TLS if that is spoken.
+    /// How long the HTTP/2 preface may take, with the TLS handshake.
     pub first_bytes: Duration,
-    /// How often a connection is asked whether it is there. One that has sent a part of a header block and no more
-    /// cannot answer, since nothing may come between the parts (RFC 9113, 6.10), so this ends it as well.
+    /// The interval of HTTP/2 pings. A client that has sent only a part of a header block cannot answer, since nothing may
+    /// come between the parts (RFC 9113, 6.10), so pings end such a connection too.
     pub ping: Duration,
-    /// How long the answer may take.
+    /// How long the answer to a ping may take.
     pub ping_timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Listens and accepts.
+//! Binds listeners and accepts connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::open::{OpenConnections, Place};
 
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// The most connections that wait in the kernel to be accepted.
+const MAX_BACKLOG: i32 = 1024;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Warn about the connection limit at most this often.
@@ -59,11 +59,11 @@ fn socket(address: SocketAddr) -> std::io::Result<Socket> {
 fn listen(socket: Socket, address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(MAX_BACKLOG)?;
     Ok(socket.into())
 }
 
-/// `0.0.0.0` in the place of `[::]` where the kernel has no IPv6, as a socket says that is tried.
+/// `0.0.0.0` instead of `[::]` where the kernel has no IPv6, which creating a socket shows.
 fn in_a_known_family(address: SocketAddr, try_socket: impl Fn(SocketAddr) -> std::io::Result<Socket>) -> SocketAddr {
     let is_unknown = |error: std::io::Error| error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
     match address.is_ipv6() && address.ip().is_unspecified() && try_socket(address).is_err_and(is_unknown) {
@@ -84,13 +84,13 @@ pub(super) async fn accept(
         match listener.accept().await {
             Ok((stream, caller)) => {
                 prepare(&stream);
-                // Only now: a worker that has a place while it waits for connections takes it from the others.
+                // A place is taken only after accept: a worker that waits with one would take it from the others.
                 let is_too_many = open.are_files_out();
                 if (is_too_many || open.is_full()) && is_due(&mut warned) {
                     open.warn(is_too_many);
                 }
                 let Some(place) = open.place(is_too_many).await else { return };
-                // IPv4 by way of IPv6 is IPv4.
+                // An IPv4 address mapped to IPv6 is reported as IPv4.
                 let caller = SocketAddr::new(caller.ip().to_canonical(), caller.port());
                 serve(stream, caller, place);
             }
@@ -107,7 +107,7 @@ pub(super) async fn accept(
 }
 
 fn prepare(stream: &TcpStream) {
-    // Without it small messages wait for the acknowledgement of the one before.
+    // Without TCP_NODELAY a small message waits for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);

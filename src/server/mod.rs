@@ -1,8 +1,8 @@
-//! The front door: one listener and one single-threaded runtime per worker.
+//! The server: one listener and one single-threaded runtime per worker.
 //!
 //! Measured on prototypes: a runtime per core costs 30 % less CPU per call, and half per streamed
 //! chunk, than one runtime that moves work between threads. The kernel spreads connections over the
-//! workers (SO_REUSEPORT); nothing is shared on the path of a call but what never changes.
+//! workers (SO_REUSEPORT); on the path of a call, workers share nothing that changes under a lock.
 
 mod admin;
 mod capacity;
@@ -47,7 +47,7 @@ use crate::memory::MemoryBudget;
 use crate::telemetry::Telemetry;
 use crate::upstream::{self, Budget};
 
-/// The settings of the server and of the rooms behind it.
+/// The settings of the server and of the modules below it.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
@@ -57,15 +57,15 @@ pub struct Config {
     pub max_calls: usize,
     /// How many files a call needs: its connection to upstream, and the other end of that if it is in this process.
     pub files_per_call: usize,
-    /// The bytes that they may hold.
+    /// The bytes of requests and responses that all calls together may reserve.
     pub max_bytes_held: usize,
     pub limits: ConnectionLimits,
     pub drain: Drain,
-    /// None means plaintext.
+    /// `None` means plaintext.
     pub tls: Option<Tls>,
-    /// When the certificates end, those towards upstream too.
+    /// When the certificates expire, including those towards upstream.
     pub certificate_ends: CertificateEnds,
-    /// Where operators are answered, if anywhere.
+    /// The address of the admin port, if there is one.
     pub admin: Option<SocketAddr>,
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
@@ -88,7 +88,7 @@ pub enum Error {
     Reflection(#[from] grpc::ReflectionError),
 }
 
-/// A server whose addresses are bound; it answers once it runs.
+/// A server whose addresses are bound. It serves once `run` is called.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -100,11 +100,11 @@ pub struct Server {
     telemetry: Telemetry,
 }
 
-/// Stops a running server: no new calls, then an end.
+/// Stops a running server after a drain.
 #[derive(Clone, Debug)]
 pub struct Stop {
     health: Health,
-    /// When it began.
+    /// When the drain began.
     stopped: watch::Sender<Option<Instant>>,
 }
 
@@ -148,7 +148,7 @@ impl Server {
         self.address
     }
 
-    /// Where operators are answered.
+    /// The address of the admin port.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().and_then(|admin| admin.address().ok())
     }
@@ -181,7 +181,7 @@ impl Server {
             self.driver.run().await;
         });
         for thread in threads {
-            // A worker that panicked has said so; the others go on.
+            // A worker that panicked has logged it; the others go on.
             thread.join().unwrap_or(Ok(()))?;
         }
         Ok(())
@@ -189,8 +189,8 @@ impl Server {
 }
 
 impl Stop {
-    /// Health says NOT_SERVING, after a while connections are asked to go, and `run` returns once they have. A second
-    /// time changes nothing.
+    /// Starts the drain: health says NOT_SERVING, later connections get GOAWAY, and `run` returns once they have ended. A
+    /// second call changes nothing.
     pub fn stop(&self) {
         self.health.stop();
         self.stopped.send_if_modified(|begun| {

@@ -1,4 +1,4 @@
-//! The connections that are open, of all workers: how many there may be, and which one makes room for another.
+//! The open connections of all workers: how many there may be, and which one is closed to make room for another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -15,10 +15,10 @@ use crate::gateway::Connection;
 /// How often a connection that waits for a place looks for one that has become idle.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a connection above the limit may take for its handshake and a call before another one needs its place.
-const TIME_TO_BE_REFUSED: Duration = Duration::from_millis(500);
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A connection that is idle for less than this may have its next call on the way.
-const SHORT_TIME: Duration = Duration::from_secs(1);
-/// How many connections are looked at each time, so that a full server does not spend its time on looking.
+const MIN_IDLE: Duration = Duration::from_secs(1);
+/// How many connections are looked at each time, so that the search costs a full server little time.
 const MAX_LOOKED_AT: usize = 256;
 
 /// All open connections. Locked when one opens or closes, and to make room at the limit.
@@ -28,7 +28,7 @@ pub(super) struct OpenConnections {
     most: usize,
     queue: Arc<Mutex<Queue>>,
     files: Files,
-    /// Whether connections above the limit are served, so that they hear why their calls are refused. Where files allow
+    /// Whether connections above the limit are served, so that their calls get an error that says why. Where files allow
     /// more than the limit, they wait for a place.
     serves_more: bool,
     /// How many of them at a time. One more waits for the oldest, which is closed when it had time for a call.
@@ -104,7 +104,7 @@ impl OpenConnections {
     pub(super) async fn place(&self, is_too_many: bool) -> Option<Place> {
         if is_too_many {
             // Its file does not help this connection, so none that was just in use is closed.
-            self.make_room(SHORT_TIME);
+            self.make_room(MIN_IDLE);
             return self.refuse().await;
         }
         let mut permit = pin!(self.places.clone().acquire_owned());
@@ -123,11 +123,11 @@ impl OpenConnections {
         let mut permit = pin!(self.refused_places.clone().acquire_owned());
         let permit = loop {
             let oldest = lock(&self.refused).order.first_key_value().map(|((opened, _), _)| *opened);
-            let had_time = oldest.unwrap_or_else(Instant::now) + TIME_TO_BE_REFUSED;
+            let had_time = oldest.unwrap_or_else(Instant::now) + REFUSAL_TIMEOUT;
             if let Ok(permit) = timeout_at(had_time, permit.as_mut()).await {
                 break permit;
             }
-            lock(&self.refused).evict_longest_idle(TIME_TO_BE_REFUSED);
+            lock(&self.refused).evict_longest_idle(REFUSAL_TIMEOUT);
             // It takes a moment to close.
             if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
                 break permit;
@@ -294,7 +294,7 @@ mod tests {
             () = places[0].connection.evicted() => {}
             _ = open.place(false) => {}
         }
-        assert_eq!(opened.elapsed(), TIME_TO_BE_REFUSED);
+        assert_eq!(opened.elapsed(), REFUSAL_TIMEOUT);
         drop(places.remove(0));
         places.push(open.place(false).await.unwrap());
         assert!(!has_to_close(&places[0]).await);
@@ -315,7 +315,7 @@ mod tests {
         let first = open.place(true).await.unwrap();
         // Its next call may be on the way.
         assert!(!has_to_close(&idle).await);
-        tokio::time::sleep(SHORT_TIME).await;
+        tokio::time::sleep(MIN_IDLE).await;
         let _second = open.place(true).await.unwrap();
         assert!(has_to_close(&idle).await && !has_to_close(&first).await);
         assert_eq!((open.places.available_permits(), open.count()), (1, 3));

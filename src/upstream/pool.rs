@@ -2,10 +2,11 @@
 //!
 //! A connection takes as many requests at once as upstream allows it, and the next one is made when all are full: a
 //! request that h2 had to hold back would wait without a sign of it. Requests that find no room wait here instead, the
-//! first first, for a connection that is being made or for another request to end, whichever is earlier.
+//! first one first, for a connection that is being made or for another request to end, whichever is earlier.
 
 mod connect;
 mod connection;
+mod failure;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,8 +19,9 @@ use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 use tower_http::decompression::Decompression;
 
-pub(super) use self::connect::{Connector, Unmade};
+pub(super) use self::connect::Connector;
 use self::connection::{Body, Connection, Driver};
+pub(super) use self::failure::{Failure, Unmade};
 
 /// The most requests at once on a connection, however many upstream allows: all of them stand still together when a
 /// packet is lost, and each has a window of its own in the connection's.
@@ -45,16 +47,6 @@ struct State {
     /// How many requests the newest connection takes at once: as many may wait for one that is being made.
     allowed: usize,
     waiting: VecDeque<oneshot::Sender<Result<Place, Unmade>>>,
-}
-
-/// Why a request got no head of an answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// There is no connection for it.
-    Unmade(Unmade),
-    /// Connections ended before they took it.
-    NotTaken,
-    Sent(hyper::Error),
 }
 
 impl Pool {

@@ -1,4 +1,4 @@
-//! How long upstream wants to be left alone.
+//! Reads the retry delay that an error names.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What upstream says in place of an answer, in whatever shape it says it.
+//! Reads error responses of upstream, in any shape.
 //!
 //! Google's envelope, NestJS's, OpenAI's, plain text, a CDN's web page, nothing at all: each becomes a
 //! code, a message in words, Google's details and a delay. What decides are members of the JSON,

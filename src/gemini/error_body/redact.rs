@@ -1,4 +1,4 @@
-//! Keys out of texts.
+//! Redacts keys from texts.
 
 use serde_json::Value;
 

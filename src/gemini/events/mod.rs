@@ -1,6 +1,6 @@
 //! The body of a streamed answer, cut into events: bytes in, complete JSON texts out.
 //!
-//! What an event holds is not looked at here, only where it begins and ends. An event is given out
+//! The contents of an event are not read here, only where it begins and ends. An event is given out
 //! once it is whole, never before; an answer that ends in the middle of one is an error.
 
 mod body;

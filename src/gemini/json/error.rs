@@ -1,4 +1,4 @@
-//! What can be wrong with a message, and where.
+//! Errors of the translation, with the place in the message.
 
 use std::fmt;
 

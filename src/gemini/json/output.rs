@@ -1,4 +1,4 @@
-//! Where the JSON goes: into a buffer, or nowhere, when only its length is asked for.
+//! The outputs of the JSON encoder: a buffer, or a counter when only the length is needed.
 
 use base64_simd::STANDARD;
 

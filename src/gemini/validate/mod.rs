@@ -1,6 +1,6 @@
-//! A request against the rules: every violation at once, each with its field and what is allowed.
+//! Checks a request against the rules and reports every violation at once, each with its field and what is allowed.
 //!
-//! Only what is certain is checked. What upstream may come to allow is upstream's to judge.
+//! Only certain rules are checked. Upstream decides about everything that it may allow some day.
 
 mod image;
 mod violation;

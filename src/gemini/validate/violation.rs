@@ -1,4 +1,4 @@
-//! The rules that a request breaks: a field, what is allowed there, and a name for programs.
+//! Violations of a request: a field, what is allowed there, and a reason for programs.
 
 use std::fmt;
 

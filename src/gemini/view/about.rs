@@ -1,4 +1,4 @@
-//! What a response says of itself beside its content.
+//! The metadata of a response: model version, ids and the like.
 
 use super::fields::{ReadError, bytes, int32, next, text};
 use super::numbers::{response, usage};

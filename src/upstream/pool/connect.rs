@@ -13,23 +13,10 @@ use rustls::ClientConfig;
 use tower::util::MapErr;
 use tower::{BoxError, ServiceExt as _};
 
-use super::connection::{Connection, Driver};
+use super::connection::{Connection, Driver, Io};
+use super::failure::Unmade;
 use crate::files::Files;
 use crate::upstream::causes::{mentions, mentions_files, mentions_tls};
-
-/// Why there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::upstream) enum Unmade {
-    Refused,
-    Timeout,
-    /// No file is left for it.
-    OutOfFiles,
-    /// The name of upstream is not known.
-    Unresolved,
-    Tls,
-    /// Upstream took part in TLS and chose HTTP/1.1, or it does not speak HTTP/2.
-    NotHttp2,
-}
 
 type Resolver = MapErr<GaiResolver, fn(std::io::Error) -> Unresolved>;
 type Direct = HttpsConnector<HttpConnector<Resolver>>;
@@ -52,13 +39,6 @@ enum Way {
     Direct(Direct),
     Proxy(Box<HttpsConnector<Tunnel<Direct>>>),
 }
-
-/// Input and output of a connection, whatever lies below.
-pub(super) type Io = Box<dyn ReadWrite>;
-
-pub(super) trait ReadWrite: Read + Write + Send + Unpin {}
-
-impl<T: Read + Write + Send + Unpin> ReadWrite for T {}
 
 impl Connector {
     /// Connections to the host of `target`. With `choose`, upstream is offered HTTP/1.1 as well. A proxy has to offer

@@ -11,10 +11,11 @@ use http_body::Frame;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
+use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 
-use super::connect::{Io, Unmade};
+use super::failure::Unmade;
 use super::{MAX_STREAMS, Place};
 
 /// Pings find out whether upstream is still there, also when no request waits.
@@ -26,10 +27,17 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// Room for all streams: callers that do not read must not stop the others on their connection.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
-/// None once it takes no more requests: those that it has not taken yet are then given back.
+/// Input and output of a connection: TCP, TLS or a tunnel.
+pub(super) type Io = Box<dyn ReadWrite>;
+
+pub(super) trait ReadWrite: Read + Write + Send + Unpin {}
+
+impl<T: Read + Write + Send + Unpin> ReadWrite for T {}
+
+/// `None` once it takes no more requests: those that it has not taken yet are then given back.
 type Http2 = Option<http2::Connection<Io, Full<Bytes>, Executor>>;
 
-/// What requests need of a connection.
+/// A connection as requests use it.
 pub(super) struct Connection {
     sender: http2::SendRequest<Full<Bytes>>,
     http2: Arc<Mutex<Http2>>,
@@ -43,12 +51,12 @@ pub(super) struct Connection {
 pub(super) struct Driver(Arc<Mutex<Http2>>);
 
 impl Connection {
-    /// Greets upstream, and waits for what it allows.
+    /// Does the HTTP/2 handshake, and waits for the number of streams that upstream allows.
     pub(super) async fn open(io: Io) -> Result<(Self, Driver), Unmade> {
         let executor = Executor(Arc::new(Progress::default()));
         let handshake = http2::Builder::new(executor.clone())
             .timer(TokioTimer::new())
-            // Until upstream has said how many it allows, it is none.
+            // None until upstream has sent its limit.
             .initial_max_send_streams(0)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,4 +1,4 @@
-//! What is odd in an answer and does not cost it: members that the schema does not know, sidecars that cannot be read,
+//! Reports oddities in an answer that do not fail it: members that the schema does not know, sidecars that cannot be read,
 //! and texts that were repaired.
 
 use super::super::error::{Error, Problem};

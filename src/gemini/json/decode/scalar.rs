@@ -1,4 +1,4 @@
-//! Texts, bytes, numbers, enums and times.
+//! Reads texts, bytes, numbers, enums and times from JSON.
 
 use std::borrow::Cow;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The gateway's own key must not reach a caller, though upstream may repeat it.
+//! Redacts the gateway's own key from answers, since upstream may echo it.
 
 use std::borrow::Cow;
 

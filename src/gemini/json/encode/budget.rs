@@ -1,4 +1,4 @@
-//! What the translation of one request may take.
+//! The limits of translating one request: elements and memory.
 
 use super::super::RequestLimits;
 use super::super::error::{Error, Problem};

@@ -1,4 +1,4 @@
-//! Maps, and the members that the schema does not know, which are a map on the wire as well.
+//! Writes maps, and the members that the schema does not know, which are a map on the wire as well.
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;

@@ -1,4 +1,4 @@
-//! Numbers, texts, bytes and times.
+//! Writes numbers, texts, bytes and times as JSON.
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;

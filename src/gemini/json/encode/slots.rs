@@ -1,4 +1,4 @@
-//! What the scan of a message notes of each field.
+//! The results of scanning a message: for each field, its count, first and last value.
 
 use crate::gemini::wire::Raw;
 
