@@ -47,7 +47,7 @@ impl Drop for Operated {
 }
 
 #[tokio::test]
-async fn probes_are_answered_however_many_connections_have_no_whole_request() {
+async fn incomplete_requests_do_not_block_probes() {
     let operated = Operated::start(Arc::new(String::new)).await;
     let mut waiting = Vec::new();
     for half in ["", "GET /livez HTTP/1.1\r\nhost: a\r\n"] {
@@ -64,7 +64,7 @@ async fn probes_are_answered_however_many_connections_have_no_whole_request() {
 }
 
 #[tokio::test]
-async fn probes_are_answered_while_metrics_are_read_slowly() {
+async fn slow_readers_of_metrics_do_not_block_probes() {
     // More than sockets keep.
     let operated = Operated::start(Arc::new(|| "a".repeat(32 << 20))).await;
     let mut slow = Vec::new();
