@@ -67,7 +67,7 @@ fn parts(message: &GenerateContentResponse) -> &[Part] {
 }
 
 #[tokio::test]
-async fn a_text_that_utf_8_cannot_carry_is_repaired() {
+async fn invalid_unicode_in_a_text_is_replaced() {
     let raw =
         [b"{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\xf0\x9f", &br#""}]},"finishReason":"STOP"}]}"#[..]];
     for (json, expected) in [
@@ -88,7 +88,7 @@ async fn a_text_that_utf_8_cannot_carry_is_repaired() {
 }
 
 #[tokio::test]
-async fn a_character_that_is_cut_between_two_events_is_joined() {
+async fn a_character_split_between_two_events_is_joined() {
     for service in SERVICES {
         let (messages, end) = streamed(
             service,
@@ -105,7 +105,7 @@ async fn a_character_that_is_cut_between_two_events_is_joined() {
 }
 
 #[tokio::test]
-async fn two_kinds_of_data_in_one_part_are_two_parts() {
+async fn two_kinds_of_data_in_one_part_become_two_parts() {
     for (part, count) in [
         (r#"{"text":"","functionCall":{"name":"f"},"thoughtSignature":"AQID"}"#, 1),
         (r#"{"functionCall":{"name":"f"},"thoughtSignature":"AQID","text":""}"#, 1),
@@ -124,7 +124,7 @@ async fn two_kinds_of_data_in_one_part_are_two_parts() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_reasons_are_empty_was_cut() {
+async fn empty_finish_reasons_do_not_finish_a_stream() {
     let piece = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":""}]}"#;
     let blocked = r#"{"promptFeedback":{"blockReason":""}}"#;
     for service in SERVICES {
@@ -143,7 +143,7 @@ async fn a_stream_whose_reasons_are_empty_was_cut() {
 }
 
 #[tokio::test]
-async fn each_candidate_has_its_own_end() {
+async fn an_answer_is_complete_when_every_candidate_has_a_finish_reason() {
     let both = r#"{"candidates":[{"index":0,"content":{"parts":[{"text":"a"}]}},{"index":1,"content":{"parts":[{"text":"b"}]}}]}"#;
     let end_of = |index| format!(r#"{{"candidates":[{{"index":{index},"finishReason":"STOP"}}]}}"#);
     for service in SERVICES {
@@ -158,7 +158,7 @@ async fn each_candidate_has_its_own_end() {
 }
 
 #[tokio::test]
-async fn a_stream_cut_at_any_byte_is_no_success_before_all_candidates_ended() {
+async fn a_stream_cut_before_all_candidates_finished_never_succeeds() {
     let events = [
         r#"{"candidates":[{"content":{"parts":[{"text":"a\ud83d"}]},"finishReason":""},{"index":1,"content":{"parts":[{"text":"b"}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"text":"\ude00"}]},"finishReason":"STOP"}]}"#,
@@ -175,7 +175,7 @@ async fn a_stream_cut_at_any_byte_is_no_success_before_all_candidates_ended() {
 }
 
 #[tokio::test]
-async fn a_sidecar_of_another_form_does_not_cost_the_answer() {
+async fn unreadable_secondary_fields_do_not_fail_a_call() {
     let beside =
         |member: &str| with_part(r#"{"text":"x"}"#).replacen(r#""content""#, &format!(r#"{member},"content""#), 1);
     for json in [
@@ -200,7 +200,7 @@ async fn a_sidecar_of_another_form_does_not_cost_the_answer() {
 }
 
 #[tokio::test]
-async fn a_reason_that_googles_clients_do_not_know_is_other_for_them() {
+async fn finish_reasons_unknown_to_googles_clients_become_other_for_them() {
     for reason in [r#""MODEL_ARMOR""#, r#""MALFORMED_RESPONSE""#, "10001", "999"] {
         let json = with_part(r#"{"text":"x"}"#).replace(r#""STOP""#, reason);
         for (service, messages) in [(SERVICES[1], 1), (SERVICES[2], 1), (OWN, 1)] {
@@ -218,7 +218,7 @@ async fn a_reason_that_googles_clients_do_not_know_is_other_for_them() {
 }
 
 #[tokio::test]
-async fn an_answer_with_nothing_in_it_is_no_success_by_either_method() {
+async fn an_empty_answer_fails_with_both_methods() {
     for json in [
         "{}",
         r#"{"usageMetadata":{"promptTokenCount":1}}"#,
@@ -239,7 +239,7 @@ async fn an_answer_with_nothing_in_it_is_no_success_by_either_method() {
 }
 
 #[tokio::test]
-async fn the_json_schema_of_googles_clients_goes_out_as_every_sdk_writes_it() {
+async fn response_json_schema_is_sent_under_the_name_that_sdks_use() {
     let upstream = Upstream::answering(http("200 OK", "application/json", with_part(r#"{"text":"x"}"#))).await;
     let gateway = Gateway::over(&upstream).await;
     let schema = prost_types::Value { kind: Some(prost_types::value::Kind::StringValue("s".into())) };
@@ -268,7 +268,7 @@ async fn a_part_without_data_is_refused_with_its_path() {
 }
 
 #[tokio::test]
-async fn a_part_that_could_not_be_read_in_full_can_be_sent_back() {
+async fn a_part_with_an_unreadable_field_can_be_sent_back_unchanged() {
     let upstream = Upstream::answering(http(
         "200 OK",
         "application/json",
