@@ -68,7 +68,7 @@ fn costing(tokens: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_token_lets_a_caller_in_and_goes_nowhere() {
+async fn a_valid_token_admits_its_caller_and_is_not_sent_upstream() {
     for (header, value) in [
         ("x-goog-api-key", TOKEN.to_owned()),
         ("authorization", format!("Bearer {TOKEN}")),
@@ -83,7 +83,7 @@ async fn a_token_lets_a_caller_in_and_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_good_token_is_turned_away_before_anything_is_sent() {
+async fn a_call_without_a_valid_token_is_refused_before_anything_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "").await;
     let hash = TokenHash::of(TOKEN).to_hex();
@@ -107,7 +107,7 @@ async fn whoever_has_no_good_token_is_turned_away_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
+async fn a_model_that_is_not_allowed_is_refused_before_anything_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "models = ['gemini-3-*']").await;
     let status = generate(&gateway, TOKEN).await.unwrap_err();
@@ -118,7 +118,7 @@ async fn a_model_that_is_not_listed_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_call_is_in_flight_until_its_stream_ends() {
+async fn a_call_counts_against_its_callers_limit_until_its_stream_ends() {
     let upstream = Upstream::falling_silent_after(sse(costing(1))).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1").await;
     let stream = open(&gateway).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_call_is_in_flight_until_its_stream_ends() {
 }
 
 #[tokio::test]
-async fn calls_per_minute_are_counted_for_each_caller_alone() {
+async fn calls_per_minute_are_counted_separately_for_each_caller() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_per_minute = 2").await;
     for _ in 0..2 {
@@ -151,7 +151,7 @@ async fn calls_per_minute_are_counted_for_each_caller_alone() {
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_rules_uses_no_call() {
+async fn an_invalid_request_uses_no_call_of_the_quota() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_per_minute = 1").await;
     let mut request = with("x-goog-api-key", TOKEN);
@@ -162,7 +162,7 @@ async fn a_request_that_breaks_rules_uses_no_call() {
 }
 
 #[tokio::test]
-async fn tokens_are_charged_and_what_is_overspent_is_waited_for() {
+async fn a_caller_that_has_overspent_its_tokens_has_to_wait() {
     let answer = STOP.replacen('{', r#"{"usageMetadata":{"promptTokenCount":10,"totalTokenCount":90},"#, 1);
     let upstream = Upstream::answering(json("200 OK", &answer)).await;
     let gateway = gateway(&upstream, "tokens_per_minute = 60").await;
@@ -176,7 +176,7 @@ async fn tokens_are_charged_and_what_is_overspent_is_waited_for() {
 }
 
 #[tokio::test]
-async fn tokens_of_a_stream_are_charged_as_they_grow_also_if_it_is_cancelled() {
+async fn the_tokens_of_a_cancelled_stream_are_charged() {
     let upstream = Upstream::falling_silent_after(sse(costing(40) + &costing(60))).await;
     let gateway = gateway(&upstream, "tokens_per_minute = 60").await;
     let mut stream = open(&gateway).await.unwrap();
@@ -190,7 +190,7 @@ async fn tokens_of_a_stream_are_charged_as_they_grow_also_if_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_gateways_key_is_not_the_callers_fault() {
+async fn a_refused_key_of_the_gateway_is_an_internal_error() {
     let body = r#"{"error":{"code":401,"message":"API key not valid: own-key.","status":"UNAUTHENTICATED"}}"#;
     let upstream = Upstream::answering(json("401 Unauthorized", body)).await;
     let status = generate(&gateway(&upstream, "").await, TOKEN).await.unwrap_err();
@@ -198,7 +198,7 @@ async fn a_refusal_of_the_gateways_key_is_not_the_callers_fault() {
 }
 
 #[tokio::test]
-async fn health_and_reflection_ask_for_no_token() {
+async fn health_and_reflection_need_no_token() {
     let upstream = Upstream::answering("").await;
     let gateway = gateway(&upstream, "").await;
     HealthClient::new(gateway.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
