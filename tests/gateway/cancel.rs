@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
 #[tokio::test]
-async fn while_the_request_is_sent() {
+async fn a_call_cancelled_during_its_upload_frees_its_place() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
     let sending = gateway.raw("GenerateContent", [], unfinished());
@@ -15,7 +15,7 @@ async fn while_the_request_is_sent() {
 }
 
 #[tokio::test]
-async fn while_the_answer_is_awaited() {
+async fn a_call_cancelled_before_its_answer_closes_its_upstream_connection() {
     let upstream = Upstream::falling_silent_after("").await;
     let gateway = Gateway::over(&upstream).await;
     for method in ["unary", "stream"] {
@@ -33,7 +33,7 @@ async fn while_the_answer_is_awaited() {
 }
 
 #[tokio::test]
-async fn in_the_middle_of_a_stream() {
+async fn a_cancelled_stream_closes_its_upstream_connection() {
     let upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
     let gateway = Gateway::over(&upstream).await;
     let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
@@ -43,7 +43,7 @@ async fn in_the_middle_of_a_stream() {
 }
 
 #[tokio::test]
-async fn in_the_middle_of_an_answer() {
+async fn a_call_cancelled_in_the_middle_of_its_answer_closes_its_upstream_connection() {
     let upstream = Upstream::falling_silent_after("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await;
     let gateway = Gateway::over(&upstream).await;
     let mut client = gateway.client.clone();
@@ -54,7 +54,7 @@ async fn in_the_middle_of_an_answer() {
 }
 
 #[tokio::test]
-async fn before_a_second_try() {
+async fn a_call_cancelled_before_its_retry_is_not_retried() {
     let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::with([Answer::closing(busy), Answer::closing(json("200 OK", STOP))]).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
@@ -71,7 +71,7 @@ async fn before_a_second_try() {
 }
 
 #[tokio::test]
-async fn a_caller_whose_connection_is_gone_has_given_up() {
+async fn a_lost_connection_cancels_its_calls() {
     let upstream = Upstream::falling_silent_after(sse(event("Hel", false))).await;
     let gateway = Gateway::over(&upstream).await;
     let channel = gateway.new_channel().await;
