@@ -17,7 +17,7 @@ fn uri(name: &str) -> SanType {
 }
 
 #[tokio::test]
-async fn a_listed_name_matches_names_of_its_kind_only() {
+async fn a_listed_name_matches_only_names_of_the_same_type() {
     let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let client_ca = files.write("client-ca.pem", &callers.pem);
@@ -85,7 +85,7 @@ async fn a_revoked_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_whose_authority_is_no_longer_trusted_has_to_go_and_its_open_call_runs_on() {
+async fn a_client_of_a_removed_authority_is_disconnected_after_its_open_calls() {
     let (files, authority, before, after) = (Files::new(), Authority::new(), Authority::new(), Authority::new());
     let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
     let with = |trusted: &Authority| {
@@ -107,7 +107,7 @@ async fn a_client_whose_authority_is_no_longer_trusted_has_to_go_and_its_open_ca
 }
 
 #[test]
-fn a_revocation_list_that_cannot_be_used_is_an_error_that_names_it() {
+fn an_invalid_revocation_list_is_named_in_the_error() {
     let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
     let client_ca = files.write("client-ca.pem", &callers.pem);
     let broken = callers.revoke(&[1], 2999).lines().take(3).collect::<Vec<_>>().join("\n");
