@@ -22,7 +22,7 @@ fn packed(pieces: &[&str], end: bool) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_packed_answer_is_read() {
+async fn a_compressed_answer_is_decompressed() {
     let gateway = |bytes| async { Gateway::over(&Upstream::answering(bytes).await).await };
     let answer = gateway(packed(&[STOP], true)).await.generate(prompt("hi")).await.unwrap();
     assert_eq!(text(&answer), "ok");
@@ -33,7 +33,7 @@ async fn a_packed_answer_is_read() {
 }
 
 #[tokio::test]
-async fn a_packed_event_arrives_when_it_is_flushed_not_at_the_end() {
+async fn a_compressed_event_is_delivered_as_soon_as_upstream_flushes_it() {
     let upstream = Upstream::falling_silent_after(packed(&[&event("Hel", false)], false)).await;
     let gateway = Gateway::over(&upstream).await;
     let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
@@ -41,7 +41,7 @@ async fn a_packed_event_arrives_when_it_is_flushed_not_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_packed_stream_that_is_cut_never_ends_well() {
+async fn a_compressed_stream_cut_at_any_byte_never_succeeds() {
     let whole = packed(&[&event("Hel", false), &event("lo", true)], true);
     for length in HEAD.len()..whole.len() {
         let upstream = Upstream::answering(&whole[..length]).await;
@@ -51,7 +51,7 @@ async fn a_packed_stream_that_is_cut_never_ends_well() {
 }
 
 #[tokio::test]
-async fn the_limit_holds_for_what_is_unpacked() {
+async fn the_size_limit_applies_to_decompressed_bytes() {
     let bomb = "x".repeat(1 << 20);
     let events = event(&bomb, true);
     for (body, stream) in [(bomb.as_str(), false), (&events, true)] {
