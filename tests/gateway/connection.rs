@@ -32,7 +32,7 @@ async fn check(channel: &Channel) {
 }
 
 #[tokio::test]
-async fn the_settings_say_how_many_streams_and_how_long_headers_may_be() {
+async fn the_settings_frame_has_the_limits_of_streams_and_headers() {
     let running = with(&["--max-streams", "7"], |_| {}).await;
     let frame = Raw::open(running.address).await.next_of(SETTINGS).await.unwrap();
     let pairs = frame.payload.chunks(6).map(|setting| {
@@ -45,7 +45,7 @@ async fn the_settings_say_how_many_streams_and_how_long_headers_may_be() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_asked_to_go_in_two_steps() {
+async fn an_old_connection_is_closed_with_two_goaway_frames() {
     let running = with(&["--connection-age", "0.05"], |_| {}).await;
     let mut raw = Raw::open(running.address).await;
     let last = |payload: &[u8]| u32::from_be_bytes(payload[..4].try_into().unwrap());
@@ -59,7 +59,7 @@ async fn an_old_connection_is_asked_to_go_in_two_steps() {
 }
 
 #[tokio::test]
-async fn a_call_that_comes_after_goaway_breaks_none_of_the_others() {
+async fn a_call_after_goaway_does_not_break_other_calls() {
     let running = with(&["--connection-age", "0.05"], |_| {}).await;
     let mut raw = Raw::open(running.address).await;
     raw.send(HEADERS, END_HEADERS, 1, &watch()).await;
@@ -92,7 +92,7 @@ fn watch() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_caller_whose_connections_grow_old_sees_no_failed_call() {
+async fn replacing_old_connections_fails_no_call() {
     let running = with(&["--connection-age", "0.05"], |_| {}).await;
     let (address, connections) = (running.address, Arc::new(AtomicUsize::new(0)));
     let counted = connections.clone();
@@ -108,7 +108,7 @@ async fn a_caller_whose_connections_grow_old_sees_no_failed_call() {
 }
 
 #[tokio::test]
-async fn an_old_connection_that_does_not_go_is_cut_after_the_longest_call() {
+async fn an_old_connection_that_stays_is_cut_after_the_longest_call() {
     let running = with(&["--connection-age", "0.05"], |config| config.limits.grace = SOON).await;
     let mut raw = Raw::open(running.address).await;
     // It never answers the ping.
@@ -117,7 +117,7 @@ async fn an_old_connection_that_does_not_go_is_cut_after_the_longest_call() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_begin_with_http2_in_time_is_closed() {
+async fn a_connection_without_an_http2_preface_in_time_is_closed() {
     let running = with(&[], |config| config.limits.first_bytes = SOON).await;
     for said in [&b""[..], b"P", &PREFACE[..23]] {
         let mut raw = Raw::silent(running.address).await;
@@ -127,7 +127,7 @@ async fn a_connection_that_does_not_begin_with_http2_in_time_is_closed() {
 }
 
 #[tokio::test]
-async fn what_is_not_http2_is_closed_without_waiting() {
+async fn a_connection_that_does_not_speak_http2_is_closed_immediately() {
     let running = with(&[], |config| config.limits.first_bytes = Duration::MAX).await;
     for said in
         [&b"\x16\x03\x01"[..], b"get / HTTP/1.1\r\n\r\n", b"INVALID CONNECTION PREFACE\r\n\r\n", b"\0\0\0\0", b"\xff"]
@@ -140,7 +140,7 @@ async fn what_is_not_http2_is_closed_without_waiting() {
 }
 
 #[tokio::test]
-async fn who_answers_pings_stays_and_who_is_amid_a_header_block_cannot() {
+async fn only_clients_that_answer_pings_stay_connected() {
     let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, Duration::from_secs(5));
     let running = with(&[], short).await;
     let mut raw = Raw::open(running.address).await;
@@ -162,7 +162,7 @@ async fn who_answers_pings_stays_and_who_is_amid_a_header_block_cannot() {
 }
 
 #[tokio::test]
-async fn a_connection_too_many_waits_while_all_others_have_open_calls() {
+async fn an_excess_connection_waits_while_all_others_have_open_calls() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
     let flags = ["--api-key", "own", "--max-connections", "1", "--workers", "2"];
     let running = Running::start(&config(&upstream, &flags));
