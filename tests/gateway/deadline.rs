@@ -47,7 +47,7 @@ async fn trickling() -> Upstream {
 }
 
 #[tokio::test]
-async fn a_dripping_stream_ends_at_the_callers_deadline_and_upstream_is_let_go() {
+async fn a_stream_ends_at_the_callers_deadline_and_closes_its_upstream_connection() {
     let upstream = dripping().await;
     let gateway = Gateway::over(&upstream).await;
     let stream = gateway.patient_client().stream_generate_content(within("300m")).await.unwrap().into_inner();
@@ -56,7 +56,7 @@ async fn a_dripping_stream_ends_at_the_callers_deadline_and_upstream_is_let_go()
 }
 
 #[tokio::test]
-async fn a_trickling_answer_ends_at_the_callers_deadline_and_upstream_is_let_go() {
+async fn a_slow_answer_ends_at_the_callers_deadline_and_closes_its_upstream_connection() {
     let upstream = trickling().await;
     let gateway = Gateway::over(&upstream).await;
     let status = gateway.patient_client().generate_content(within("300m")).await.unwrap_err();
@@ -65,7 +65,7 @@ async fn a_trickling_answer_ends_at_the_callers_deadline_and_upstream_is_let_go(
 }
 
 #[tokio::test]
-async fn the_ceiling_ends_streams_and_answers_whose_callers_would_wait() {
+async fn max_duration_ends_streams_and_answers_with_a_later_deadline() {
     let upstream = dripping().await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "0.3"]).await;
     let stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
@@ -79,7 +79,7 @@ async fn the_ceiling_ends_streams_and_answers_whose_callers_would_wait() {
 }
 
 #[tokio::test]
-async fn a_stream_that_falls_silent_ends_at_the_idle_limit() {
+async fn a_silent_stream_ends_at_the_idle_timeout() {
     let upstream = Upstream::falling_silent_after(sse(event("a", false))).await;
     let gateway = Gateway::with(&upstream, &[&PATIENT[..], &["--idle-timeout", "0.3"]].concat()).await;
     let (texts, end) = gateway.stream(prompt("hi")).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_stream_that_falls_silent_ends_at_the_idle_limit() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_begin_to_answer_ends_at_the_first_byte_limit() {
+async fn a_call_without_a_first_event_ends_at_the_first_byte_timeout() {
     // Neither a head nor a head without a first event is a beginning.
     for head in [Vec::new(), sse("")] {
         let upstream = Upstream::falling_silent_after(head).await;
@@ -101,7 +101,7 @@ async fn an_upstream_that_does_not_begin_to_answer_ends_at_the_first_byte_limit(
 }
 
 #[tokio::test]
-async fn a_stream_that_says_something_in_time_outlives_the_idle_limit() {
+async fn a_stream_with_regular_events_outlives_the_idle_timeout() {
     let upstream = Upstream::with([Answer::dripping(sse(event("a", false)), event("b", false), PAUSE)]).await;
     let flags = ["--api-key", "own", "--idle-timeout", "0.3", "--first-byte-timeout", "0.3"];
     let gateway = Gateway::with(&upstream, &flags).await;
@@ -110,7 +110,7 @@ async fn a_stream_that_says_something_in_time_outlives_the_idle_limit() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_over_already_reaches_no_upstream() {
+async fn a_call_whose_deadline_has_passed_is_not_sent_upstream() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     timed_out(&gateway.patient_client().generate_content(within("0n")).await.unwrap_err(), "caller");
@@ -118,7 +118,7 @@ async fn a_deadline_that_is_over_already_reaches_no_upstream() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_cannot_be_read_is_refused() {
+async fn an_invalid_grpc_timeout_is_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     for timeout in ["5x", "999999999S", "-1S"] {
@@ -130,7 +130,7 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_caller_who_takes_nothing_does_not_keep_upstream_past_the_deadline() {
+async fn a_caller_that_does_not_read_releases_upstream_at_the_deadline() {
     let upstream = Upstream::with([Answer::dripping(
         sse(event("a", false)),
         event(&"b".repeat(100_000), false),
@@ -145,7 +145,7 @@ async fn a_caller_who_takes_nothing_does_not_keep_upstream_past_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_come_in_time_ends_at_the_upload_limit() {
+async fn an_unfinished_upload_ends_at_the_upload_timeout() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upload-timeout", "0.3"]).await;
     timed_out(&gateway.raw("GenerateContent", [], unfinished()).await, "upload");
