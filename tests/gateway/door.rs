@@ -129,14 +129,14 @@ async fn only_grpc_is_carried_out(upstream: &Upstream, channel: &Channel) {
 }
 
 #[tokio::test]
-async fn nothing_but_a_post_of_grpc_is_carried_out_in_plaintext() {
+async fn only_grpc_posts_are_executed_in_plaintext() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
     only_grpc_is_carried_out(&upstream, &running.connect().await).await;
 }
 
 #[tokio::test]
-async fn nothing_but_a_post_of_grpc_is_carried_out_over_tls() {
+async fn only_grpc_posts_are_executed_over_tls() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&speaking_tls(&upstream, &files, &authority, &[]));
@@ -144,7 +144,7 @@ async fn nothing_but_a_post_of_grpc_is_carried_out_over_tls() {
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_takes_no_place_and_no_quota() {
+async fn requests_that_are_not_grpc_are_refused_before_admission() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     // Who has no key would be refused by admission, in other words.
     let running = Running::start(&config(&upstream, &["--max-calls", "1"]));
@@ -181,7 +181,7 @@ fn has_words(answer: &str) {
 }
 
 #[tokio::test]
-async fn http_1_is_answered_in_words() {
+async fn http_1_gets_an_explanation() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
     for request in requests() {
@@ -191,7 +191,7 @@ async fn http_1_is_answered_in_words() {
 }
 
 #[tokio::test]
-async fn http_1_over_tls_is_answered_in_words_too() {
+async fn http_1_over_tls_gets_an_explanation() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let settings: Config = speaking_tls(&upstream, &files, &authority, &[]);
@@ -217,7 +217,7 @@ async fn an_answer_to_head_over_http_1_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_request_of_http_1_that_never_ends_is_closed() {
+async fn an_endless_http_1_request_is_closed() {
     let running = Running::start(&config(&Upstream::answering("").await, &[]));
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
@@ -225,7 +225,7 @@ async fn a_request_of_http_1_that_never_ends_is_closed() {
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_does_not_end_the_connection_of_others() {
+async fn thousands_of_refused_requests_do_not_close_the_connection() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
     let mut raw = Raw::open(running.address).await;
@@ -247,7 +247,7 @@ async fn what_is_not_grpc_does_not_end_the_connection_of_others() {
 }
 
 #[tokio::test]
-async fn refusals_take_no_quota_and_are_counted_by_reason() {
+async fn refused_requests_use_no_quota_and_are_counted_by_reason() {
     let (telemetry, scrape) = scraped();
     let (upstream, files) = (Upstream::answering(json("200 OK", STOP)).await, Files::new());
     let hash = TokenHash::of("gg_a-token").to_hex();
