@@ -28,7 +28,7 @@ async fn watch(channel: &Channel) -> Streaming<HealthCheckResponse> {
 }
 
 #[tokio::test]
-async fn an_open_stream_runs_on_to_its_end() {
+async fn an_open_stream_finishes_during_the_drain() {
     let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
     let running = start(&upstream, AT_ONCE);
     let channel = running.connect().await;
@@ -45,7 +45,7 @@ async fn an_open_stream_runs_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn during_the_delay_health_says_not_serving_and_calls_are_served_on_new_connections_too() {
+async fn during_the_drain_delay_health_is_not_serving_and_new_connections_are_served() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = start(&upstream, Drain { delay: NEVER, timeout: NEVER });
     let mut watch = watch(&running.connect().await).await;
@@ -62,7 +62,7 @@ async fn during_the_delay_health_says_not_serving_and_calls_are_served_on_new_co
 }
 
 #[tokio::test]
-async fn after_the_delay_who_watches_has_been_told_and_nobody_can_connect() {
+async fn after_the_drain_delay_watchers_are_notified_and_new_connections_are_refused() {
     let upstream = Upstream::answering("").await;
     let running = start(&upstream, AT_ONCE);
     let mut raw = Raw::open(running.address).await;
@@ -79,7 +79,7 @@ async fn after_the_delay_who_watches_has_been_told_and_nobody_can_connect() {
 }
 
 #[tokio::test]
-async fn idle_and_silent_connections_do_not_hold_up_the_end() {
+async fn idle_and_silent_connections_do_not_delay_the_shutdown() {
     let mut config = config(&Upstream::answering("").await, &[]);
     (config.drain, config.limits.first_bytes) = (AT_ONCE, NEVER);
     let running = Running::start(&config);
@@ -92,7 +92,7 @@ async fn idle_and_silent_connections_do_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_call_that_outlasts_the_drain_ends_with_the_limit_named_and_upstream_is_let_go() {
+async fn a_call_open_at_the_drain_timeout_ends_with_a_status_that_names_the_limit() {
     for answer in [sse(event("one", false)), Vec::new()] {
         let upstream = Upstream::falling_silent_after(answer).await;
         let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
@@ -113,7 +113,7 @@ async fn a_call_that_outlasts_the_drain_ends_with_the_limit_named_and_upstream_i
 }
 
 #[tokio::test]
-async fn what_never_answers_is_cut_at_the_end_of_the_drain_time() {
+async fn an_unresponsive_connection_is_cut_at_the_drain_timeout() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
     let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
     // It does not answer the ping between the two GOAWAYs.
@@ -128,7 +128,7 @@ async fn what_never_answers_is_cut_at_the_end_of_the_drain_time() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_stopped_before_it_ran_ends_at_once() {
+async fn a_server_stopped_before_it_runs_ends_immediately() {
     let server =
         gemini_grpc::server::Server::bind(&config(&Upstream::answering("").await, &[]), &Default::default(), None)
             .unwrap();
