@@ -14,7 +14,7 @@ use crate::support::{Upstream, config};
 const HERE: &str = "TEST_WITH_BINDV6ONLY";
 
 #[tokio::test]
-async fn all_addresses_of_ipv6_are_all_addresses_of_ipv4_too() {
+async fn listening_on_all_ipv6_addresses_includes_ipv4() {
     let mut config = config(&Upstream::answering("").await, &["--admin-listen", "[::]:0"]);
     config.listen.set_ip(Ipv6Addr::UNSPECIFIED.into());
     let server = Server::bind(&config, &Telemetry::default(), None).unwrap();
@@ -38,7 +38,7 @@ async fn all_addresses_of_ipv6_are_all_addresses_of_ipv4_too() {
 /// cannot be made, nothing more is tried.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_the_kernel_does_by_default_makes_no_difference() {
+fn the_kernels_default_for_ipv6_sockets_makes_no_difference() {
     use std::process::Command;
 
     if std::env::var_os(HERE).is_some() {
@@ -53,7 +53,7 @@ fn what_the_kernel_does_by_default_makes_no_difference() {
     if !network("true").output().is_ok_and(|tried| tried.status.success()) {
         return;
     }
-    let mut command = network("exec \"$0\" --exact families::all_addresses_of_ipv6_are_all_addresses_of_ipv4_too");
+    let mut command = network("exec \"$0\" --exact families::listening_on_all_ipv6_addresses_includes_ipv4");
     let tested = command.arg(std::env::current_exe().unwrap()).env(HERE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&tested.stdout);
     assert!(tested.status.success() && said.contains("1 passed"), "{said}");
