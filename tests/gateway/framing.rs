@@ -24,7 +24,7 @@ async fn end(pieces: Vec<Vec<u8>>, metadata: &[(&str, &str)]) -> (Status, usize)
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_any_pieces() {
+async fn a_message_can_arrive_in_any_pieces() {
     let whole = framed(0);
     for size in [1, 3, 5, 6, 7, whole.len()] {
         let pieces = whole.chunks(size).map(<[u8]>::to_vec).collect();
@@ -34,7 +34,7 @@ async fn a_message_may_come_in_any_pieces() {
 }
 
 #[tokio::test]
-async fn what_is_not_one_whole_message_reaches_no_upstream() {
+async fn a_body_that_is_not_one_complete_message_is_not_sent_upstream() {
     let whole = framed(0);
     for (pieces, code, reason) in [
         (vec![], Code::InvalidArgument, "REQUEST_MALFORMED"),
@@ -56,13 +56,13 @@ async fn what_is_not_one_whole_message_reaches_no_upstream() {
 }
 
 #[tokio::test]
-async fn what_is_said_to_be_packed_and_is_not_reaches_no_upstream() {
+async fn a_message_wrongly_marked_as_compressed_is_not_sent_upstream() {
     let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "gzip")]).await;
     assert_eq!((status.code(), asked), (Code::Internal, 0), "{}", status.message());
 }
 
 #[tokio::test]
-async fn an_unknown_compression_is_told_which_ones_are_known() {
+async fn an_unknown_compression_is_refused_with_the_supported_ones() {
     let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "zstd")]).await;
     assert_eq!((status.code(), asked), (Code::Unimplemented, 0), "{}", status.message());
     assert_eq!(Details::of(&status).reason(), "ENCODING_UNKNOWN");
@@ -70,7 +70,7 @@ async fn an_unknown_compression_is_told_which_ones_are_known() {
 }
 
 #[tokio::test]
-async fn ten_thousand_levels_are_too_many() {
+async fn a_message_with_ten_thousand_levels_is_refused() {
     // generation_config.response_schema.items.items...
     let mut message = Vec::new();
     for tag in std::iter::repeat_n(ITEMS, 10_000).chain([RESPONSE_SCHEMA, GENERATION_CONFIG]) {
@@ -87,7 +87,7 @@ async fn ten_thousand_levels_are_too_many() {
 }
 
 #[tokio::test]
-async fn a_message_of_an_error_is_encoded_only_where_it_has_to_be() {
+async fn error_messages_are_percent_encoded_only_where_necessary() {
     let error =
         |message: &str| serde_json::json!({"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}});
     for (message, sent) in [
