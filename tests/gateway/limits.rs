@@ -27,7 +27,7 @@ fn refused(status: &Status, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_call_is_in_flight_until_its_stream_ends() {
+async fn a_call_counts_as_in_flight_until_its_stream_ends() {
     let silent = Answer::silence_after(sse(event("a", false)));
     let upstream = Upstream::with([silent.clone(), silent, Answer::closing(json("200 OK", STOP))]).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "2"]).await;
@@ -45,7 +45,7 @@ async fn a_call_is_in_flight_until_its_stream_ends() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_sent_to_its_end_keeps_no_other_out() {
+async fn an_unfinished_upload_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
     let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished()));
@@ -55,7 +55,7 @@ async fn a_request_that_is_not_sent_to_its_end_keeps_no_other_out() {
 }
 
 #[tokio::test]
-async fn a_request_that_finds_no_room_is_refused_and_small_ones_are_not() {
+async fn a_request_larger_than_the_free_bytes_is_refused_and_small_ones_are_served() {
     let silent = Answer::silence_after("");
     let upstream = Upstream::with([silent, Answer::closing(json("200 OK", STOP))]).await;
     let cap = (8 * MIB).to_string();
@@ -73,7 +73,7 @@ async fn a_request_that_finds_no_room_is_refused_and_small_ones_are_not() {
 }
 
 #[tokio::test]
-async fn answers_over_the_cap_wait_for_one_another_and_all_end_well() {
+async fn answers_over_the_byte_limit_wait_for_one_another_and_all_succeed() {
     let picture = base64_simd::STANDARD.encode_to_string(vec![7; 3 * MIB]);
     let answer = format!(
         r#"{{"candidates":[{{"content":{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{picture}"}}}}]}},"finishReason":"STOP"}}]}}"#
@@ -99,7 +99,7 @@ async fn answers_over_the_cap_wait_for_one_another_and_all_end_well() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_is_bridged_by_heartbeats() {
+async fn heartbeats_are_sent_while_upstream_is_silent() {
     // Configured, and asked for by the caller.
     let late = Answer::dripping(sse(""), event("late", true), Duration::from_millis(2500));
     let upstream = Upstream::with([late]).await;
@@ -127,7 +127,7 @@ async fn an_error_after_a_heartbeat_ends_the_stream_with_its_own_code() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_that_is_no_number_of_seconds_is_refused() {
+async fn an_invalid_heartbeat_interval_is_refused() {
     let upstream = Upstream::answering("").await;
     let mut request = tonic::Request::new(prompt("hi"));
     request.metadata_mut().insert("x-heartbeat-seconds", "often".parse().unwrap());
