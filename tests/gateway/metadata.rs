@@ -16,7 +16,7 @@ fn with(metadata: &[(&'static str, &str)]) -> Request<gemini_grpc::pb::gemini::G
 }
 
 #[tokio::test]
-async fn the_callers_key_goes_before_the_gateways_own() {
+async fn the_callers_key_takes_precedence_over_the_gateways() {
     for (metadata, sent) in [
         (vec![], "own-key"),
         (vec![("x-goog-api-key", "caller")], "caller"),
@@ -33,7 +33,7 @@ async fn the_callers_key_goes_before_the_gateways_own() {
 }
 
 #[tokio::test]
-async fn upstream_learns_neither_the_callers_trace_nor_its_trace_state() {
+async fn the_callers_trace_context_is_not_sent_upstream() {
     let trace_id = "0af7651916cd43dd8448eb211c80319c";
     let traceparent = format!("00-{trace_id}-b7ad6b7169203331-01");
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
@@ -55,7 +55,7 @@ async fn upstream_learns_neither_the_callers_trace_nor_its_trace_state() {
 }
 
 #[tokio::test]
-async fn the_key_can_be_sent_as_google_takes_it() {
+async fn the_key_can_be_sent_in_googles_header() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "k1", "--upstream-auth", "x-goog-api-key"]).await;
     gateway.generate(prompt("hi")).await.unwrap();
@@ -64,7 +64,7 @@ async fn the_key_can_be_sent_as_google_takes_it() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_sent() {
+async fn a_call_without_a_key_is_not_sent_upstream() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &[]).await;
     for (metadata, reason) in [(vec![], "API_KEY_MISSING"), (vec![("x-goog-api-key", "a b")], "API_KEY_MALFORMED")] {
@@ -75,7 +75,7 @@ async fn without_a_key_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_the_fault_of_whoever_brought_it() {
+async fn a_refused_key_is_unauthenticated_only_if_the_caller_sent_it() {
     let body = r#"{"error":{"code":400,"message":"API key not valid: own-key.","status":"INVALID_ARGUMENT","details":[
         {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}"#;
     for answer in [
@@ -95,7 +95,7 @@ async fn a_refused_key_is_the_fault_of_whoever_brought_it() {
 }
 
 #[tokio::test]
-async fn a_key_that_upstream_repeats_is_removed() {
+async fn a_key_echoed_in_an_error_is_redacted() {
     let body = r#"{"error":{"code":403,"message":"key own-key may not","status":"PERMISSION_DENIED","details":[
         {"@type":"type.googleapis.com/google.rpc.Help","links":[{"description":"for own-key","url":"https://x.test/?key=own-key"}]}]}}"#;
     let upstream = Upstream::answering(json("403 Forbidden", body)).await;
@@ -106,7 +106,7 @@ async fn a_key_that_upstream_repeats_is_removed() {
 }
 
 #[tokio::test]
-async fn a_key_in_an_answer_is_removed_wherever_it_stands() {
+async fn a_key_echoed_in_an_answer_is_redacted_everywhere() {
     let answer = r#"{"candidates":[{"content":{"parts":[{"text":"it is own-key."},{"functionCall":{"name":"f","args":
         {"own-key":["x own-key y",{"a":"\u006fwn-key"}]}}}],"own-key":1},"finishReason":"own-key"}],
         "modelVersion":"own-key","debug":{"authorization":"Bearer own-key"},"own-keys":"own-key"}"#;
@@ -129,7 +129,7 @@ async fn a_key_in_an_answer_is_removed_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_taken_sent_and_returned() {
+async fn the_request_id_is_sent_upstream_and_returned() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let response = gateway.client.clone().generate_content(with(&[("x-request-id", "ticket-7")])).await.unwrap();
@@ -138,7 +138,7 @@ async fn the_request_id_is_taken_sent_and_returned() {
 }
 
 #[tokio::test]
-async fn a_missing_or_unfit_request_id_is_replaced_and_errors_name_it() {
+async fn a_missing_or_invalid_request_id_is_replaced_and_returned_in_errors() {
     let upstream = Upstream::answering(json("500 Internal Server Error", "")).await;
     let gateway = Gateway::over(&upstream).await;
     let long = "x".repeat(129);
