@@ -21,7 +21,7 @@ async fn a_host_that_does_not_exist_is_unavailable() {
 }
 
 #[tokio::test]
-async fn connecting_that_takes_too_long_is_told_as_that_limit() {
+async fn a_connection_that_takes_too_long_is_reported_as_the_connect_timeout() {
     // A listener that accepts nothing, whose backlog is full: the kernel drops what else comes.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -38,7 +38,7 @@ async fn connecting_that_takes_too_long_is_told_as_that_limit() {
 }
 
 #[tokio::test]
-async fn an_error_that_never_ends_is_read_for_a_while_and_no_more() {
+async fn an_endless_error_body_is_read_only_for_a_limited_time() {
     let head = "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\n\r\nno such model";
     let upstream = Upstream::with([Answer::dripping(head, ".", Duration::from_millis(100))]).await;
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
@@ -48,7 +48,7 @@ async fn an_error_that_never_ends_is_read_for_a_while_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_error_as_large_as_a_disk_is_read_as_far_as_it_says_something() {
+async fn only_the_beginning_of_a_huge_error_body_is_read() {
     let head = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 1099511627776\r\n\r\n";
     let upstream = Upstream::with([Answer::dripping(head, "x".repeat(1 << 16), Duration::ZERO)]).await;
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
@@ -58,7 +58,7 @@ async fn an_error_as_large_as_a_disk_is_read_as_far_as_it_says_something() {
 }
 
 #[tokio::test]
-async fn a_flood_of_headers_is_no_answer() {
+async fn an_answer_with_too_many_headers_fails() {
     let headers: String = (0..5000).map(|n| format!("x-{n}: {}\r\n", "y".repeat(100))).collect();
     let flood = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\n\r\n{STOP}", STOP.len());
     let upstream = Upstream::answering(flood).await;
@@ -67,7 +67,7 @@ async fn a_flood_of_headers_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_too_short_is_no_success() {
+async fn an_answer_longer_than_its_content_length_fails() {
     let body = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{STOP}", STOP.len() - 1);
     let upstream = Upstream::answering(body).await;
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
@@ -75,7 +75,7 @@ async fn a_length_that_is_too_short_is_no_success() {
 }
 
 #[tokio::test]
-async fn an_encoding_that_was_not_asked_for_is_no_answer() {
+async fn an_answer_in_an_unrequested_encoding_fails() {
     let mut answer = http("200 OK", "application/json", [0x1b, 0x42, 0x00]);
     answer.splice(17..17, b"content-encoding: br\r\n".iter().copied());
     let upstream = Upstream::answering(answer).await;
@@ -84,7 +84,7 @@ async fn an_encoding_that_was_not_asked_for_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_early_hint_is_not_the_answer() {
+async fn early_hints_are_not_taken_for_the_answer() {
     let mut answer = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec();
     answer.extend(json("200 OK", STOP));
     let upstream = Upstream::answering(answer).await;
@@ -120,7 +120,7 @@ async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<Atomic
 }
 
 #[tokio::test]
-async fn a_call_that_http2_says_was_not_processed_goes_out_again() {
+async fn a_call_that_http2_reports_as_unprocessed_is_retried() {
     // GOAWAY with no stream processed, and REFUSED_STREAM.
     let refusals: [fn(u32) -> Vec<u8>; 2] =
         [|_| frame(GOAWAY, 0, 0, &[0; 8]), |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())];
@@ -133,7 +133,7 @@ async fn a_call_that_http2_says_was_not_processed_goes_out_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_http2_may_have_processed_does_not() {
+async fn a_call_that_http2_may_have_processed_is_not_retried() {
     // GOAWAY with an error, and a stream that is reset for another reason.
     let refusals: [fn(u32) -> Vec<u8>; 2] = [
         |_| frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]),
