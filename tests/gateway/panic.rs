@@ -41,7 +41,7 @@ impl SpanProcessor for Panicking {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_own_call_and_nothing_else() {
+async fn a_panic_ends_only_its_own_call() {
     let spans = SdkTracerProvider::builder().with_span_processor(Panicking).build();
     let telemetry = Telemetry::new(Settings::default(), Some(&spans), None, None);
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
