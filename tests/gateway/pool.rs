@@ -180,7 +180,7 @@ async fn calls(gateway: &Gateway, number: usize) -> JoinSet<()> {
 }
 
 #[tokio::test]
-async fn there_are_as_many_connections_as_the_calls_at_once_fill() {
+async fn the_pool_opens_only_as_many_connections_as_concurrent_calls_need() {
     // Without a limit of upstream's it is the gateway's own.
     for (allowed, number, connections) in [(Some(1), 5, 5), (Some(5), 17, 4), (Some(100), 100, 1), (None, 129, 2)] {
         let double = Double::serving(allowed, None).await;
@@ -194,7 +194,7 @@ async fn there_are_as_many_connections_as_the_calls_at_once_fill() {
 }
 
 #[tokio::test]
-async fn a_connection_takes_the_next_call_when_one_is_over() {
+async fn a_connection_is_reused_after_a_call() {
     let double = Double::allowing(1).await;
     double.open();
     let gateway = double.gateway().await;
@@ -205,7 +205,7 @@ async fn a_connection_takes_the_next_call_when_one_is_over() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_gives_up_leaves_its_room_to_the_next() {
+async fn a_cancelled_call_frees_its_stream() {
     let double = Double::allowing(2).await;
     let gateway = double.gateway().await;
     for round in 1..4 {
@@ -219,7 +219,7 @@ async fn a_call_that_its_caller_gives_up_leaves_its_room_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_room_may_be_given_up() {
+async fn a_call_that_waits_for_a_stream_can_be_cancelled() {
     // Nothing is ever said by this one, so that the connection is not ready.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut upstream = Upstream::answering("").await;
@@ -239,7 +239,7 @@ async fn a_call_that_waits_for_room_may_be_given_up() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_finishes_its_calls_and_takes_no_more() {
+async fn a_connection_after_goaway_finishes_its_calls_and_gets_no_new_ones() {
     let double = Double::allowing(100).await;
     let gateway = double.gateway().await;
     let first = calls(&gateway, 3).await;
@@ -259,7 +259,7 @@ async fn a_connection_that_ends_finishes_its_calls_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn callers_who_do_not_read_do_not_stop_the_others_of_their_connection() {
+async fn callers_that_do_not_read_do_not_block_others_on_the_same_connection() {
     let double = Double::allowing(100).await;
     let gateway = double.gateway().await;
     let mut streams = Vec::new();
@@ -275,7 +275,7 @@ async fn callers_who_do_not_read_do_not_stop_the_others_of_their_connection() {
 }
 
 #[tokio::test]
-async fn what_is_not_http2_is_told_with_what_to_do() {
+async fn an_upstream_that_does_not_speak_http2_is_reported_with_the_setting_to_change() {
     let upstream = Upstream::answering(crate::support::json("200 OK", STOP)).await;
     let status = Gateway::with(&upstream, &HTTP2).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!(
@@ -287,7 +287,7 @@ async fn what_is_not_http2_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn upstream_chooses_the_version_by_alpn() {
+async fn upstream_selects_the_http_version_by_alpn() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) =
