@@ -52,7 +52,7 @@ fn delay(status: &Status) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn the_error_inside_of_an_error_is_the_error() {
+async fn a_nested_error_replaces_the_outer_one() {
     let inner = error(429, "RESOURCE_EXHAUSTED", "Slow.", json!([retry_info("38s")]));
     for outer in [
         json!({ "error": { "message": inner, "code": 429, "status": "Too Many Requests" } }),
@@ -68,7 +68,7 @@ async fn the_error_inside_of_an_error_is_the_error() {
 }
 
 #[tokio::test]
-async fn there_is_one_error_info_and_it_is_upstreams_if_it_has_one() {
+async fn the_only_error_info_is_upstreams_if_it_has_one() {
     let info = error_info("R", "googleapis.com", json!({ "service": "x" }));
     for details in
         [json!([info]), json!([{ "reason": "R", "domain": "googleapis.com", "metadata": { "service": "x" } }])]
@@ -89,7 +89,7 @@ async fn there_is_one_error_info_and_it_is_upstreams_if_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_delay_is_found_wherever_it_stands_and_told_once() {
+async fn a_retry_delay_is_found_in_every_place_and_returned_once() {
     let quota = error_info("RATE_LIMIT_EXCEEDED", "googleapis.com", json!({ "quotaResetDelay": "49.37s" }));
     for (body, seconds) in [
         (error(429, "RESOURCE_EXHAUSTED", "m", json!([quota])), 49.37),
@@ -114,7 +114,7 @@ async fn a_delay_is_found_wherever_it_stands_and_told_once() {
 }
 
 #[tokio::test]
-async fn a_quota_per_day_has_no_delay_beside_the_no() {
+async fn an_exhausted_daily_quota_has_no_retry_delay() {
     let quota = json!({ "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{ "quotaId": "GenerateRequestsPerDay" }] });
     for body in [
         error(429, "RESOURCE_EXHAUSTED", "m", json!([quota, retry_info("36s")])),
@@ -133,7 +133,7 @@ async fn a_quota_per_day_has_no_delay_beside_the_no() {
 }
 
 #[tokio::test]
-async fn trouble_with_the_gateways_own_key_is_its_operators() {
+async fn problems_with_the_gateways_own_key_are_internal_errors() {
     let info = |reason| json!([error_info(reason, "googleapis.com", json!({}))]);
     for (code, name, message, details) in [
         (403, "PERMISSION_DENIED", "Consumer suspended.", info("CONSUMER_SUSPENDED")),
@@ -163,7 +163,7 @@ async fn trouble_with_the_gateways_own_key_is_its_operators() {
 }
 
 #[tokio::test]
-async fn words_of_several_lines_and_with_halves_of_characters_arrive() {
+async fn messages_with_line_breaks_and_invalid_characters_are_passed_on() {
     let body = r#"{"error":{"code":429,"message":"line1\nline2 \ud83d\u0007","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"38s"}]}}"#;
     for status in everywhere(429, body).await {
         assert_eq!(status.message(), "line1\nline2 \u{fffd}");
@@ -177,7 +177,7 @@ async fn words_of_several_lines_and_with_halves_of_characters_arrive() {
 }
 
 #[tokio::test]
-async fn a_long_error_keeps_its_status_and_its_details() {
+async fn a_long_error_message_is_shortened_and_keeps_its_status_and_details() {
     let body = error(400, "FAILED_PRECONDITION", &"long ".repeat(40_000), json!([error_info("R", "d", json!({}))]));
     for status in everywhere(400, body).await {
         assert_eq!(status.code(), Code::FailedPrecondition);
