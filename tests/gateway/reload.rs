@@ -11,7 +11,7 @@ async fn call(channel: &Channel) {
 }
 
 #[tokio::test]
-async fn the_next_request_carries_the_new_key_on_the_same_connection() {
+async fn the_next_request_on_the_same_connection_uses_the_new_key() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let files = Files::new();
     let with = |key: &str| config(&upstream, &["--api-key-file", &files.write("key", key), "--workers", "2"]);
@@ -26,7 +26,7 @@ async fn the_next_request_carries_the_new_key_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_to_new_connections_and_the_open_ones_go_on() {
+async fn new_connections_get_the_new_certificate_and_open_ones_stay_open() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let (files, before, after) = (Files::new(), Authority::new(), Authority::new());
     let with = |authority: &Authority| -> Config {
