@@ -16,7 +16,7 @@ fn pushback(status: &Status) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn what_upstream_did_not_take_is_tried_again() {
+async fn calls_that_upstream_refused_unprocessed_are_retried() {
     for refusal in [BUSY.into(), json("429 Too Many Requests", "{}")] {
         let answers =
             [Answer::closing(refusal.clone()), Answer::closing(refusal), Answer::closing(json("200 OK", STOP))];
@@ -32,7 +32,7 @@ async fn what_upstream_did_not_take_is_tried_again() {
 }
 
 #[tokio::test]
-async fn after_two_further_tries_the_caller_is_told_when_to_come_back() {
+async fn after_two_retries_the_caller_gets_a_retry_delay() {
     let upstream = Upstream::answering(BUSY).await;
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!((status.code(), upstream.requests().len()), (Code::Unavailable, 3));
@@ -42,7 +42,7 @@ async fn after_two_further_tries_the_caller_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_delay_beyond_half_a_minute_is_left_to_the_caller() {
+async fn a_retry_delay_over_half_a_minute_is_left_to_the_caller() {
     let later = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 31\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::answering(later).await;
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn a_delay_beyond_half_a_minute_is_left_to_the_caller() {
 }
 
 #[tokio::test]
-async fn a_delay_beyond_the_deadline_is_not_waited_for() {
+async fn a_retry_delay_beyond_the_deadline_is_left_to_the_caller() {
     let later = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 20\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::answering(later).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "10"]).await;
@@ -61,7 +61,7 @@ async fn a_delay_beyond_the_deadline_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn what_may_be_billed_goes_out_once_and_callers_are_told_not_to_repeat_it() {
+async fn calls_that_may_be_billed_are_not_retried_and_callers_are_told_not_to() {
     let daily = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"used up","details":[
         {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDay"}]}]}}"#;
     for (answer, code) in [
@@ -87,7 +87,7 @@ async fn what_may_be_billed_goes_out_once_and_callers_are_told_not_to_repeat_it(
 }
 
 #[tokio::test]
-async fn what_is_plainly_wrong_is_not_tried_again() {
+async fn client_errors_are_not_retried() {
     for status in ["400 Bad Request", "403 Forbidden", "404 Not Found"] {
         let upstream = Upstream::answering(json(status, "{}")).await;
         let error = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
@@ -96,7 +96,7 @@ async fn what_is_plainly_wrong_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_meets_a_closed_idle_connection_goes_out_again() {
+async fn a_call_on_a_closed_idle_connection_is_retried() {
     // The second request comes on the connection of the first, which is closed without a byte.
     let answers = [Answer::keeping_alive(kept(STOP)), Answer::closing(""), Answer::closing(kept(STOP))];
     let upstream = Upstream::with(answers).await;
@@ -107,7 +107,7 @@ async fn a_call_that_meets_a_closed_idle_connection_goes_out_again() {
 }
 
 #[tokio::test]
-async fn in_an_outage_few_calls_go_out_twice() {
+async fn the_retry_budget_limits_retries_in_an_outage() {
     let upstream = Upstream::answering(BUSY).await;
     let gateway = Gateway::over(&upstream).await;
     for _ in 0..10 {
