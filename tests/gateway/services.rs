@@ -21,7 +21,7 @@ const SERVICES: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn health_is_known_for_every_service_and_for_the_whole() {
+async fn health_is_reported_for_every_service_and_for_the_whole_server() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     let mut health = HealthClient::new(gateway.channel.clone());
     let list = health.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
@@ -34,7 +34,7 @@ async fn health_is_known_for_every_service_and_for_the_whole() {
 }
 
 #[tokio::test]
-async fn an_unknown_service_is_not_found_when_checked_and_a_message_when_watched() {
+async fn an_unknown_service_is_not_found_by_check_and_unknown_in_watch() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     let mut health = HealthClient::new(gateway.channel.clone());
     let unknown = HealthCheckRequest { service: "no.such.Service".into() };
@@ -44,7 +44,7 @@ async fn an_unknown_service_is_not_found_when_checked_and_a_message_when_watched
 }
 
 #[tokio::test]
-async fn who_watches_hears_of_the_end() {
+async fn health_watchers_are_notified_of_the_shutdown() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     let mut health = HealthClient::new(gateway.channel.clone());
     let mut watch = health.watch(HealthCheckRequest { service: SERVICES[2].into() }).await.unwrap().into_inner();
@@ -79,7 +79,7 @@ async fn reflection_lists_every_service_and_describes_the_messages() {
 }
 
 #[tokio::test]
-async fn reflection_can_be_closed() {
+async fn reflection_can_be_switched_off() {
     let gateway = Gateway::with(&Upstream::answering("").await, &["--reflection", "false"]).await;
     let request = ServerReflectionRequest { host: String::new(), message_request: None };
     let mut client = ServerReflectionClient::new(gateway.channel.clone());
