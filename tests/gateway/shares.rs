@@ -77,7 +77,7 @@ fn short_parts(parts: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
+async fn a_caller_at_a_limit_is_refused_before_its_message_arrives() {
     let upstream = Upstream::with([Answer::silence_after("")]).await;
     for (limit, quota_id) in [("calls_in_flight = 1", "calls_in_flight"), ("calls_per_minute = 1", "calls_per_minute")]
     {
@@ -96,7 +96,7 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_is_there() {
 }
 
 #[tokio::test]
-async fn a_caller_at_a_limit_may_ask_again_thousands_of_times_on_one_connection() {
+async fn thousands_of_refused_calls_do_not_close_the_connection() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_per_minute = 1", &[]).await;
     let message = framed(&prompt("hi").encode_to_vec(), false);
@@ -126,7 +126,7 @@ async fn a_caller_at_a_limit_may_ask_again_thousands_of_times_on_one_connection(
 }
 
 #[tokio::test]
-async fn a_request_that_is_being_sent_has_a_place_among_the_calls_of_its_caller() {
+async fn an_unfinished_upload_counts_as_a_call_of_its_caller() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1", &[]).await;
     let begin = || Box::pin(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
@@ -153,7 +153,7 @@ async fn a_request_that_is_being_sent_has_a_place_among_the_calls_of_its_caller(
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_for_its_mistake_uses_no_call() {
+async fn invalid_requests_use_no_call_of_the_quota() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_per_minute = 1\nmodels = 'gemini-*'", &[]).await;
     let other_model = GenerateContentRequest { model: "other".into(), ..prompt("hi") };
@@ -169,7 +169,7 @@ async fn a_request_that_is_refused_for_its_mistake_uses_no_call() {
 }
 
 #[tokio::test]
-async fn a_caller_holds_at_most_its_share_of_the_bytes() {
+async fn a_caller_can_reserve_only_its_share_of_the_bytes() {
     let silent = Answer::silence_after("");
     let upstream = Upstream::with([silent, Answer::closing(json("200 OK", STOP))]).await;
     let cap = (24 * MIB).to_string();
@@ -187,7 +187,7 @@ async fn a_caller_holds_at_most_its_share_of_the_bytes() {
 }
 
 #[tokio::test]
-async fn a_message_that_unpacks_to_far_more_than_came_is_refused() {
+async fn a_message_with_an_extreme_compression_ratio_is_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let request = |text: usize| prompt(&"x".repeat(text)).encode_to_vec();
@@ -213,7 +213,7 @@ async fn a_message_that_unpacks_to_far_more_than_came_is_refused() {
 }
 
 #[tokio::test]
-async fn a_packed_message_that_is_broken_is_refused_in_words() {
+async fn a_broken_compressed_message_is_refused_with_an_explanation() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let whole = gzip(&prompt("hello").encode_to_vec());
@@ -230,7 +230,7 @@ async fn a_packed_message_that_is_broken_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn the_limit_on_elements_is_named_and_can_be_raised() {
+async fn the_limit_on_elements_is_named_in_the_error_and_can_be_raised() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(send(&gateway, "k", &short_parts(99_999), false).await.code(), Code::Ok);
@@ -256,7 +256,7 @@ fn slow(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn long_work_holds_up_no_other_call() {
+async fn a_long_translation_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
     let message = framed(&slow(60 * MIB), false);
@@ -280,7 +280,7 @@ async fn long_work_holds_up_no_other_call() {
 }
 
 #[tokio::test]
-async fn work_whose_deadline_passes_is_given_up() {
+async fn a_long_translation_is_interrupted_at_the_deadline() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
     let channel = gateway.new_channel().await;
