@@ -88,7 +88,7 @@ fn usage(report: &str) -> String {
 }
 
 #[tokio::test]
-async fn sixty_thousand_words_of_cancelled_streams_are_charged() {
+async fn the_words_of_cancelled_streams_are_charged() {
     // A report of the prompt alone, as some models send it with each event, does not make the answer free either.
     for report in ["", r#""promptTokenCount":1,"totalTokenCount":1"#] {
         let word = if report.is_empty() { event("12345678", false) } else { usage(report) };
@@ -104,7 +104,7 @@ async fn sixty_thousand_words_of_cancelled_streams_are_charged() {
 }
 
 #[tokio::test]
-async fn what_comes_after_the_last_report_is_estimated() {
+async fn text_after_the_last_usage_report_is_estimated() {
     let text = event(&"x".repeat(400), false);
     for (events, expected) in [
         (text.repeat(3), 1 + 300),
@@ -157,7 +157,7 @@ async fn an_answer_is_charged_however_it_ends() {
 }
 
 #[tokio::test]
-async fn a_call_that_times_out_before_its_answer_is_charged_its_request() {
+async fn a_call_that_times_out_before_its_answer_is_charged_for_its_request() {
     let upstream = Upstream::falling_silent_after("").await;
     let gateway = charging(&upstream).await;
     let blob = Blob { mime_type: "image/png".into(), data: vec![0x89, b'P', b'N', b'G'].into(), ..Default::default() };
@@ -173,7 +173,7 @@ async fn a_call_that_times_out_before_its_answer_is_charged_its_request() {
 }
 
 #[tokio::test]
-async fn what_upstream_refuses_or_never_sees_is_charged_nothing() {
+async fn calls_that_upstream_refused_or_never_received_are_free() {
     let long = || prompt(&"x".repeat(40_000));
     for status in ["400 Bad Request", "429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"] {
         let upstream = Upstream::answering(json(status, r#"{"error":{"message":"no"}}"#)).await;
@@ -193,7 +193,7 @@ async fn what_upstream_refuses_or_never_sees_is_charged_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_given_up_while_its_connection_is_made_costs_nothing() {
+async fn a_call_cancelled_while_it_connects_is_free() {
     // It accepts, and says nothing of TLS.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut upstream = Upstream::answering("").await;
@@ -211,7 +211,7 @@ async fn a_call_given_up_while_its_connection_is_made_costs_nothing() {
 }
 
 #[tokio::test]
-async fn resets_start_no_more_requests_than_there_are_places() {
+async fn cancelled_calls_keep_counting_against_the_limit_of_their_caller() {
     let upstream = Upstream::falling_silent_after("").await;
     let gateway = gateway(&upstream, "calls_in_flight = 2", &Telemetry::default()).await;
     let mut callers = tokio::task::JoinSet::new();
@@ -243,7 +243,7 @@ async fn resets_start_no_more_requests_than_there_are_places() {
 }
 
 #[tokio::test]
-async fn the_place_of_a_call_that_was_given_up_is_kept_and_then_given_back() {
+async fn a_cancelled_call_keeps_its_place_for_a_second() {
     let upstream = Upstream::falling_silent_after(sse(event("a", false))).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1", &Telemetry::default()).await;
     let given_up = Instant::now();
@@ -257,7 +257,7 @@ async fn the_place_of_a_call_that_was_given_up_is_kept_and_then_given_back() {
 }
 
 #[tokio::test]
-async fn the_place_of_a_call_that_upstream_has_ended_is_given_back_at_once() {
+async fn a_call_that_upstream_has_ended_frees_its_place_immediately() {
     for answer in [json("200 OK", STOP), json("500 Internal Server Error", "{}"), sse(event("a", false))] {
         let upstream = Upstream::answering(answer).await;
         let gateway = gateway(&upstream, "calls_in_flight = 1", &Telemetry::default()).await;
@@ -291,7 +291,7 @@ fn tokens(scrape: &str, kind: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn metrics_count_estimates_apart_from_what_upstream_counted() {
+async fn metrics_count_estimated_tokens_separately() {
     let (telemetry, scrape) = scraped();
     let counted = usage(r#""promptTokenCount":90,"candidatesTokenCount":10,"totalTokenCount":100"#);
     let events = counted + &event(&"x".repeat(400), false);
@@ -310,7 +310,7 @@ async fn metrics_count_estimates_apart_from_what_upstream_counted() {
 }
 
 #[tokio::test]
-async fn four_hundred_models_have_a_hundred_series_and_one_for_the_others() {
+async fn the_number_of_models_in_metrics_is_limited() {
     let (telemetry, scrape) = scraped();
     let mut answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ".to_vec();
     answer.extend_from_slice(format!("{}\r\n\r\n{STOP}", STOP.len()).as_bytes());
