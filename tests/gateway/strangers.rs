@@ -41,7 +41,7 @@ fn announcing(flag: u8, bytes: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_refused_by_its_announced_length() {
+async fn health_and_reflection_refuse_a_large_message_by_its_announced_length() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     let paths = HEALTH.iter().map(|path| (path, 4 << 10)).chain(REFLECTION.iter().map(|path| (path, 64 << 10)));
     for (path, limit) in paths {
@@ -74,7 +74,7 @@ async fn a_second_message_to_health_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_to_health_or_reflection_that_is_not_finished_ends() {
+async fn unfinished_requests_to_health_and_reflection_time_out() {
     let upstream = Upstream::answering("").await;
     let (short, long) = (Gateway::with(&upstream, &["--upload-timeout", "0.05"]).await, Gateway::over(&upstream).await);
     for path in HEALTH.iter().chain(&REFLECTION) {
@@ -89,7 +89,7 @@ async fn a_request_to_health_or_reflection_that_is_not_finished_ends() {
 }
 
 #[tokio::test]
-async fn a_request_to_health_too_many_ends_the_oldest_that_is_not_finished() {
+async fn excess_health_requests_end_the_oldest_unfinished_one() {
     let gateway = Gateway::with(&Upstream::answering("").await, &["--workers", "1"]).await;
     let mut connections = Vec::new();
     for _ in 0..3 {
@@ -107,7 +107,7 @@ async fn a_request_to_health_too_many_ends_the_oldest_that_is_not_finished() {
 }
 
 #[tokio::test]
-async fn a_stream_of_health_or_reflection_ends_at_the_deadline_of_its_caller() {
+async fn streams_of_health_and_reflection_end_at_the_callers_deadline() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
     for (path, sent) in [(HEALTH[2], body([vec![0; 5]])), (REFLECTION[0], tonic::body::Body::new(endless(Vec::new())))]
     {
@@ -117,7 +117,7 @@ async fn a_stream_of_health_or_reflection_ends_at_the_deadline_of_its_caller() {
 }
 
 #[tokio::test]
-async fn streams_of_reflection_are_few_at_once() {
+async fn the_number_of_concurrent_reflection_streams_is_limited() {
     let gateway = Gateway::with(&Upstream::answering("").await, &["--workers", "1"]).await;
     let mut raw = Raw::open(gateway.running.address).await;
     for stream in 0..16 {
@@ -142,7 +142,7 @@ pub fn head(path: &str, key: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_connection_without_an_admitted_call_is_asked_to_go_and_cut_if_it_stays() {
+async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stays() {
     let mut config = config(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
     config.limits.idle_grace = SOON;
     let running = Running::start(&config);
@@ -196,7 +196,7 @@ async fn counting(running: &Running) -> (Channel, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_connection_with_an_open_call_is_not_asked_to_go() {
+async fn a_connection_with_an_open_call_gets_no_goaway() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own", "--connection-idle", "0.05"]));
     let (channel, connections) = counting(&running).await;
@@ -216,7 +216,7 @@ async fn a_connection_with_an_open_call_is_not_asked_to_go() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_connection_that_is_idle_longest_makes_room() {
+async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
     let flags = ["--api-key", "own", "--max-connections", "3", "--workers", "2"];
     let running = Running::start(&config(&upstream, &flags));
@@ -242,7 +242,7 @@ async fn at_the_limit_the_connection_that_is_idle_longest_makes_room() {
 }
 
 #[tokio::test]
-async fn idle_connections_keep_nobody_out() {
+async fn idle_connections_do_not_block_new_ones() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own", "--max-connections", "20"]));
     let mut idle = Vec::new();
@@ -267,7 +267,7 @@ async fn call_on(channel: &Channel, token: &str) -> Result<(), Status> {
 }
 
 #[tokio::test]
-async fn a_caller_has_no_more_than_its_share_of_the_connections() {
+async fn a_caller_can_open_only_its_share_of_the_connections() {
     let (upstream, files) = (Upstream::answering(json("200 OK", STOP)).await, Files::new());
     let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
     let list = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
