@@ -5,7 +5,7 @@ use tonic::Code;
 use crate::support::{Details, Gateway, Upstream, event, http, json, prompt, sse};
 
 #[tokio::test]
-async fn each_event_is_a_message() {
+async fn each_event_becomes_a_message() {
     let upstream = Upstream::answering(sse(event("Hel", false) + &event("lo", true))).await;
     let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
     assert_eq!(texts, ["Hel", "lo"]);
@@ -17,7 +17,7 @@ async fn each_event_is_a_message() {
 }
 
 #[tokio::test]
-async fn an_array_or_an_object_is_read_as_a_stream_too() {
+async fn an_array_or_a_single_object_is_read_as_a_stream() {
     let one = r#"{"candidates":[{"content":{"parts":[{"text":"Hel"}]}}]}"#;
     let two = r#"{"candidates":[{"content":{"parts":[{"text":"lo"}]},"finishReason":"STOP"}]}"#;
     for (body, expected) in [(format!("[{one},\r\n{two}\n]"), vec!["Hel", "lo"]), (two.to_owned(), vec!["lo"])] {
@@ -29,7 +29,7 @@ async fn an_array_or_an_object_is_read_as_a_stream_too() {
 }
 
 #[tokio::test]
-async fn a_call_that_fails_before_its_first_event_fails_as_a_whole() {
+async fn an_error_before_the_first_event_fails_the_call_without_messages() {
     for (answer, code) in [
         (
             json("404 Not Found", r#"{"error":{"code":404,"message":"no such model","status":"NOT_FOUND"}}"#),
@@ -50,7 +50,7 @@ async fn a_call_that_fails_before_its_first_event_fails_as_a_whole() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_comes_after_what_came_before_it() {
+async fn an_error_in_the_middle_follows_the_messages_before_it() {
     let error = "{\n  \"error\": {\n    \"code\": 429,\n    \"message\": \"slow down\",\n    \"status\": \"RESOURCE_EXHAUSTED\"\n  }\n}\n";
     for error in [format!("data: {}\r\n\r\n", error.replace('\n', "")), error.to_owned()] {
         let upstream = Upstream::answering(sse(event("Hel", false) + &error)).await;
@@ -63,7 +63,7 @@ async fn an_error_in_the_middle_comes_after_what_came_before_it() {
 }
 
 #[tokio::test]
-async fn a_stream_cut_at_any_byte_never_ends_well() {
+async fn a_stream_cut_at_any_byte_never_succeeds() {
     let whole = event("Hel", false) + &event("lo", true);
     let upstream_is_done = Upstream::answering(sse(&whole)).await;
     Gateway::over(&upstream_is_done).await.stream(prompt("hi")).await.unwrap().1.unwrap();
@@ -81,7 +81,7 @@ async fn a_stream_cut_at_any_byte_never_ends_well() {
 }
 
 #[tokio::test]
-async fn a_stream_that_upstream_did_not_finish_is_no_success() {
+async fn a_stream_without_a_finish_reason_fails() {
     let upstream = Upstream::answering(sse(event("Hel", false))).await;
     let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
     assert_eq!(texts, ["Hel"]);
@@ -90,7 +90,7 @@ async fn a_stream_that_upstream_did_not_finish_is_no_success() {
 }
 
 #[tokio::test]
-async fn odd_but_whole_streams_pass() {
+async fn unusual_but_complete_streams_succeed() {
     let blocked = "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}\n\n".to_owned();
     let usage = "data: {\"usageMetadata\":{\"totalTokenCount\":3}}\n\n";
     for (body, expected) in [
@@ -108,7 +108,7 @@ async fn odd_but_whole_streams_pass() {
 }
 
 #[tokio::test]
-async fn a_large_event_arrives_whole_among_small_ones() {
+async fn a_large_event_arrives_complete_between_small_ones() {
     let large = "x".repeat(3 << 20);
     let upstream = Upstream::answering(sse(event("a", false) + &event(&large, false) + &event("b", true))).await;
     let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
