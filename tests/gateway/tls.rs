@@ -47,7 +47,7 @@ pub fn roots(authority: &Authority) -> RootCertStore {
 }
 
 #[tokio::test]
-async fn a_call_over_tls_is_answered_to_who_trusts_the_certificate() {
+async fn a_client_that_trusts_the_certificate_can_call_over_tls() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&speaking_tls(&upstream, &files, &authority, &[]));
@@ -57,7 +57,7 @@ async fn a_call_over_tls_is_answered_to_who_trusts_the_certificate() {
 }
 
 #[tokio::test]
-async fn where_callers_need_a_certificate_only_one_of_that_authority_will_do() {
+async fn only_client_certificates_of_the_configured_authority_are_accepted() {
     let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let client_ca = files.write("client-ca.pem", &callers.pem);
@@ -73,7 +73,7 @@ async fn where_callers_need_a_certificate_only_one_of_that_authority_will_do() {
 }
 
 #[tokio::test]
-async fn a_caller_is_known_by_a_name_of_its_certificate() {
+async fn a_caller_is_identified_by_a_name_in_its_certificate() {
     let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let client_ca = files.write("client-ca.pem", &callers.pem);
@@ -89,7 +89,7 @@ async fn a_caller_is_known_by_a_name_of_its_certificate() {
 }
 
 #[tokio::test]
-async fn what_a_caller_with_a_good_certificate_sends_as_a_key_is_not_read() {
+async fn keys_of_callers_with_a_valid_certificate_are_ignored() {
     let (files, authority, callers) = (Files::new(), Authority::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let client_ca = files.write("client-ca.pem", &callers.pem);
@@ -106,7 +106,7 @@ async fn what_a_caller_with_a_good_certificate_sends_as_a_key_is_not_read() {
 }
 
 #[tokio::test]
-async fn plaintext_on_the_port_of_tls_is_closed() {
+async fn plaintext_on_a_tls_port_is_closed() {
     let (files, authority) = (Files::new(), Authority::new());
     let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
     let mut raw = Raw::silent(running.address).await;
@@ -117,7 +117,7 @@ async fn plaintext_on_the_port_of_tls_is_closed() {
 }
 
 #[tokio::test]
-async fn who_does_not_ask_for_h2_is_not_served() {
+async fn a_client_that_does_not_offer_h2_is_not_served() {
     let (files, authority) = (Files::new(), Authority::new());
     let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
     for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
@@ -144,7 +144,7 @@ fn client_hello(authority: &Authority) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn connections_that_do_not_finish_their_handshake_delay_no_other() {
+async fn unfinished_handshakes_do_not_delay_other_connections() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let flags = ["--workers", "1", "--max-connections", "1000"];
@@ -165,7 +165,7 @@ async fn connections_that_do_not_finish_their_handshake_delay_no_other() {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_whole_client_hello_in_time_is_closed() {
+async fn a_connection_without_a_complete_client_hello_in_time_is_closed() {
     let (files, authority) = (Files::new(), Authority::new());
     let mut config = speaking_tls(&Upstream::answering("").await, &files, &authority, &[]);
     (config.limits.hello, config.limits.first_bytes) = (Duration::from_millis(50), Duration::MAX);
@@ -205,7 +205,7 @@ pub async fn upstream_on_tls(authority: &Authority) -> String {
 }
 
 #[tokio::test]
-async fn upstream_may_have_an_authority_of_its_own_and_want_a_certificate() {
+async fn upstream_can_use_a_private_authority_and_require_a_certificate() {
     let (files, authority) = (Files::new(), Authority::new());
     let mut upstream = Upstream::answering("").await;
     upstream.url = upstream_on_tls(&authority).await;
