@@ -6,7 +6,7 @@ use tonic::Code;
 use crate::support::{Details, Gateway, STOP, Upstream, http, json, prompt, text};
 
 #[tokio::test]
-async fn any_success_is_a_success() {
+async fn every_2xx_status_is_a_success() {
     for status in ["200 OK", "201 Created", "202 Accepted"] {
         let upstream = Upstream::answering(json(status, STOP)).await;
         let answer = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap();
@@ -15,7 +15,7 @@ async fn any_success_is_a_success() {
 }
 
 #[tokio::test]
-async fn the_call_goes_to_the_models_path_with_the_key_in_a_header_and_no_model_in_the_body() {
+async fn the_request_has_the_model_in_its_path_and_the_key_in_a_header() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     gateway.generate(prompt("hi")).await.unwrap();
@@ -30,7 +30,7 @@ async fn the_call_goes_to_the_models_path_with_the_key_in_a_header_and_no_model_
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_an_error_with_a_reason() {
+async fn an_unusable_answer_is_an_error_with_a_reason() {
     for (answer, code, reason) in [
         (json("200 OK", ""), Code::Internal, "UPSTREAM_ANSWER_EMPTY"),
         (b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec(), Code::Internal, "UPSTREAM_ANSWER_EMPTY"),
@@ -82,7 +82,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn what_upstream_says_of_an_error_is_passed_on() {
+async fn the_message_and_details_of_upstreams_errors_are_passed_on() {
     let body = r#"{"error":{"code":429,"message":"quota is used up","status":"RESOURCE_EXHAUSTED","details":[
         {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"subject":"project","description":"per minute"}]},
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3.5s"}]}}"#;
@@ -98,7 +98,7 @@ async fn what_upstream_says_of_an_error_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_delay_in_a_header_becomes_retry_info() {
+async fn a_retry_after_header_becomes_retry_info() {
     let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::answering(answer).await;
     let status =
@@ -121,7 +121,7 @@ async fn details_that_would_not_fit_into_headers_are_left_out() {
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit_is_refused_whatever_it_announces() {
+async fn an_answer_over_the_size_limit_is_refused_with_and_without_a_length() {
     let body = format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{}"}}]}}}}]}}"#, "x".repeat(5000));
     let unannounced = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{body}");
     for answer in [json("200 OK", &body), unannounced.into_bytes()] {
