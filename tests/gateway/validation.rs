@@ -20,7 +20,7 @@ fn picture(ratio: &str, size: Option<&str>) -> GenerateContentRequest {
 }
 
 #[tokio::test]
-async fn all_violations_come_at_once_and_nothing_is_sent() {
+async fn all_violations_are_reported_together_and_nothing_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let request = GenerateContentRequest { contents: Vec::new(), ..picture("7:3", Some("4K")) };
@@ -38,7 +38,7 @@ async fn all_violations_come_at_once_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_name_never_changes_the_path() {
+async fn a_model_name_cannot_change_the_path() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     for model in ["../../admin", "a/b", "a%2fb", "a?x=1", "a#b", "a:countTokens", "a\nb", "a\0b", "", "tunedModels/x"] {
@@ -50,7 +50,7 @@ async fn a_name_never_changes_the_path() {
 }
 
 #[tokio::test]
-async fn an_image_model_is_asked_for_text_and_image_where_the_caller_does_not_say() {
+async fn image_models_are_asked_for_text_and_image_by_default() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     Gateway::over(&upstream).await.generate(picture("16:9", None)).await.unwrap();
     let expected = serde_json::json!({"responseModalities": ["TEXT", "IMAGE"], "imageConfig": {"aspectRatio": "16:9"}});
@@ -58,7 +58,7 @@ async fn an_image_model_is_asked_for_text_and_image_where_the_caller_does_not_sa
 }
 
 #[tokio::test]
-async fn a_released_image_model_is_asked_for_text_and_image_and_checked_under_googles_profile_only() {
+async fn released_image_models_are_validated_only_under_googles_profile() {
     for (profile, size, refused) in [("mountsea", "512", false), ("google", "2K", false), ("google", "512", true)] {
         let upstream = Upstream::answering(json("200 OK", STOP)).await;
         let gateway = Gateway::with(&upstream, &["--api-key", "own", "--catalog-profile", profile]).await;
@@ -73,7 +73,7 @@ async fn a_released_image_model_is_asked_for_text_and_image_and_checked_under_go
 }
 
 #[tokio::test]
-async fn response_format_is_checked_and_the_place_that_the_caller_wrote_is_named() {
+async fn violations_in_response_format_name_the_callers_field() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let image = ImageResponseFormat { image_size: Some(ImageSize::FourK as i32), ..Default::default() };
@@ -90,7 +90,7 @@ async fn response_format_is_checked_and_the_place_that_the_caller_wrote_is_named
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused_with_the_limit() {
+async fn a_message_over_the_size_limit_is_refused_and_the_limit_is_named() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "k", "--max-request-bytes", "2048"]).await;
     let large = prompt(&"x".repeat(4096));
@@ -108,7 +108,7 @@ async fn a_message_over_the_limit_is_refused_with_the_limit() {
 }
 
 #[tokio::test]
-async fn a_packed_request_is_read() {
+async fn a_compressed_request_is_decompressed() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
@@ -117,7 +117,7 @@ async fn a_packed_request_is_read() {
 }
 
 #[tokio::test]
-async fn a_message_that_json_cannot_hold_is_refused_with_its_path() {
+async fn a_value_that_json_cannot_represent_is_refused_with_its_path() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let config = GenerationConfig { presence_penalty: Some(f32::NAN), ..Default::default() };
