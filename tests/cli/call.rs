@@ -12,7 +12,7 @@ use crate::support::{Gateway, Running, run_with};
 const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
 
 #[test]
-fn a_text_comes_on_standard_output_and_the_figures_on_standard_error() {
+fn text_goes_to_standard_output_and_statistics_to_standard_error() {
     let ended = Gateway::start().run(["call", "hello", "there"]);
     assert_eq!(ended.code, Some(0));
     assert!(ended.out.starts_with("[sandbox] You said \"hello there\"."), "{}", ended.out);
@@ -21,7 +21,7 @@ fn a_text_comes_on_standard_output_and_the_figures_on_standard_error() {
 }
 
 #[test]
-fn a_stream_comes_in_many_messages_and_a_unary_answer_in_one() {
+fn a_stream_prints_many_messages_and_a_unary_call_one() {
     let gateway = Gateway::start();
     let messages = |arguments: &[&str]| -> Vec<Value> {
         let ended = gateway.run(["call", "--json", "hello"].iter().chain(arguments).copied());
@@ -40,7 +40,7 @@ fn a_stream_comes_in_many_messages_and_a_unary_answer_in_one() {
 }
 
 #[test]
-fn the_prompt_may_come_on_standard_input() {
+fn the_prompt_can_be_read_from_standard_input() {
     let gateway = Gateway::start();
     for arguments in [&["call"][..], &["call", "-"]] {
         let mut running = Running::start(gateway.command(arguments.iter().copied()).stdin(Stdio::piped()));
@@ -51,7 +51,7 @@ fn the_prompt_may_come_on_standard_input() {
 }
 
 #[test]
-fn a_picture_is_saved_and_can_be_sent_back_to_be_changed() {
+fn a_saved_picture_can_be_sent_back_to_be_edited() {
     let gateway = Gateway::start();
     let folder = tempfile::tempdir().unwrap();
     let (pictures, first) = (folder.path().to_str().unwrap(), folder.path().join("image-1.png"));
@@ -70,7 +70,7 @@ fn a_picture_is_saved_and_can_be_sent_back_to_be_changed() {
 }
 
 #[test]
-fn pictures_of_thinking_are_saved_only_where_thoughts_are_asked_for() {
+fn pictures_of_thoughts_are_saved_only_with_the_thoughts_flag() {
     let gateway = Gateway::start();
     for mode in [&[][..], &["--unary"]] {
         for (flags, names) in [(&[][..], &["image-1.png"][..]), (&["--thoughts"], &["image-1.png", "thought-1.png"])] {
@@ -89,7 +89,7 @@ fn pictures_of_thinking_are_saved_only_where_thoughts_are_asked_for() {
 }
 
 #[test]
-fn tools_are_taken_in_every_form_in_which_people_have_them() {
+fn tools_can_be_one_tool_a_list_of_tools_or_a_list_of_functions() {
     let gateway = Gateway::start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tools.json");
@@ -105,7 +105,7 @@ fn tools_are_taken_in_every_form_in_which_people_have_them() {
 }
 
 #[test]
-fn an_error_is_shown_with_its_details_and_ends_with_1() {
+fn an_error_is_printed_with_its_details_and_the_exit_code_is_1() {
     let ended = Gateway::start().run(["call", "--model", "sandbox-429", "hello"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
     let lines: Vec<&str> = ended.err.lines().collect();
@@ -116,7 +116,7 @@ fn an_error_is_shown_with_its_details_and_ends_with_1() {
 }
 
 #[test]
-fn a_finish_reason_and_a_quota_are_shown_by_the_names_that_upstream_has_for_them() {
+fn finish_reasons_and_quotas_are_printed_with_upstreams_names() {
     let gateway = Gateway::start();
     for (model, line) in [("sandbox-model-armor", "MODEL_ARMOR, "), ("sandbox-daily-and-wait", "  quota: Generate")] {
         let ended = gateway.run(["call", "--model", model, "hello"]);
@@ -125,7 +125,7 @@ fn a_finish_reason_and_a_quota_are_shown_by_the_names_that_upstream_has_for_them
 }
 
 #[test]
-fn every_broken_rule_is_shown() {
+fn every_violation_is_printed() {
     let gateway = Gateway::start();
     let ended = gateway.run(["call", "--model", IMAGE_MODEL, "--aspect-ratio", "7:3", "--temperature", "9", "x"]);
     assert_eq!(ended.code, Some(1));
@@ -136,7 +136,7 @@ fn every_broken_rule_is_shown() {
 }
 
 #[test]
-fn a_stream_that_breaks_shows_what_came_and_then_the_error() {
+fn a_broken_stream_prints_its_text_so_far_and_then_the_error() {
     let ended = Gateway::start().run(["call", "--model", "sandbox-cut", "hello"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.out.starts_with("[sandbox] You said \"hello\"") && ended.out.ends_with('\n'), "{}", ended.out);
@@ -144,7 +144,7 @@ fn a_stream_that_breaks_shows_what_came_and_then_the_error() {
 }
 
 #[test]
-fn a_call_to_nothing_says_how_to_start_a_gateway() {
+fn a_refused_connection_prints_how_to_start_a_gateway() {
     let ended = run_with(["call", "--endpoint", "http://127.0.0.1:1", "hello"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("nothing answers at http://127.0.0.1:1;"), "{}", ended.err);
@@ -152,7 +152,7 @@ fn a_call_to_nothing_says_how_to_start_a_gateway() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_ends_the_call_in_peace() {
+fn a_closed_standard_output_ends_the_call_without_an_error() {
     let gateway = Gateway::start();
     for arguments in [&["call", "hello"][..], &["call", "--json", "hello"]] {
         let mut running = Running::start(&mut gateway.command(arguments.iter().copied()));
