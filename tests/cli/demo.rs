@@ -5,7 +5,7 @@ use image::image_dimensions;
 use crate::support::{gemini_grpc, run, run_with};
 
 #[test]
-fn the_demo_makes_two_pictures_and_says_that_all_went_well() {
+fn the_demo_saves_two_pictures_and_reports_success() {
     let folder = tempfile::tempdir().unwrap();
     let pictures = folder.path().join("pictures");
     let ended = run_with(["demo", "--dir", pictures.to_str().unwrap()]);
@@ -28,7 +28,7 @@ fn a_live_demo_needs_a_key() {
 }
 
 #[test]
-fn the_demo_is_open_to_its_own_calls_whoever_else_may_call() {
+fn the_demo_ignores_the_settings_of_authentication() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = gemini_grpc(["demo"]);
     command.envs([("GEMINI_GRPC_AUTH", "tokens"), ("GEMINI_GRPC_CALLERS", "/no/such/file")]).current_dir(&folder);
@@ -37,7 +37,7 @@ fn the_demo_is_open_to_its_own_calls_whoever_else_may_call() {
 }
 
 #[test]
-fn a_variable_that_the_gateway_of_the_demo_cannot_use_is_named() {
+fn an_invalid_variable_of_the_gateway_is_named() {
     let mut command = gemini_grpc(["demo"]);
     command.env("GEMINI_GRPC_WORKERS", "many");
     let ended = run(command);
