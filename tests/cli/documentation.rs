@@ -23,7 +23,7 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 }
 
 #[test]
-fn the_configuration_table_is_the_one_of_the_program() {
+fn the_configuration_table_matches_the_program() {
     let table = configuration_table();
     let is_there = page("docs/configuration.md").contains(&table);
     assert!(is_there, "docs/configuration.md should contain this table:\n{table}");
@@ -66,7 +66,7 @@ fn fixed(line: &str) -> String {
 }
 
 #[test]
-fn the_clients_in_the_pages_are_those_in_examples() {
+fn clients_shown_in_pages_match_the_examples() {
     for (shown_in, language, files) in [
         ("README.md", "python", &["examples/python/google_client.py"][..]),
         ("README.md", "proto", &["proto/mountsea/gemini/v1/generative_service.proto"]),
@@ -124,7 +124,7 @@ fn anchors(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_in_the_pages_leads_to_a_file_and_a_heading() {
+fn every_link_points_to_an_existing_file_and_heading() {
     let pages = pages();
     assert!(pages.len() > 20 && pages.iter().any(|page| page == "tests/production/README.md"), "{pages:?}");
     for from in &pages {
@@ -165,7 +165,7 @@ fn is_tried_by(name: &str) -> bool {
 }
 
 #[test]
-fn every_test_in_the_page_of_faults_exists() {
+fn every_test_named_in_the_faults_page_exists() {
     let page = page("docs/faults.md");
     let rows = page.lines().filter(|line| line.starts_with("| "));
     let cells = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next());
