@@ -143,7 +143,7 @@ fn is_out_of_files(status: &Status) {
 }
 
 #[test]
-fn every_command_that_serves_raises_its_soft_limit_to_the_hard_one() {
+fn serve_and_sandbox_raise_the_soft_limit_to_the_hard_limit() {
     for arguments in [&["sandbox"][..], &["serve", "--sandbox"]] {
         let mut command = with_limits("ulimit -Sn 64; ulimit -Hn 1000");
         command.args(arguments).args(["--listen", "127.0.0.1:0"]);
@@ -157,7 +157,7 @@ fn every_command_that_serves_raises_its_soft_limit_to_the_hard_one() {
 }
 
 #[tokio::test]
-async fn more_streams_are_served_than_the_soft_limit_has_files() {
+async fn more_streams_are_served_than_the_first_soft_limit_allows() {
     let gateway = Gateway::start("ulimit -Sn 64", "127.0.0.1", &[]);
     let mut channels = Vec::new();
     for _ in 0..20 {
@@ -169,7 +169,7 @@ async fn more_streams_are_served_than_the_soft_limit_has_files() {
 }
 
 #[tokio::test]
-async fn calls_for_which_no_file_is_left_are_refused_and_probes_are_answered() {
+async fn calls_without_a_free_file_are_refused_and_probes_are_answered() {
     // By a name too, which takes files to look up.
     for host in ["127.0.0.1", "localhost"] {
         let gateway = Gateway::start("ulimit -n 256", host, &[]);
@@ -193,7 +193,7 @@ async fn calls_for_which_no_file_is_left_are_refused_and_probes_are_answered() {
 }
 
 #[tokio::test]
-async fn calls_whose_connection_to_upstream_finds_no_file_are_refused_for_that_reason() {
+async fn a_call_that_cannot_open_its_upstream_connection_is_refused_as_out_of_files() {
     // Connections take what the limit of calls would have left to calls.
     let gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
     let mut channels = Vec::new();
@@ -218,7 +218,7 @@ async fn calls_whose_connection_to_upstream_finds_no_file_are_refused_for_that_r
 }
 
 #[tokio::test]
-async fn connections_for_which_no_file_is_left_hear_so_and_about_health() {
+async fn calls_on_connections_without_a_free_file_are_refused_and_health_is_answered() {
     let gateway = Gateway::start("ulimit -n 256", "127.0.0.1", &[]);
     let (mut channels, mut streams, mut refused) = (Vec::new(), Vec::new(), 0);
     for _ in 0..200 {
@@ -241,7 +241,7 @@ async fn connections_for_which_no_file_is_left_hear_so_and_about_health() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_silent_connections_keeps_neither_calls_nor_probes_out() {
+async fn silent_connections_block_neither_calls_nor_probes() {
     let gateway = Gateway::start("ulimit -n 256", "127.0.0.1", &[]);
     let address = gateway.endpoint.strip_prefix("http://").unwrap();
     let mut crowd: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -252,7 +252,7 @@ async fn a_crowd_of_silent_connections_keeps_neither_calls_nor_probes_out() {
 }
 
 #[test]
-fn the_log_has_the_limits_in_one_line_and_a_warning_where_one_does_not_fit() {
+fn limits_are_logged_in_one_line_with_a_warning_for_each_that_needs_more_files() {
     for (flags, warnings) in [
         (&["--max-calls", "20", "--max-connections", "20"][..], &[][..]),
         (&["--max-calls", "20"], &[]),
@@ -292,7 +292,7 @@ fn set_limit(running: &Running, soft: u64) {
 }
 
 #[tokio::test]
-async fn a_gateway_that_can_open_no_file_at_all_says_so_and_recovers() {
+async fn a_gateway_that_cannot_open_any_file_logs_it_and_recovers() {
     let mut gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
     let channel = gateway.connect().await;
     let _stream = open(channel.clone()).await.unwrap();
@@ -309,8 +309,8 @@ async fn a_gateway_that_can_open_no_file_at_all_says_so_and_recovers() {
 }
 
 #[tokio::test]
-async fn without_a_file_for_a_connection_to_the_proxy_the_reason_is_the_same() {
-    // No server listens there.
+async fn a_call_that_cannot_open_its_proxy_connection_is_refused_as_out_of_files() {
+    // Nobody answers there.
     let proxy = "ulimit -n 256; export http_proxy=http://localhost:1";
     let gateway = Gateway::start(proxy, "127.0.0.1", &["--upstream-proxy", "--retries", "0"]);
     let channel = gateway.connect().await;
