@@ -15,7 +15,7 @@ fn help_names_every_command_and_shows_examples() {
 }
 
 #[test]
-fn every_command_has_help_with_examples_that_it_understands() {
+fn every_command_accepts_the_examples_in_its_help() {
     for command in COMMANDS {
         let ended = run_with([command, "--help"]);
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
@@ -32,7 +32,7 @@ fn every_command_has_help_with_examples_that_it_understands() {
 }
 
 #[test]
-fn the_many_flags_of_serve_stand_in_groups() {
+fn the_flags_of_serve_are_grouped() {
     let help = run_with(["serve", "-h"]).out;
     for group in [
         "Serving:",
@@ -54,7 +54,7 @@ fn the_many_flags_of_serve_stand_in_groups() {
 }
 
 #[test]
-fn a_flag_that_does_not_exist_ends_with_2_and_the_nearest_one() {
+fn an_unknown_flag_exits_with_2_and_suggests_the_nearest_one() {
     for command in COMMANDS {
         assert_eq!(run_with([command, "--no-such-flag"]).code, Some(2), "{command}");
     }
