@@ -24,7 +24,7 @@ fn is_one_sentence(ended: &Ended) -> bool {
 }
 
 #[test]
-fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
+fn an_invalid_variable_is_named_with_its_allowed_values() {
     for (variable, value, says) in [
         ("GEMINI_GRPC_LISTN", "127.0.0.1:1", "there is no such variable; did you mean GEMINI_GRPC_LISTEN?"),
         ("GEMINI_GRPC_LOGS", "info", "did you mean GEMINI_GRPC_LOG?"),
@@ -78,7 +78,7 @@ fn a_variable_that_cannot_be_used_is_named_with_what_it_may_be() {
 }
 
 #[test]
-fn an_address_that_cannot_be_used_is_named_too() {
+fn an_invalid_address_is_named_by_its_variable_or_flag() {
     let mut command = gemini_grpc(["serve", "--sandbox"]);
     command.env("GEMINI_GRPC_LISTEN", "localhost");
     let ended = run(command);
@@ -90,7 +90,7 @@ fn an_address_that_cannot_be_used_is_named_too() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() {
+fn service_variables_of_kubernetes_are_ignored() {
     let ended = serve_with(&[
         ("GEMINI_GRPC_SERVICE_HOST", "10.0.0.7"),
         ("GEMINI_GRPC_PORT", "tcp://10.0.0.7:50051"),
@@ -102,7 +102,7 @@ fn what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_without_being_shown() {
+fn an_invalid_key_is_refused_and_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     fs::write(&file, SECRET).unwrap();
@@ -124,14 +124,14 @@ fn a_key_that_is_none_is_refused_without_being_shown() {
 }
 
 #[test]
-fn a_key_and_a_key_file_together_are_one_too_many() {
+fn a_key_and_a_key_file_cannot_be_set_together() {
     let ended = serve_with(&[("MOUNTSEA_API_KEY", "sk-12345"), ("MOUNTSEA_API_KEY_FILE", "/no/such/file")]);
     assert!(ended.code == Some(2) && ended.err.contains("--api-key-file"), "{}", ended.err);
     assert!(!ended.err.contains("sk-12345"), "{}", ended.err);
 }
 
 #[test]
-fn a_catalogue_that_cannot_be_used_is_named_with_the_place() {
+fn an_invalid_catalog_is_named_with_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("models.toml");
     for (text, says) in [
@@ -146,7 +146,7 @@ fn a_catalogue_that_cannot_be_used_is_named_with_the_place() {
 }
 
 #[test]
-fn a_file_of_callers_that_cannot_be_used_is_named_with_the_place_and_not_shown() {
+fn an_invalid_callers_file_is_named_with_the_line_and_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callers.toml");
     let path = file.to_str().unwrap();
@@ -180,7 +180,7 @@ fn file_variables() -> Vec<String> {
 }
 
 #[test]
-fn a_file_that_is_not_regular_or_too_large_is_refused_whatever_it_is_for() {
+fn special_and_too_large_files_are_refused_for_every_variable() {
     let (files, authority) = (Files::new(), Authority::new());
     let issued = authority.issue();
     let callers = format!("[callers.a]\ntoken_sha256 = '{}'\n", "0".repeat(64));
@@ -230,7 +230,7 @@ fn a_file_that_is_not_regular_or_too_large_is_refused_whatever_it_is_for() {
 }
 
 #[test]
-fn a_key_is_not_open_to_a_network_unless_that_is_said() {
+fn a_gateway_with_a_key_needs_authentication_to_listen_on_a_network() {
     let serve = |flags: &[&'static str]| gemini_grpc(["serve", "--listen", "0.0.0.0:0"].iter().chain(flags).copied());
     let ended = run(serve(&["--api-key", "sk-12345"]));
     assert!(ended.code == Some(2) && is_one_sentence(&ended) && !ended.err.contains("12345"), "{}", ended.err);
@@ -245,7 +245,7 @@ fn a_key_is_not_open_to_a_network_unless_that_is_said() {
 }
 
 #[test]
-fn an_address_in_use_ends_with_1() {
+fn an_address_in_use_exits_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for command in ["serve", "sandbox"] {
@@ -261,7 +261,7 @@ fn an_address_in_use_ends_with_1() {
 }
 
 #[test]
-fn a_machine_that_trusts_nobody_is_told_where_authorities_come_from() {
+fn a_machine_without_certificate_authorities_is_reported_with_the_variable_to_set() {
     let mut command = gemini_grpc(["serve", "--sandbox", "--log", "error"]);
     command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/no/such/folder");
     let ended = run(command);
@@ -273,7 +273,7 @@ fn a_machine_that_trusts_nobody_is_told_where_authorities_come_from() {
 }
 
 #[test]
-fn files_that_call_is_given_are_read_before_anything_is_sent() {
+fn call_reads_its_files_before_it_sends_anything() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text).unwrap();
