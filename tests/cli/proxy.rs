@@ -29,7 +29,7 @@ fn proxy() -> (String, mpsc::Receiver<String>) {
 }
 
 #[test]
-fn http2_goes_through_a_tunnel_of_the_proxy() {
+fn http2_uses_a_tunnel_through_the_proxy() {
     let mut sandbox = Running::start(&mut gemini_grpc(["sandbox", "--listen", "127.0.0.1:0", "--pace", "0"]));
     let url = sandbox
         .out()
@@ -56,7 +56,7 @@ fn http2_goes_through_a_tunnel_of_the_proxy() {
 }
 
 #[test]
-fn a_proxy_that_cannot_carry_http2_is_refused_at_the_start() {
+fn a_proxy_that_cannot_tunnel_http2_is_refused_at_startup() {
     let flags = ["--upstream-http", "2", "--upstream-proxy", "--api-key", "a-key"];
     let mut command = gemini_grpc(["serve", "--listen", "127.0.0.1:0"].into_iter().chain(flags));
     command.env("https_proxy", "socks5://127.0.0.1:1");
