@@ -8,7 +8,7 @@ use crate::certificates::{Authority, Files, Issued};
 use crate::support::{Gateway, field, metric};
 
 #[test]
-fn a_file_that_changes_is_read_again_by_itself() {
+fn a_changed_file_is_reloaded_automatically() {
     let files = Files::new();
     let file = files.write("key", "first-key");
     let mut gateway = Gateway::with(["--api-key-file", &file, "--reload-interval", "0.05"]);
@@ -18,7 +18,7 @@ fn a_file_that_changes_is_read_again_by_itself() {
 }
 
 #[test]
-fn a_file_that_becomes_a_pipe_or_a_device_is_refused_and_the_next_good_one_is_read() {
+fn a_special_file_is_refused_and_the_next_valid_file_is_loaded() {
     let files = Files::new();
     let file = files.write("key", "first-key");
     let mut gateway = Gateway::with(["--api-key-file", &file, "--reload-interval", "0.05"]);
@@ -44,7 +44,7 @@ fn a_file_that_becomes_a_pipe_or_a_device_is_refused_and_the_next_good_one_is_re
 }
 
 #[test]
-fn the_line_of_a_reload_says_how_many_callers_came_went_and_changed() {
+fn the_log_line_of_a_reload_counts_added_removed_and_changed_callers() {
     let files = Files::new();
     let hash = |digit: &str| digit.repeat(64);
     let callers = |rows: &[(&str, &str, &str)]| -> String {
@@ -67,7 +67,7 @@ fn the_line_of_a_reload_says_how_many_callers_came_went_and_changed() {
 }
 
 #[test]
-fn a_broken_file_is_named_and_the_old_one_stays_until_it_is_mended() {
+fn an_invalid_file_is_named_and_its_old_contents_stay_in_use() {
     let files = Files::new();
     let (key, catalog) = (files.write("key", "first-key"), files.write("models.toml", ""));
     // Only when it is asked.
@@ -90,7 +90,7 @@ fn a_broken_file_is_named_and_the_old_one_stays_until_it_is_mended() {
 }
 
 #[test]
-fn sighup_without_a_change_reads_everything_again_all_the_same() {
+fn sighup_reloads_unchanged_files_too() {
     let mut gateway = Gateway::start();
     gateway.running.signal("HUP");
     assert_eq!(gateway.log.wait_for(|line| field(line, "changed")), "");
@@ -98,7 +98,7 @@ fn sighup_without_a_change_reads_everything_again_all_the_same() {
 }
 
 #[test]
-fn the_time_until_certificates_end_is_a_metric_that_follows_the_files() {
+fn the_metric_of_certificate_expiry_follows_the_files() {
     let (files, authority) = (Files::new(), Authority::new());
     let ends = |year: i32| authority.issue_until(year);
     let identity = |name: &str, year: i32| {
