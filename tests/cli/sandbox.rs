@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Running, gemini_grpc, run_with};
 
 #[test]
-fn the_sandbox_says_where_it_is_and_answers_there() {
+fn the_sandbox_prints_its_address_and_answers_there() {
     let mut running = Running::start(&mut gemini_grpc(["sandbox", "--listen", "127.0.0.1:0", "--pace", "0"]));
     let find = |line: &str| Some(line.split_once("http://")?.1.split('/').next()?.to_owned());
     let address = running.out().wait_for(find);
@@ -21,7 +21,7 @@ fn the_sandbox_says_where_it_is_and_answers_there() {
 }
 
 #[test]
-fn the_sandbox_takes_any_key_and_so_listens_on_loopback_only() {
+fn the_sandbox_listens_only_on_loopback() {
     let ended = run_with(["sandbox", "--listen", "0.0.0.0:0"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.err.contains("GEMINI_GRPC_SANDBOX_LISTEN: 0.0.0.0:0: "), "{}", ended.err);
@@ -29,7 +29,7 @@ fn the_sandbox_takes_any_key_and_so_listens_on_loopback_only() {
 }
 
 #[test]
-fn every_fault_is_listed_in_a_column() {
+fn every_fault_is_listed() {
     let ended = run_with(["sandbox", "--faults"]);
     assert_eq!(ended.code, Some(0));
     let lines: Vec<(&str, &str)> = ended.out.lines().map(|line| line.split_at(25)).collect();
@@ -61,7 +61,7 @@ fn post(address: &str, target: &str, request: &Value) -> (u16, String) {
 }
 
 #[test]
-fn an_answer_or_an_error_of_a_report_comes_as_events_too() {
+fn faulty_answers_and_errors_are_streamed_as_events_too() {
     let (_running, address) = start();
     let stream = |fault: &str| {
         let request = json!({"contents": [{"parts": [{"text": "one two three four"}]}]});
@@ -86,7 +86,7 @@ fn start() -> (Running, String) {
 }
 
 #[test]
-fn roles_that_gemini_does_not_know_are_refused_in_its_words() {
+fn unknown_roles_are_refused_with_geminis_message() {
     let (_running, address) = start();
     let content = |role: Value| json!({"role": role, "parts": [{"text": "hi"}]});
     for role in ["assistant", "system", "tool", "USER"] {
@@ -103,7 +103,7 @@ fn roles_that_gemini_does_not_know_are_refused_in_its_words() {
 }
 
 #[test]
-fn released_image_models_take_their_sizes_in_either_place() {
+fn released_image_models_accept_sizes_in_both_fields() {
     let (_running, address) = start();
     let ask = |model: &str, mut config: Value| {
         config["responseModalities"] = json!(["IMAGE"]);
