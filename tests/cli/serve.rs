@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Gateway, Running, field, gemini_grpc, run, run_with, without_settings};
 
 #[test]
-fn a_gateway_over_a_sandbox_says_what_it_is_and_what_to_try() {
+fn a_gateway_with_a_sandbox_logs_that_and_a_command_to_try() {
     let mut gateway = Gateway::start();
     let endpoint = gateway.endpoint.clone();
     assert!(!endpoint.ends_with(":0"));
@@ -17,7 +17,7 @@ fn a_gateway_over_a_sandbox_says_what_it_is_and_what_to_try() {
 }
 
 #[test]
-fn sigterm_and_sigint_end_a_gateway_with_0() {
+fn sigterm_and_sigint_end_a_gateway_with_exit_code_0() {
     for signal in ["TERM", "INT"] {
         let mut gateway = Gateway::start();
         gateway.running.signal(signal);
@@ -27,7 +27,7 @@ fn sigterm_and_sigint_end_a_gateway_with_0() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_with_143() {
+fn a_second_signal_ends_a_gateway_immediately_with_exit_code_143() {
     let mut gateway = Gateway::with(["--drain-delay", "3600"]);
     gateway.running.signal("TERM");
     gateway.log.wait_for(|line| line.contains("NOT_SERVING").then_some(()));
@@ -37,7 +37,7 @@ fn a_second_signal_ends_at_once_with_143() {
 }
 
 #[test]
-fn a_signal_while_it_starts_ends_it_with_0() {
+fn a_signal_during_startup_ends_a_gateway_with_exit_code_0() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("authorities");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -67,7 +67,7 @@ fn a_gateway_leaves_no_core_dump() {
 }
 
 #[test]
-fn a_gateway_whose_log_nobody_reads_goes_on() {
+fn a_gateway_serves_even_if_its_log_is_not_read() {
     let Gateway { mut running, log, endpoint } = Gateway::start();
     drop(log);
     // Something to log.
@@ -79,7 +79,7 @@ fn a_gateway_whose_log_nobody_reads_goes_on() {
 }
 
 #[test]
-fn a_healthcheck_says_serving_and_ends_with_0() {
+fn a_healthcheck_prints_serving_and_exits_with_0() {
     let gateway = Gateway::start();
     for service in ["", "mountsea.gemini.v1.GenerativeService"] {
         let ended = gateway.run(["healthcheck", "--service", service]);
@@ -90,14 +90,14 @@ fn a_healthcheck_says_serving_and_ends_with_0() {
 }
 
 #[test]
-fn a_healthcheck_of_nothing_ends_with_1() {
+fn a_healthcheck_without_a_gateway_exits_with_1() {
     let ended = run_with(["healthcheck", "--endpoint", "http://127.0.0.1:1"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
     assert!(ended.err.contains("nothing answers at http://127.0.0.1:1"), "{}", ended.err);
 }
 
 #[test]
-fn the_endpoint_may_come_from_its_variable() {
+fn the_endpoint_can_be_set_by_its_variable() {
     let gateway = Gateway::start();
     let mut command = gemini_grpc(["healthcheck"]);
     command.env("GEMINI_GRPC_ENDPOINT", &gateway.endpoint);
