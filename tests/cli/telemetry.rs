@@ -5,7 +5,7 @@ use gemini_grpc::telemetry::names::{Kind, METRICS};
 use crate::support::Gateway;
 
 #[test]
-fn the_page_lists_every_metric_as_the_code_has_it() {
+fn the_page_lists_every_metric_of_the_code() {
     let page = include_str!("../../docs/telemetry.md");
     let rows: Vec<_> = METRICS
         .iter()
@@ -25,7 +25,7 @@ fn the_page_lists_every_metric_as_the_code_has_it() {
 }
 
 #[test]
-fn the_access_log_says_which_tokens_are_estimates() {
+fn the_access_log_marks_estimated_tokens() {
     let mut gateway = Gateway::start();
     for (model, estimated) in [("gemini-2.5-flash", false), ("sandbox-empty-200", true), ("sandbox-429", false)] {
         gateway.run(["call", "--unary", "--model", model, "four words of text"]);
