@@ -4,7 +4,7 @@ use crate::certificates::{Authority, Files, Issued};
 use crate::support::{Gateway, gemini_grpc, run, run_with};
 
 #[test]
-fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
+fn call_and_healthcheck_over_tls_need_only_the_authority() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
@@ -23,7 +23,7 @@ fn a_call_and_a_healthcheck_over_tls_need_the_authority_alone() {
 }
 
 #[test]
-fn the_command_to_try_works_with_a_certificate_that_is_its_own_authority() {
+fn the_suggested_command_works_with_a_self_signed_certificate() {
     let files = Files::new();
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
     let (cert, key) = (files.write("cert", &cert.pem()), files.write("key", &signing_key.serialize_pem()));
@@ -40,7 +40,7 @@ fn the_command_to_try_works_with_a_certificate_that_is_its_own_authority() {
 }
 
 #[test]
-fn the_command_to_try_names_what_a_gateway_with_client_certificates_asks_for() {
+fn the_suggested_command_has_the_flags_for_client_certificates() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
@@ -51,7 +51,7 @@ fn the_command_to_try_names_what_a_gateway_with_client_certificates_asks_for() {
 }
 
 #[test]
-fn a_caller_shows_a_certificate_where_one_is_asked_for() {
+fn call_presents_a_client_certificate_if_the_gateway_requires_one() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
@@ -63,7 +63,7 @@ fn a_caller_shows_a_certificate_where_one_is_asked_for() {
 }
 
 #[test]
-fn who_takes_tls_for_plaintext_or_plaintext_for_tls_is_told() {
+fn an_endpoint_with_the_wrong_scheme_is_reported() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue();
     let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
@@ -91,7 +91,7 @@ fn who_takes_tls_for_plaintext_or_plaintext_for_tls_is_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named_before_anything_is_served() {
+fn an_invalid_tls_file_is_named_before_anything_is_served() {
     let (files, authority) = (Files::new(), Authority::new());
     let (one, other) = (authority.issue(), authority.issue());
     let (cert, key) = (files.write("cert", &one.cert), files.write("key", &one.key));
@@ -119,7 +119,7 @@ fn a_file_that_cannot_be_used_is_named_before_anything_is_served() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_served_with_a_warning() {
+fn an_expired_certificate_is_used_with_a_warning() {
     let (files, authority) = (Files::new(), Authority::new());
     let Issued { cert, key } = authority.issue_expired();
     let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
