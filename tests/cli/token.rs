@@ -15,7 +15,7 @@ fn hash(text: &str) -> Ended {
 }
 
 #[test]
-fn a_token_comes_with_the_lines_for_the_file() {
+fn a_token_is_printed_with_its_lines_for_the_callers_file() {
     let ended = run_with(["token", "--name", "team-a"]);
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let (token, table) = ended.out.split_once("\n\n").unwrap();
@@ -28,13 +28,13 @@ fn a_token_comes_with_the_lines_for_the_file() {
 }
 
 #[test]
-fn a_name_with_a_dot_is_quoted_and_without_a_name_there_is_no_head() {
+fn a_name_with_a_dot_is_quoted_and_without_a_name_there_is_no_table_header() {
     assert!(run_with(["token", "--name", "a.b"]).out.contains("\n\n[callers.\"a.b\"]\ntoken_sha256 = \""));
     assert!(run_with(["token"]).out.contains("\n\ntoken_sha256 = \""));
 }
 
 #[test]
-fn no_token_comes_twice() {
+fn every_token_is_different() {
     assert_ne!(run_with(["token"]).out, run_with(["token"]).out);
 }
 
@@ -46,7 +46,7 @@ fn the_hash_is_sha_256() {
 }
 
 #[test]
-fn what_is_no_token_is_refused_without_being_shown() {
+fn an_invalid_token_is_refused_and_not_printed() {
     let long = "SECRET".repeat(2000);
     for text in [
         "",
