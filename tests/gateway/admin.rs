@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 
 use crate::support::{Upstream, config};
 
-/// More than may wait for their request.
+/// More connections than the port keeps open without a complete request.
 const MANY: usize = 300;
 
-/// A server with this port, and what stops it.
+/// The address of a server's port for operators, and the handle that stops the server.
 struct Operated(SocketAddr, Stop);
 
 impl Operated {
@@ -58,19 +58,19 @@ async fn incomplete_requests_do_not_block_probes() {
             assert_eq!(operated.get(path).await, "HTTP/1.1 200 OK");
         }
     }
-    // Closed for one that came later, or because its time was over.
+    // It was closed to make room for a newer one, or because its time was over.
     let mut oldest = waiting.swap_remove(0);
     assert!(!oldest.read(&mut [0; 1]).await.is_ok_and(|read| read > 0));
 }
 
 #[tokio::test]
 async fn slow_readers_of_metrics_do_not_block_probes() {
-    // More than sockets keep.
+    // More bytes than the sockets buffer.
     let operated = Operated::start(Arc::new(|| "a".repeat(32 << 20))).await;
     let mut slow = Vec::new();
     for _ in 0..8 {
         let mut stream = operated.say("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        // Its answer has begun.
+        // Wait until its answer has begun.
         stream.read_exact(&mut [0; 1]).await.unwrap();
         slow.push(stream);
     }
