@@ -1,5 +1,4 @@
-//! Answers with the faults that upstreams are known for, in every position: single and streamed, for our clients and for
-//! Google's.
+//! Answers with the faults of known upstreams, as unary answers and in streams, for our clients and for Google's.
 
 use gemini_grpc::pb::gemini::candidate::FinishReason;
 use gemini_grpc::pb::gemini::part::Data;
@@ -14,7 +13,7 @@ const OWN: &str = "mountsea.gemini.v1.GenerativeService";
 pub const SERVICES: [&str; 3] =
     [OWN, "google.ai.generativelanguage.v1beta.GenerativeService", "google.ai.generativelanguage.v1.GenerativeService"];
 
-/// The messages of an answer, and how it ended.
+/// The messages of a call, and how it ended.
 pub type Answer = (Vec<GenerateContentResponse>, Result<(), Status>);
 
 pub async fn call(gateway: &Gateway, service: &str, method: &str) -> Answer {
@@ -22,7 +21,7 @@ pub async fn call(gateway: &Gateway, service: &str, method: &str) -> Answer {
     client.ready().await.unwrap();
     let path = PathAndQuery::try_from(format!("/{service}/{method}")).unwrap();
     let codec = ProstCodec::default();
-    // A single answer is a stream of one message on the wire.
+    // On the wire, a unary answer is a stream of one message.
     let mut stream = match client.server_streaming(tonic::Request::new(prompt("hi")), path, codec).await {
         Ok(response) => response.into_inner(),
         Err(status) => return (vec![], Err(status)),
@@ -37,7 +36,7 @@ pub async fn call(gateway: &Gateway, service: &str, method: &str) -> Answer {
     }
 }
 
-async fn single(service: &str, body: impl AsRef<[u8]>) -> Answer {
+async fn unary(service: &str, body: impl AsRef<[u8]>) -> Answer {
     let upstream = Upstream::answering(http("200 OK", "application/json", body)).await;
     call(&Gateway::over(&upstream).await, service, "GenerateContent").await
 }
@@ -52,7 +51,7 @@ async fn streamed<B: AsRef<[u8]>>(service: &str, events: &[B]) -> Answer {
 async fn everywhere(json: impl AsRef<[u8]>) -> Vec<Answer> {
     let mut answers = Vec::new();
     for service in SERVICES {
-        answers.push(single(service, &json).await);
+        answers.push(unary(service, &json).await);
         answers.push(streamed(service, &[&json]).await);
     }
     answers
@@ -152,7 +151,7 @@ async fn an_answer_is_complete_when_every_candidate_has_a_finish_reason() {
         let (_, end) = streamed(service, &[both.to_owned(), end_of(1), end_of(0)]).await;
         end.unwrap();
         let one_cut = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"},{"index":1,"content":{"parts":[{"text":"b"}]}}]}"#;
-        let (_, end) = single(service, one_cut).await;
+        let (_, end) = unary(service, one_cut).await;
         assert_eq!(Details::of(&end.unwrap_err()).reason(), "UPSTREAM_UNFINISHED");
     }
 }
@@ -195,7 +194,7 @@ async fn unreadable_secondary_fields_do_not_fail_a_call() {
             assert_eq!(text(&messages[0]), "x", "{json}");
         }
     }
-    let (messages, _) = single(OWN, with_part(r#"{"text":"x","thoughtSignature":"AQIDB"}"#)).await;
+    let (messages, _) = unary(OWN, with_part(r#"{"text":"x","thoughtSignature":"AQIDB"}"#)).await;
     assert!(parts(&messages[0])[0].additional_fields.as_ref().unwrap().fields.contains_key("thoughtSignature"));
 }
 
@@ -204,7 +203,7 @@ async fn finish_reasons_unknown_to_googles_clients_become_other_for_them() {
     for reason in [r#""MODEL_ARMOR""#, r#""MALFORMED_RESPONSE""#, "10001", "999"] {
         let json = with_part(r#"{"text":"x"}"#).replace(r#""STOP""#, reason);
         for (service, messages) in [(SERVICES[1], 1), (SERVICES[2], 1), (OWN, 1)] {
-            for (answers, end) in [single(service, &json).await, streamed(service, &[&json]).await] {
+            for (answers, end) in [unary(service, &json).await, streamed(service, &[&json]).await] {
                 end.unwrap();
                 assert_eq!(answers.len(), messages);
                 let found = answers[0].candidates[0].finish_reason;
@@ -212,7 +211,7 @@ async fn finish_reasons_unknown_to_googles_clients_become_other_for_them() {
             }
         }
     }
-    let (messages, end) = single(SERVICES[1], r#"{"promptFeedback":{"blockReason":"MODEL_ARMOR"}}"#).await;
+    let (messages, end) = unary(SERVICES[1], r#"{"promptFeedback":{"blockReason":"MODEL_ARMOR"}}"#).await;
     end.unwrap();
     assert_eq!(messages[0].prompt_feedback.as_ref().unwrap().block_reason, 2);
 }
