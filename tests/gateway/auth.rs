@@ -1,4 +1,4 @@
-//! Callers known by a token: whose key goes upstream, and what each may use.
+//! Callers with tokens: which key is sent upstream, and the limits of each caller.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::support::{Details, Gateway, STOP, Upstream, json, prompt, sse, text};
 const TOKEN: &str = "gg_token-of-team-a";
 const OTHER: &str = "gg_token-of-team-b";
 
-/// A gateway that knows two callers; the first has these limits.
+/// A gateway with two callers; the first has these limits.
 async fn gateway(upstream: &Upstream, limits: &str) -> Gateway {
     let [a, b] = [TOKEN, OTHER].map(|token| TokenHash::of(token).to_hex());
     let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = ['{b}']\n");
@@ -39,7 +39,7 @@ async fn generate(gateway: &Gateway, token: &str) -> Result<(), Status> {
     gateway.client.clone().generate_content(with("x-goog-api-key", token)).await.map(drop)
 }
 
-/// A stream whose first message has come.
+/// A stream whose first message has arrived.
 async fn open(gateway: &Gateway) -> Result<Streaming<GenerateContentResponse>, Status> {
     let request = with("x-goog-api-key", TOKEN);
     let mut stream = gateway.client.clone().stream_generate_content(request).await?.into_inner();
@@ -47,20 +47,20 @@ async fn open(gateway: &Gateway) -> Result<Streaming<GenerateContentResponse>, S
     Ok(stream)
 }
 
-/// What a call that is at a limit is told: the limit, its value, and how long to wait.
+/// What the status of a call over a limit contains: the limit, its value, and the retry delay.
 fn quota(status: &Status) -> (String, i64, Duration) {
     let details = Details::of(status);
     assert_eq!((status.code(), details.reason().as_str()), (Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED"));
     assert!(status.message().starts_with("the caller team-a is at its limit of "), "{}", status.message());
-    let failure: rpc::QuotaFailure = details.find("QuotaFailure").expect("it says which quota");
+    let failure: rpc::QuotaFailure = details.find("QuotaFailure").expect("the quota is in the status");
     let [violation] = &failure.violations[..] else { panic!("{failure:?}") };
     assert_eq!(violation.subject, "caller:team-a");
     assert_eq!(violation.description, status.message());
-    let retry: rpc::RetryInfo = details.find("RetryInfo").expect("it says when to try again");
+    let retry: rpc::RetryInfo = details.find("RetryInfo").expect("the retry delay is in the status");
     (violation.quota_id.clone(), violation.quota_value, retry.retry_delay.unwrap().try_into().unwrap())
 }
 
-/// One event of a stream that is not over, and what the call has cost so far.
+/// One event of an unfinished stream, with the tokens of the call so far.
 fn costing(tokens: u32) -> String {
     format!(
         "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"a\"}}]}}}}],\"usageMetadata\":{{\"totalTokenCount\":{tokens}}}}}\r\n\r\n"
@@ -92,14 +92,14 @@ async fn a_call_without_a_valid_token_is_refused_before_anything_is_sent() {
         (Request::new(prompt("hi")), "TOKEN_MISSING"),
         (basic, "TOKEN_MISSING"),
         (with("x-goog-api-key", "gg_guessed"), "TOKEN_UNKNOWN"),
-        // Neither the key of the gateway nor what its file holds is a token.
+        // Neither the key of the gateway nor a hash from its file is a token.
         (with("x-goog-api-key", "own-key"), "TOKEN_UNKNOWN"),
         (with("x-goog-api-key", &hash), "TOKEN_UNKNOWN"),
     ] {
         let status = gateway.client.clone().generate_content(request).await.unwrap_err();
         assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unauthenticated, reason));
-        let said = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
-        assert!(!said.contains("guessed") && !said.contains(&hash), "{said}");
+        let shown = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
+        assert!(!shown.contains("guessed") && !shown.contains(&hash), "{shown}");
     }
     let status = gateway.stream(prompt("hi")).await.unwrap_err();
     assert_eq!(Details::of(&status).reason(), "TOKEN_MISSING");
@@ -128,7 +128,7 @@ async fn a_call_counts_against_its_callers_limit_until_its_stream_ends() {
 
     drop(stream);
     upstream.left_alone().await;
-    // Upstream may still work on it: the place is kept for a second.
+    // Upstream may still be working on it, so it keeps its place for a second.
     while let Err(status) = open(&gateway).await {
         assert_eq!(quota(&status).0, "calls_in_flight");
     }
@@ -169,7 +169,7 @@ async fn a_caller_that_has_overspent_its_tokens_has_to_wait() {
     generate(&gateway, TOKEN).await.unwrap();
     let (limit, value, retry_after) = quota(&generate(&gateway, TOKEN).await.unwrap_err());
     assert_eq!((limit.as_str(), value), ("tokens_per_minute", 60));
-    // 31 s, less what passed.
+    // 31 s, minus the time since then.
     assert!(retry_after <= Duration::from_secs(31), "{retry_after:?}");
     assert_eq!(upstream.requests().len(), 1);
     generate(&gateway, OTHER).await.unwrap();
@@ -185,7 +185,7 @@ async fn the_tokens_of_a_cancelled_stream_are_charged() {
     upstream.left_alone().await;
     let (limit, _, retry_after) = quota(&open(&gateway).await.unwrap_err());
     assert_eq!(limit, "tokens_per_minute");
-    // 60 and not 100: each event says the sum.
+    // 60 and not 100: each event has the sum so far.
     assert!(retry_after <= Duration::from_secs(1), "{retry_after:?}");
 }
 
