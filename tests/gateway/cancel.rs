@@ -1,4 +1,4 @@
-//! Calls that their callers give up: upstream is let go in every phase.
+//! Calls that are cancelled, in every phase: their upstream connection is closed.
 
 use std::time::Duration;
 
