@@ -1,4 +1,4 @@
-//! Certificates and the files that they are in.
+//! Certificates, and files for them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// The next authority has this number in its name.
+/// The number in the name of the next authority.
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
-/// Somebody who issues certificates.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate.
@@ -29,7 +29,7 @@ impl Authority {
         Self::with(CertificateParams::default())
     }
 
-    /// One whose own certificate ends with the first day of a year.
+    /// An authority whose own certificate expires on the first day of a year.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn until(year: i32) -> Self {
         let mut params = CertificateParams::default();
@@ -40,7 +40,7 @@ impl Authority {
     fn with(mut params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Revocation lists are told apart by the name of who made them.
+        // Revocation lists are matched to their authority by its name.
         params
             .distinguished_name
             .push(DnType::CommonName, format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -53,31 +53,31 @@ impl Authority {
         self.sign(|_| {})
     }
 
-    /// One that was valid long ago.
+    /// A certificate that has expired.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_expired(&self) -> Issued {
         self.issue_until(2001)
     }
 
-    /// One that ends with the first day of a year.
+    /// A certificate that expires on the first day of a year.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_until(&self, year: i32) -> Issued {
         self.sign(|params| params.not_after = date_time_ymd(year, 1, 1))
     }
 
-    /// One with this name and no other.
+    /// A certificate with only this name.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_for(&self, name: SanType) -> Issued {
         self.sign(|params| params.subject_alt_names = vec![name])
     }
 
-    /// One with this serial number.
+    /// A certificate with this serial number.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn issue_numbered(&self, serial: u64) -> Issued {
         self.sign(|params| params.serial_number = Some(SerialNumber::from(serial)))
     }
 
-    /// A list of the certificates that are revoked, by their serial numbers; it is to be renewed in this year.
+    /// A revocation list with these serial numbers, which expires on the first day of a year.
     #[allow(dead_code, reason = "not every test binary has a use for it")]
     pub fn revoke(&self, serials: &[u64], until: i32) -> String {
         let revoked = serials.iter().map(|serial| RevokedCertParams {
@@ -107,7 +107,7 @@ impl Authority {
     }
 }
 
-/// A folder of files, for as long as it lives.
+/// A folder for files, which is deleted on drop.
 pub struct Files(TempDir);
 
 impl Files {
@@ -115,7 +115,7 @@ impl Files {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// Writes a file, or writes it anew, and hands over its path.
+    /// Writes or replaces a file, and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.path().join(name);
         std::fs::write(&path, text).unwrap();
