@@ -1,4 +1,4 @@
-//! Certificates of clients: their names, and those that are no longer trusted.
+//! Client certificates: their names, revocation, and authorities that are no longer trusted.
 
 use gemini_grpc::server::Config;
 use rcgen::SanType;
@@ -40,15 +40,15 @@ async fn a_listed_name_matches_only_names_of_the_same_type() {
 /// Whether a client with this certificate is served.
 async fn is_served(running: &Running, authority: &Authority, shown: &Issued) -> bool {
     let shown = Issued { cert: shown.cert.clone(), key: shown.key.clone() };
-    // In TLS 1.3 the client learns of a refusal when the connection is already there for it.
+    // In TLS 1.3, the client's handshake is complete before the server can refuse its certificate.
     match connect(running, authority, Some(shown)).await {
         Ok(channel) => call(channel).await.is_ok(),
         Err(_) => false,
     }
 }
 
-/// Calls until the connection is gone and a new one is refused.
-async fn refused(channel: &Channel) {
+/// Calls until the connection is closed and a new one is refused.
+async fn wait_until_refused(channel: &Channel) {
     while call(channel.clone()).await.is_ok() {}
 }
 
@@ -58,7 +58,7 @@ async fn a_revoked_certificate_is_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let other = Authority::new();
     let client_ca = files.write("client-ca.pem", &format!("{}{}", callers.pem, other.pem));
-    // Several lists may stand in one file.
+    // A file can contain several lists.
     let with = |lists: &[String]| -> Config {
         let crl = files.write("crl.pem", &lists.concat());
         let flags = ["--workers", "2", "--tls-client-ca", &client_ca, "--tls-client-crl", &crl];
@@ -76,12 +76,12 @@ async fn a_revoked_certificate_is_refused() {
     let open = connect(&running, &authority, Some(shown)).await.unwrap();
     call(open.clone()).await.unwrap();
     running.reload.apply(&with(&[callers.revoke(&[1, 2], 2999), other.revoke(&[7], 2999)])).unwrap();
-    refused(&open).await;
+    wait_until_refused(&open).await;
     assert!(is_served(&running, &authority, &third).await);
 
     running.reload.apply(&with(&[callers.revoke(&[], 2999), other.revoke(&[], 2002)])).unwrap();
     assert!(is_served(&running, &authority, &first).await);
-    assert!(!is_served(&running, &authority, &third).await, "a list that has expired is not believed");
+    assert!(!is_served(&running, &authority, &third).await, "a certificate is refused if the list of its authority has expired");
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_client_of_a_removed_authority_is_disconnected_after_its_open_calls() 
     let channel = connect(&running, &authority, Some(before.issue())).await.unwrap();
     let mut stream = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert_eq!(text(&stream.message().await.unwrap().unwrap()), "one");
-    // Another certificate of the gateway is no reason to go.
+    // A new certificate of the gateway does not disconnect clients.
     running.reload.apply(&with(&before)).unwrap();
     running.reload.apply(&with(&after)).unwrap();
     let mut health = gemini_grpc::pb::health::health_client::HealthClient::new(channel);
