@@ -1,4 +1,4 @@
-//! What a connection may do, and for how long.
+//! HTTP/2 connections: settings, age, pings, and the limit of connections.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tonic::transport::{Channel, Endpoint};
 use crate::frames::{ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, Raw, SETTINGS, WINDOW_UPDATE};
 use crate::support::{Client, Running, Upstream, config, event, prompt, sse};
 
-/// Short, where the event is a time that has run out.
+/// A short time, for tests that wait for a timeout.
 const SOON: Duration = Duration::from_millis(50);
 
-/// `:method: GET` (RFC 7541, appendix A), which is no whole header block.
+/// `:method: GET` (RFC 7541, appendix A), an incomplete header block.
 const GET: [u8; 1] = [0x82];
 
 async fn with(flags: &[&str], change: impl FnOnce(&mut Config)) -> Running {
@@ -50,7 +50,8 @@ async fn an_old_connection_is_closed_with_two_goaway_frames() {
     let mut raw = Raw::open(running.address).await;
     let last = |payload: &[u8]| u32::from_be_bytes(payload[..4].try_into().unwrap());
     let first = raw.next_of(GOAWAY).await.unwrap();
-    // Every call that is underway is welcome; after the answer to the ping it is known which ones are.
+    // The first GOAWAY allows every call that is already on its way. The second one, after the answer to the ping, has
+    // the last call that was accepted.
     assert_eq!((last(&first.payload), &first.payload[4..8]), ((1 << 31) - 1, &[0; 4][..]));
     let ping = raw.next_of(PING).await.unwrap();
     raw.send(PING, ACK, 0, &ping.payload).await;
@@ -65,10 +66,10 @@ async fn a_call_after_goaway_does_not_break_other_calls() {
     raw.send(HEADERS, END_HEADERS, 1, &watch()).await;
     raw.send(DATA, END_STREAM, 1, &[0; 5]).await;
     assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 1);
-    let farewell = raw.next_of(PING).await.unwrap();
-    raw.send(PING, ACK, 0, &farewell.payload).await;
+    let ping = raw.next_of(PING).await.unwrap();
+    raw.send(PING, ACK, 0, &ping.payload).await;
     assert_eq!(raw.next_of(GOAWAY).await.unwrap().payload, [0, 0, 0, 1, 0, 0, 0, 0]);
-    // As gRPC's clients begin a call, if GOAWAY has just come.
+    // The frames of a gRPC client that starts a call before it has received GOAWAY.
     raw.send(HEADERS, END_HEADERS, 3, &watch()).await;
     raw.send(WINDOW_UPDATE, 0, 3, &[0, 0, 1, 0]).await;
     raw.send(DATA, END_STREAM, 3, &[0; 5]).await;
@@ -77,12 +78,12 @@ async fn a_call_after_goaway_does_not_break_other_calls() {
     assert_eq!(raw.next().await.unwrap().payload, b"are you?");
 }
 
-/// The head of a call of Health/Watch, which stays open (RFC 7541, 6.1 and 6.2.2).
+/// The header block of a call of Health/Watch, which stays open (RFC 7541, 6.1 and 6.2.2).
 fn watch() -> Vec<u8> {
     let path = b"/grpc.health.v1.Health/Watch";
     let kind = b"application/grpc";
     [
-        // POST, http, and names of the static table with values that follow.
+        // POST, http, and names from the static table, each followed by its value.
         &[0x83, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()][..],
         path,
         &[0x0f, 0x10, u8::try_from(kind.len()).unwrap()],
@@ -149,7 +150,7 @@ async fn only_clients_that_answer_pings_stay_connected() {
         raw.send(PING, ACK, 0, &ping.payload).await;
         ping = raw.next_of(PING).await.unwrap();
     }
-    // Nothing may come between the parts, so an answer ends it at once.
+    // No frame may interrupt a header block, so the answer to the ping is a protocol error.
     raw.send(HEADERS, 0, 1, &GET).await;
     raw.send(PING, ACK, 0, &ping.payload).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
@@ -175,7 +176,7 @@ async fn an_excess_connection_waits_while_all_others_have_open_calls() {
     }
     let nothing = second.0.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
-    // Without an open call the first one makes room.
+    // Without an open call, the first connection is closed to make room.
     drop(call);
     assert!(second.next_of(SETTINGS).await.is_some());
     drop(first);
