@@ -1,4 +1,4 @@
-//! Calls that take too long.
+//! Deadlines and timeouts of calls.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tonic::{Code, Request, Status, Streaming};
 
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
-/// What the other limits are, so that one that comes too late is seen: the ceiling is told instead.
-const PATIENT: [&str; 6] = ["--api-key", "own", "--upload-timeout", "20", "--max-duration", "20"];
+/// Long values for the other limits. If the tested limit does not work, the status names the ceiling instead.
+const LONG_LIMITS: [&str; 6] = ["--api-key", "own", "--upload-timeout", "20", "--max-duration", "20"];
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn within(timeout: &str) -> Request<GenerateContentRequest> {
@@ -20,7 +20,7 @@ fn within(timeout: &str) -> Request<GenerateContentRequest> {
 async fn end(mut stream: Streaming<GenerateContentResponse>) -> Status {
     loop {
         match stream.message().await {
-            Ok(message) => assert!(message.is_some(), "the stream ended well"),
+            Ok(message) => assert!(message.is_some(), "the stream ended without an error"),
             Err(status) => return status,
         }
     }
@@ -34,13 +34,13 @@ fn timed_out(status: &Status, limit: &str) {
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
 }
 
-/// A stream that says something all the time, and never ends.
+/// A stream that sends events forever.
 async fn dripping() -> Upstream {
     let head = sse(event("a", false));
     Upstream::with([Answer::dripping(head, event("b", false), PAUSE)]).await
 }
 
-/// An answer that comes byte by byte, and never ends.
+/// A unary answer that arrives byte by byte and never ends.
 async fn trickling() -> Upstream {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{";
     Upstream::with([Answer::dripping(head, " ", PAUSE)]).await
@@ -81,7 +81,7 @@ async fn max_duration_ends_streams_and_answers_with_a_later_deadline() {
 #[tokio::test]
 async fn a_silent_stream_ends_at_the_idle_timeout() {
     let upstream = Upstream::falling_silent_after(sse(event("a", false))).await;
-    let gateway = Gateway::with(&upstream, &[&PATIENT[..], &["--idle-timeout", "0.3"]].concat()).await;
+    let gateway = Gateway::with(&upstream, &[&LONG_LIMITS[..], &["--idle-timeout", "0.3"]].concat()).await;
     let (texts, end) = gateway.stream(prompt("hi")).await.unwrap();
     assert_eq!(texts, ["a"]);
     timed_out(&end.unwrap_err(), "idle");
@@ -90,10 +90,10 @@ async fn a_silent_stream_ends_at_the_idle_timeout() {
 
 #[tokio::test]
 async fn a_call_without_a_first_event_ends_at_the_first_byte_timeout() {
-    // Neither a head nor a head without a first event is a beginning.
+    // The limit applies to the first event: neither silence nor response headers alone are enough.
     for head in [Vec::new(), sse("")] {
         let upstream = Upstream::falling_silent_after(head).await;
-        let gateway = Gateway::with(&upstream, &[&PATIENT[..], &["--first-byte-timeout", "0.3"]].concat()).await;
+        let gateway = Gateway::with(&upstream, &[&LONG_LIMITS[..], &["--first-byte-timeout", "0.3"]].concat()).await;
         timed_out(&gateway.stream(prompt("hi")).await.unwrap_err(), "first-byte");
         timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "first-byte");
         upstream.left_alone().await;
@@ -140,7 +140,7 @@ async fn a_caller_that_does_not_read_releases_upstream_at_the_deadline() {
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "1"]).await;
     let mut stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
-    // Nothing more is read, so that the caller's window closes.
+    // Nothing more is read, so the caller's flow-control window closes.
     upstream.left_alone().await;
 }
 
