@@ -1,4 +1,4 @@
-//! What is not gRPC is refused at the door: nothing is carried out, and nothing is spent.
+//! Requests that are not gRPC are refused first: nothing is executed, and no quota is used.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ const NOT_GRPC: [&str; 12] = [
     "application/grpc+json",
 ];
 
-/// A header block: GET, http, / and an authority (RFC 7541, 6.1 and 6.2.2).
+/// A header block with GET, http, / and an authority (RFC 7541, 6.1 and 6.2.2).
 const GET: [u8; 6] = [0x82, 0x86, 0x84, 0x01, 1, b'a'];
 
 fn framed() -> Vec<u8> {
@@ -75,7 +75,7 @@ fn framed() -> Vec<u8> {
     [&[0], &(message.len() as u32).to_be_bytes()[..], &message].concat()
 }
 
-/// `None` for no content type at all.
+/// Sends a request, with a content type if there is one.
 async fn send(channel: &Channel, method: &Method, path: &str, content_type: Option<&str>) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path).header("te", "trailers");
     if let Some(content_type) = content_type {
@@ -85,8 +85,8 @@ async fn send(channel: &Channel, method: &Method, path: &str, content_type: Opti
     channel.ready().await.unwrap().call(request.body(body([framed()])).unwrap()).await.unwrap()
 }
 
-/// Tries every method with every content type on every path; `upstream` hears of those that are gRPC and of no other.
-async fn only_grpc_is_carried_out(upstream: &Upstream, channel: &Channel) {
+/// Tries every method with every content type on every path. Only gRPC requests reach `upstream`.
+async fn only_grpc_is_executed(upstream: &Upstream, channel: &Channel) {
     for path in CALLS.iter().chain(&OTHERS) {
         for method in METHODS {
             for content_type in GRPC.iter().chain(&NOT_GRPC).map(Some).chain([None]) {
@@ -132,7 +132,7 @@ async fn only_grpc_is_carried_out(upstream: &Upstream, channel: &Channel) {
 async fn only_grpc_posts_are_executed_in_plaintext() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
-    only_grpc_is_carried_out(&upstream, &running.connect().await).await;
+    only_grpc_is_executed(&upstream, &running.connect().await).await;
 }
 
 #[tokio::test]
@@ -140,13 +140,13 @@ async fn only_grpc_posts_are_executed_over_tls() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&speaking_tls(&upstream, &files, &authority, &[]));
-    only_grpc_is_carried_out(&upstream, &connect(&running, &authority, None).await.unwrap()).await;
+    only_grpc_is_executed(&upstream, &connect(&running, &authority, None).await.unwrap()).await;
 }
 
 #[tokio::test]
 async fn requests_that_are_not_grpc_are_refused_before_admission() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    // Who has no key would be refused by admission, in other words.
+    // The calls have no key, so admission would refuse them with another status.
     let running = Running::start(&config(&upstream, &["--max-calls", "1"]));
     let channel = running.connect().await;
     for _ in 0..10 {
@@ -157,8 +157,8 @@ async fn requests_that_are_not_grpc_are_refused_before_admission() {
     assert_eq!(response.headers()["grpc-status"], "16");
 }
 
-/// What a client that speaks HTTP/1.1 is told.
-async fn told(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
+/// The answer to a client that speaks HTTP/1.1.
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -173,7 +173,7 @@ fn requests() -> [Vec<u8>; 4] {
     [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), old, long.into_bytes(), upgrade.as_bytes().to_vec()]
 }
 
-fn has_words(answer: &str) {
+fn has_explanation(answer: &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 426 ") && head.contains("\r\nconnection: close"), "{head}");
     assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{head}");
@@ -185,7 +185,7 @@ async fn http_1_gets_an_explanation() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
     for request in requests() {
-        has_words(&told(TcpStream::connect(running.address).await.unwrap(), &request).await);
+        has_explanation(&exchange(TcpStream::connect(running.address).await.unwrap(), &request).await);
     }
     assert_eq!(upstream.requests().len(), 0);
 }
@@ -203,7 +203,7 @@ async fn http_1_over_tls_gets_an_explanation() {
         for request in requests() {
             let stream = TcpStream::connect(running.address).await.unwrap();
             let name = ServerName::try_from("127.0.0.1").unwrap();
-            has_words(&told(connector.connect(name, stream).await.unwrap(), &request).await);
+            has_explanation(&exchange(connector.connect(name, stream).await.unwrap(), &request).await);
         }
     }
     assert_eq!(upstream.requests().len(), 0);
@@ -212,7 +212,7 @@ async fn http_1_over_tls_gets_an_explanation() {
 #[tokio::test]
 async fn an_answer_to_head_over_http_1_has_no_body() {
     let running = Running::start(&config(&Upstream::answering("").await, &[]));
-    let answer = told(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = exchange(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
@@ -229,11 +229,11 @@ async fn thousands_of_refused_requests_do_not_close_the_connection() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &["--api-key", "own"]));
     let mut raw = Raw::open(running.address).await;
-    // Otherwise each body waits for the acknowledgement of its head.
+    // Otherwise each body waits for the acknowledgement of its headers.
     raw.0.set_nodelay(true).unwrap();
-    // All answers together are more than the first window.
+    // All answers together exceed the initial window.
     raw.send(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()).await;
-    // More than HTTP/2 would let be reset. Each body comes when its request was refused already.
+    // More than the resets that HTTP/2 tolerates. Each body is sent after its request was refused.
     let (mut stream, last) = (1, 2 * 1100 + 1);
     while stream < last {
         raw.send(HEADERS, END_HEADERS, stream, &GET).await;
@@ -261,17 +261,17 @@ async fn refused_requests_use_no_quota_and_are_counted_by_reason() {
     for _ in 0..2 {
         send(&channel, &Method::POST, CALLS[0], Some("text/plain")).await;
     }
-    told(TcpStream::connect(running.address).await.unwrap(), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    exchange(TcpStream::connect(running.address).await.unwrap(), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let metrics = scrape();
     for (reason, count) in [("method", 3), ("content_type", 2), ("http1", 1)] {
         let mut lines = metrics.lines().filter(|line| line.starts_with("gemini_grpc_requests_refused_total{"));
         let line = lines.find(|line| line.contains(&format!("reason=\"{reason}\""))).unwrap();
         assert!(line.ends_with(&format!(" {count}")), "{line}");
     }
-    // No call, and no model.
+    // They are counted neither as calls nor for a model.
     let calls = ["rpc_server_call_duration_seconds_count", "gemini_grpc_usage_calls_total", "gen_ai_"];
     assert!(!metrics.lines().any(|line| calls.iter().any(|name| line.starts_with(name))), "{metrics}");
-    // The one call of this minute is still there.
+    // The only call of this minute is still available.
     for code in [None, Some(Code::ResourceExhausted)] {
         let mut request = tonic::Request::new(prompt("hi"));
         request.metadata_mut().insert("x-goog-api-key", "gg_a-token".parse().unwrap());
