@@ -1,4 +1,4 @@
-//! How a server stops.
+//! The shutdown of the server.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use tonic::{Code, Status, Streaming};
 use crate::frames::{GOAWAY, Raw};
 use crate::support::{Client, Details, Running, STOP, Upstream, config, event, json, prompt, sse, text};
 
-/// Longer than a test may take.
+/// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
-const AT_ONCE: Drain = Drain { delay: Duration::ZERO, timeout: NEVER };
+const NO_DELAY: Drain = Drain { delay: Duration::ZERO, timeout: NEVER };
 
 fn start(upstream: &Upstream, drain: Drain) -> Running {
     let mut config = config(upstream, &["--api-key", "own-key"]);
@@ -30,13 +30,13 @@ async fn watch(channel: &Channel) -> Streaming<HealthCheckResponse> {
 #[tokio::test]
 async fn an_open_stream_finishes_during_the_drain() {
     let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
-    let running = start(&upstream, AT_ONCE);
+    let running = start(&upstream, NO_DELAY);
     let channel = running.connect().await;
     let mut stream = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert_eq!(text(&stream.message().await.unwrap().unwrap()), "one");
     let mut watch = watch(&channel).await;
     running.stop.stop();
-    // Who watches is told, and does not hold up the end.
+    // A health watcher is notified, and does not delay the shutdown.
     while watch.message().await.unwrap().is_some() {}
     go_on.send(()).unwrap();
     assert_eq!(text(&stream.message().await.unwrap().unwrap()), "two");
@@ -52,7 +52,7 @@ async fn during_the_drain_delay_health_is_not_serving_and_new_connections_are_se
     assert_eq!(watch.message().await.unwrap().unwrap().status(), Serving);
     running.stop.stop();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), NotServing);
-    // Many, so that one that was quicker than the end of it is not all.
+    // Many, since a single one could connect before the delay begins.
     for _ in 0..20 {
         let channel = running.connect().await;
         let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
@@ -64,7 +64,7 @@ async fn during_the_drain_delay_health_is_not_serving_and_new_connections_are_se
 #[tokio::test]
 async fn after_the_drain_delay_watchers_are_notified_and_new_connections_are_refused() {
     let upstream = Upstream::answering("").await;
-    let running = start(&upstream, AT_ONCE);
+    let running = start(&upstream, NO_DELAY);
     let mut raw = Raw::open(running.address).await;
     let mut watch = watch(&running.connect().await).await;
     running.stop.stop();
@@ -74,18 +74,18 @@ async fn after_the_drain_delay_watchers_are_notified_and_new_connections_are_ref
     }
     assert_eq!(last, NotServing);
     assert!(raw.next_of(GOAWAY).await.is_some());
-    // The listeners go at the same moment.
+    // The listeners are closed at the same time.
     while TcpStream::connect(running.address).await.is_ok() {}
 }
 
 #[tokio::test]
 async fn idle_and_silent_connections_do_not_delay_the_shutdown() {
     let mut config = config(&Upstream::answering("").await, &[]);
-    (config.drain, config.limits.first_bytes) = (AT_ONCE, NEVER);
+    (config.drain, config.limits.first_bytes) = (NO_DELAY, NEVER);
     let running = Running::start(&config);
     let _silent = Raw::silent(running.address).await;
     let idle = running.connect().await;
-    // Its connection is accepted by now, and the one before it.
+    // After this call, both connections are accepted.
     HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
     running.stop.stop();
     running.ended().await;
@@ -116,7 +116,7 @@ async fn a_call_open_at_the_drain_timeout_ends_with_a_status_that_names_the_limi
 async fn an_unresponsive_connection_is_cut_at_the_drain_timeout() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
     let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
-    // It does not answer the ping between the two GOAWAYs.
+    // This client does not answer the ping between the two GOAWAY frames.
     let mut raw = Raw::open(running.address).await;
     let mut stream = Client::new(running.connect().await).stream_generate_content(prompt("hi")).await.unwrap();
     assert_eq!(text(&stream.get_mut().message().await.unwrap().unwrap()), "one");
