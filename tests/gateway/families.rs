@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use crate::frames::{Raw, SETTINGS};
 use crate::support::{Upstream, config};
 
-/// Is set in the process that has a network of its own, where this says what sockets of IPv6 serve.
-const HERE: &str = "TEST_WITH_BINDV6ONLY";
+/// Set in the process that runs the test in a separate network.
+const IN_SEPARATE_NETWORK: &str = "TEST_WITH_BINDV6ONLY";
 
 #[tokio::test]
 async fn listening_on_all_ipv6_addresses_includes_ipv4() {
@@ -34,14 +34,14 @@ async fn listening_on_all_ipv6_addresses_includes_ipv4() {
     running.join().unwrap();
 }
 
-/// The same test again, in a network of its own whose sockets of IPv6 serve no IPv4 unless they are told to. Where that
-/// cannot be made, nothing more is tried.
+/// Runs the test above in a separate network, in which sockets of IPv6 serve no IPv4 by default (`bindv6only`). Does
+/// nothing if the machine does not allow a separate network.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_kernels_default_for_ipv6_sockets_makes_no_difference() {
     use std::process::Command;
 
-    if std::env::var_os(HERE).is_some() {
+    if std::env::var_os(IN_SEPARATE_NETWORK).is_some() {
         return;
     }
     let network = |script: &str| {
@@ -54,7 +54,7 @@ fn the_kernels_default_for_ipv6_sockets_makes_no_difference() {
         return;
     }
     let mut command = network("exec \"$0\" --exact families::listening_on_all_ipv6_addresses_includes_ipv4");
-    let tested = command.arg(std::env::current_exe().unwrap()).env(HERE, "1").output().unwrap();
-    let said = String::from_utf8_lossy(&tested.stdout);
-    assert!(tested.status.success() && said.contains("1 passed"), "{said}");
+    let tested = command.arg(std::env::current_exe().unwrap()).env(IN_SEPARATE_NETWORK, "1").output().unwrap();
+    let printed = String::from_utf8_lossy(&tested.stdout);
+    assert!(tested.status.success() && printed.contains("1 passed"), "{printed}");
 }
