@@ -1,4 +1,4 @@
-//! HTTP/2 by hand (RFC 9113), for what no client does.
+//! A client that sends and reads HTTP/2 frames one by one (RFC 9113), to do what no client library does.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
-/// What a frame is and what is in it.
+/// A frame that was received.
 #[derive(Debug)]
 pub struct Frame {
     pub kind: u8,
@@ -31,16 +31,16 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A connection on which every byte is ours.
+/// A connection on which the test decides every byte.
 pub struct Raw(pub TcpStream);
 
 impl Raw {
-    /// A connection on which nothing was said yet.
+    /// A connection on which nothing was sent yet.
     pub async fn silent(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// A connection that was opened as HTTP/2.
+    /// A connection after the preface and the SETTINGS of HTTP/2.
     pub async fn open(address: SocketAddr) -> Self {
         let mut raw = Self::silent(address).await;
         raw.say(PREFACE).await;
@@ -56,7 +56,7 @@ impl Raw {
         self.say(&frame(kind, flags, stream, payload)).await;
     }
 
-    /// The next frame; none if the server has closed the connection.
+    /// The next frame, or `None` if the server has closed the connection.
     pub async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
@@ -65,7 +65,7 @@ impl Raw {
         Some(Frame { kind: head[3], stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload })
     }
 
-    /// The next frame of a kind. Frames of other kinds are passed over, and nothing is answered.
+    /// The next frame of a type. Skips frames of other types, and answers none.
     pub async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -75,10 +75,10 @@ impl Raw {
         }
     }
 
-    /// Everything that the server says until it closes the connection.
+    /// All bytes that the server sends until it closes the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        // What was not read when it was closed is answered with a reset.
+        // An error is normal here: the server resets the connection if it closes it before it has read all bytes.
         let _ = self.0.read_to_end(&mut rest).await;
         rest
     }
