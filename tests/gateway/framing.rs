@@ -1,11 +1,11 @@
-//! The bytes around a message, as no client sends them.
+//! The framing of a message, with mistakes that no client library makes.
 
 use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::support::{Details, Gateway, STOP, Upstream, body, event, json, prompt, sse};
 
-/// The tags of message fields, as they stand on the wire: the number, and 2 for a length that follows.
+/// The tags of message fields on the wire: the field number, and wire type 2 for a length-delimited value.
 const GENERATION_CONFIG: u8 = 4 << 3 | 2;
 const RESPONSE_SCHEMA: u8 = 14 << 3 | 2;
 const ITEMS: u8 = 6 << 3 | 2;
@@ -44,7 +44,7 @@ async fn a_body_that_is_not_one_complete_message_is_not_sent_upstream() {
         (vec![[&whole[..], &whole[..]].concat()], Code::Internal, "REQUEST_NOT_GRPC"),
         (vec![framed(2)], Code::Internal, "REQUEST_NOT_GRPC"),
         (vec![vec![9]], Code::Internal, "REQUEST_NOT_GRPC"),
-        // Packed, it says, and nothing says how.
+        // Marked as compressed, but no encoding is given.
         (vec![framed(1)], Code::Internal, "REQUEST_NOT_GRPC"),
         (vec![vec![0, 0xff, 0xff, 0xff, 0xff]], Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
     ] {
