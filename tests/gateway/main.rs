@@ -1,68 +1,68 @@
-//! The gateway as callers see it: the real server on loopback, over an upstream that answers byte for byte what a
-//! test wants.
+//! Tests of the real server on loopback, as callers see it, with an upstream that sends exactly the bytes that a test
+//! wants.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-/// Certificates and the files that they are in.
+/// Certificates, and files for them.
 mod certificates;
-/// HTTP/2 by hand.
+/// A client that sends HTTP/2 frames one by one.
 mod frames;
-/// A gateway, an upstream and a client, for the tests.
+/// A gateway, an upstream and a client for the tests.
 mod support;
 
 /// The port for operators.
 mod admin;
-/// Answers as upstreams and relays write them.
+/// Answers with the faults of known upstreams.
 mod answers;
-/// Callers that are known, and their limits.
+/// Callers with tokens, and their limits.
 mod auth;
-/// Calls that their callers give up.
+/// Cancelled calls.
 mod cancel;
-/// Certificates of clients: their names, and those that are no longer trusted.
+/// Client certificates: names and revocation.
 mod client_certificates;
-/// Answers that upstream packs.
+/// Compressed answers.
 mod compression;
-/// What a connection may do, and for how long.
+/// HTTP/2 connections: settings, age, pings.
 mod connection;
-/// Calls that take too long.
+/// Deadlines and timeouts.
 mod deadline;
-/// What is no call of gRPC.
+/// Requests that are not gRPC.
 mod door;
-/// How a server stops.
+/// Shutdown.
 mod drain;
 /// IPv4 and IPv6 on one address.
 mod families;
-/// The bytes around a message.
+/// The framing of a message.
 mod framing;
-/// Too many calls, too many bytes, too much silence.
+/// Limits on calls and bytes, and heartbeats.
 mod limits;
-/// What a call carries besides its message: keys, request ids.
+/// Keys, request ids and other metadata.
 mod metadata;
-/// Upstreams that misbehave below what Gemini says.
+/// Upstreams with faults in HTTP and TCP.
 mod misbehaviour;
-/// A bug in one call.
+/// A panic in one call.
 mod panic;
 /// Connections to an upstream that speaks HTTP/2.
 mod pool;
-/// Errors as upstreams and relays write them.
+/// Errors of upstream.
 mod refusals;
-/// Keys and certificates that are replaced while it runs.
+/// Keys and certificates that are replaced while the server runs.
 mod reload;
-/// What is tried again.
+/// Retries.
 mod retry;
 /// Health and reflection.
 mod services;
-/// What one caller may take from the others.
+/// Limits that keep one caller from harming others.
 mod shares;
-/// What callers are charged, and which places they keep.
+/// The tokens and places that a caller is charged for.
 mod spending;
-/// What callers that are not known may take.
+/// Limits on clients without a call: health, reflection, connections.
 mod strangers;
-/// Streams, and how they end.
+/// Streams.
 mod stream;
-/// TLS on both sides.
+/// TLS of both sides.
 mod tls;
-/// Single answers, and what may stand in their place.
+/// Unary answers, and what can arrive instead of them.
 mod unary;
 /// Requests that are refused before anything is sent.
 mod validation;
