@@ -81,7 +81,10 @@ async fn a_revoked_certificate_is_refused() {
 
     running.reload.apply(&with(&[callers.revoke(&[], 2999), other.revoke(&[], 2002)])).unwrap();
     assert!(is_served(&running, &authority, &first).await);
-    assert!(!is_served(&running, &authority, &third).await, "a certificate is refused if the list of its authority has expired");
+    assert!(
+        !is_served(&running, &authority, &third).await,
+        "a certificate is refused if the list of its authority has expired"
+    );
 }
 
 #[tokio::test]
