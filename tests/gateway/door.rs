@@ -212,7 +212,8 @@ async fn http_1_over_tls_gets_an_explanation() {
 #[tokio::test]
 async fn an_answer_to_head_over_http_1_has_no_body() {
     let running = Running::start(&config(&Upstream::answering("").await, &[]));
-    let answer = exchange(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer =
+        exchange(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
