@@ -1,4 +1,5 @@
-//! Too much at once: refused at once, and given back when it is over.
+//! Limits on calls and bytes: excess calls are refused immediately, and each call releases its share when it ends.
+//! Heartbeats too.
 
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ async fn an_unfinished_upload_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
     let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished()));
-    // Nothing says when its beginning has arrived; if that is later, the test tries less and passes all the same.
+    // Nothing reports when its beginning has arrived; if that is later, the test checks less, but passes.
     tokio::time::timeout(Duration::from_millis(200), sending.as_mut()).await.unwrap_err();
     gateway.generate(prompt("hi")).await.unwrap();
 }
@@ -61,7 +62,7 @@ async fn a_request_larger_than_the_free_bytes_is_refused_and_small_ones_are_serv
     let cap = (8 * MIB).to_string();
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-bytes-held", &cap]).await;
     let mut client = gateway.client.clone();
-    // Its JSON has four bytes for three.
+    // In JSON, three bytes of the picture become four.
     let large = tokio::spawn(async move { client.generate_content(with_picture(4 * MIB)).await });
     upstream.asked(1).await;
     refused(&gateway.generate(with_picture(4 * MIB)).await.unwrap_err(), "TOO_MANY_BYTES");
@@ -82,10 +83,10 @@ async fn answers_over_the_byte_limit_wait_for_one_another_and_all_succeed() {
     let unary = Upstream::answering(json("200 OK", &answer)).await;
     let cap = (5 * MIB).to_string();
     let streaming = Gateway::with(&upstream, &["--api-key", "own", "--max-bytes-held", &cap]).await;
-    let single = Gateway::with(&unary, &["--api-key", "own", "--max-bytes-held", &cap]).await;
+    let unary = Gateway::with(&unary, &["--api-key", "own", "--max-bytes-held", &cap]).await;
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..12 {
-        let (mut client, mut other) = (streaming.client.clone(), single.client.clone());
+        let (mut client, mut other) = (streaming.client.clone(), unary.client.clone());
         calls.spawn(async move {
             let mut stream = client.stream_generate_content(prompt("hi")).await?.into_inner();
             while stream.message().await?.is_some() {}
@@ -100,7 +101,7 @@ async fn answers_over_the_byte_limit_wait_for_one_another_and_all_succeed() {
 
 #[tokio::test]
 async fn heartbeats_are_sent_while_upstream_is_silent() {
-    // Configured, and asked for by the caller.
+    // One gateway is configured to send heartbeats; on the other one the caller requests them.
     let late = Answer::dripping(sse(""), event("late", true), Duration::from_millis(2500));
     let upstream = Upstream::with([late]).await;
     let configured = Gateway::with(&upstream, &["--api-key", "own", "--heartbeat", "1"]).await;
