@@ -1,4 +1,4 @@
-//! What a call carries besides its message: keys, request ids.
+//! The metadata of a call: keys, trace context, request ids.
 
 use gemini_grpc::pb::rpc;
 use prost::Message as _;
