@@ -1,4 +1,4 @@
-//! Upstreams that misbehave below what Gemini says: in HTTP, and on the network.
+//! Upstreams with faults below Gemini's API: in HTTP and TCP.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ async fn a_host_that_does_not_exist_is_unavailable() {
 
 #[tokio::test]
 async fn a_connection_that_takes_too_long_is_reported_as_the_connect_timeout() {
-    // A listener that accepts nothing, whose backlog is full: the kernel drops what else comes.
+    // A listener that accepts nothing and has a full backlog: the kernel drops further connection attempts.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
@@ -91,8 +91,9 @@ async fn early_hints_are_not_taken_for_the_answer() {
     assert_eq!(text(&Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap()), "ok");
 }
 
-/// An upstream that speaks HTTP/2, says this of the first call it gets, and answers all others.
-async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<AtomicUsize>) {
+/// An upstream that speaks HTTP/2, answers its first call with these frames, and all others with success. Also returns
+/// the number of calls.
+async fn refusing_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut upstream = Upstream::answering("").await;
     upstream.url = format!("http://{}", listener.local_addr().unwrap());
@@ -121,11 +122,11 @@ async fn turning_away_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<Atomic
 
 #[tokio::test]
 async fn a_call_that_http2_reports_as_unprocessed_is_retried() {
-    // GOAWAY with no stream processed, and REFUSED_STREAM.
+    // GOAWAY with 0 as the last processed stream, and REFUSED_STREAM.
     let refusals: [fn(u32) -> Vec<u8>; 2] =
         [|_| frame(GOAWAY, 0, 0, &[0; 8]), |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())];
     for refusal in refusals {
-        let (upstream, calls) = turning_away_once(refusal).await;
+        let (upstream, calls) = refusing_once(refusal).await;
         let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
         assert_eq!(text(&gateway.generate(prompt("hi")).await.unwrap()), "ok");
         assert_eq!(calls.load(Ordering::Relaxed), 2);
@@ -134,13 +135,13 @@ async fn a_call_that_http2_reports_as_unprocessed_is_retried() {
 
 #[tokio::test]
 async fn a_call_that_http2_may_have_processed_is_not_retried() {
-    // GOAWAY with an error, and a stream that is reset for another reason.
+    // GOAWAY with INTERNAL_ERROR, and a stream reset with INTERNAL_ERROR.
     let refusals: [fn(u32) -> Vec<u8>; 2] = [
         |_| frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]),
         |stream| frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes()),
     ];
     for refusal in refusals {
-        let (upstream, calls) = turning_away_once(refusal).await;
+        let (upstream, calls) = refusing_once(refusal).await;
         let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
         let status = gateway.generate(prompt("hi")).await.unwrap_err();
         assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_CLOSED"));
