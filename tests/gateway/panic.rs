@@ -1,4 +1,4 @@
-//! A bug in one call. None is known, so what is told of calls is made to have one: it panics at a span of one call.
+//! A panic in one call. Here a span processor panics at the span of that call, since no real bug is known.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use tonic::Code;
 
 use crate::support::{Details, Gateway, STOP, Upstream, body, json, prompt};
 
-/// A model that nothing else asks.
+/// Only the calls that should panic have this model.
 const DOOMED: &str = "a-model-that-panics";
 
-/// Panics when that model is about to be asked.
+/// Panics when the span of a request to this model starts.
 #[derive(Debug)]
 struct Panicking;
 
@@ -57,6 +57,6 @@ async fn a_panic_ends_only_its_own_call() {
         assert_eq!(details.find::<rpc::RequestInfo>("RequestInfo").unwrap().request_id, "an-id");
     }
     assert_eq!(upstream.requests().len(), 0);
-    // On the same connection as before, with the one permit that there is.
+    // The connection still works, and the only place for a call is free.
     gateway.generate(prompt("hi")).await.unwrap();
 }
