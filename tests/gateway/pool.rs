@@ -29,25 +29,25 @@ use crate::tls::{server_identity, upstream_on_tls};
 
 const HTTP2: [&str; 6] = ["--api-key", "own-key", "--workers", "1", "--upstream-http", "2"];
 
-/// What an upstream has seen.
+/// Counts of connections and calls at an upstream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// Connections, those that have ended too.
+    /// All connections so far, and those that are open.
     connections: usize,
     open: usize,
-    /// Calls that it has begun, and those that are not over.
+    /// All calls so far, and those that have not ended.
     calls: usize,
     running: usize,
 }
 
-/// An upstream that speaks HTTP/2. A unary call is answered once the gate is open; the answer to a streamed one never
-/// ends, and goes out as fast as it is taken.
+/// An upstream that speaks HTTP/2. It answers unary calls once the gate is open. The answer to a streaming call never
+/// ends, and is sent as fast as it is read.
 struct Double {
     upstream: Upstream,
     seen: Arc<watch::Sender<Seen>>,
     gate: watch::Sender<bool>,
-    /// Ends every connection as soon as its calls are over, for each number that is new.
-    goodbyes: watch::Sender<usize>,
+    /// Each new number makes all connections send GOAWAY and end after their calls.
+    shutdowns: watch::Sender<usize>,
 }
 
 impl Double {
@@ -62,20 +62,20 @@ impl Double {
         let scheme = if tls.is_some() { "https" } else { "http" };
         upstream.url = format!("{scheme}://{}/gemini", listener.local_addr().unwrap());
         let seen = Arc::new(watch::Sender::default());
-        let (gate, goodbyes) = (watch::Sender::new(false), watch::Sender::new(0));
-        let (counts, open, goodbye) = (seen.clone(), gate.subscribe(), goodbyes.subscribe());
+        let (gate, shutdowns) = (watch::Sender::new(false), watch::Sender::new(0));
+        let (counts, open, shutdown) = (seen.clone(), gate.subscribe(), shutdowns.subscribe());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, counts, open, goodbye) = (tls.clone(), counts.clone(), open.clone(), goodbye.clone());
+                let (tls, counts, open, shutdown) = (tls.clone(), counts.clone(), open.clone(), shutdown.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, calls, counts, open, goodbye).await,
-                        Some(tls) => serve(tls.accept(stream).await.unwrap(), calls, counts, open, goodbye).await,
+                        None => serve(stream, calls, counts, open, shutdown).await,
+                        Some(tls) => serve(tls.accept(stream).await.unwrap(), calls, counts, open, shutdown).await,
                     }
                 });
             }
         });
-        Self { upstream, seen, gate, goodbyes }
+        Self { upstream, seen, gate, shutdowns }
     }
 
     async fn gateway(&self) -> Gateway {
@@ -86,10 +86,10 @@ impl Double {
         *self.seen.borrow()
     }
 
-    async fn until(&self, is: impl FnMut(&Seen) -> bool) {
+    async fn wait_until(&self, condition: impl FnMut(&Seen) -> bool) {
         let mut seen = self.seen.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(30), seen.wait_for(is)).await;
-        assert!(waited.is_ok(), "it has come to {:?} and no further", self.seen());
+        let waited = tokio::time::timeout(Duration::from_secs(30), seen.wait_for(condition)).await;
+        assert!(waited.is_ok(), "after 30 s the counts are {:?}", self.seen());
     }
 
     fn open(&self) {
@@ -102,7 +102,7 @@ async fn serve(
     calls: Option<u32>,
     seen: Arc<watch::Sender<Seen>>,
     open: watch::Receiver<bool>,
-    mut goodbye: watch::Receiver<usize>,
+    mut shutdown: watch::Receiver<usize>,
 ) {
     seen.send_modify(|seen| (seen.connections, seen.open) = (seen.connections + 1, seen.open + 1));
     let counts = seen.clone();
@@ -110,10 +110,10 @@ async fn serve(
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder.max_concurrent_streams(calls);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    goodbye.mark_unchanged();
+    shutdown.mark_unchanged();
     tokio::select! {
         _ = &mut connection => {}
-        Ok(()) = goodbye.changed() => {
+        Ok(()) = shutdown.changed() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
@@ -139,8 +139,8 @@ async fn answer(
     seen.send_modify(|seen| (seen.calls, seen.running) = (seen.calls + 1, seen.running + 1));
     let call = Call(seen);
     let streamed = request.uri().path().ends_with(":streamGenerateContent");
-    let packs = request.headers()["accept-encoding"] == "gzip";
-    assert!(packs && request.headers()["user-agent"].to_str().unwrap().starts_with("gemini-grpc/"));
+    let accepts_gzip = request.headers()["accept-encoding"] == "gzip";
+    assert!(accepts_gzip && request.headers()["user-agent"].to_str().unwrap().starts_with("gemini-grpc/"));
     let _ = request.into_body().collect().await;
     if streamed {
         let piece = Bytes::from(event(&"x".repeat(16 << 10), false));
@@ -152,15 +152,15 @@ async fn answer(
         return Ok(response.body(StreamBody::new(pieces).boxed()).unwrap());
     }
     let _ = open.wait_for(|open| *open).await;
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(STOP.as_bytes()).unwrap();
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
+    compressed.write_all(STOP.as_bytes()).unwrap();
     let response =
         http::Response::builder().header("content-type", "application/json").header("content-encoding", "gzip");
     drop(call);
-    Ok(response.body(http_body_util::Full::new(Bytes::from(packed.finish().unwrap())).boxed()).unwrap())
+    Ok(response.body(http_body_util::Full::new(Bytes::from(compressed.finish().unwrap())).boxed()).unwrap())
 }
 
-/// Calls that run at once. The connection of a caller carries no more than fifty.
+/// Starts concurrent calls, at most fifty on each connection to the gateway.
 async fn calls(gateway: &Gateway, number: usize) -> JoinSet<()> {
     let mut calls = JoinSet::new();
     let mut client = gateway.client.clone();
@@ -170,7 +170,7 @@ async fn calls(gateway: &Gateway, number: usize) -> JoinSet<()> {
         }
         let mut client = client.clone();
         calls.spawn(async move {
-            // One that is stuck should fail the test, not hang with it.
+            // So that a call that hangs fails the test.
             let mut request = tonic::Request::new(prompt("hi"));
             request.set_timeout(Duration::from_secs(60));
             assert_eq!(text(client.generate_content(request).await.unwrap().get_ref()), "ok");
@@ -181,12 +181,12 @@ async fn calls(gateway: &Gateway, number: usize) -> JoinSet<()> {
 
 #[tokio::test]
 async fn the_pool_opens_only_as_many_connections_as_concurrent_calls_need() {
-    // Without a limit of upstream's it is the gateway's own.
+    // If upstream sets no limit, the gateway's own limit applies.
     for (allowed, number, connections) in [(Some(1), 5, 5), (Some(5), 17, 4), (Some(100), 100, 1), (None, 129, 2)] {
         let double = Double::serving(allowed, None).await;
         let gateway = double.gateway().await;
         let calls = calls(&gateway, number).await;
-        double.until(|seen| seen.running == number).await;
+        double.wait_until(|seen| seen.running == number).await;
         double.open();
         calls.join_all().await;
         assert_eq!(double.seen().connections, connections, "{number} calls, {allowed:?} at once on a connection");
@@ -209,27 +209,27 @@ async fn a_cancelled_call_frees_its_stream() {
     let double = Double::allowing(2).await;
     let gateway = double.gateway().await;
     for round in 1..4 {
-        let mut given_up = calls(&gateway, 2).await;
-        double.until(|seen| seen.calls == round * 2).await;
-        given_up.abort_all();
-        while given_up.join_next().await.is_some() {}
-        double.until(|seen| seen.running == 0).await;
+        let mut cancelled = calls(&gateway, 2).await;
+        double.wait_until(|seen| seen.calls == round * 2).await;
+        cancelled.abort_all();
+        while cancelled.join_next().await.is_some() {}
+        double.wait_until(|seen| seen.running == 0).await;
     }
     assert_eq!(double.seen().connections, 1);
 }
 
 #[tokio::test]
 async fn a_call_that_waits_for_a_stream_can_be_cancelled() {
-    // Nothing is ever said by this one, so that the connection is not ready.
+    // This upstream never sends anything, so the connection never becomes ready.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut upstream = Upstream::answering("").await;
     upstream.url = format!("http://{}", listener.local_addr().unwrap());
     let flags = [&HTTP2[..], &["--connect-timeout", "0.3", "--retries", "0"]].concat();
     let gateway = Gateway::with(&upstream, &flags).await;
-    let mut given_up = calls(&gateway, 3).await;
+    let mut cancelled = calls(&gateway, 3).await;
     let _connection = listener.accept().await.unwrap();
-    given_up.abort_all();
-    while given_up.join_next().await.is_some() {}
+    cancelled.abort_all();
+    while cancelled.join_next().await.is_some() {}
     let status = gateway.generate(prompt("hi")).await.unwrap_err();
     assert_eq!(
         (status.code(), Details::of(&status).reason().as_str()),
@@ -243,16 +243,16 @@ async fn a_connection_after_goaway_finishes_its_calls_and_gets_no_new_ones() {
     let double = Double::allowing(100).await;
     let gateway = double.gateway().await;
     let first = calls(&gateway, 3).await;
-    double.until(|seen| seen.running == 3).await;
-    double.goodbyes.send_modify(|n| *n += 1);
-    // No call fails, however near to the goodbye it comes.
+    double.wait_until(|seen| seen.running == 3).await;
+    double.shutdowns.send_modify(|n| *n += 1);
+    // Calls may be sent while GOAWAY arrives, and still none fails.
     let second = calls(&gateway, 3).await;
-    double.until(|seen| seen.running == 6).await;
+    double.wait_until(|seen| seen.running == 6).await;
     double.open();
     first.join_all().await;
     second.join_all().await;
-    // The second calls may have gone out on it before the goodbye came.
-    double.until(|seen| seen.open == seen.connections - 1).await;
+    // The second calls may have been sent on the first connection, before its GOAWAY arrived.
+    double.wait_until(|seen| seen.open == seen.connections - 1).await;
     calls(&gateway, 1).await.join_all().await;
     let Seen { connections, open, calls, .. } = double.seen();
     assert_eq!((connections, open, calls), (2, 1, 7));
