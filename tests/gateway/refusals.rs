@@ -1,5 +1,5 @@
-//! What becomes of upstream's errors, in every position: the body of a single answer and of a stream, an event at the start
-//! and in the middle, an error with HTTP 200; for our clients and for Google's.
+//! Errors of upstream in every position: as the body of a unary call and of a stream, as the first event and a later one,
+//! with an HTTP error and with HTTP 200; for our clients and for Google's.
 
 use gemini_grpc::pb::rpc;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use crate::answers::{SERVICES, call};
 use crate::support::{Details, Gateway, Upstream, event, http, sse};
 
-/// The status of a call that upstream refuses with this, in each position.
+/// The status of a call that upstream refuses with this body, for each position.
 async fn everywhere(status: u16, body: impl AsRef<[u8]>) -> Vec<Status> {
     let (body, line) = (body.as_ref(), format!("{status} Refused"));
     let compact = [b"data: ", body, b"\n\n"].concat();
@@ -104,7 +104,7 @@ async fn a_retry_delay_is_found_in_every_place_and_returned_once() {
             ),
             38.0,
         ),
-        // Both are rounded up alike.
+        // RetryInfo and the pushback in milliseconds are both rounded up.
         (error(429, "RESOURCE_EXHAUSTED", "m", json!([retry_info("3.000400s")])), 3.001),
     ] {
         for status in everywhere(429, &body).await {
