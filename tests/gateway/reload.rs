@@ -1,4 +1,4 @@
-//! Keys and certificates that are replaced while it runs.
+//! Keys and certificates that are replaced while the server runs.
 
 use gemini_grpc::server::Config;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
