@@ -1,4 +1,4 @@
-//! Calls that are tried again, and those that must not be.
+//! Retries, and calls that must not be retried.
 
 use gemini_grpc::pb::rpc;
 use tonic::{Code, Status};
@@ -7,7 +7,8 @@ use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prom
 
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-fn kept(body: &str) -> String {
+/// An answer after which the connection stays open.
+fn keep_alive(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -68,14 +69,14 @@ async fn calls_that_may_be_billed_are_not_retried_and_callers_are_told_not_to() 
         (json("500 Internal Server Error", "{}"), Code::Internal),
         (json("502 Bad Gateway", "{}"), Code::Unavailable),
         (json("504 Gateway Timeout", "{}"), Code::DeadlineExceeded),
-        // Whoever says when to come back may have taken the call all the same.
+        // Even with retry-after, upstream may have processed the call.
         (
             b"HTTP/1.1 502 Bad Gateway\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
             Code::Unavailable,
         ),
         (json("200 OK", r#"{"error":{"status":"UNAVAILABLE","message":"busy"}}"#), Code::Unavailable),
         (json("429 Too Many Requests", daily), Code::ResourceExhausted),
-        // The connection is closed without an answer, and it was a new one.
+        // A new connection is closed without an answer.
         (Vec::new(), Code::Unavailable),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec(), Code::Unavailable),
     ] {
@@ -97,8 +98,8 @@ async fn client_errors_are_not_retried() {
 
 #[tokio::test]
 async fn a_call_on_a_closed_idle_connection_is_retried() {
-    // The second request comes on the connection of the first, which is closed without a byte.
-    let answers = [Answer::keeping_alive(kept(STOP)), Answer::closing(""), Answer::closing(kept(STOP))];
+    // The second request is sent on the connection of the first one, which upstream then closes without an answer.
+    let answers = [Answer::keeping_alive(keep_alive(STOP)), Answer::closing(""), Answer::closing(keep_alive(STOP))];
     let upstream = Upstream::with(answers).await;
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
     gateway.generate(prompt("hi")).await.unwrap();
@@ -113,7 +114,7 @@ async fn the_retry_budget_limits_retries_in_an_outage() {
     for _ in 0..10 {
         assert_eq!(gateway.generate(prompt("hi")).await.unwrap_err().code(), Code::Unavailable);
     }
-    let further = upstream.requests().len() - 10;
-    // Three, and one for ten calls; a new window may have begun in between.
-    assert!((3..=8).contains(&further), "{further}");
+    let retries = upstream.requests().len() - 10;
+    // The budget allows three, and one more for every ten calls. A new window may have begun meanwhile.
+    assert!((3..=8).contains(&retries), "{retries}");
 }
