@@ -53,7 +53,7 @@ async fn health_watchers_are_notified_of_the_shutdown() {
     assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
 }
 
-async fn ask(gateway: &Gateway, request: MessageRequest) -> ServerReflectionResponse {
+async fn reflect(gateway: &Gateway, request: MessageRequest) -> ServerReflectionResponse {
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(request) };
     let mut client = ServerReflectionClient::new(gateway.channel.clone());
     let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
@@ -63,7 +63,7 @@ async fn ask(gateway: &Gateway, request: MessageRequest) -> ServerReflectionResp
 #[tokio::test]
 async fn reflection_lists_every_service_and_describes_the_messages() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
-    let answer = ask(&gateway, MessageRequest::ListServices(String::new())).await;
+    let answer = reflect(&gateway, MessageRequest::ListServices(String::new())).await;
     let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("{answer:?}") };
     let mut names: Vec<_> = list.service.iter().map(|s| s.name.as_str()).collect();
     names.sort_unstable();
@@ -73,7 +73,7 @@ async fn reflection_lists_every_service_and_describes_the_messages() {
     assert_eq!(names, expected);
 
     for symbol in ["mountsea.gemini.v1.GenerateContentResponse", "google.rpc.ErrorInfo", SERVICES[0]] {
-        let answer = ask(&gateway, MessageRequest::FileContainingSymbol(symbol.into())).await;
+        let answer = reflect(&gateway, MessageRequest::FileContainingSymbol(symbol.into())).await;
         assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}");
     }
 }
