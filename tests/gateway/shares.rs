@@ -1,5 +1,5 @@
-//! Nobody takes more than a share: callers at a limit cost a head, long work holds nobody up, and what unpacks to too
-//! much is refused.
+//! One caller cannot harm others: a call over a limit is refused when its headers arrive, a long translation does not
+//! block other calls, and compressed messages that would become too large are refused.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::support::{Answer, Details, Gateway, STOP, Upstream, body, json, promp
 const MIB: usize = 1 << 20;
 const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
 
-/// A gateway that knows two callers; the first has these limits.
+/// A gateway with two callers; the first has these limits.
 async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
     let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
     let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
@@ -33,7 +33,7 @@ async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
     Gateway::with(upstream, &[&fixed[..], flags].concat()).await
 }
 
-/// A message with the five bytes before it.
+/// A message with its gRPC prefix of five bytes.
 fn framed(message: &[u8], compressed: bool) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[u8::from(compressed)], &length[..], message].concat()
@@ -45,7 +45,7 @@ fn gzip(message: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Sends a message as it is; how the call ended.
+/// Sends a message with a token, and returns the status of the call.
 async fn send(gateway: &Gateway, token: &str, message: &[u8], compressed: bool) -> Status {
     let mut metadata = vec![("x-goog-api-key", token)];
     if compressed {
@@ -59,7 +59,7 @@ fn refused(status: &Status, code: Code, reason: &str) {
     assert_eq!((status.code(), Details::of(status).reason().as_str()), (code, reason), "{}", status.message());
 }
 
-/// A limit of the caller that it is at.
+/// The limit that a status names, and its value.
 #[track_caller]
 fn quota(status: &Status) -> (String, i64) {
     refused(status, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED");
@@ -67,7 +67,7 @@ fn quota(status: &Status) -> (String, i64) {
     (failure.violations[0].quota_id.clone(), failure.violations[0].quota_value)
 }
 
-/// A content of so many parts without anything in them, and a model: two bytes each.
+/// A request with a model and one content, which has this many empty parts of a few bytes.
 fn short_parts(parts: usize) -> Vec<u8> {
     let content = Content {
         parts: vec![Part { data: Some(Data::Text(String::new())), ..Default::default() }; parts],
@@ -107,7 +107,7 @@ async fn thousands_of_refused_calls_do_not_close_the_connection() {
         for stream in &streams {
             raw.send(HEADERS, END_HEADERS, *stream, &head(path, TOKENS[0])).await;
         }
-        // The message of a call comes when the call is refused already; the first one is let in.
+        // Each message is sent after its call was refused; only the first call is admitted.
         let refused = streams.len() - usize::from(round == 0);
         for _ in 0..refused {
             assert!(raw.next_of(HEADERS).await.is_some(), "the connection was closed in round {round}");
@@ -116,11 +116,11 @@ async fn thousands_of_refused_calls_do_not_close_the_connection() {
             raw.send(DATA, END_STREAM, *stream, &message).await;
         }
         if round == 0 {
-            // Its head and its trailers.
+            // The headers and trailers of the first call.
             assert!(raw.next_of(HEADERS).await.is_some() && raw.next_of(HEADERS).await.is_some());
         }
     }
-    // Nothing was reset and the connection lives: this one is refused as well.
+    // The connection is still open, and this call is refused like the others.
     raw.send(HEADERS, END_HEADERS, 8001, &head(path, TOKENS[0])).await;
     assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 8001);
 }
@@ -132,10 +132,10 @@ async fn an_unfinished_upload_counts_as_a_call_of_its_caller() {
     let begin = || Box::pin(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
     let mut sending = begin();
     let whole = prompt("hi").encode_to_vec();
-    // The second one is refused once the head of the first has arrived.
+    // The second call is refused once the headers of the first have arrived.
     let second = loop {
         tokio::select! {
-            // Another one had the place.
+            // The second call had the place.
             status = &mut sending => {
                 assert_eq!(quota(&status), ("calls_in_flight".to_owned(), 1));
                 sending = begin();
@@ -148,7 +148,7 @@ async fn an_unfinished_upload_counts_as_a_call_of_its_caller() {
         }
     };
     assert_eq!(quota(&second), ("calls_in_flight".to_owned(), 1));
-    // Others have places of their own.
+    // Other callers have their own places.
     assert_eq!(send(&gateway, TOKENS[1], &whole, false).await.code(), Code::Ok);
 }
 
@@ -181,7 +181,7 @@ async fn a_caller_can_reserve_only_its_share_of_the_bytes() {
         _ = first.as_mut() => panic!("the upstream is silent"),
         () = upstream.asked(1) => {}
     }
-    // Half of all is the share of each of them: this one has 4 MiB, and a second one would need 9 more.
+    // Each of the two callers may reserve half. The first call has 4 MiB of it, and a second one would need 9 MiB more.
     assert_eq!(quota(&send(&gateway, TOKENS[0], &text, false).await), ("bytes_held".to_owned(), 12 << 20));
     assert_eq!(send(&gateway, TOKENS[1], &text, false).await.code(), Code::Ok);
 }
@@ -191,7 +191,7 @@ async fn a_message_with_an_extreme_compression_ratio_is_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let request = |text: usize| prompt(&"x".repeat(text)).encode_to_vec();
-    // Up to 1 MiB any ratio is taken.
+    // Up to 1 MiB, any compression ratio is accepted.
     assert_eq!(send(&gateway, "k", &gzip(&request(MIB - 100)), true).await.code(), Code::Ok);
     for bytes in [2 * MIB, 60 * MIB] {
         refused(
@@ -200,12 +200,12 @@ async fn a_message_with_an_extreme_compression_ratio_is_refused() {
             "REQUEST_TOO_PACKED",
         );
     }
-    // Text of some variety is no bomb.
+    // Text that compresses normally is accepted.
     let varied: String = (0..600_000).map(|n| format!("{n} ")).collect();
     let varied = prompt(&varied).encode_to_vec();
     assert!(varied.len() > 3 * MIB);
     assert_eq!(send(&gateway, "k", &gzip(&varied), true).await.code(), Code::Ok);
-    // Of several members, all are the message.
+    // A gzip stream can have several members, which together are the message.
     let (front, back) = varied.split_at(varied.len() / 2);
     assert_eq!(send(&gateway, "k", &[gzip(front), gzip(back)].concat(), true).await.code(), Code::Ok);
     let last = upstream.requests().pop().unwrap();
@@ -242,16 +242,16 @@ async fn the_limit_on_elements_is_named_in_the_error_and_can_be_raised() {
     assert_eq!(send(&gateway, "k", &short_parts(100_000), false).await.code(), Code::Ok);
 }
 
-/// A message that takes long: its parts have a oneof that is set again and again.
+/// A message that takes long to translate: it sets the oneof of a part many times.
 fn slow(bytes: usize) -> Vec<u8> {
-    // text, then function_call, in the same part.
+    // `text`, then `function_call`, in the same part.
     let part = [0x12, 0, 0x22, 0].repeat(bytes / 4);
     let wrap = |tag: u8, inner: &[u8]| {
         let mut out = vec![tag];
         prost::encoding::encode_varint(inner.len() as u64, &mut out);
         [&out[..], inner].concat()
     };
-    // contents, parts
+    // The tags of `model`, `contents` and `parts`.
     [&[0x0a, 1, b'm'], &wrap(0x12, &wrap(0x0a, &part))[..]].concat()
 }
 
@@ -263,7 +263,7 @@ async fn a_long_translation_does_not_block_other_calls() {
     let metadata = [("grpc-timeout", "20S")];
     let mut long = std::pin::pin!(gateway.raw("GenerateContent", metadata, body([message])));
     let mut health = HealthClient::new(gateway.new_channel().await);
-    // As long as the long one is not over, others are answered, many times.
+    // Until the long call ends, many other calls are answered.
     let mut answered = 0;
     let status = loop {
         tokio::select! {
@@ -285,7 +285,7 @@ async fn a_long_translation_is_interrupted_at_the_deadline() {
     let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
     let channel = gateway.new_channel().await;
     let mut health = HealthClient::new(channel);
-    // There is one thread for long work: the second one gets there only if the first one is given up.
+    // There is one thread for long translations, so the second one can only run if the first one was interrupted.
     for _ in 0..2 {
         let message = framed(&slow(60 * MIB), false);
         let status = gateway.raw("GenerateContent", [("grpc-timeout", "300m")], body([message])).await;
