@@ -1,4 +1,4 @@
-//! What callers are charged and what keeps a place of theirs, whichever way their calls end.
+//! What callers are charged, and how long calls count against their limits, for each way in which a call can end.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use tonic::{Code, Request, Status};
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse};
 
 const TOKEN: &str = "gg_token-of-team-a";
-/// A small limit, so that what was charged beyond it can be read from the time that it takes to earn it back.
+/// A small limit, so that the tokens charged beyond it can be calculated from the retry delay.
 const TOKENS_PER_MINUTE: u64 = 60;
 
-/// A gateway that knows one caller, with these limits.
+/// A gateway with one caller, which has these limits.
 async fn gateway(upstream: &Upstream, limits: &str, telemetry: &Telemetry) -> Gateway {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let hash = TokenHash::of(TOKEN).to_hex();
@@ -34,19 +34,19 @@ async fn charging(upstream: &Upstream) -> Gateway {
     gateway(upstream, &format!("tokens_per_minute = {TOKENS_PER_MINUTE}"), &Telemetry::default()).await
 }
 
-fn known(request: GenerateContentRequest) -> Request<GenerateContentRequest> {
+fn with_token(request: GenerateContentRequest) -> Request<GenerateContentRequest> {
     let mut request = Request::new(request);
     request.metadata_mut().insert("x-goog-api-key", MetadataValue::from_static(TOKEN));
     request
 }
 
 async fn generate(gateway: &Gateway, request: GenerateContentRequest) -> Result<(), Status> {
-    gateway.client.clone().generate_content(known(request)).await.map(drop)
+    gateway.client.clone().generate_content(with_token(request)).await.map(drop)
 }
 
-/// Reads so many messages of a stream and gives it up, or reads it to its end.
+/// Reads this many messages of a stream and cancels it, or reads it to its end.
 async fn read(gateway: &Gateway, messages: Option<usize>) -> Result<(), Status> {
-    let mut stream = gateway.client.clone().stream_generate_content(known(prompt("1234"))).await?.into_inner();
+    let mut stream = gateway.client.clone().stream_generate_content(with_token(prompt("1234"))).await?.into_inner();
     for _ in 0..messages.unwrap_or(usize::MAX) {
         if stream.message().await?.is_none() {
             break;
@@ -55,10 +55,10 @@ async fn read(gateway: &Gateway, messages: Option<usize>) -> Result<(), Status> 
     Ok(())
 }
 
-/// Which limit refuses the next call, and after how long another may be made.
-async fn refused(gateway: &Gateway) -> Option<(String, Duration)> {
-    let mut request = known(prompt("1234"));
-    // A call that is not refused may find an upstream that never answers.
+/// The limit that refuses the next call, and the retry delay; `None` if no limit does.
+async fn refusing_limit(gateway: &Gateway) -> Option<(String, Duration)> {
+    let mut request = with_token(prompt("1234"));
+    // If the call is not refused, its upstream may never answer.
     request.set_timeout(Duration::from_secs(20));
     let status = gateway.client.clone().generate_content(request).await.err()?;
     let details = Details::of(&status);
@@ -70,10 +70,10 @@ async fn refused(gateway: &Gateway) -> Option<(String, Duration)> {
     Some((failure.violations[0].quota_id.clone(), retry.retry_delay.unwrap().try_into().unwrap()))
 }
 
-/// The tokens that a caller was charged so far, which has to be over its limit. What was earned back meanwhile is
-/// within a percent.
+/// The tokens that the caller was charged so far. It must be over its limit. The tokens that were refilled meanwhile are
+/// less than one percent.
 async fn charged(gateway: &Gateway) -> u64 {
-    let (quota, wait) = refused(gateway).await.expect("the caller is over its limit");
+    let (quota, wait) = refusing_limit(gateway).await.expect("the caller is over its limit");
     assert_eq!(quota, "tokens_per_minute");
     TOKENS_PER_MINUTE - 1 + wait.as_secs_f64().ceil() as u64 * TOKENS_PER_MINUTE / 60
 }
@@ -89,12 +89,12 @@ fn usage(report: &str) -> String {
 
 #[tokio::test]
 async fn the_words_of_cancelled_streams_are_charged() {
-    // A report of the prompt alone, as some models send it with each event, does not make the answer free either.
+    // Without a usage report, and with reports of the prompt only, which some models send with each event.
     for report in ["", r#""promptTokenCount":1,"totalTokenCount":1"#] {
         let word = if report.is_empty() { event("12345678", false) } else { usage(report) };
         let upstream = Upstream::falling_silent_after(sse(word.repeat(20_000))).await;
         let gateway = charging(&upstream).await;
-        // At once, since the limit would keep a second one out.
+        // Concurrently, since after the first stream the limit would refuse the others.
         let streams = || read(&gateway, Some(20_000));
         let ended = tokio::join!(streams(), streams(), streams());
         assert!(matches!(ended, (Ok(()), Ok(()), Ok(()))), "{ended:?}");
@@ -129,7 +129,7 @@ async fn an_answer_is_charged_however_it_ends() {
     let whole = STOP.replace("ok", &"x".repeat(4000));
     let finished = whole.replacen('{', r#"{"usageMetadata":{"promptTokenCount":5000,"candidatesTokenCount":5000},"#, 1);
     for (answer, expected) in [
-        // Complete, without usage.
+        // Complete, without a usage report.
         (json("200 OK", &whole), 1001),
         // Without a total.
         (json("200 OK", &finished), 10_000),
@@ -142,7 +142,7 @@ async fn an_answer_is_charged_however_it_ends() {
     }
     for answer in [
         sse(text.clone() + &event("", true)),
-        // Cut, and cut inside an event.
+        // Cut between two events, and inside an event.
         sse(&text),
         sse(text.clone() + "data: {"),
         // An error in the middle.
@@ -163,10 +163,10 @@ async fn a_call_that_times_out_before_its_answer_is_charged_for_its_request() {
     let blob = Blob { mime_type: "image/png".into(), data: vec![0x89, b'P', b'N', b'G'].into(), ..Default::default() };
     let mut request = prompt(&"x".repeat(4000));
     request.contents[0].parts.push(Part { data: Some(part::Data::InlineData(blob)), ..Default::default() });
-    let mut request = known(request);
+    let mut request = with_token(request);
     request.set_timeout(Duration::from_millis(300));
     let status = gateway.client.clone().generate_content(request).await.unwrap_err();
-    // tonic's client may be the first to notice, with a code of its own.
+    // tonic's client may notice the timeout first, and has its own code for it.
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
     upstream.left_alone().await;
     about(charged(&gateway).await, 1000 + 258);
@@ -179,22 +179,22 @@ async fn calls_that_upstream_refused_or_never_received_are_free() {
         let upstream = Upstream::answering(json(status, r#"{"error":{"message":"no"}}"#)).await;
         let gateway = charging(&upstream).await;
         generate(&gateway, long()).await.unwrap_err();
-        assert_eq!(refused(&gateway).await, None, "{status}");
+        assert_eq!(refusing_limit(&gateway).await, None, "{status}");
         assert_eq!(upstream.requests().len(), 2);
     }
-    // Nobody listens.
+    // Nothing listens at this address.
     let mut upstream = Upstream::answering("").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     upstream.url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let gateway = charging(&upstream).await;
     generate(&gateway, long()).await.unwrap_err();
-    assert_eq!(refused(&gateway).await, None);
+    assert_eq!(refusing_limit(&gateway).await, None);
 }
 
 #[tokio::test]
 async fn a_call_cancelled_while_it_connects_is_free() {
-    // It accepts, and says nothing of TLS.
+    // It accepts connections, but never answers the TLS handshake.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut upstream = Upstream::answering("").await;
     upstream.url = format!("https://{}", listener.local_addr().unwrap());
@@ -202,10 +202,10 @@ async fn a_call_cancelled_while_it_connects_is_free() {
     let gateway = gateway(&upstream, limits, &Telemetry::default()).await;
     for _ in 0..3 {
         let mut client = gateway.client.clone();
-        let call = tokio::spawn(async move { client.generate_content(known(prompt(&"x".repeat(4000)))).await });
+        let call = tokio::spawn(async move { client.generate_content(with_token(prompt(&"x".repeat(4000)))).await });
         let (mut connection, _) = listener.accept().await.unwrap();
         call.abort();
-        // Until the gateway has let go of it.
+        // Wait until the gateway closes the connection.
         let _ = tokio::io::copy(&mut connection, &mut tokio::io::sink()).await;
     }
 }
@@ -219,7 +219,7 @@ async fn cancelled_calls_keep_counting_against_the_limit_of_their_caller() {
         let mut client = gateway.client.clone();
         callers.spawn(async move {
             loop {
-                let request = known(prompt("hi"));
+                let request = with_token(prompt("hi"));
                 let _ = match unary {
                     true => tokio::time::timeout(Duration::from_millis(10), client.generate_content(request))
                         .await
@@ -231,14 +231,14 @@ async fn cancelled_calls_keep_counting_against_the_limit_of_their_caller() {
             }
         });
     }
-    let mut begun = Vec::new();
+    let mut starts = Vec::new();
     for count in 1..=6 {
         upstream.asked(count).await;
-        begun.push(Instant::now());
+        starts.push(Instant::now());
     }
-    // Never more than 4 within a second.
-    for window in begun.windows(5) {
-        assert!(window[4] - window[0] >= Duration::from_secs(1), "{begun:?}");
+    // At most 4 within a second.
+    for window in starts.windows(5) {
+        assert!(window[4] - window[0] >= Duration::from_secs(1), "{starts:?}");
     }
 }
 
@@ -246,14 +246,14 @@ async fn cancelled_calls_keep_counting_against_the_limit_of_their_caller() {
 async fn a_cancelled_call_keeps_its_place_for_a_second() {
     let upstream = Upstream::falling_silent_after(sse(event("a", false))).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1", &Telemetry::default()).await;
-    let given_up = Instant::now();
+    let started = Instant::now();
     read(&gateway, Some(1)).await.unwrap();
     upstream.left_alone().await;
-    assert_eq!(refused(&gateway).await.unwrap().0, "calls_in_flight");
+    assert_eq!(refusing_limit(&gateway).await.unwrap().0, "calls_in_flight");
     while let Err(status) = read(&gateway, Some(1)).await {
         assert_eq!(Details::of(&status).reason(), "CALLER_QUOTA_EXCEEDED");
     }
-    assert!(given_up.elapsed() >= Duration::from_secs(1));
+    assert!(started.elapsed() >= Duration::from_secs(1));
 }
 
 #[tokio::test]
