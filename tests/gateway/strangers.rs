@@ -1,4 +1,4 @@
-//! What callers that are not known may take: health, reflection, connections.
+//! Limits that protect the server from clients without an admitted call: health, reflection, connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::support::{
     Client, Details, Gateway, Running, STOP, Upstream, body, config, event, json, prompt, sse, unfinished,
 };
 
-/// Short, where the event is a time that has run out.
+/// A short time, for tests that wait for a timeout.
 const SOON: Duration = Duration::from_millis(50);
 
 const HEALTH: [&str; 3] = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch"];
@@ -35,7 +35,7 @@ fn status(headers: &HeaderMap) -> Status {
     Status::from_header_map(headers).unwrap()
 }
 
-/// The five bytes before a message.
+/// The gRPC prefix of a message: a flag, and the length in bytes.
 fn announcing(flag: u8, bytes: u32) -> Vec<u8> {
     [&[flag][..], &bytes.to_be_bytes()].concat()
 }
@@ -46,20 +46,20 @@ async fn health_and_reflection_refuse_a_large_message_by_its_announced_length() 
     let paths = HEALTH.iter().map(|path| (path, 4 << 10)).chain(REFLECTION.iter().map(|path| (path, 64 << 10)));
     for (path, limit) in paths {
         for flag in [0, 1] {
-            // Nothing of the message follows, and the body does not end.
+            // The message does not follow, and the body does not end.
             let prefix = tonic::body::Body::new(endless(announcing(flag, limit + 1)));
             let refused = status(&gateway.raw_at(path, [], prefix).await);
             assert_eq!(refused.code(), Code::ResourceExhausted, "{path}: {refused:?}");
             assert!(refused.message().contains(&limit.to_string()), "{path}: {refused:?}");
         }
     }
-    // The largest that is taken: a field of 3 bytes and a name.
+    // The largest message that is accepted: a tag and a length, in 3 bytes, and a name.
     let name = "a".repeat((4 << 10) - 3);
     let unknown = HealthClient::new(gateway.channel.clone()).check(HealthCheckRequest { service: name }).await;
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
-/// A body that begins like this and then says nothing.
+/// A body that begins with these bytes and never ends.
 fn endless(bytes: Vec<u8>) -> impl http_body::Body<Data = bytes::Bytes, Error = Status> + Send + 'static {
     use tokio_stream::StreamExt as _;
     let begun = http_body::Frame::data(bytes::Bytes::from(bytes));
@@ -99,7 +99,7 @@ async fn excess_health_requests_end_the_oldest_unfinished_one() {
             raw.send(DATA, 0, 2 * stream + 1, &announcing(0, 4)).await;
         }
         connections.push(raw);
-        // All of them have come; and whoever finishes a request is answered.
+        // After this call, all of them have arrived; and a complete request is still answered.
         let check = HealthCheckRequest::default();
         HealthClient::new(gateway.channel.clone()).check(check).await.unwrap();
     }
@@ -127,16 +127,16 @@ async fn the_number_of_concurrent_reflection_streams_is_limited() {
     let mut client = ServerReflectionClient::new(gateway.channel.clone());
     let refused = client.server_reflection_info(tokio_stream::pending()).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
-    // Health has no share in it.
+    // Health has a separate limit.
     HealthClient::new(gateway.channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     drop(raw);
     while client.server_reflection_info(tokio_stream::pending()).await.is_err() {}
 }
 
-/// A header block with this path, and a key in the place of a token (RFC 7541, 6.1 and 6.2.2).
+/// A header block with this path, and a key or token (RFC 7541, 6.1 and 6.2.2).
 pub fn head(path: &str, key: &str) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    // POST, http, and names of the static table with values that follow; the last name is new.
+    // POST, http, and names from the static table, each followed by its value; the last name is not in the table.
     let block = [&[0x83, 0x86, 0x01][..], &text("a"), &[0x04], &text(path), &[0x0f, 0x10], &text("application/grpc")];
     [&block.concat()[..], &[0], &text("x-goog-api-key"), &text(key)].concat()
 }
@@ -146,7 +146,7 @@ async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stay
     let mut config = config(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
     config.limits.idle_grace = SOON;
     let running = Running::start(&config);
-    // It says nothing; it watches health; it calls without a key; its call is for no method.
+    // A client that sends nothing, one that watches health, one that calls without a key, one that calls an unknown method.
     let paths = ["", "/grpc.health.v1.Health/Watch", "/mountsea.gemini.v1.GenerativeService/GenerateContent", "/a/b"];
     for path in paths {
         let mut raw = Raw::open(running.address).await;
@@ -168,16 +168,16 @@ async fn a_client_that_ignores_goaway_has_its_calls_refused() {
     let mut raw = Raw::open(running.address).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
     let (path, mut stream) = ("/mountsea.gemini.v1.GenerativeService/GenerateContent", 1);
-    // It never answers the ping, so HTTP/2 itself takes more streams.
+    // It never answers the ping, so HTTP/2 itself accepts more streams.
     let message = prompt("hi").encode_to_vec();
     let message = [announcing(0, u32::try_from(message.len()).unwrap()), message].concat();
     loop {
-        let taken = upstream.requests().len();
+        let accepted = upstream.requests().len();
         raw.send(HEADERS, END_HEADERS, stream, &head(path, "a-key")).await;
         raw.send(DATA, END_STREAM, stream, &message).await;
-        // The trailers of the call before may come first.
+        // The trailers of the previous call may arrive first.
         while raw.next_of(HEADERS).await.unwrap().stream != stream {}
-        if upstream.requests().len() == taken {
+        if upstream.requests().len() == accepted {
             break;
         }
         stream += 2;
@@ -203,13 +203,13 @@ async fn a_connection_with_an_open_call_gets_no_goaway() {
     let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert!(call.message().await.unwrap().is_some());
     for _ in 0..3 {
-        // One that is idle has gone meanwhile.
+        // Meanwhile an idle connection gets its GOAWAY.
         assert!(Raw::open(running.address).await.next_of(GOAWAY).await.is_some());
     }
     HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     assert_eq!(connections.load(Ordering::Relaxed), 1);
     drop(call);
-    // Now it is idle, and its client reconnects by itself.
+    // Now the connection is idle, and after its GOAWAY the client reconnects.
     while connections.load(Ordering::Relaxed) == 1 {
         HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.unwrap();
     }
@@ -223,7 +223,7 @@ async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
     let channel = running.connect().await;
     let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert!(call.message().await.unwrap().is_some());
-    // One has said nothing, and one is open and watches health.
+    // One client has sent nothing, and one watches health.
     let mut silent = Raw::silent(running.address).await;
     let mut watching = Raw::open(running.address).await;
     watching.send(HEADERS, END_HEADERS, 1, &head("/grpc.health.v1.Health/Watch", "")).await;
@@ -237,7 +237,7 @@ async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
     }
     assert_eq!(silent.rest().await, b"");
     watching.rest().await;
-    // The call goes on, and so does its connection.
+    // The connection with the call is still open.
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
 }
 
@@ -254,7 +254,7 @@ async fn idle_connections_do_not_block_new_ones() {
 
 const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
 
-/// A call with a token, on a connection of its own.
+/// Makes a call with a token, on a new connection.
 async fn call(running: &Running, token: &str) -> Result<Channel, Status> {
     let channel = running.connect().await;
     call_on(&channel, token).await.map(|()| channel)
@@ -282,17 +282,17 @@ async fn a_caller_can_open_only_its_share_of_the_connections() {
     let failure: rpc::QuotaFailure = details.find("QuotaFailure").unwrap();
     assert_eq!((failure.violations[0].quota_id.as_str(), failure.violations[0].quota_value), ("connections", 2));
 
-    // The connection too many is asked to go, those within the share are not.
+    // The excess connection gets a GOAWAY; those within the share do not.
     let mut raw = Raw::open(running.address).await;
     let path = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
     raw.send(HEADERS, END_HEADERS, 1, &head(path, TOKENS[0])).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
     call_on(&first, TOKENS[0]).await.unwrap();
-    // It belongs to the caller of its first call, whoever calls on it later.
+    // A connection counts for the caller of its first call, even if another caller uses it later.
     let other = call(&running, TOKENS[1]).await.unwrap();
     call_on(&other, TOKENS[0]).await.unwrap();
 
-    // What is open stays counted when the file is read again, and is not when it has gone.
+    // Open connections stay counted after a reload of the file, and are no longer counted once closed.
     running.reload.apply(&with("25")).unwrap();
     call(&running, TOKENS[0]).await.unwrap_err();
     drop(second);
