@@ -1,4 +1,4 @@
-//! Streams, and how they end.
+//! Streams, and the ways in which they end.
 
 use tonic::Code;
 
@@ -65,18 +65,18 @@ async fn an_error_in_the_middle_follows_the_messages_before_it() {
 #[tokio::test]
 async fn a_stream_cut_at_any_byte_never_succeeds() {
     let whole = event("Hel", false) + &event("lo", true);
-    let upstream_is_done = Upstream::answering(sse(&whole)).await;
-    Gateway::over(&upstream_is_done).await.stream(prompt("hi")).await.unwrap().1.unwrap();
+    let complete = Upstream::answering(sse(&whole)).await;
+    Gateway::over(&complete).await.stream(prompt("hi")).await.unwrap().1.unwrap();
     for cut in 0..whole.len() {
         let upstream = Upstream::answering(sse(&whole[..cut])).await;
-        let ended_well = match Gateway::over(&upstream).await.stream(prompt("hi")).await {
+        let succeeded = match Gateway::over(&upstream).await.stream(prompt("hi")).await {
             Ok((texts, end)) => {
                 assert!(texts.concat().len() <= 5 && "Hello".starts_with(&texts.concat()), "cut at {cut}");
                 end.is_ok()
             }
             Err(_) => false,
         };
-        assert!(!ended_well, "cut at {cut} of {}", whole.len());
+        assert!(!succeeded, "cut at {cut} of {}", whole.len());
     }
 }
 
