@@ -1,4 +1,4 @@
-//! TLS on both sides.
+//! TLS with callers and with upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::certificates::{Authority, Files, Issued};
 use crate::frames::{PREFACE, Raw};
 use crate::support::{Client, Details, Gateway, Running, STOP, Upstream, config, json, prompt, read_request};
 
-/// The settings of a gateway that shows a certificate of this authority.
+/// The settings of a gateway with a certificate of this authority.
 pub fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags: &[&str]) -> Config {
     let issued = authority.issue();
     let (cert, key) = (files.write("cert.pem", &issued.cert), files.write("key.pem", &issued.key));
@@ -26,7 +26,7 @@ pub fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, f
     config(upstream, &[&fixed[..], flags].concat())
 }
 
-/// A connection that trusts an authority, and shows a certificate if it has one.
+/// A connection of a client that trusts an authority, and presents a certificate if it has one.
 pub async fn connect(running: &Running, trusted: &Authority, shown: Option<Issued>) -> Result<Channel, String> {
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&trusted.pem));
     if let Some(Issued { cert, key }) = shown {
@@ -64,7 +64,7 @@ async fn only_client_certificates_of_the_configured_authority_are_accepted() {
     let running = Running::start(&speaking_tls(&upstream, &files, &authority, &["--tls-client-ca", &client_ca]));
     call(connect(&running, &authority, Some(callers.issue())).await.unwrap()).await.unwrap();
     for shown in [None, Some(authority.issue())] {
-        // In TLS 1.3 the caller learns of it when the connection is already there for him.
+        // In TLS 1.3, the client's handshake is complete before the server can refuse its certificate.
         if let Ok(channel) = connect(&running, &authority, shown).await {
             call(channel).await.unwrap_err();
         }
@@ -112,7 +112,7 @@ async fn plaintext_on_a_tls_port_is_closed() {
     let mut raw = Raw::silent(running.address).await;
     raw.say(PREFACE).await;
     let rest = raw.rest().await;
-    // An alert, if anything.
+    // At most a TLS alert.
     assert!(rest.is_empty() || rest.starts_with(&[0x15, 3]), "{rest:?}");
 }
 
@@ -149,7 +149,7 @@ async fn unfinished_handshakes_do_not_delay_other_connections() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let flags = ["--workers", "1", "--max-connections", "1000"];
     let mut config = speaking_tls(&upstream, &files, &authority, &flags);
-    // Each stays for as long as it wants to.
+    // Without timeouts, each connection stays open.
     (config.limits.hello, config.limits.first_bytes) = (Duration::MAX, Duration::MAX);
     let running = Running::start(&config);
     let hello = client_hello(&authority);
@@ -178,14 +178,14 @@ async fn a_connection_without_a_complete_client_hello_in_time_is_closed() {
     }
 }
 
-/// What a server of an authority shows.
+/// A certificate chain and key of an authority, for a server.
 pub fn server_identity(authority: &Authority) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let Issued { cert, key } = authority.issue();
     let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
     (chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
 }
 
-/// An upstream on TLS that wants a certificate of the same authority. The URL, and the end of one exchange.
+/// Starts an upstream on TLS that requires a certificate of the same authority, and returns its URL.
 pub async fn upstream_on_tls(authority: &Authority) -> String {
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots(authority))).build().unwrap();
     let (chain, key) = server_identity(authority);
@@ -213,7 +213,7 @@ async fn upstream_can_use_a_private_authority_and_require_a_certificate() {
     let (ca, cert, key) =
         (files.write("ca.pem", &authority.pem), files.write("c.pem", &cert), files.write("k.pem", &key));
     let whole = ["--upstream-ca", &ca, "--upstream-cert", &cert, "--upstream-cert-key", &key];
-    // A certificate that is missing is missed after the handshake, by the end of the connection.
+    // Without a certificate, the handshake succeeds, and then the server closes the connection.
     for (flags, reason) in
         [(&whole[..], None), (&whole[..2], Some("UPSTREAM_CLOSED")), (&whole[2..], Some("UPSTREAM_TLS_FAILED"))]
     {
