@@ -1,4 +1,4 @@
-//! Single answers, and what may stand in their place.
+//! Unary answers, and what can arrive instead of them.
 
 use gemini_grpc::pb::rpc;
 use tonic::Code;
@@ -60,7 +60,7 @@ async fn an_unusable_answer_is_an_error_with_a_reason() {
 #[tokio::test]
 async fn an_unreachable_upstream_is_unavailable() {
     let mut upstream = Upstream::answering("").await;
-    // A port that was free a moment ago.
+    // Nothing listens on this port: it was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     upstream.url = format!("http://{free}");
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
