@@ -96,8 +96,8 @@ async fn a_message_over_the_size_limit_is_refused_and_the_limit_is_named() {
     let large = prompt(&"x".repeat(4096));
     let plain = gateway.generate(large.clone()).await.unwrap_err();
     let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
-    let packed = client.generate_content(large).await.unwrap_err();
-    for status in [plain, packed] {
+    let compressed = client.generate_content(large).await.unwrap_err();
+    for status in [plain, compressed] {
         assert_eq!(
             (status.code(), Details::of(&status).reason().as_str()),
             (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
