@@ -81,7 +81,7 @@ fn pictures_of_thoughts_are_saved_only_with_the_thoughts_flag() {
             let mut saved: Vec<_> = folder.path().read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
             saved.sort();
             assert_eq!(saved, names);
-            // The thought is the smaller of the two.
+            // The picture of the thought is smaller.
             assert_eq!(image_dimensions(folder.path().join("image-1.png")).unwrap(), (1024, 1024));
             assert_eq!(ended.out.contains("Thinking of something"), !flags.is_empty(), "{}", ended.out);
         }
@@ -96,11 +96,11 @@ fn tools_can_be_one_tool_a_list_of_tools_or_a_list_of_functions() {
     let function =
         r#"{"name": "get_weather", "parameters": {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}}}"#;
     let tool = format!(r#"{{"functionDeclarations": [{function}]}}"#);
-    for form in [tool.clone(), format!("[{tool}]"), format!("[{function}]")] {
-        fs::write(&file, &form).unwrap();
+    for json in [tool.clone(), format!("[{tool}]"), format!("[{function}]")] {
+        fs::write(&file, &json).unwrap();
         let ended = gateway.run(["call", "--tools", file.to_str().unwrap(), "How is the weather?"]);
-        assert_eq!(ended.code, Some(0), "{form}: {}", ended.err);
-        assert!(ended.out.starts_with("get_weather({\"city\":\""), "{form}: {}", ended.out);
+        assert_eq!(ended.code, Some(0), "{json}: {}", ended.err);
+        assert!(ended.out.starts_with("get_weather({\"city\":\""), "{json}: {}", ended.out);
     }
 }
 
