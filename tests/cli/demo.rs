@@ -15,7 +15,7 @@ fn the_demo_saves_two_pictures_and_reports_success() {
     names.sort();
     assert_eq!(names, ["edited-1.png", "picture-1.png"]);
     for name in names {
-        // 16:9, at about a megapixel.
+        // The ratio is 16:9, with about one megapixel.
         assert_eq!(image_dimensions(pictures.join(name)).unwrap(), (1360, 765));
     }
 }
