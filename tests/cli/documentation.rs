@@ -16,7 +16,7 @@ fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{path} is missing"))
 }
 
-/// The fenced blocks of a page in that language.
+/// The fenced blocks of a page in this language.
 fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
     let start = format!("```{language}\n");
     page.split(&start).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
@@ -44,14 +44,14 @@ fn the_readme_shows_what_the_demo_prints() {
     assert_eq!(real.code, Some(0), "{}", real.err);
     let readme = page("README.md");
     let shown = *blocks(&readme, "text").iter().find(|block| block.contains("Sandbox at ")).expect("the demo is shown");
-    let mut lines = real.out.lines().map(fixed);
-    for line in shown.lines().map(fixed).filter(|line| !line.is_empty()) {
+    let mut lines = real.out.lines().map(without_varying_words);
+    for line in shown.lines().map(without_varying_words).filter(|line| !line.is_empty()) {
         assert!(lines.any(|real| real == line), "README.md shows {line:?}, which the demo does not print there");
     }
 }
 
-/// A line without what differs from run to run: ports, times and request ids.
-fn fixed(line: &str) -> String {
+/// A line with placeholders for what differs from run to run: ports, times and request ids.
+fn without_varying_words(line: &str) -> String {
     let word = |word: &str| {
         let bare = word.trim_end_matches(',');
         let time = bare.ends_with('s') && bare.starts_with(|c: char| c.is_ascii_digit());
