@@ -1,5 +1,5 @@
-//! Open files: the limit is raised at the start, and when all that connections may have are in use, calls are refused
-//! with that reason and probes are answered.
+//! Open files: the limit is raised at startup. When connections have used up their files, calls are refused with that
+//! reason, and probes are still answered.
 
 use std::cell::RefCell;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 
 use crate::support::{Lines, Running, field, get, metric, without_settings};
 
-/// A gateway with few files, over a sandbox in a process of its own.
+/// A gateway with few files, with a sandbox in another process.
 struct Gateway {
     running: Running,
     log: Lines<ChildStderr>,
@@ -24,7 +24,7 @@ struct Gateway {
     _sandbox: Running,
 }
 
-/// The binary, with limits that `ulimit` sets before.
+/// A command that runs a `ulimit` command in a shell, and then the binary.
 fn with_limits(ulimit: &str) -> Command {
     let mut command = without_settings("sh");
     command.args(["-c", &format!("{ulimit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_gemini-grpc")]);
@@ -40,7 +40,7 @@ fn limits(running: &Running) -> [String; 2] {
 }
 
 impl Gateway {
-    /// The host may be a name, which takes files to look up.
+    /// `host` can be a name; the gateway needs files to look it up.
     fn start(ulimit: &str, host: &str, flags: &[&str]) -> Self {
         let mut sandbox = with_limits("true");
         sandbox.args(["sandbox", "--listen", "127.0.0.1:0", "--pace", "0"]);
@@ -77,17 +77,17 @@ impl Gateway {
             let answer = self.get(path);
             assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
         }
-        // Each on a connection of its own.
+        // Each on a new connection.
         for _ in 0..3 {
             let answer = HealthClient::new(self.connect().await).check(HealthCheckRequest::default()).await.unwrap();
             assert_eq!(answer.into_inner().status, 1);
         }
     }
 
-    /// Ends it. What was refused is in the log, for that reason alone and by the gateway's own fault.
+    /// Ends the gateway. Its log must have refused calls, all as `OUT_OF_FILES` with the source `gateway`.
     async fn stop(mut self) {
         self.running.signal("TERM");
-        // On another thread, since our connections have to notice that they are asked to go.
+        // On another thread, so that our connections can react to GOAWAY meanwhile.
         let ended = tokio::task::spawn_blocking(move || (self.log.rest(), self.running.code()));
         let (log, code) = ended.await.unwrap();
         assert_eq!(code, Some(0), "{log}");
@@ -100,7 +100,7 @@ impl Gateway {
     }
 }
 
-/// A stream that stays open after its first message, or why there is none.
+/// A stream that stays open after its first message, or the status of a refused one.
 async fn open(channel: Channel) -> Result<tonic::Streaming<gemini_grpc::pb::gemini::GenerateContentResponse>, Status> {
     let text = Part { data: Some(part::Data::Text("why?".to_owned())), ..Default::default() };
     let request = GenerateContentRequest {
@@ -113,7 +113,8 @@ async fn open(channel: Channel) -> Result<tonic::Streaming<gemini_grpc::pb::gemi
     Ok(stream)
 }
 
-/// Opens this many streams at once, on these channels in turn: those that stay open, and how many were refused.
+/// Opens this many streams concurrently, spread over these channels. Returns the open streams and the number of refused
+/// ones.
 async fn open_many(channels: &[Channel], count: usize) -> (Vec<impl Sized>, usize) {
     let mut opening = tokio::task::JoinSet::new();
     for channel in channels.iter().cycle().take(count) {
@@ -170,7 +171,7 @@ async fn more_streams_are_served_than_the_first_soft_limit_allows() {
 
 #[tokio::test]
 async fn calls_without_a_free_file_are_refused_and_probes_are_answered() {
-    // By a name too, which takes files to look up.
+    // Also with a name, since the gateway needs files to look it up.
     for host in ["127.0.0.1", "localhost"] {
         let gateway = Gateway::start("ulimit -n 256", host, &[]);
         let mut channels = Vec::new();
@@ -185,7 +186,7 @@ async fn calls_without_a_free_file_are_refused_and_probes_are_answered() {
         assert_eq!(gateway.metric("gemini_grpc_files_limit"), 256.0);
         let files = gateway.metric("gemini_grpc_files_open");
         assert!(files > streams.len() as f64 && files <= 256.0, "{files}");
-        // Files that are free again can be used at once.
+        // Files that are released can be used immediately.
         drop(streams);
         while open(channels[0].clone()).await.inspect_err(is_out_of_files).is_err() {}
         gateway.stop().await;
@@ -194,20 +195,20 @@ async fn calls_without_a_free_file_are_refused_and_probes_are_answered() {
 
 #[tokio::test]
 async fn a_call_that_cannot_open_its_upstream_connection_is_refused_as_out_of_files() {
-    // Connections take what the limit of calls would have left to calls.
+    // Many connections use up files that the limit of calls had left for calls.
     let gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
     let mut channels = Vec::new();
     for _ in 0..80 {
         channels.push(gateway.connect().await);
     }
-    // In use, so that none of them makes room.
+    // Each has an open call, so that none of them is closed to make room.
     let (first, refused) = open_many(&channels, 80).await;
     assert_eq!((first.len(), refused), (80, 0));
     let (more, refused) = open_many(&channels, 54).await;
     assert!(refused > 0, "{} {refused}", more.len());
     gateway.probes_are_answered().await;
     let answer = gateway.get("/metrics");
-    // Upstream was not asked, so it is not at fault.
+    // Upstream was not called, so it has no such error.
     assert!(
         !answer.lines().any(|line| line.starts_with("http_client") && line.contains("error_type=\"out")),
         "{answer}"
@@ -234,7 +235,7 @@ async fn calls_on_connections_without_a_free_file_are_refused_and_health_is_answ
     assert!(streams.len() >= 80 && refused >= 80, "{} {refused}", streams.len());
     gateway.probes_are_answered().await;
     drop(streams);
-    // One that was refused is asked to go, and the next one is served.
+    // A connection without a file gets a GOAWAY, and the next one is served.
     let last = channels.pop().unwrap();
     while open(last.clone()).await.inspect_err(is_out_of_files).is_err() {}
     gateway.stop().await;
@@ -244,11 +245,11 @@ async fn calls_on_connections_without_a_free_file_are_refused_and_health_is_answ
 async fn silent_connections_block_neither_calls_nor_probes() {
     let gateway = Gateway::start("ulimit -n 256", "127.0.0.1", &[]);
     let address = gateway.endpoint.strip_prefix("http://").unwrap();
-    let mut crowd: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
-    crowd.extend((0..200).map(|_| TcpStream::connect(&gateway.admin).unwrap()));
+    let mut silent: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
+    silent.extend((0..200).map(|_| TcpStream::connect(&gateway.admin).unwrap()));
     gateway.probes_are_answered().await;
     while open(gateway.connect().await).await.inspect_err(is_out_of_files).is_err() {}
-    drop(crowd);
+    drop(silent);
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn limits_are_logged_in_one_line_with_a_warning_for_each_that_needs_more_files()
     }
 }
 
-/// Changes the soft limit of a running process, as an operator can.
+/// Changes the soft limit of a running process, like `prlimit`.
 fn set_limit(running: &Running, soft: u64) {
     let pid = rustix::process::Pid::from_raw(running.child.id().try_into().unwrap());
     let maximum = limits(running)[1].parse().ok();
@@ -296,7 +297,7 @@ async fn a_gateway_that_cannot_open_any_file_logs_it_and_recovers() {
     let mut gateway = Gateway::start("ulimit -n 256", "localhost", &[]);
     let channel = gateway.connect().await;
     let _stream = open(channel.clone()).await.unwrap();
-    // Fewer than are open.
+    // Fewer than the files that are open.
     set_limit(&gateway.running, 10);
     is_out_of_files(&open(channel.clone()).await.err().unwrap());
     let address = gateway.endpoint.strip_prefix("http://").unwrap().to_owned();
@@ -310,7 +311,7 @@ async fn a_gateway_that_cannot_open_any_file_logs_it_and_recovers() {
 
 #[tokio::test]
 async fn a_call_that_cannot_open_its_proxy_connection_is_refused_as_out_of_files() {
-    // Nobody answers there.
+    // Nothing listens at the address of this proxy.
     let proxy = "ulimit -n 256; export http_proxy=http://localhost:1";
     let gateway = Gateway::start(proxy, "127.0.0.1", &["--upstream-proxy", "--retries", "0"]);
     let channel = gateway.connect().await;
