@@ -27,7 +27,7 @@ fn every_command_accepts_the_examples_in_its_help() {
             assert!(ended.out.matches(flag).count() > 1, "{command} has no {flag}");
         }
         assert!(examples.contains(&format!("gemini-grpc {command}")), "{examples}");
-        assert!(shown > 0, "{command} shows no flag at work");
+        assert!(shown > 0, "{command} has no example with a flag");
     }
 }
 
