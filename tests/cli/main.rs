@@ -1,11 +1,11 @@
-//! The real binary: its output and its exit codes.
+//! Tests of the real binary: its output and its exit codes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-/// Certificates and the files that they are in.
+/// Certificates, and files for them.
 #[path = "../gateway/certificates.rs"]
 mod certificates;
-/// Runs the binary in a clean environment, and ends what it started.
+/// Runs the binary in a clean environment.
 mod support;
 
 /// `call`: text, pictures, tools, errors.
@@ -23,13 +23,13 @@ mod help;
 mod mistakes;
 /// `serve` behind a proxy.
 mod proxy;
-/// Files that are read again while `serve` runs.
+/// Files that are reloaded while `serve` runs.
 mod reload;
 /// `sandbox`.
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.
 mod serve;
-/// Telemetry of calls.
+/// The page about telemetry, and the access log.
 mod telemetry;
 /// TLS between `serve` and the commands that call it.
 mod tls;
