@@ -1,4 +1,5 @@
-//! Mistakes in flags, variables and files: one sentence that names the variable, exit code 2, and nothing is served.
+//! Mistakes in flags, variables and files. The error is one sentence that names the variable, the exit code is 2, and
+//! nothing is served.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +11,7 @@ use std::process::Command;
 use crate::certificates::{Authority, Files};
 use crate::support::{Ended, Running, field, gemini_grpc, run};
 
-/// A key as it looks when it was pasted with a word too many.
+/// A key that was pasted with another word.
 const SECRET: &str = "sk-12345 67890";
 
 fn serve_with(variables: &[(&str, &str)]) -> Ended {
@@ -67,7 +68,7 @@ fn an_invalid_variable_is_named_with_its_allowed_values() {
         ("GEMINI_GRPC_CALLERS", "/no/such/file", "only when GEMINI_GRPC_AUTH is tokens or mtls"),
         ("MOUNTSEA_API_KEY_FILE", "/no/such/file", "cannot read /no/such/file"),
     ] {
-        // The command line of `serve_with` has its own --log-format, which takes precedence over the variable.
+        // Not `serve_with`: its flag --log-format takes precedence over the variable.
         let mut command = gemini_grpc(["serve", "--sandbox"]);
         command.env(variable, value);
         let ended = run(command);
@@ -84,7 +85,7 @@ fn an_invalid_address_is_named_by_its_variable_or_flag() {
     let ended = run(command);
     assert!(ended.code == Some(2) && is_one_sentence(&ended), "{}", ended.err);
     assert!(ended.err.contains("GEMINI_GRPC_LISTEN: \"localhost\" cannot be used: "), "{}", ended.err);
-    // A flag is named as the flag that it is.
+    // If the value comes from a flag, the flag is named.
     let ended = run(gemini_grpc(["serve", "--listen", "localhost"]));
     assert!(ended.code == Some(2) && ended.err.contains("--listen"), "{}", ended.err);
 }
@@ -95,7 +96,7 @@ fn service_variables_of_kubernetes_are_ignored() {
         ("GEMINI_GRPC_SERVICE_HOST", "10.0.0.7"),
         ("GEMINI_GRPC_PORT", "tcp://10.0.0.7:50051"),
         ("GEMINI_GRPC_PORT_50051_TCP_ADDR", "10.0.0.7"),
-        // The mistake that ends it, so that the test does.
+        // A real mistake, so that the process ends.
         ("GEMINI_GRPC_CATALOG", "/no/such/file"),
     ]);
     assert!(ended.err.contains("GEMINI_GRPC_CATALOG"), "{}", ended.err);
@@ -113,7 +114,7 @@ fn an_invalid_key_is_refused_and_not_printed() {
         (serve_with(&[("MOUNTSEA_API_KEY", "")]), "MOUNTSEA_API_KEY: "),
         (with_flag, "MOUNTSEA_API_KEY: "),
         (serve_with(&[("MOUNTSEA_API_KEY_FILE", file)]), "MOUNTSEA_API_KEY_FILE: "),
-        // The wrong file, and a key in a URL.
+        // A file with the key in place of another one, and a key in a URL.
         (serve_with(&[("GEMINI_GRPC_CATALOG", file)]), "GEMINI_GRPC_CATALOG: "),
         (serve_with(&[("GEMINI_GRPC_UPSTREAM_URL", "https://h/?key=sk-12345")]), "GEMINI_GRPC_UPSTREAM_URL: "),
     ] {
@@ -188,7 +189,7 @@ fn special_and_too_large_files_are_refused_for_every_variable() {
     let (ca, empty, callers) =
         (files.write("ca", &authority.pem), files.write("empty", ""), files.write("callers", &callers));
     let (api_key, filter) = (files.write("key", "own"), files.write("filter", "info"));
-    // Files that can be used, of which one after the other is replaced.
+    // Valid files. The loop below replaces one at a time.
     let usable = [
         ("MOUNTSEA_API_KEY_FILE", &*api_key),
         ("GEMINI_GRPC_AUTH", "tokens"),
@@ -236,7 +237,7 @@ fn a_gateway_with_a_key_needs_authentication_to_listen_on_a_network() {
     assert!(ended.code == Some(2) && is_one_sentence(&ended) && !ended.err.contains("12345"), "{}", ended.err);
     assert!(ended.err.starts_with("error: GEMINI_GRPC_AUTH: this gateway has a key and listens on 0.0.0.0:0, "));
     assert!(ended.err.contains("set GEMINI_GRPC_AUTH to tokens or mtls, or to none if that is meant"));
-    // A sandbox has no key that is worth anything.
+    // Without a key, or with a sandbox, nothing has to be protected.
     for flags in [&["--api-key", "sk-12345", "--auth", "none"][..], &["--sandbox"], &[]] {
         let mut command = serve(flags);
         let mut running = Running::start(command.args(["--log-format", "json"]));
