@@ -6,11 +6,11 @@ use std::sync::mpsc;
 
 use crate::support::{Running, gemini_grpc, run, run_with};
 
-/// A proxy that offers CONNECT and nothing else. Its address, and the heads of what it was asked.
+/// Starts a proxy that only supports CONNECT. Returns its address, and the heads of its requests.
 fn proxy() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (heads, asked) = mpsc::channel();
+    let (heads, requests) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -25,7 +25,7 @@ fn proxy() -> (String, mpsc::Receiver<String>) {
             std::thread::spawn(move || std::io::copy(&mut stream, &mut upstream));
         }
     });
-    (address, asked)
+    (address, requests)
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn http2_uses_a_tunnel_through_the_proxy() {
     let url = sandbox
         .out()
         .wait_for(|line| line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned));
-    let (address, asked) = proxy();
+    let (address, requests) = proxy();
     let flags = ["--upstream-url", &url, "--upstream-http", "2", "--upstream-proxy", "--workers", "1"];
     let fixed = ["serve", "--listen", "127.0.0.1:0", "--api-key", "a-key", "--log-format", "human"];
     let mut command = gemini_grpc(fixed.into_iter().chain(flags));
@@ -48,11 +48,11 @@ fn http2_uses_a_tunnel_through_the_proxy() {
         let ended = run_with(["call", "--endpoint", &format!("http://{endpoint}"), "hello"]);
         assert!(ended.code == Some(0) && ended.out.contains("[sandbox]"), "{ended:?}");
     }
-    let head = asked.recv().unwrap();
+    let head = requests.recv().unwrap();
     let target = url.strip_prefix("http://").unwrap().strip_suffix("/gemini").unwrap();
     assert!(head.starts_with(&format!("CONNECT {target} HTTP/1.1")), "{head}");
     assert!(head.to_lowercase().contains("proxy-authorization: basic"), "{head}");
-    assert!(asked.try_recv().is_err(), "one connection carries both calls");
+    assert!(requests.try_recv().is_err(), "both calls use one connection");
 }
 
 #[test]
