@@ -1,4 +1,4 @@
-//! Files that are read again while `serve` runs.
+//! Files that are reloaded while `serve` runs.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -70,7 +70,7 @@ fn the_log_line_of_a_reload_counts_added_removed_and_changed_callers() {
 fn an_invalid_file_is_named_and_its_old_contents_stay_in_use() {
     let files = Files::new();
     let (key, catalog) = (files.write("key", "first-key"), files.write("models.toml", ""));
-    // Only when it is asked.
+    // Files are only reloaded on a signal.
     let mut gateway = Gateway::with(["--api-key-file", &key, "--catalog", &catalog, "--reload-interval", "0"]);
     for broken in ["", "sk-12345 67890"] {
         files.write("key", broken);
@@ -100,15 +100,15 @@ fn sighup_reloads_unchanged_files_too() {
 #[test]
 fn the_metric_of_certificate_expiry_follows_the_files() {
     let (files, authority) = (Files::new(), Authority::new());
-    let ends = |year: i32| authority.issue_until(year);
+    let issue_until = |year: i32| authority.issue_until(year);
     let identity = |name: &str, year: i32| {
-        let Issued { cert, key } = ends(year);
+        let Issued { cert, key } = issue_until(year);
         [files.write(&format!("{name}-cert"), &cert), files.write(&format!("{name}-key"), &key)]
     };
     let [server, server_key] = identity("server", 2096);
     let [client, client_key] = identity("client", 2001);
-    // The first of two in a chain; an authority that has ended and one that has not.
-    files.write("server-cert", &format!("{}{}", fs::read_to_string(&server).unwrap(), ends(2060).cert));
+    // A chain, of which the first certificate counts, and a file with an expired and a valid authority.
+    files.write("server-cert", &format!("{}{}", fs::read_to_string(&server).unwrap(), issue_until(2060).cert));
     let upstream_ca =
         files.write("upstream-ca", &format!("{}{}", Authority::until(2001).pem, Authority::until(2070).pem));
     let flags = ["--tls-cert", &server, "--tls-key", &server_key, "--upstream-cert", &client, "--upstream-cert-key"];
@@ -122,14 +122,14 @@ fn the_metric_of_certificate_expiry_follows_the_files() {
     let year = |file: &str| {
         let begins = format!("gemini_grpc_tls_certificate_expiry_seconds{{gemini_grpc_tls_certificate=\"{file}\"");
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
-        // Some hours into a year are still that year.
+        // A day is added, since a year in days is not exact.
         metric(&admin, &begins).map(|left| 1970.0 + ((now + left + 86_400.0) / (365.2425 * 86_400.0)).floor())
     };
     let years = || ["server", "client_ca", "upstream_client", "upstream_ca"].map(year);
     assert_eq!(years(), [Some(2060.0), None, Some(2001.0), Some(2070.0)]);
     assert_eq!(["collector_client", "collector_ca"].map(year), [None, Some(2050.0)]);
     files.write("upstream-ca", &Authority::until(2001).pem);
-    files.write("client-cert", &ends(2080).cert);
+    files.write("client-cert", &issue_until(2080).cert);
     gateway.log.wait_for(|line| field(line, "error"));
     identity("client", 2080);
     gateway.log.wait_for(|line| field(line, "changed").filter(|_| line.contains("INFO")));
