@@ -39,13 +39,13 @@ fn every_fault_is_listed() {
     }
 }
 
-/// Asks a sandbox over HTTP: the status, and the body as JSON.
-fn ask(address: &str, model: &str, request: &Value) -> (u16, Value) {
+/// Sends a request to a sandbox. Returns the status, and the body as JSON.
+fn generate(address: &str, model: &str, request: &Value) -> (u16, Value) {
     let (status, body) = post(address, &format!("{model}:generateContent"), request);
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// Asks a sandbox over HTTP: the status, and the body.
+/// Sends a request to a sandbox. Returns the status and the body.
 fn post(address: &str, target: &str, request: &Value) -> (u16, String) {
     let body = request.to_string();
     let head = format!(
@@ -91,32 +91,32 @@ fn unknown_roles_are_refused_with_geminis_message() {
     let content = |role: Value| json!({"role": role, "parts": [{"text": "hi"}]});
     for role in ["assistant", "system", "tool", "USER"] {
         let request = json!({"contents": [content(json!("user")), content(json!(role))]});
-        let (status, body) = ask(&address, "gemini-2.5-flash", &request);
+        let (status, body) = generate(&address, "gemini-2.5-flash", &request);
         assert_eq!((status, &body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")), "{role}");
         assert_eq!(body["error"]["message"], "[sandbox] Please use a valid role: user, model.");
     }
     for role in [json!("user"), json!("model"), json!("function"), json!(""), Value::Null] {
         let request = json!({"contents": [content(role)], "systemInstruction": content(json!("system"))});
-        assert_eq!(ask(&address, "gemini-2.5-flash", &request).0, 200);
+        assert_eq!(generate(&address, "gemini-2.5-flash", &request).0, 200);
     }
-    assert_eq!(ask(&address, "gemini-2.5-flash", &json!({"contents": [{"parts": [{"text": "hi"}]}]})).0, 200);
+    assert_eq!(generate(&address, "gemini-2.5-flash", &json!({"contents": [{"parts": [{"text": "hi"}]}]})).0, 200);
 }
 
 #[test]
 fn released_image_models_accept_sizes_in_both_fields() {
     let (_running, address) = start();
-    let ask = |model: &str, mut config: Value| {
+    let generate = |model: &str, mut config: Value| {
         config["responseModalities"] = json!(["IMAGE"]);
-        ask(&address, model, &json!({"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": config}))
+        generate(&address, model, &json!({"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": config}))
     };
     let plain = |size: &str| json!({"imageConfig": {"imageSize": size}});
     let format = |size: &str| json!({"responseFormat": {"image": {"imageSize": size}}});
-    assert_eq!(ask("gemini-3.1-flash-image", plain("512")).0, 200);
-    assert_eq!(ask("gemini-3.1-flash-image", format("IMAGE_SIZE_FIVE_TWELVE")).0, 200);
-    assert_eq!(ask("gemini-nano-banana-2.1", plain("512")).0, 400);
-    assert_eq!(ask("gemini-nano-banana-2.1", format("IMAGE_SIZE_FIVE_TWELVE")).0, 400);
-    assert_eq!(ask("gemini-3.1-flash-lite-image", plain("2K")).0, 400);
-    let (status, body) = ask("gemini-nano-banana-2.1", format("IMAGE_SIZE_TWO_K"));
+    assert_eq!(generate("gemini-3.1-flash-image", plain("512")).0, 200);
+    assert_eq!(generate("gemini-3.1-flash-image", format("IMAGE_SIZE_FIVE_TWELVE")).0, 200);
+    assert_eq!(generate("gemini-nano-banana-2.1", plain("512")).0, 400);
+    assert_eq!(generate("gemini-nano-banana-2.1", format("IMAGE_SIZE_FIVE_TWELVE")).0, 400);
+    assert_eq!(generate("gemini-3.1-flash-lite-image", plain("2K")).0, 400);
+    let (status, body) = generate("gemini-nano-banana-2.1", format("IMAGE_SIZE_TWO_K"));
     let parts = body["candidates"][0]["content"]["parts"].as_array().unwrap();
     let thoughts: Vec<bool> = parts.iter().map(|part| part["thought"] == true).collect();
     assert_eq!((status, thoughts), (200, vec![true, false]));
