@@ -1,4 +1,4 @@
-//! `serve` and `healthcheck`: where it listens, signals, health.
+//! `serve` and `healthcheck`: addresses, signals, health.
 
 use std::fs::File;
 use std::process::Command;
@@ -42,10 +42,10 @@ fn a_signal_during_startup_ends_a_gateway_with_exit_code_0() {
     let pipe = folder.path().join("authorities");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut command = gemini_grpc(["serve", "--listen", "127.0.0.1:0"]);
-    // The authorities of the system, which are read by a library that waits for a pipe.
+    // The system's certificate authorities are in a pipe, so a library blocks while it reads them.
     command.env("SSL_CERT_FILE", &pipe);
     let mut running = Running::start(&mut command);
-    // Opened once it reads, which it does not get to the end of.
+    // This returns when the gateway starts to read. Nothing is written, so it does not finish.
     let _writer = File::options().write(true).open(&pipe).unwrap();
     running.signal("TERM");
     assert_eq!((running.code(), running.err().rest().as_str()), (Some(0), ""));
@@ -54,7 +54,7 @@ fn a_signal_during_startup_ends_a_gateway_with_exit_code_0() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_gateway_leaves_no_core_dump() {
-    // The parent process may allow them.
+    // Core dumps are allowed when it starts.
     let mut command = without_settings("sh");
     command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gemini-grpc"), "serve"]);
     command.args(["--sandbox", "--listen", "127.0.0.1:0", "--log-format", "json"]);
@@ -70,7 +70,7 @@ fn a_gateway_leaves_no_core_dump() {
 fn a_gateway_serves_even_if_its_log_is_not_read() {
     let Gateway { mut running, log, endpoint } = Gateway::start();
     drop(log);
-    // Something to log.
+    // A reload writes to the log.
     running.signal("HUP");
     let ended = run_with(["call", "--endpoint", &endpoint, "hello"]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
