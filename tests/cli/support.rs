@@ -1,4 +1,4 @@
-//! Runs the binary in a clean environment, and ends what it started.
+//! Runs the binary in a clean environment.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -6,17 +6,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Far more than any command takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Much longer than any command takes.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The binary, with none of its variables set, and out of the reach of a backtrace setting that changes its output.
+/// The binary, without any of its variables. RUST_BACKTRACE is unset too, since it changes the output.
 pub fn gemini_grpc<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = without_settings(env!("CARGO_BIN_EXE_gemini-grpc"));
     command.args(arguments);
     command
 }
 
-/// A program whose environment holds nothing of ours.
+/// A program without our variables in its environment.
 pub fn without_settings(program: &str) -> Command {
     let mut command = Command::new(program);
     let ours = |name: &str| ["GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
@@ -35,12 +35,12 @@ pub struct Ended {
     pub err: String,
 }
 
-/// Runs a command to its end. One that does not come to it is killed, so that the test fails instead of hanging.
+/// Runs a command until it ends. After a timeout the command is killed, so that the test fails instead of hanging.
 pub fn run(mut command: Command) -> Ended {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (pid, (send, ended)) = (child.id(), mpsc::channel());
     std::thread::spawn(move || send.send(child.wait_with_output()));
-    let Ok(output) = ended.recv_timeout(PATIENCE) else {
+    let Ok(output) = ended.recv_timeout(TIMEOUT) else {
         send_signal("KILL", pid);
         panic!("{command:?} did not end");
     };
@@ -60,7 +60,7 @@ fn send_signal(name: &str, pid: u32) {
     assert!(sent.unwrap().success());
 }
 
-/// Runs the binary to its end.
+/// Runs the binary until it ends.
 pub fn run_with<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Ended {
     run(gemini_grpc(arguments))
 }
@@ -73,20 +73,20 @@ impl<R: Read> Lines<R> {
         Self(BufReader::new(reader))
     }
 
-    /// The first thing that `find` finds in a line; waits for the line.
+    /// Waits for a line in which `find` finds something, and returns that.
     pub fn wait_for<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let mut seen = String::new();
         loop {
             let start = seen.len();
             let read = self.0.read_line(&mut seen).unwrap();
-            assert!(read > 0, "it ended without the line that was waited for:\n{seen}");
+            assert!(read > 0, "the output ended without the expected line:\n{seen}");
             if let Some(found) = find(&seen[start..]) {
                 return found;
             }
         }
     }
 
-    /// Everything up to the end.
+    /// The rest of the output, up to its end.
     pub fn rest(&mut self) -> String {
         let mut rest = String::new();
         self.0.read_to_string(&mut rest).unwrap();
@@ -94,7 +94,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// A running command. It ends with the test at the latest.
+/// A running command, which is killed on drop.
 pub struct Running {
     pub child: Child,
 }
@@ -117,7 +117,7 @@ impl Running {
         send_signal(name, self.child.id());
     }
 
-    /// Waits for the end; the exit code, or none after a signal that was not caught.
+    /// Waits until the command ends. Returns the exit code, or `None` if a signal killed it.
     pub fn code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
@@ -130,7 +130,7 @@ impl Drop for Running {
     }
 }
 
-/// A gateway over a sandbox, both in one process.
+/// A gateway with a sandbox, both in one process.
 pub struct Gateway {
     pub running: Running,
     pub log: Lines<std::process::ChildStderr>,
@@ -142,7 +142,7 @@ impl Gateway {
         Self::with([])
     }
 
-    /// One that does not wait before it stops.
+    /// Starts a gateway with these flags, and without a drain delay.
     pub fn with<'a>(flags: impl IntoIterator<Item = &'a str>) -> Self {
         let fixed = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"];
         let mut command = gemini_grpc(fixed);
@@ -172,7 +172,7 @@ pub fn field(line: &str, name: &str) -> Option<String> {
     Some(line.get(name)?.as_str()?.to_owned())
 }
 
-/// What the port for operators answers.
+/// The answer of the port for operators.
 pub fn get(admin: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
@@ -181,9 +181,9 @@ pub fn get(admin: &str, path: &str) -> String {
     answer
 }
 
-/// The value of a metric whose name, and labels, begin so.
-pub fn metric(admin: &str, begins: &str) -> Option<f64> {
+/// The value of the first metric whose line starts with this name, and labels.
+pub fn metric(admin: &str, start: &str) -> Option<f64> {
     let answer = get(admin, "/metrics");
-    let line = answer.lines().find(|line| line.starts_with(begins))?;
+    let line = answer.lines().find(|line| line.starts_with(start))?;
     Some(line.rsplit(' ').next().unwrap().parse().unwrap())
 }
