@@ -1,4 +1,4 @@
-//! Telemetry of calls: the page has every name, and the log has the lines that were asked for.
+//! Telemetry: the page lists every metric, and the access log marks estimates.
 
 use gemini_grpc::telemetry::names::{Kind, METRICS};
 
@@ -21,7 +21,7 @@ fn the_page_lists_every_metric_of_the_code() {
         .collect();
     let listed: Vec<_> =
         page.lines().filter(|line| line.matches(" | ").count() == 4 && line.starts_with("| `")).collect();
-    assert_eq!(listed, rows, "docs/telemetry.md on the left; it should have\n{}", rows.join("\n"));
+    assert_eq!(listed, rows, "docs/telemetry.md (left) should have these rows:\n{}", rows.join("\n"));
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_access_log_marks_estimated_tokens() {
         assert_eq!(line["model"], model, "{line}");
         assert_eq!(line.get("tokens_estimated").is_some_and(|estimated| estimated == true), estimated, "{line}");
         if estimated {
-            // 18 bytes, and nothing came.
+            // The prompt has 18 bytes, and there was no answer.
             assert!(line["input_tokens"] == 5 && line.get("output_tokens").is_none(), "{line}");
         }
     }
