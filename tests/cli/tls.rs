@@ -17,7 +17,7 @@ fn call_and_healthcheck_over_tls_need_only_the_authority() {
         let ended = gateway.run(command.iter().copied());
         assert_eq!(ended.code, Some(0), "{}", ended.err);
     }
-    // The system does not know this authority.
+    // The system does not trust this authority.
     let ended = gateway.run(["healthcheck"]);
     assert!(ended.code == Some(1) && ended.err.contains("invalid peer certificate"), "{}", ended.err);
 }
@@ -32,7 +32,7 @@ fn the_suggested_command_works_with_a_self_signed_certificate() {
         let (_, command) = line.split_once("try: gemini-grpc ")?;
         Some(command.split_once(" 'Why")?.0.to_owned())
     });
-    // The certificate has no address among its names.
+    // The certificate is for a name, not for an address.
     let port = gateway.endpoint.rsplit(':').next().unwrap();
     assert_eq!(tried, format!("call --endpoint https://localhost:{port} --ca {cert}"));
     let ended = run_with(tried.split(' ').chain(["hello"]));
@@ -69,7 +69,7 @@ fn an_endpoint_with_the_wrong_scheme_is_reported() {
     let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
     let (plaintext, tls) = (Gateway::start(), Gateway::with(["--tls-cert", &cert, "--tls-key", &key]));
     for command in ["call", "healthcheck"] {
-        let ask = |url: &str| {
+        let run_command = |url: &str| {
             let mut command = gemini_grpc([command, "--endpoint", url]);
             if url.starts_with("https") {
                 command.args(["--ca", &cert]);
@@ -80,11 +80,11 @@ fn an_endpoint_with_the_wrong_scheme_is_reported() {
             run(command)
         };
         let url = plaintext.endpoint.replace("http:", "https:");
-        let ended = ask(&url);
+        let ended = run_command(&url);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
         assert_eq!(ended.err, format!("error: {url} speaks no TLS; say http:// instead of https://\n"));
         let url = tls.endpoint.replace("https:", "http:");
-        let ended = ask(&url);
+        let ended = run_command(&url);
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
         assert_eq!(ended.err, format!("error: {url} speaks TLS; say https:// instead of http://\n"));
     }
