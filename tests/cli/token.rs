@@ -20,7 +20,7 @@ fn a_token_is_printed_with_its_lines_for_the_callers_file() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let (token, table) = ended.out.split_once("\n\n").unwrap();
     let base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    // 32 bytes.
+    // 43 characters of base64 are 32 bytes.
     assert!(token.strip_prefix("gg_").is_some_and(|rest| rest.len() == 43 && rest.chars().all(base64url)), "{token}");
     let hash = hash(&format!("{token}\n"));
     assert_eq!(hash.code, Some(0), "{}", hash.err);
@@ -40,7 +40,7 @@ fn every_token_is_different() {
 
 #[test]
 fn the_hash_is_sha_256() {
-    // Of `printf %s gg_0123456789012345678901234567890123456789012 | sha256sum`.
+    // The output of `printf %s gg_0123456789012345678901234567890123456789012 | sha256sum`.
     let ended = hash("gg_0123456789012345678901234567890123456789012\r\n");
     assert_eq!(ended.out, "0dcf51b0d2186bbbf63b4983bd424b29fd84fd6ad9c0f4747bf8e41e52f8d2b9\n");
 }
