@@ -26,7 +26,7 @@ async fn gateway(upstream: &Upstream, limits: &str) -> Gateway {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let path = file.path().to_str().unwrap();
-    Gateway::with(upstream, &["--auth", "tokens", "--callers", path, "--api-key", "own-key"]).await
+    Gateway::with(upstream, &["--auth", "tokens", "--callers", path]).await
 }
 
 fn with(header: &'static str, value: &str) -> Request<GenerateContentRequest> {

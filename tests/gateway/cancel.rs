@@ -7,7 +7,7 @@ use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse, 
 #[tokio::test]
 async fn a_call_cancelled_during_its_upload_frees_its_place() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
     let sending = gateway.raw("GenerateContent", [], unfinished());
     let _ = tokio::time::timeout(Duration::from_millis(200), sending).await.unwrap_err();
     gateway.generate(prompt("hi")).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_call_cancelled_in_the_middle_of_its_answer_closes_its_upstream_connec
 async fn a_call_cancelled_before_its_retry_is_not_retried() {
     let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::with([Answer::closing(busy), Answer::closing(json("200 OK", STOP))]).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
     let mut client = gateway.client.clone();
     let call = tokio::spawn(async move { client.generate_content(prompt("first")).await });
     upstream.asked(1).await;

@@ -58,7 +58,7 @@ async fn the_size_limit_applies_to_decompressed_bytes() {
         let bytes = compressed(&[body], true);
         assert!(bytes.len() < 16 << 10);
         let upstream = Upstream::answering(bytes).await;
-        let gateway = Gateway::with(&upstream, &["--api-key", "k", "--max-response-bytes", "65536"]).await;
+        let gateway = Gateway::with(&upstream, &["--max-response-bytes", "65536"]).await;
         let status = match stream {
             false => gateway.generate(prompt("hi")).await.unwrap_err(),
             true => gateway.stream(prompt("hi")).await.unwrap_err(),

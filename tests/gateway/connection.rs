@@ -165,7 +165,7 @@ async fn only_clients_that_answer_pings_stay_connected() {
 #[tokio::test]
 async fn an_excess_connection_waits_while_all_others_have_open_calls() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
-    let flags = ["--api-key", "own", "--max-connections", "1", "--workers", "2"];
+    let flags = ["--max-connections", "1", "--workers", "2"];
     let running = Running::start(&config(&upstream, &flags));
     let first = running.connect().await;
     let mut call = Client::new(first.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();

@@ -8,7 +8,7 @@ use tonic::{Code, Request, Status, Streaming};
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
 
 /// Long values for the other limits. If the tested limit does not work, the status names the ceiling instead.
-const LONG_LIMITS: [&str; 6] = ["--api-key", "own", "--upload-timeout", "20", "--max-duration", "20"];
+const LONG_LIMITS: [&str; 4] = ["--upload-timeout", "20", "--max-duration", "20"];
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn within(timeout: &str) -> Request<GenerateContentRequest> {
@@ -67,13 +67,13 @@ async fn a_slow_answer_ends_at_the_callers_deadline_and_closes_its_upstream_conn
 #[tokio::test]
 async fn max_duration_ends_streams_and_answers_with_a_later_deadline() {
     let upstream = dripping().await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "0.3"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-duration", "0.3"]).await;
     let stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
     timed_out(&end(stream).await, "ceiling");
     upstream.left_alone().await;
 
     let upstream = trickling().await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "0.3"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-duration", "0.3"]).await;
     timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "ceiling");
     upstream.left_alone().await;
 }
@@ -103,7 +103,7 @@ async fn a_call_without_a_first_event_ends_at_the_first_byte_timeout() {
 #[tokio::test]
 async fn a_stream_with_regular_events_outlives_the_idle_timeout() {
     let upstream = Upstream::with([Answer::dripping(sse(event("a", false)), event("b", false), PAUSE)]).await;
-    let flags = ["--api-key", "own", "--idle-timeout", "0.3", "--first-byte-timeout", "0.3"];
+    let flags = ["--idle-timeout", "0.3", "--first-byte-timeout", "0.3"];
     let gateway = Gateway::with(&upstream, &flags).await;
     let stream = gateway.patient_client().stream_generate_content(within("1S")).await.unwrap().into_inner();
     timed_out(&end(stream).await, "caller");
@@ -137,7 +137,7 @@ async fn a_caller_that_does_not_read_releases_upstream_at_the_deadline() {
         Duration::from_millis(1),
     )])
     .await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-duration", "1"]).await;
     let mut stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
     // Nothing more is read, so the caller's flow-control window closes.
@@ -147,7 +147,7 @@ async fn a_caller_that_does_not_read_releases_upstream_at_the_deadline() {
 #[tokio::test]
 async fn an_unfinished_upload_ends_at_the_upload_timeout() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upload-timeout", "0.3"]).await;
+    let gateway = Gateway::with(&upstream, &["--upload-timeout", "0.3"]).await;
     timed_out(&gateway.raw("GenerateContent", [], unfinished()).await, "upload");
     assert_eq!(upstream.requests().len(), 0);
 }

@@ -21,7 +21,7 @@ use crate::certificates::{Authority, Files};
 use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw, WINDOW_UPDATE};
 use crate::spending::scraped;
 use crate::strangers::head;
-use crate::support::{Client, Running, STOP, Upstream, body, config, json, prompt};
+use crate::support::{Client, Running, STOP, Upstream, body, config, config_without_key, json, prompt};
 use crate::tls::{connect, roots, speaking_tls};
 
 const CALLS: [&str; 6] = [
@@ -131,7 +131,7 @@ async fn only_grpc_is_executed(upstream: &Upstream, channel: &Channel) {
 #[tokio::test]
 async fn only_grpc_posts_are_executed_in_plaintext() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    let running = Running::start(&config(&upstream, &[]));
     only_grpc_is_executed(&upstream, &running.connect().await).await;
 }
 
@@ -147,7 +147,7 @@ async fn only_grpc_posts_are_executed_over_tls() {
 async fn requests_that_are_not_grpc_are_refused_before_admission() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     // The calls have no key, so admission would refuse them with another status.
-    let running = Running::start(&config(&upstream, &["--max-calls", "1"]));
+    let running = Running::start(&config_without_key(&upstream, &["--max-calls", "1"]));
     let channel = running.connect().await;
     for _ in 0..10 {
         let response = send(&channel, &Method::POST, CALLS[0], Some("text/plain")).await;
@@ -183,7 +183,7 @@ fn has_explanation(answer: &str) {
 #[tokio::test]
 async fn http_1_gets_an_explanation() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    let running = Running::start(&config(&upstream, &[]));
     for request in requests() {
         has_explanation(&exchange(TcpStream::connect(running.address).await.unwrap(), &request).await);
     }
@@ -228,7 +228,7 @@ async fn an_endless_http_1_request_is_closed() {
 #[tokio::test]
 async fn thousands_of_refused_requests_do_not_close_the_connection() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let running = Running::start(&config(&upstream, &["--api-key", "own"]));
+    let running = Running::start(&config(&upstream, &[]));
     let mut raw = Raw::open(running.address).await;
     // Otherwise each body waits for the acknowledgement of its headers.
     raw.0.set_nodelay(true).unwrap();
@@ -253,8 +253,8 @@ async fn refused_requests_use_no_quota_and_are_counted_by_reason() {
     let (upstream, files) = (Upstream::answering(json("200 OK", STOP)).await, Files::new());
     let hash = TokenHash::of("gg_a-token").to_hex();
     let callers = files.write("callers.toml", &format!("[callers.a]\ntoken_sha256 = '{hash}'\ncalls_per_minute = 1"));
-    let flags = ["--auth", "tokens", "--callers", &callers, "--api-key", "own-key"];
-    let running = Running::told(&config(&upstream, &flags), &telemetry);
+    let flags = ["--auth", "tokens", "--callers", &callers];
+    let running = Running::with_telemetry(&config(&upstream, &flags), &telemetry);
     let channel = running.connect().await;
     for _ in 0..3 {
         send(&channel, &Method::GET, CALLS[0], Some("application/grpc")).await;

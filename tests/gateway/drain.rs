@@ -18,7 +18,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 const NO_DELAY: Drain = Drain { delay: Duration::ZERO, timeout: NEVER };
 
 fn start(upstream: &Upstream, drain: Drain) -> Running {
-    let mut config = config(upstream, &["--api-key", "own-key"]);
+    let mut config = config(upstream, &[]);
     config.drain = drain;
     Running::start(&config)
 }

@@ -31,7 +31,7 @@ fn refused(status: &Status, reason: &str) {
 async fn a_call_counts_as_in_flight_until_its_stream_ends() {
     let silent = Answer::silence_after(sse(event("a", false)));
     let upstream = Upstream::with([silent.clone(), silent, Answer::closing(json("200 OK", STOP))]).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "2"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-calls", "2"]).await;
     let mut streams = Vec::new();
     for _ in 0..2 {
         let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
@@ -48,7 +48,7 @@ async fn a_call_counts_as_in_flight_until_its_stream_ends() {
 #[tokio::test]
 async fn an_unfinished_upload_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-calls", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
     let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished()));
     // Nothing reports when its beginning has arrived; if that is later, the test checks less, but passes.
     tokio::time::timeout(Duration::from_millis(200), sending.as_mut()).await.unwrap_err();
@@ -60,7 +60,7 @@ async fn a_request_larger_than_the_free_bytes_is_refused_and_small_ones_are_serv
     let silent = Answer::silence_after("");
     let upstream = Upstream::with([silent, Answer::closing(json("200 OK", STOP))]).await;
     let cap = (8 * MIB).to_string();
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-bytes-held", &cap]).await;
+    let gateway = Gateway::with(&upstream, &["--max-bytes-held", &cap]).await;
     let mut client = gateway.client.clone();
     // In JSON, three bytes of the picture become four.
     let large = tokio::spawn(async move { client.generate_content(with_picture(4 * MIB)).await });
@@ -82,8 +82,8 @@ async fn answers_over_the_byte_limit_wait_for_one_another_and_all_succeed() {
     let upstream = Upstream::answering(sse(format!("data: {answer}\r\n\r\n"))).await;
     let unary = Upstream::answering(json("200 OK", &answer)).await;
     let cap = (5 * MIB).to_string();
-    let streaming = Gateway::with(&upstream, &["--api-key", "own", "--max-bytes-held", &cap]).await;
-    let unary = Gateway::with(&unary, &["--api-key", "own", "--max-bytes-held", &cap]).await;
+    let streaming = Gateway::with(&upstream, &["--max-bytes-held", &cap]).await;
+    let unary = Gateway::with(&unary, &["--max-bytes-held", &cap]).await;
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..12 {
         let (mut client, mut other) = (streaming.client.clone(), unary.client.clone());
@@ -104,7 +104,7 @@ async fn heartbeats_are_sent_while_upstream_is_silent() {
     // One gateway is configured to send heartbeats; on the other one the caller requests them.
     let late = Answer::dripping(sse(""), event("late", true), Duration::from_millis(2500));
     let upstream = Upstream::with([late]).await;
-    let configured = Gateway::with(&upstream, &["--api-key", "own", "--heartbeat", "1"]).await;
+    let configured = Gateway::with(&upstream, &["--heartbeat", "1"]).await;
     let plain = Gateway::over(&upstream).await;
     let mut asking = tonic::Request::new(prompt("hi"));
     asking.metadata_mut().insert("x-heartbeat-seconds", "1".parse().unwrap());
@@ -122,7 +122,7 @@ async fn heartbeats_are_sent_while_upstream_is_silent() {
 async fn an_error_after_a_heartbeat_ends_the_stream_with_its_own_code() {
     let late = Answer::dripping("", json("404 Not Found", "{}"), Duration::from_millis(1500));
     let upstream = Upstream::with([late]).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--heartbeat", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--heartbeat", "1"]).await;
     let (texts, end) = gateway.stream(prompt("hi")).await.unwrap();
     assert_eq!((texts, end.unwrap_err().code()), (vec![String::new()], Code::NotFound));
 }

@@ -1,11 +1,12 @@
 //! The metadata of a call: keys, trace context, request ids.
 
 use gemini_grpc::pb::rpc;
+use gemini_grpc::telemetry::Telemetry;
 use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt, sse, text};
+use crate::support::{Details, Gateway, STOP, Upstream, config_without_key, json, prompt, sse, text};
 
 fn with(metadata: &[(&'static str, &str)]) -> Request<gemini_grpc::pb::gemini::GenerateContentRequest> {
     let mut request = Request::new(prompt("hi"));
@@ -57,16 +58,16 @@ async fn the_callers_trace_context_is_not_sent_upstream() {
 #[tokio::test]
 async fn the_key_can_be_sent_in_googles_header() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "k1", "--upstream-auth", "x-goog-api-key"]).await;
+    let gateway = Gateway::with(&upstream, &["--upstream-auth", "x-goog-api-key"]).await;
     gateway.generate(prompt("hi")).await.unwrap();
     let request = upstream.requests()[0].to_lowercase();
-    assert!(request.contains("\r\nx-goog-api-key: k1\r\n") && !request.contains("authorization"), "{request}");
+    assert!(request.contains("\r\nx-goog-api-key: own-key\r\n") && !request.contains("authorization"), "{request}");
 }
 
 #[tokio::test]
 async fn a_call_without_a_key_is_not_sent_upstream() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &[]).await;
+    let gateway = Gateway::start(&config_without_key(&upstream, &[]), &Telemetry::default()).await;
     for (metadata, reason) in [(vec![], "API_KEY_MISSING"), (vec![("x-goog-api-key", "a b")], "API_KEY_MALFORMED")] {
         let status = gateway.client.clone().generate_content(with(&metadata)).await.unwrap_err();
         assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unauthenticated, reason));

@@ -30,7 +30,7 @@ async fn a_connection_that_takes_too_long_is_reported_as_the_connect_timeout() {
     let _full = std::net::TcpStream::connect(address).unwrap();
     let mut upstream = Upstream::answering("").await;
     upstream.url = format!("http://{address}");
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--connect-timeout", "0.2"]).await;
+    let gateway = Gateway::with(&upstream, &["--connect-timeout", "0.2"]).await;
     let status = gateway.generate(prompt("hi")).await.unwrap_err();
     let info = Details::of(&status).info();
     assert_eq!((status.code(), info.reason.as_str()), (Code::DeadlineExceeded, "TIMED_OUT"), "{}", status.message());
@@ -127,7 +127,7 @@ async fn a_call_that_http2_reports_as_unprocessed_is_retried() {
         [|_| frame(GOAWAY, 0, 0, &[0; 8]), |stream| frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())];
     for refusal in refusals {
         let (upstream, calls) = refusing_once(refusal).await;
-        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
+        let gateway = Gateway::with(&upstream, &["--upstream-http", "2"]).await;
         assert_eq!(text(&gateway.generate(prompt("hi")).await.unwrap()), "ok");
         assert_eq!(calls.load(Ordering::Relaxed), 2);
     }
@@ -142,7 +142,7 @@ async fn a_call_that_http2_may_have_processed_is_not_retried() {
     ];
     for refusal in refusals {
         let (upstream, calls) = refusing_once(refusal).await;
-        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--upstream-http", "2"]).await;
+        let gateway = Gateway::with(&upstream, &["--upstream-http", "2"]).await;
         let status = gateway.generate(prompt("hi")).await.unwrap_err();
         assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_CLOSED"));
         assert_eq!(calls.load(Ordering::Relaxed), 1);

@@ -45,7 +45,7 @@ async fn a_panic_ends_only_its_own_call() {
     let spans = SdkTracerProvider::builder().with_span_processor(Panicking).build();
     let telemetry = Telemetry::new(Settings::default(), Some(&spans), None, None);
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::told(&upstream, &["--api-key", "own", "--max-calls", "1"], &telemetry).await;
+    let gateway = Gateway::with_telemetry(&upstream, &["--max-calls", "1"], &telemetry).await;
     let message = GenerateContentRequest { model: DOOMED.to_owned(), ..prompt("hi") }.encode_to_vec();
     let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
     for method in ["GenerateContent", "StreamGenerateContent"] {

@@ -27,7 +27,7 @@ use crate::certificates::{Authority, Files, Issued};
 use crate::support::{Client, Details, Gateway, STOP, Upstream, event, prompt, text};
 use crate::tls::{server_identity, upstream_on_tls};
 
-const HTTP2: [&str; 6] = ["--api-key", "own-key", "--workers", "1", "--upstream-http", "2"];
+const HTTP2: [&str; 4] = ["--workers", "1", "--upstream-http", "2"];
 
 /// Counts of connections and calls at an upstream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -294,7 +294,7 @@ async fn upstream_selects_the_http_version_by_alpn() {
         (files.write("ca.pem", &authority.pem), files.write("c.pem", &cert), files.write("k.pem", &key));
     let flags = |version| {
         let tls = ["--upstream-ca", &ca, "--upstream-cert", &cert, "--upstream-cert-key", &key];
-        [&["--api-key", "own-key", "--workers", "1", "--upstream-http", version], &tls[..]].concat()
+        [&["--workers", "1", "--upstream-http", version], &tls[..]].concat()
     };
 
     let (chain, key) = server_identity(&authority);

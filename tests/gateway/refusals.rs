@@ -23,7 +23,7 @@ async fn everywhere(status: u16, body: impl AsRef<[u8]>) -> Vec<Status> {
             (sse(&later), "StreamGenerateContent"),
         ] {
             let upstream = Upstream::answering(answer).await;
-            let gateway = Gateway::with(&upstream, &["--retries", "0", "--api-key", "own"]).await;
+            let gateway = Gateway::with(&upstream, &["--retries", "0"]).await;
             statuses.push(call(&gateway, service, method).await.1.unwrap_err());
         }
     }

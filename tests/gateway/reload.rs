@@ -4,7 +4,7 @@ use gemini_grpc::server::Config;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::certificates::{Authority, Files};
-use crate::support::{Client, Running, STOP, Upstream, config, json, prompt};
+use crate::support::{Client, Running, STOP, Upstream, config, config_without_key, json, prompt};
 
 async fn call(channel: &Channel) {
     Client::new(channel.clone()).generate_content(prompt("hi")).await.unwrap();
@@ -14,7 +14,8 @@ async fn call(channel: &Channel) {
 async fn the_next_request_on_the_same_connection_uses_the_new_key() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let files = Files::new();
-    let with = |key: &str| config(&upstream, &["--api-key-file", &files.write("key", key), "--workers", "2"]);
+    let with =
+        |key: &str| config_without_key(&upstream, &["--api-key-file", &files.write("key", key), "--workers", "2"]);
     let running = Running::start(&with("first-key"));
     let channel = running.connect().await;
     call(&channel).await;
@@ -32,7 +33,7 @@ async fn new_connections_get_the_new_certificate_and_open_ones_stay_open() {
     let with = |authority: &Authority| -> Config {
         let issued = authority.issue();
         let (cert, key) = (files.write("cert.pem", &issued.cert), files.write("key.pem", &issued.key));
-        config(&upstream, &["--api-key", "own-key", "--workers", "2", "--tls-cert", &cert, "--tls-key", &key])
+        config(&upstream, &["--workers", "2", "--tls-cert", &cert, "--tls-key", &key])
     };
     let running = Running::start(&with(&before));
     let trusting = async |authority: &Authority| {

@@ -55,7 +55,7 @@ async fn a_retry_delay_over_half_a_minute_is_left_to_the_caller() {
 async fn a_retry_delay_beyond_the_deadline_is_left_to_the_caller() {
     let later = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 20\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::answering(later).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-duration", "10"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-duration", "10"]).await;
     let status = gateway.generate(prompt("hi")).await.unwrap_err();
     assert_eq!((status.code(), pushback(&status)), (Code::Unavailable, Some("20000")));
     assert_eq!(upstream.requests().len(), 1);
@@ -101,7 +101,7 @@ async fn a_call_on_a_closed_idle_connection_is_retried() {
     // The second request is sent on the connection of the first one, which upstream then closes without an answer.
     let answers = [Answer::keeping_alive(keep_alive(STOP)), Answer::closing(""), Answer::closing(keep_alive(STOP))];
     let upstream = Upstream::with(answers).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--workers", "1"]).await;
     gateway.generate(prompt("hi")).await.unwrap();
     gateway.generate(prompt("hi")).await.unwrap();
     assert_eq!(upstream.requests().len(), 3);

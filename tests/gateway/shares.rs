@@ -29,7 +29,7 @@ async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let path = file.path().to_str().unwrap();
-    let fixed = ["--auth", "tokens", "--callers", path, "--api-key", "own-key"];
+    let fixed = ["--auth", "tokens", "--callers", path];
     Gateway::with(upstream, &[&fixed[..], flags].concat()).await
 }
 
@@ -238,7 +238,7 @@ async fn the_limit_on_elements_is_named_in_the_error_and_can_be_raised() {
     refused(&status, Code::InvalidArgument, "TOO_MANY_ELEMENTS");
     assert!(status.message().contains("more than 100000 elements"), "{}", status.message());
     assert!(status.message().contains("GEMINI_GRPC_MAX_ELEMENTS"), "{}", status.message());
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--max-elements", "200000"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-elements", "200000"]).await;
     assert_eq!(send(&gateway, "k", &short_parts(100_000), false).await.code(), Code::Ok);
 }
 
@@ -258,7 +258,7 @@ fn slow(bytes: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_long_translation_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--workers", "1"]).await;
     let message = framed(&slow(60 * MIB), false);
     let metadata = [("grpc-timeout", "20S")];
     let mut long = std::pin::pin!(gateway.raw("GenerateContent", metadata, body([message])));
@@ -282,7 +282,7 @@ async fn a_long_translation_does_not_block_other_calls() {
 #[tokio::test]
 async fn a_long_translation_is_interrupted_at_the_deadline() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "own", "--workers", "1"]).await;
+    let gateway = Gateway::with(&upstream, &["--workers", "1"]).await;
     let channel = gateway.new_channel().await;
     let mut health = HealthClient::new(channel);
     // There is one thread for long translations, so the second one can only run if the first one was interrupted.

@@ -26,8 +26,8 @@ async fn gateway(upstream: &Upstream, limits: &str, telemetry: &Telemetry) -> Ga
     let hash = TokenHash::of(TOKEN).to_hex();
     write!(file, "[callers.team-a]\ntoken_sha256 = '{hash}'\n{limits}\n").unwrap();
     let path = file.path().to_str().unwrap();
-    let flags = ["--auth", "tokens", "--callers", path, "--api-key", "own-key", "--retries", "0"];
-    Gateway::told(upstream, &flags, telemetry).await
+    let flags = ["--auth", "tokens", "--callers", path, "--retries", "0"];
+    Gateway::with_telemetry(upstream, &flags, telemetry).await
 }
 
 async fn charging(upstream: &Upstream) -> Gateway {

@@ -19,7 +19,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use crate::certificates::Files;
 use crate::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, SETTINGS};
 use crate::support::{
-    Client, Details, Gateway, Running, STOP, Upstream, body, config, event, json, prompt, sse, unfinished,
+    Client, Details, Gateway, Running, STOP, Upstream, body, config, config_without_key, event, json, prompt, sse,
+    unfinished,
 };
 
 /// A short time, for tests that wait for a timeout.
@@ -143,7 +144,7 @@ pub fn head(path: &str, key: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stays() {
-    let mut config = config(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
+    let mut config = config_without_key(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
     config.limits.idle_grace = SOON;
     let running = Running::start(&config);
     // A client that sends nothing, one that watches health, one that calls without a key, one that calls an unknown method.
@@ -162,7 +163,7 @@ async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stay
 #[tokio::test]
 async fn a_client_that_ignores_goaway_has_its_calls_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let mut config = config(&upstream, &["--api-key", "own", "--connection-age", "0.05"]);
+    let mut config = config(&upstream, &["--connection-age", "0.05"]);
     config.limits.goaway_flight = SOON;
     let running = Running::start(&config);
     let mut raw = Raw::open(running.address).await;
@@ -198,7 +199,7 @@ async fn counting(running: &Running) -> (Channel, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_connection_with_an_open_call_gets_no_goaway() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
-    let running = Running::start(&config(&upstream, &["--api-key", "own", "--connection-idle", "0.05"]));
+    let running = Running::start(&config(&upstream, &["--connection-idle", "0.05"]));
     let (channel, connections) = counting(&running).await;
     let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert!(call.message().await.unwrap().is_some());
@@ -218,7 +219,7 @@ async fn a_connection_with_an_open_call_gets_no_goaway() {
 #[tokio::test]
 async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
-    let flags = ["--api-key", "own", "--max-connections", "3", "--workers", "2"];
+    let flags = ["--max-connections", "3", "--workers", "2"];
     let running = Running::start(&config(&upstream, &flags));
     let channel = running.connect().await;
     let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
@@ -244,7 +245,7 @@ async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
 #[tokio::test]
 async fn idle_connections_do_not_block_new_ones() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let running = Running::start(&config(&upstream, &["--api-key", "own", "--max-connections", "20"]));
+    let running = Running::start(&config(&upstream, &["--max-connections", "20"]));
     let mut idle = Vec::new();
     for _ in 0..40 {
         idle.push(Raw::open(running.address).await);
@@ -272,7 +273,7 @@ async fn a_caller_can_open_only_its_share_of_the_connections() {
     let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
     let list = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
     let list = files.write("callers.toml", &list);
-    let fixed = ["--api-key", "own", "--auth", "tokens", "--callers", &list, "--max-connections", "8"];
+    let fixed = ["--auth", "tokens", "--callers", &list, "--max-connections", "8"];
     let with = |share: &str| config(&upstream, &[&fixed[..], &["--caller-share", share]].concat());
     let running = Running::start(&with("25"));
     let [first, second] = [call(&running, TOKENS[0]).await.unwrap(), call(&running, TOKENS[0]).await.unwrap()];

@@ -230,8 +230,13 @@ pub fn resolve(flags: &[&str]) -> Result<Config, String> {
     serve.resolve().map_err(|error| error.to_string())
 }
 
-/// The settings of a gateway on a free port.
+/// The settings of a gateway on a free port, whose key is `own-key`.
 pub fn config(upstream: &Upstream, flags: &[&str]) -> Config {
+    config_without_key(upstream, &[&["--api-key", "own-key"], flags].concat())
+}
+
+/// The settings of a gateway on a free port, without a key.
+pub fn config_without_key(upstream: &Upstream, flags: &[&str]) -> Config {
     let fixed = ["test", "--listen", "127.0.0.1:0", "--drain-delay", "0", "--upstream-url", &upstream.url];
     Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap()
 }
@@ -246,11 +251,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: &Config) -> Self {
-        Self::told(config, &Telemetry::default())
+        Self::with_telemetry(config, &Telemetry::default())
     }
 
-    /// One that tells of its calls.
-    pub fn told(config: &Config, telemetry: &Telemetry) -> Self {
+    /// A server that records its calls with this telemetry.
+    pub fn with_telemetry(config: &Config, telemetry: &Telemetry) -> Self {
         let server = Server::bind(config, telemetry, None).unwrap();
         let (address, stop, reload) = (server.address(), server.stop_handle(), server.reload_handle());
         Self { address, stop, reload, thread: std::thread::spawn(move || server.run().unwrap()) }
@@ -275,18 +280,21 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// With a key of its own.
     pub async fn over(upstream: &Upstream) -> Self {
-        Self::with(upstream, &["--api-key", "own-key"]).await
+        Self::with(upstream, &[]).await
     }
 
     pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
-        Self::told(upstream, flags, &Telemetry::default()).await
+        Self::with_telemetry(upstream, flags, &Telemetry::default()).await
     }
 
-    /// One that tells of its calls.
-    pub async fn told(upstream: &Upstream, flags: &[&str], telemetry: &Telemetry) -> Self {
-        let running = Running::told(&config(upstream, flags), telemetry);
+    /// A gateway that records its calls with this telemetry.
+    pub async fn with_telemetry(upstream: &Upstream, flags: &[&str], telemetry: &Telemetry) -> Self {
+        Self::start(&config(upstream, flags), telemetry).await
+    }
+
+    pub async fn start(config: &Config, telemetry: &Telemetry) -> Self {
+        let running = Running::with_telemetry(config, telemetry);
         let channel = running.connect().await;
         let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
         Self { client, channel, running }

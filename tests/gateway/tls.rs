@@ -22,7 +22,7 @@ use crate::support::{Client, Details, Gateway, Running, STOP, Upstream, config, 
 pub fn speaking_tls(upstream: &Upstream, files: &Files, authority: &Authority, flags: &[&str]) -> Config {
     let issued = authority.issue();
     let (cert, key) = (files.write("cert.pem", &issued.cert), files.write("key.pem", &issued.key));
-    let fixed = ["--api-key", "own-key", "--tls-cert", &cert, "--tls-key", &key];
+    let fixed = ["--tls-cert", &cert, "--tls-key", &key];
     config(upstream, &[&fixed[..], flags].concat())
 }
 
@@ -217,7 +217,7 @@ async fn upstream_can_use_a_private_authority_and_require_a_certificate() {
     for (flags, reason) in
         [(&whole[..], None), (&whole[..2], Some("UPSTREAM_CLOSED")), (&whole[2..], Some("UPSTREAM_TLS_FAILED"))]
     {
-        let gateway = Gateway::with(&upstream, &[&["--api-key", "own-key"], flags].concat()).await;
+        let gateway = Gateway::with(&upstream, flags).await;
         let error = gateway.generate(prompt("hi")).await.err();
         assert_eq!(
             error.as_ref().map(|error| Details::of(error).reason()),

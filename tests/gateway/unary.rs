@@ -87,8 +87,7 @@ async fn the_message_and_details_of_upstreams_errors_are_passed_on() {
         {"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"subject":"project","description":"per minute"}]},
         {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"3.5s"}]}}"#;
     let upstream = Upstream::answering(json("429 Too Many Requests", body)).await;
-    let status =
-        Gateway::with(&upstream, &["--api-key", "k", "--retries", "0"]).await.generate(prompt("hi")).await.unwrap_err();
+    let status = Gateway::with(&upstream, &["--retries", "0"]).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "quota is used up"));
     let details = Details::of(&status);
     let quota: rpc::QuotaFailure = details.find("QuotaFailure").unwrap();
@@ -101,8 +100,7 @@ async fn the_message_and_details_of_upstreams_errors_are_passed_on() {
 async fn a_retry_after_header_becomes_retry_info() {
     let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let upstream = Upstream::answering(answer).await;
-    let status =
-        Gateway::with(&upstream, &["--api-key", "k", "--retries", "0"]).await.generate(prompt("hi")).await.unwrap_err();
+    let status = Gateway::with(&upstream, &["--retries", "0"]).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     let retry = Details::of(&status).find::<rpc::RetryInfo>("RetryInfo").unwrap();
     assert_eq!(retry.retry_delay.unwrap().seconds, 7);
@@ -126,7 +124,7 @@ async fn an_answer_over_the_size_limit_is_refused_with_and_without_a_length() {
     let unannounced = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{body}");
     for answer in [json("200 OK", &body), unannounced.into_bytes()] {
         let upstream = Upstream::answering(answer).await;
-        let gateway = Gateway::with(&upstream, &["--api-key", "k", "--max-response-bytes", "4096"]).await;
+        let gateway = Gateway::with(&upstream, &["--max-response-bytes", "4096"]).await;
         let status = gateway.generate(prompt("hi")).await.unwrap_err();
         assert_eq!(
             (status.code(), Details::of(&status).reason().as_str()),

@@ -61,7 +61,7 @@ async fn image_models_are_asked_for_text_and_image_by_default() {
 async fn released_image_models_are_validated_only_under_googles_profile() {
     for (profile, size, refused) in [("mountsea", "512", false), ("google", "2K", false), ("google", "512", true)] {
         let upstream = Upstream::answering(json("200 OK", STOP)).await;
-        let gateway = Gateway::with(&upstream, &["--api-key", "own", "--catalog-profile", profile]).await;
+        let gateway = Gateway::with(&upstream, &["--catalog-profile", profile]).await;
         let model = "models/gemini-nano-banana-2.1".to_owned();
         let request = GenerateContentRequest { model, ..picture("1:8", Some(size)) };
         let answer = gateway.generate(request).await;
@@ -92,7 +92,7 @@ async fn violations_in_response_format_name_the_callers_field() {
 #[tokio::test]
 async fn a_message_over_the_size_limit_is_refused_and_the_limit_is_named() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let gateway = Gateway::with(&upstream, &["--api-key", "k", "--max-request-bytes", "2048"]).await;
+    let gateway = Gateway::with(&upstream, &["--max-request-bytes", "2048"]).await;
     let large = prompt(&"x".repeat(4096));
     let plain = gateway.generate(large.clone()).await.unwrap_err();
     let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
