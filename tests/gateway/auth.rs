@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt, sse, text};
+use crate::support::{Details, Gateway, STOP, Upstream, assert_status, json, prompt, sse, text};
 
 const TOKEN: &str = "gg_token-of-team-a";
 const OTHER: &str = "gg_token-of-team-b";
@@ -49,8 +49,8 @@ async fn open(gateway: &Gateway) -> Result<Streaming<GenerateContentResponse>, S
 
 /// What the status of a call over a limit contains: the limit, its value, and the retry delay.
 fn quota(status: &Status) -> (String, i64, Duration) {
+    assert_status(status, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED");
     let details = Details::of(status);
-    assert_eq!((status.code(), details.reason().as_str()), (Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED"));
     assert!(status.message().starts_with("the caller team-a is at its limit of "), "{}", status.message());
     let failure: rpc::QuotaFailure = details.find("QuotaFailure").expect("the quota is in the status");
     let [violation] = &failure.violations[..] else { panic!("{failure:?}") };
@@ -97,7 +97,7 @@ async fn a_call_without_a_valid_token_is_refused_before_anything_is_sent() {
         (with("x-goog-api-key", &hash), "TOKEN_UNKNOWN"),
     ] {
         let status = gateway.client.clone().generate_content(request).await.unwrap_err();
-        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unauthenticated, reason));
+        assert_status(&status, Code::Unauthenticated, reason);
         let shown = format!("{status:?} {}", String::from_utf8_lossy(status.details()));
         assert!(!shown.contains("guessed") && !shown.contains(&hash), "{shown}");
     }
@@ -111,7 +111,7 @@ async fn a_model_that_is_not_allowed_is_refused_before_anything_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "models = ['gemini-3-*']").await;
     let status = generate(&gateway, TOKEN).await.unwrap_err();
-    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::PermissionDenied, "MODEL_NOT_ALLOWED"));
+    assert_status(&status, Code::PermissionDenied, "MODEL_NOT_ALLOWED");
     assert!(status.message().contains("the caller team-a may not use the model gemini-2.5-flash"));
     assert!(upstream.requests().is_empty());
     generate(&gateway, OTHER).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_refused_key_of_the_gateway_is_an_internal_error() {
     let body = r#"{"error":{"code":401,"message":"API key not valid: own-key.","status":"UNAUTHENTICATED"}}"#;
     let upstream = Upstream::answering(json("401 Unauthorized", body)).await;
     let status = generate(&gateway(&upstream, "").await, TOKEN).await.unwrap_err();
-    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Internal, "UPSTREAM_KEY_REFUSED"));
+    assert_status(&status, Code::Internal, "UPSTREAM_KEY_REFUSED");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::frames::{GOAWAY, Raw};
-use crate::support::{Client, Details, Running, STOP, Upstream, config, event, json, prompt, sse, text};
+use crate::support::{Client, Running, STOP, Upstream, assert_status, config, event, json, prompt, sse, text};
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -105,7 +105,7 @@ async fn a_call_open_at_the_drain_timeout_ends_with_a_status_that_names_the_limi
         upstream.asked(1).await;
         running.stop.stop();
         let status = call.await.unwrap().unwrap_err();
-        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "STOPPING"));
+        assert_status(&status, Code::Unavailable, "STOPPING");
         assert!(status.message().contains("GEMINI_GRPC_DRAIN_TIMEOUT"), "{}", status.message());
         upstream.left_alone().await;
         running.ended().await;

@@ -7,7 +7,7 @@ use gemini_grpc::pb::gemini::{Blob, GenerateContentRequest, Part, part};
 use gemini_grpc::pb::rpc;
 use tonic::{Code, Status};
 
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, event, json, prompt, sse, unfinished};
 
 const MIB: usize = 1 << 20;
 
@@ -20,10 +20,8 @@ fn with_picture(bytes: usize) -> GenerateContentRequest {
 
 #[track_caller]
 fn refused(status: &Status, reason: &str) {
-    assert_eq!(status.code(), Code::ResourceExhausted, "{}", status.message());
-    let details = Details::of(status);
-    assert_eq!(details.reason(), reason);
-    assert!(details.find::<rpc::RetryInfo>("RetryInfo").is_some());
+    assert_status(status, Code::ResourceExhausted, reason);
+    assert!(Details::of(status).find::<rpc::RetryInfo>("RetryInfo").is_some());
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
 }
 

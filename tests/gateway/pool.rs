@@ -24,7 +24,7 @@ use tokio_stream::StreamExt as _;
 use tonic::Code;
 
 use crate::certificates::{Authority, Files, Issued};
-use crate::support::{Client, Details, Gateway, STOP, Upstream, event, prompt, text};
+use crate::support::{Client, Gateway, STOP, Upstream, assert_status, event, prompt, text};
 use crate::tls::{server_identity, upstream_on_tls};
 
 const HTTP2: [&str; 4] = ["--workers", "1", "--upstream-http", "2"];
@@ -231,11 +231,7 @@ async fn a_call_that_waits_for_a_stream_can_be_cancelled() {
     cancelled.abort_all();
     while cancelled.join_next().await.is_some() {}
     let status = gateway.generate(prompt("hi")).await.unwrap_err();
-    assert_eq!(
-        (status.code(), Details::of(&status).reason().as_str()),
-        (Code::DeadlineExceeded, "TIMED_OUT"),
-        "{status}"
-    );
+    assert_status(&status, Code::DeadlineExceeded, "TIMED_OUT");
 }
 
 #[tokio::test]
@@ -278,11 +274,7 @@ async fn callers_that_do_not_read_do_not_block_others_on_the_same_connection() {
 async fn an_upstream_that_does_not_speak_http2_is_reported_with_the_setting_to_change() {
     let upstream = Upstream::answering(crate::support::json("200 OK", STOP)).await;
     let status = Gateway::with(&upstream, &HTTP2).await.generate(prompt("hi")).await.unwrap_err();
-    assert_eq!(
-        (status.code(), Details::of(&status).reason().as_str()),
-        (Code::Unavailable, "UPSTREAM_UNREACHABLE"),
-        "{status}"
-    );
+    assert_status(&status, Code::Unavailable, "UPSTREAM_UNREACHABLE");
     assert!(status.message().contains("set GEMINI_GRPC_UPSTREAM_HTTP to auto or 1"), "{status}");
 }
 

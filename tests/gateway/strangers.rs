@@ -19,8 +19,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use crate::certificates::Files;
 use crate::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, SETTINGS};
 use crate::support::{
-    Client, Details, Gateway, Running, STOP, Upstream, body, config, config_without_key, event, json, prompt, sse,
-    unfinished,
+    Client, Details, Gateway, Running, STOP, Upstream, assert_status, body, config, config_without_key, event, json,
+    prompt, sse, unfinished,
 };
 
 /// A short time, for tests that wait for a timeout.
@@ -278,9 +278,8 @@ async fn a_caller_can_open_only_its_share_of_the_connections() {
     let running = Running::start(&with("25"));
     let [first, second] = [call(&running, TOKENS[0]).await.unwrap(), call(&running, TOKENS[0]).await.unwrap()];
     let refused = call(&running, TOKENS[0]).await.unwrap_err();
-    let details = Details::of(&refused);
-    assert_eq!((refused.code(), details.reason().as_str()), (Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED"));
-    let failure: rpc::QuotaFailure = details.find("QuotaFailure").unwrap();
+    assert_status(&refused, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED");
+    let failure: rpc::QuotaFailure = Details::of(&refused).find("QuotaFailure").unwrap();
     assert_eq!((failure.violations[0].quota_id.as_str(), failure.violations[0].quota_value), ("connections", 2));
 
     // The excess connection gets a GOAWAY; those within the share do not.

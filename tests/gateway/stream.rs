@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::support::{Details, Gateway, Upstream, event, http, json, prompt, sse};
+use crate::support::{Details, Gateway, Upstream, assert_status, event, http, json, prompt, sse};
 
 #[tokio::test]
 async fn each_event_becomes_a_message() {
@@ -86,7 +86,7 @@ async fn a_stream_without_a_finish_reason_fails() {
     let (texts, end) = Gateway::over(&upstream).await.stream(prompt("hi")).await.unwrap();
     assert_eq!(texts, ["Hel"]);
     let status = end.unwrap_err();
-    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_UNFINISHED"));
+    assert_status(&status, Code::Unavailable, "UPSTREAM_UNFINISHED");
 }
 
 #[tokio::test]

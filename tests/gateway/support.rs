@@ -24,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio_stream::StreamExt as _;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 pub type Client = GenerativeServiceClient<Channel>;
 pub type Patient = legacy::Client<HttpConnector, tonic::body::Body>;
@@ -406,6 +406,12 @@ pub fn body(pieces: impl IntoIterator<Item = Vec<u8>>) -> tonic::body::Body {
 pub fn unfinished() -> tonic::body::Body {
     let begun = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10]));
     tonic::body::Body::new(StreamBody::new(tokio_stream::iter([Ok::<_, Status>(begun)]).chain(tokio_stream::pending())))
+}
+
+/// Checks the code of a status, and the gateway's reason in its details.
+#[track_caller]
+pub fn assert_status(status: &Status, code: Code, reason: &str) {
+    assert_eq!((status.code(), Details::of(status).reason().as_str()), (code, reason), "{}", status.message());
 }
 
 /// The details of an error, by type.

@@ -3,7 +3,7 @@
 use gemini_grpc::pb::rpc;
 use tonic::Code;
 
-use crate::support::{Details, Gateway, STOP, Upstream, http, json, prompt, text};
+use crate::support::{Details, Gateway, STOP, Upstream, assert_status, http, json, prompt, text};
 
 #[tokio::test]
 async fn every_2xx_status_is_a_success() {
@@ -52,7 +52,7 @@ async fn an_unusable_answer_is_an_error_with_a_reason() {
     ] {
         let upstream = Upstream::answering(answer).await;
         let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
-        assert_eq!((status.code(), Details::of(&status).reason().as_str()), (code, reason), "{}", status.message());
+        assert_status(&status, code, reason);
         assert!(!status.message().contains("secret"));
     }
 }
@@ -64,7 +64,7 @@ async fn an_unreachable_upstream_is_unavailable() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     upstream.url = format!("http://{free}");
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
-    assert_eq!((status.code(), Details::of(&status).reason().as_str()), (Code::Unavailable, "UPSTREAM_UNREACHABLE"));
+    assert_status(&status, Code::Unavailable, "UPSTREAM_UNREACHABLE");
 }
 
 #[tokio::test]
@@ -126,10 +126,7 @@ async fn an_answer_over_the_size_limit_is_refused_with_and_without_a_length() {
         let upstream = Upstream::answering(answer).await;
         let gateway = Gateway::with(&upstream, &["--max-response-bytes", "4096"]).await;
         let status = gateway.generate(prompt("hi")).await.unwrap_err();
-        assert_eq!(
-            (status.code(), Details::of(&status).reason().as_str()),
-            (Code::ResourceExhausted, "UPSTREAM_ANSWER_TOO_LARGE")
-        );
+        assert_status(&status, Code::ResourceExhausted, "UPSTREAM_ANSWER_TOO_LARGE");
         assert!(status.message().contains("4096"));
     }
 }

@@ -7,7 +7,7 @@ use gemini_grpc::pb::gemini::{
 use gemini_grpc::pb::rpc;
 use tonic::Code;
 
-use crate::support::{Details, Gateway, STOP, Upstream, json, prompt};
+use crate::support::{Details, Gateway, STOP, Upstream, assert_status, json, prompt};
 
 fn picture(ratio: &str, size: Option<&str>) -> GenerateContentRequest {
     let image_config =
@@ -25,10 +25,8 @@ async fn all_violations_are_reported_together_and_nothing_is_sent() {
     let gateway = Gateway::over(&upstream).await;
     let request = GenerateContentRequest { contents: Vec::new(), ..picture("7:3", Some("4K")) };
     for status in [gateway.generate(request.clone()).await.unwrap_err(), gateway.stream(request).await.unwrap_err()] {
-        assert_eq!(status.code(), Code::InvalidArgument);
-        let details = Details::of(&status);
-        assert_eq!(details.reason(), "REQUEST_INVALID");
-        let bad: rpc::BadRequest = details.find("BadRequest").unwrap();
+        assert_status(&status, Code::InvalidArgument, "REQUEST_INVALID");
+        let bad: rpc::BadRequest = Details::of(&status).find("BadRequest").unwrap();
         let fields: Vec<_> = bad.field_violations.iter().map(|v| v.field.as_str()).collect();
         let config = "generation_config.image_config";
         assert_eq!(fields, ["contents", &format!("{config}.aspect_ratio"), &format!("{config}.image_size")]);
@@ -98,10 +96,7 @@ async fn a_message_over_the_size_limit_is_refused_and_the_limit_is_named() {
     let mut client = gateway.client.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
     let compressed = client.generate_content(large).await.unwrap_err();
     for status in [plain, compressed] {
-        assert_eq!(
-            (status.code(), Details::of(&status).reason().as_str()),
-            (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
-        );
+        assert_status(&status, Code::ResourceExhausted, "REQUEST_TOO_LARGE");
         assert!(status.message().contains("2048"));
     }
     assert!(upstream.requests().is_empty());
@@ -123,9 +118,8 @@ async fn a_value_that_json_cannot_represent_is_refused_with_its_path() {
     let config = GenerationConfig { presence_penalty: Some(f32::NAN), ..Default::default() };
     let request = GenerateContentRequest { generation_config: Some(config), ..prompt("hi") };
     let status = gateway.generate(request).await.unwrap_err();
-    let details = Details::of(&status);
-    assert_eq!((status.code(), details.reason().as_str()), (Code::InvalidArgument, "REQUEST_MALFORMED"));
-    let bad: rpc::BadRequest = details.find("BadRequest").unwrap();
+    assert_status(&status, Code::InvalidArgument, "REQUEST_MALFORMED");
+    let bad: rpc::BadRequest = Details::of(&status).find("BadRequest").unwrap();
     assert_eq!(bad.field_violations[0].field, "generation_config.presence_penalty");
     assert!(upstream.requests().is_empty());
 }
