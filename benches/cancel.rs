@@ -3,9 +3,17 @@
 //! A thousand calls are given up at random moments in each phase of a call that has a connection to upstream, and a
 //! thousand run into their deadline. Nothing may be left open after.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, unreachable_pub, dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub,
+    dead_code,
+    unused_imports
+)]
 
-#[path = "../tests/gateway/support.rs"]
+#[path = "../tests/gateway/support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};

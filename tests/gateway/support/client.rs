@@ -1,0 +1,131 @@
+//! A running gateway, and its clients.
+
+use gemini_grpc::pb::gemini::generative_service_client::GenerativeServiceClient;
+use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerateContentResponse};
+use gemini_grpc::server::Config;
+use gemini_grpc::telemetry::Telemetry;
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::messages::text;
+use super::server::{Running, config};
+use super::upstream::Upstream;
+
+pub type Client = GenerativeServiceClient<Channel>;
+pub type Patient = legacy::Client<HttpConnector, tonic::body::Body>;
+
+/// A running gateway, and a client of it.
+pub struct Gateway {
+    pub client: Client,
+    pub channel: Channel,
+    pub running: Running,
+}
+
+impl Gateway {
+    pub async fn over(upstream: &Upstream) -> Self {
+        Self::with(upstream, &[]).await
+    }
+
+    pub async fn with(upstream: &Upstream, flags: &[&str]) -> Self {
+        Self::with_telemetry(upstream, flags, &Telemetry::default()).await
+    }
+
+    /// A gateway that records its calls with this telemetry.
+    pub async fn with_telemetry(upstream: &Upstream, flags: &[&str], telemetry: &Telemetry) -> Self {
+        Self::start(&config(upstream, flags), telemetry).await
+    }
+
+    pub async fn start(config: &Config, telemetry: &Telemetry) -> Self {
+        let running = Running::with_telemetry(config, telemetry);
+        let channel = running.connect().await;
+        let client = Client::new(channel.clone()).max_decoding_message_size(usize::MAX);
+        Self { client, channel, running }
+    }
+
+    /// A client that leaves deadlines to the gateway; tonic's own gives up at the same moment, in words of its own.
+    pub fn patient_client(&self) -> GenerativeServiceClient<Patient> {
+        let transport = patient();
+        GenerativeServiceClient::with_origin(transport, format!("http://{}", self.running.address).parse().unwrap())
+    }
+
+    /// A connection of its own.
+    pub async fn new_channel(&self) -> Channel {
+        self.running.connect().await
+    }
+
+    /// Sends a body as it is to a method of our service; how the call ended.
+    pub async fn raw(
+        &self,
+        method: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> Status {
+        Status::from_header_map(&self.raw_end(method, metadata, body).await).unwrap()
+    }
+
+    /// The same in the headers that it came in: trailers, or the only ones.
+    pub async fn raw_end(
+        &self,
+        method: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> HeaderMap {
+        self.raw_at(&format!("mountsea.gemini.v1.GenerativeService/{method}"), metadata, body).await
+    }
+
+    /// The same for any path.
+    pub async fn raw_at(
+        &self,
+        path: &str,
+        metadata: impl IntoIterator<Item = (&str, &str)>,
+        body: tonic::body::Body,
+    ) -> HeaderMap {
+        let mut request = http::Request::post(format!("http://{}/{path}", self.running.address));
+        for (name, value) in metadata {
+            request = request.header(name, value);
+        }
+        let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
+        let transport = patient();
+        let (head, body) = transport.request(request).await.unwrap().into_parts();
+        if head.headers.contains_key("grpc-status") {
+            return head.headers;
+        }
+        body.collect().await.unwrap().trailers().cloned().unwrap()
+    }
+
+    pub async fn generate(&self, request: GenerateContentRequest) -> Result<GenerateContentResponse, Status> {
+        self.client.clone().generate_content(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// The texts of a streamed answer, and how it ended. The outer error is one that came before any text.
+    pub async fn stream(&self, request: GenerateContentRequest) -> Result<(Vec<String>, Result<(), Status>), Status> {
+        let mut stream = self.client.clone().stream_generate_content(request).await?.into_inner();
+        let mut texts = Vec::new();
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => texts.push(text(&message)),
+                Ok(None) => return Ok((texts, Ok(()))),
+                Err(status) => return Ok((texts, Err(status))),
+            }
+        }
+    }
+}
+
+fn patient() -> Patient {
+    let mut connector = HttpConnector::new();
+    // Else a message waits for the acknowledgement of its head.
+    connector.set_nodelay(true);
+    legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector)
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // The client's connection is gone with the runtime, or goes on GOAWAY. Nobody waits for it.
+        self.running.stop.stop();
+    }
+}
