@@ -64,11 +64,11 @@ async fn give_up(phase: Phase, calls: usize) -> (Vec<Duration>, usize) {
                 _ => drop(client.generate_content(prompt("hi")).await),
             }
         });
-        upstream.asked(number).await;
+        upstream.wait_for_requests(number).await;
         tokio::time::sleep(Duration::from_micros(fastrand::u64(0..20_000))).await;
         let begun = Instant::now();
         call.abort();
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
         times.push(begun.elapsed());
     }
     (times, upstream.requests().len())
@@ -82,7 +82,7 @@ async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
     };
     let upstream = Upstream::with([answer]).await;
     let gateway = Gateway::over(&upstream).await;
-    let mut client = gateway.patient_client();
+    let mut client = gateway.client_without_timeout();
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
         let timeout = fastrand::u64(20..120);
@@ -99,7 +99,7 @@ async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
         };
         times.push(begun.elapsed().saturating_sub(Duration::from_millis(timeout)));
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
     }
     times
 }

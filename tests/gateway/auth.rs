@@ -127,7 +127,7 @@ async fn a_call_counts_against_its_callers_limit_until_its_stream_ends() {
     assert_eq!(upstream.requests().len(), 1);
 
     drop(stream);
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     // Upstream may still be working on it, so it keeps its place for a second.
     while let Err(status) = open(&gateway).await {
         assert_eq!(quota(&status).0, "calls_in_flight");
@@ -182,7 +182,7 @@ async fn the_tokens_of_a_cancelled_stream_are_charged() {
     let mut stream = open(&gateway).await.unwrap();
     stream.message().await.unwrap().unwrap();
     drop(stream);
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     let (limit, _, retry_after) = quota(&open(&gateway).await.unwrap_err());
     assert_eq!(limit, "tokens_per_minute");
     // 60 and not 100: each event has the sum so far.

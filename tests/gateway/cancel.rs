@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
+use crate::support::{Answer, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished_body};
 
 #[tokio::test]
 async fn a_call_cancelled_during_its_upload_frees_its_place() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
-    let sending = gateway.raw("GenerateContent", [], unfinished());
+    let sending = gateway.raw("GenerateContent", [], unfinished_body());
     let _ = tokio::time::timeout(Duration::from_millis(200), sending).await.unwrap_err();
     gateway.generate(prompt("hi")).await.unwrap();
     assert_eq!(upstream.requests().len(), 1);
@@ -26,9 +26,9 @@ async fn a_call_cancelled_before_its_answer_closes_its_upstream_connection() {
                 _ => drop(client.stream_generate_content(prompt("hi")).await),
             }
         });
-        upstream.asked(1).await;
+        upstream.wait_for_requests(1).await;
         call.abort();
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
     }
 }
 
@@ -39,7 +39,7 @@ async fn a_cancelled_stream_closes_its_upstream_connection() {
     let mut stream = gateway.client.clone().stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
     drop(stream);
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -48,9 +48,9 @@ async fn a_call_cancelled_in_the_middle_of_its_answer_closes_its_upstream_connec
     let gateway = Gateway::over(&upstream).await;
     let mut client = gateway.client.clone();
     let call = tokio::spawn(async move { client.generate_content(prompt("hi")).await });
-    upstream.asked(1).await;
+    upstream.wait_for_requests(1).await;
     call.abort();
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -60,8 +60,8 @@ async fn a_call_cancelled_before_its_retry_is_not_retried() {
     let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
     let mut client = gateway.client.clone();
     let call = tokio::spawn(async move { client.generate_content(prompt("first")).await });
-    upstream.asked(1).await;
-    upstream.left_alone().await;
+    upstream.wait_for_requests(1).await;
+    upstream.wait_until_closed().await;
     call.abort();
     while gateway.generate(prompt("second")).await.is_err() {}
     // The first call would have gone out again by now, had it gone on for the second that upstream asked for.
@@ -79,5 +79,5 @@ async fn a_lost_connection_cancels_its_calls() {
     let mut stream = client.stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
     drop((stream, client));
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }

@@ -114,28 +114,28 @@ async fn an_old_connection_that_stays_is_cut_after_the_longest_call() {
     let mut raw = Raw::open(running.address).await;
     // It never answers the ping.
     assert!(raw.next_of(GOAWAY).await.is_some());
-    raw.rest().await;
+    raw.read_to_end().await;
 }
 
 #[tokio::test]
 async fn a_connection_without_an_http2_preface_in_time_is_closed() {
     let running = with(&[], |config| config.limits.first_bytes = SOON).await;
-    for said in [&b""[..], b"P", &PREFACE[..23]] {
-        let mut raw = Raw::silent(running.address).await;
-        raw.say(said).await;
-        assert_eq!(raw.rest().await, b"", "{said:?}");
+    for sent in [&b""[..], b"P", &PREFACE[..23]] {
+        let mut raw = Raw::connect(running.address).await;
+        raw.write(sent).await;
+        assert_eq!(raw.read_to_end().await, b"", "{sent:?}");
     }
 }
 
 #[tokio::test]
 async fn a_connection_that_does_not_speak_http2_is_closed_immediately() {
     let running = with(&[], |config| config.limits.first_bytes = Duration::MAX).await;
-    for said in
+    for sent in
         [&b"\x16\x03\x01"[..], b"get / HTTP/1.1\r\n\r\n", b"INVALID CONNECTION PREFACE\r\n\r\n", b"\0\0\0\0", b"\xff"]
     {
-        let mut raw = Raw::silent(running.address).await;
-        raw.say(said).await;
-        assert_eq!(raw.rest().await, b"", "{said:?}");
+        let mut raw = Raw::connect(running.address).await;
+        raw.write(sent).await;
+        assert_eq!(raw.read_to_end().await, b"", "{sent:?}");
     }
     check(&running.connect().await).await;
 }
@@ -154,12 +154,12 @@ async fn only_clients_that_answer_pings_stay_connected() {
     raw.send(HEADERS, 0, 1, &GET).await;
     raw.send(PING, ACK, 0, &ping.payload).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
-    raw.rest().await;
+    raw.read_to_end().await;
     let short = |config: &mut Config| (config.limits.ping, config.limits.ping_timeout) = (SOON, SOON);
     let running = with(&[], short).await;
     let mut raw = Raw::open(running.address).await;
     raw.send(HEADERS, 0, 1, &GET).await;
-    raw.rest().await;
+    raw.read_to_end().await;
 }
 
 #[tokio::test]

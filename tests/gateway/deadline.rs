@@ -5,7 +5,7 @@ use std::time::Duration;
 use gemini_grpc::pb::gemini::{GenerateContentRequest, GenerateContentResponse};
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, event, json, prompt, sse, unfinished_body};
 
 /// Long values for the other limits. If the tested limit does not work, the status names the ceiling instead.
 const LONG_LIMITS: [&str; 4] = ["--upload-timeout", "20", "--max-duration", "20"];
@@ -50,32 +50,32 @@ async fn trickling() -> Upstream {
 async fn a_stream_ends_at_the_callers_deadline_and_closes_its_upstream_connection() {
     let upstream = dripping().await;
     let gateway = Gateway::over(&upstream).await;
-    let stream = gateway.patient_client().stream_generate_content(within("300m")).await.unwrap().into_inner();
+    let stream = gateway.client_without_timeout().stream_generate_content(within("300m")).await.unwrap().into_inner();
     timed_out(&end(stream).await, "caller");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
 async fn a_slow_answer_ends_at_the_callers_deadline_and_closes_its_upstream_connection() {
     let upstream = trickling().await;
     let gateway = Gateway::over(&upstream).await;
-    let status = gateway.patient_client().generate_content(within("300m")).await.unwrap_err();
+    let status = gateway.client_without_timeout().generate_content(within("300m")).await.unwrap_err();
     timed_out(&status, "caller");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
 async fn max_duration_ends_streams_and_answers_with_a_later_deadline() {
     let upstream = dripping().await;
     let gateway = Gateway::with(&upstream, &["--max-duration", "0.3"]).await;
-    let stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
+    let stream = gateway.client_without_timeout().stream_generate_content(within("1H")).await.unwrap().into_inner();
     timed_out(&end(stream).await, "ceiling");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 
     let upstream = trickling().await;
     let gateway = Gateway::with(&upstream, &["--max-duration", "0.3"]).await;
     timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "ceiling");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_silent_stream_ends_at_the_idle_timeout() {
     let (texts, end) = gateway.stream(prompt("hi")).await.unwrap();
     assert_eq!(texts, ["a"]);
     timed_out(&end.unwrap_err(), "idle");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_call_without_a_first_event_ends_at_the_first_byte_timeout() {
         let gateway = Gateway::with(&upstream, &[&LONG_LIMITS[..], &["--first-byte-timeout", "0.3"]].concat()).await;
         timed_out(&gateway.stream(prompt("hi")).await.unwrap_err(), "first-byte");
         timed_out(&gateway.generate(prompt("hi")).await.unwrap_err(), "first-byte");
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
     }
 }
 
@@ -105,7 +105,7 @@ async fn a_stream_with_regular_events_outlives_the_idle_timeout() {
     let upstream = Upstream::with([Answer::dripping(sse(event("a", false)), event("b", false), PAUSE)]).await;
     let flags = ["--idle-timeout", "0.3", "--first-byte-timeout", "0.3"];
     let gateway = Gateway::with(&upstream, &flags).await;
-    let stream = gateway.patient_client().stream_generate_content(within("1S")).await.unwrap().into_inner();
+    let stream = gateway.client_without_timeout().stream_generate_content(within("1S")).await.unwrap().into_inner();
     timed_out(&end(stream).await, "caller");
 }
 
@@ -113,7 +113,7 @@ async fn a_stream_with_regular_events_outlives_the_idle_timeout() {
 async fn a_call_whose_deadline_has_passed_is_not_sent_upstream() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
-    timed_out(&gateway.patient_client().generate_content(within("0n")).await.unwrap_err(), "caller");
+    timed_out(&gateway.client_without_timeout().generate_content(within("0n")).await.unwrap_err(), "caller");
     assert_eq!(upstream.requests().len(), 0);
 }
 
@@ -122,7 +122,7 @@ async fn an_invalid_grpc_timeout_is_refused() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     for timeout in ["5x", "999999999S", "-1S"] {
-        let status = gateway.patient_client().generate_content(within(timeout)).await.unwrap_err();
+        let status = gateway.client_without_timeout().generate_content(within(timeout)).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{timeout}");
         assert!(status.message().contains("grpc-timeout"), "{}", status.message());
     }
@@ -138,16 +138,16 @@ async fn a_caller_that_does_not_read_releases_upstream_at_the_deadline() {
     )])
     .await;
     let gateway = Gateway::with(&upstream, &["--max-duration", "1"]).await;
-    let mut stream = gateway.patient_client().stream_generate_content(within("1H")).await.unwrap().into_inner();
+    let mut stream = gateway.client_without_timeout().stream_generate_content(within("1H")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
     // Nothing more is read, so the caller's flow-control window closes.
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
 async fn an_unfinished_upload_ends_at_the_upload_timeout() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--upload-timeout", "0.3"]).await;
-    timed_out(&gateway.raw("GenerateContent", [], unfinished()).await, "upload");
+    timed_out(&gateway.raw("GenerateContent", [], unfinished_body()).await, "upload");
     assert_eq!(upstream.requests().len(), 0);
 }

@@ -244,7 +244,7 @@ async fn thousands_of_refused_requests_do_not_close_the_connection() {
     }
     raw.send(HEADERS, END_HEADERS, last, &head(CALLS[0], "a-key")).await;
     raw.send(DATA, END_STREAM, last, &framed()).await;
-    upstream.asked(1).await;
+    upstream.wait_for_requests(1).await;
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn an_open_stream_finishes_during_the_drain() {
     go_on.send(()).unwrap();
     assert_eq!(text(&stream.message().await.unwrap().unwrap()), "two");
     assert!(stream.message().await.unwrap().is_none());
-    running.ended().await;
+    running.wait().await;
 }
 
 #[tokio::test]
@@ -83,12 +83,12 @@ async fn idle_and_silent_connections_do_not_delay_the_shutdown() {
     let mut config = config(&Upstream::answering("").await, &[]);
     (config.drain, config.limits.first_bytes) = (NO_DELAY, NEVER);
     let running = Running::start(&config);
-    let _silent = Raw::silent(running.address).await;
+    let _silent = Raw::connect(running.address).await;
     let idle = running.connect().await;
     // After this call, both connections are accepted.
     HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
     running.stop.stop();
-    running.ended().await;
+    running.wait().await;
 }
 
 #[tokio::test]
@@ -102,13 +102,13 @@ async fn a_call_open_at_the_drain_timeout_ends_with_a_status_that_names_the_limi
             while stream.message().await?.is_some() {}
             Ok::<_, Status>(())
         });
-        upstream.asked(1).await;
+        upstream.wait_for_requests(1).await;
         running.stop.stop();
         let status = call.await.unwrap().unwrap_err();
         assert_status(&status, Code::Unavailable, "STOPPING");
         assert!(status.message().contains("GEMINI_GRPC_DRAIN_TIMEOUT"), "{}", status.message());
-        upstream.left_alone().await;
-        running.ended().await;
+        upstream.wait_until_closed().await;
+        running.wait().await;
     }
 }
 
@@ -122,9 +122,9 @@ async fn an_unresponsive_connection_is_cut_at_the_drain_timeout() {
     assert_eq!(text(&stream.get_mut().message().await.unwrap().unwrap()), "one");
     running.stop.stop();
     assert!(raw.next_of(GOAWAY).await.is_some());
-    running.ended().await;
+    running.wait().await;
     assert!(stream.get_mut().message().await.is_err());
-    raw.rest().await;
+    raw.read_to_end().await;
 }
 
 #[tokio::test]

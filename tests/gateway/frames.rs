@@ -36,24 +36,24 @@ pub struct Raw(pub TcpStream);
 
 impl Raw {
     /// A connection on which nothing was sent yet.
-    pub async fn silent(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
     /// A connection after the preface and the SETTINGS of HTTP/2.
     pub async fn open(address: SocketAddr) -> Self {
-        let mut raw = Self::silent(address).await;
-        raw.say(PREFACE).await;
+        let mut raw = Self::connect(address).await;
+        raw.write(PREFACE).await;
         raw.send(SETTINGS, 0, 0, &[]).await;
         raw
     }
 
-    pub async fn say(&mut self, bytes: &[u8]) {
+    pub async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
 
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        self.say(&frame(kind, flags, stream, payload)).await;
+        self.write(&frame(kind, flags, stream, payload)).await;
     }
 
     /// The next frame, or `None` if the server has closed the connection.
@@ -76,7 +76,7 @@ impl Raw {
     }
 
     /// All bytes that the server sends until it closes the connection.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         // An error is normal here: the server resets the connection if it closes it before it has read all bytes.
         let _ = self.0.read_to_end(&mut rest).await;

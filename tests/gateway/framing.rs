@@ -100,7 +100,7 @@ async fn error_messages_are_percent_encoded_only_where_necessary() {
         for (method, answer) in [("GenerateContent", refusal), ("StreamGenerateContent", breach)] {
             let upstream = Upstream::answering(answer).await;
             let gateway = Gateway::over(&upstream).await;
-            let end = gateway.raw_end(method, [], body([framed(0)])).await;
+            let end = gateway.raw_headers(method, [], body([framed(0)])).await;
             assert_eq!(end["grpc-message"], sent, "{method}");
             let status = Status::from_header_map(&end).unwrap();
             assert_eq!((status.code(), status.message()), (Code::InvalidArgument, message), "{method}");

@@ -7,7 +7,9 @@ use gemini_grpc::pb::gemini::{Blob, GenerateContentRequest, Part, part};
 use gemini_grpc::pb::rpc;
 use tonic::{Code, Status};
 
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, event, json, prompt, sse, unfinished};
+use crate::support::{
+    Answer, Details, Gateway, STOP, Upstream, assert_status, event, json, prompt, sse, unfinished_body,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -39,7 +41,7 @@ async fn a_call_counts_as_in_flight_until_its_stream_ends() {
     refused(&gateway.generate(prompt("hi")).await.unwrap_err(), "TOO_MANY_CALLS");
     assert_eq!(upstream.requests().len(), 2);
     drop(streams);
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     gateway.generate(prompt("hi")).await.unwrap();
 }
 
@@ -47,7 +49,7 @@ async fn a_call_counts_as_in_flight_until_its_stream_ends() {
 async fn an_unfinished_upload_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
-    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished()));
+    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished_body()));
     // Nothing reports when its beginning has arrived; if that is later, the test checks less, but passes.
     tokio::time::timeout(Duration::from_millis(200), sending.as_mut()).await.unwrap_err();
     gateway.generate(prompt("hi")).await.unwrap();
@@ -62,12 +64,12 @@ async fn a_request_larger_than_the_free_bytes_is_refused_and_small_ones_are_serv
     let mut client = gateway.client.clone();
     // In JSON, three bytes of the picture become four.
     let large = tokio::spawn(async move { client.generate_content(with_picture(4 * MIB)).await });
-    upstream.asked(1).await;
+    upstream.wait_for_requests(1).await;
     refused(&gateway.generate(with_picture(4 * MIB)).await.unwrap_err(), "TOO_MANY_BYTES");
     assert_eq!(upstream.requests().len(), 1);
     gateway.generate(prompt("hi")).await.unwrap();
     large.abort();
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     gateway.generate(with_picture(4 * MIB)).await.unwrap();
 }
 

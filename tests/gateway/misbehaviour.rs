@@ -44,7 +44,7 @@ async fn an_endless_error_body_is_read_only_for_a_limited_time() {
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert!(status.message().contains("no such model"), "{}", status.message());
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn only_the_beginning_of_a_huge_error_body_is_read() {
     let status = Gateway::over(&upstream).await.generate(prompt("hi")).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
     assert!(status.message().len() <= 1024);
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn refusing_once(refusal: fn(u32) -> Vec<u8>) -> (Upstream, Arc<AtomicUsiz
                 raw.send(SETTINGS, 0, 0, &[]).await;
                 while let Some(Frame { stream, .. }) = raw.next_of(HEADERS).await {
                     if count.fetch_add(1, Ordering::Relaxed) == 0 {
-                        raw.say(&refusal(stream)).await;
+                        raw.write(&refusal(stream)).await;
                         continue;
                     }
                     // `:status: 200` is entry 8 of HPACK's table.

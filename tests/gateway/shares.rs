@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
 use crate::strangers::head;
-use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, body, json, prompt, unfinished};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, body, json, prompt, unfinished_body};
 
 const MIB: usize = 1 << 20;
 const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
@@ -83,9 +83,9 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_arrives() {
         let mut first = std::pin::pin!(gateway.raw("GenerateContent", token, body([message])));
         tokio::select! {
             _ = first.as_mut() => panic!("the upstream is silent"),
-            () = upstream.asked(before + 1) => {}
+            () = upstream.wait_for_requests(before + 1) => {}
         }
-        let second = gateway.raw("GenerateContent", token, unfinished()).await;
+        let second = gateway.raw("GenerateContent", token, unfinished_body()).await;
         assert_eq!(quota(&second), (quota_id.to_owned(), 1));
     }
 }
@@ -124,7 +124,7 @@ async fn thousands_of_refused_calls_do_not_close_the_connection() {
 async fn an_unfinished_upload_counts_as_a_call_of_its_caller() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_in_flight = 1", &[]).await;
-    let begin = || Box::pin(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished()));
+    let begin = || Box::pin(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], unfinished_body()));
     let mut sending = begin();
     let whole = prompt("hi").encode_to_vec();
     // The second call is refused once the headers of the first have arrived.
@@ -174,7 +174,7 @@ async fn a_caller_can_reserve_only_its_share_of_the_bytes() {
     let mut first = std::pin::pin!(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], body([first])));
     tokio::select! {
         _ = first.as_mut() => panic!("the upstream is silent"),
-        () = upstream.asked(1) => {}
+        () = upstream.wait_for_requests(1) => {}
     }
     // Each of the two callers may reserve half. The first call has 4 MiB of it, and a second one would need 9 MiB more.
     assert_eq!(quota(&send(&gateway, TOKENS[0], &text, false).await), ("bytes_held".to_owned(), 12 << 20));

@@ -98,7 +98,7 @@ async fn the_words_of_cancelled_streams_are_charged() {
         let streams = || read(&gateway, Some(20_000));
         let ended = tokio::join!(streams(), streams(), streams());
         assert!(matches!(ended, (Ok(()), Ok(()), Ok(()))), "{ended:?}");
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
         about(charged(&gateway).await, 3 * (20_000 * 2 + 1));
     }
 }
@@ -118,7 +118,7 @@ async fn text_after_the_last_usage_report_is_estimated() {
         let upstream = Upstream::falling_silent_after(sse(&events)).await;
         let gateway = charging(&upstream).await;
         read(&gateway, Some(count)).await.unwrap();
-        upstream.left_alone().await;
+        upstream.wait_until_closed().await;
         about(charged(&gateway).await, expected);
     }
 }
@@ -168,7 +168,7 @@ async fn a_call_that_times_out_before_its_answer_is_charged_for_its_request() {
     let status = gateway.client.clone().generate_content(request).await.unwrap_err();
     // tonic's client may notice the timeout first, and has its own code for it.
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     about(charged(&gateway).await, 1000 + 258);
 }
 
@@ -233,7 +233,7 @@ async fn cancelled_calls_keep_counting_against_the_limit_of_their_caller() {
     }
     let mut starts = Vec::new();
     for count in 1..=6 {
-        upstream.asked(count).await;
+        upstream.wait_for_requests(count).await;
         starts.push(Instant::now());
     }
     // At most 4 within a second.
@@ -248,7 +248,7 @@ async fn a_cancelled_call_keeps_its_place_for_a_second() {
     let gateway = gateway(&upstream, "calls_in_flight = 1", &Telemetry::default()).await;
     let started = Instant::now();
     read(&gateway, Some(1)).await.unwrap();
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     assert_eq!(refusing_limit(&gateway).await.unwrap().0, "calls_in_flight");
     while let Err(status) = read(&gateway, Some(1)).await {
         assert_eq!(Details::of(&status).reason(), "CALLER_QUOTA_EXCEEDED");
@@ -299,13 +299,13 @@ async fn metrics_count_estimated_tokens_separately() {
     let upstream = Upstream::with(answers).await;
     let gateway = gateway(&upstream, "", &telemetry).await;
     read(&gateway, Some(2)).await.unwrap();
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     let values = |scrape: &str| {
         ["input", "output", "estimated_input", "estimated_output"].map(|kind| tokens(scrape, kind).unwrap_or(0))
     };
     assert_eq!(values(&scrape()), [90, 10, 0, 100]);
     read(&gateway, Some(1)).await.unwrap();
-    upstream.left_alone().await;
+    upstream.wait_until_closed().await;
     assert_eq!(values(&scrape()), [90, 10, 1, 110]);
 }
 

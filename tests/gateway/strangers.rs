@@ -20,7 +20,7 @@ use crate::certificates::Files;
 use crate::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, SETTINGS};
 use crate::support::{
     Client, Details, Gateway, Running, STOP, Upstream, assert_status, body, config, config_without_key, event, json,
-    prompt, sse, unfinished,
+    prompt, sse, unfinished_body,
 };
 
 /// A short time, for tests that wait for a timeout.
@@ -82,7 +82,7 @@ async fn unfinished_requests_to_health_and_reflection_time_out() {
         for (gateway, metadata, says) in
             [(&short, None, "GEMINI_GRPC_UPLOAD_TIMEOUT"), (&long, Some(("grpc-timeout", "50m")), "grpc-timeout")]
         {
-            let ended = status(&gateway.raw_at(path, metadata, unfinished()).await);
+            let ended = status(&gateway.raw_at(path, metadata, unfinished_body()).await);
             assert_eq!(ended.code(), Code::DeadlineExceeded, "{path}: {ended:?}");
             assert!(ended.message().contains(says), "{path}: {ended:?}");
         }
@@ -156,7 +156,7 @@ async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stay
             raw.send(DATA, END_STREAM, 1, &[0; 5]).await;
         }
         assert!(raw.next_of(GOAWAY).await.is_some(), "{path}");
-        raw.rest().await;
+        raw.read_to_end().await;
     }
 }
 
@@ -225,7 +225,7 @@ async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
     let mut call = Client::new(channel.clone()).stream_generate_content(prompt("hi")).await.unwrap().into_inner();
     assert!(call.message().await.unwrap().is_some());
     // One client has sent nothing, and one watches health.
-    let mut silent = Raw::silent(running.address).await;
+    let mut silent = Raw::connect(running.address).await;
     let mut watching = Raw::open(running.address).await;
     watching.send(HEADERS, END_HEADERS, 1, &head("/grpc.health.v1.Health/Watch", "")).await;
     watching.send(DATA, END_STREAM, 1, &[0; 5]).await;
@@ -236,8 +236,8 @@ async fn the_longest_idle_connection_is_closed_at_the_connection_limit() {
         assert!(new.next_of(SETTINGS).await.is_some());
         newer.push(new);
     }
-    assert_eq!(silent.rest().await, b"");
-    watching.rest().await;
+    assert_eq!(silent.read_to_end().await, b"");
+    watching.read_to_end().await;
     // The connection with the call is still open.
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
 }

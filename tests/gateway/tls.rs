@@ -109,9 +109,9 @@ async fn keys_of_callers_with_a_valid_certificate_are_ignored() {
 async fn plaintext_on_a_tls_port_is_closed() {
     let (files, authority) = (Files::new(), Authority::new());
     let running = Running::start(&speaking_tls(&Upstream::answering("").await, &files, &authority, &[]));
-    let mut raw = Raw::silent(running.address).await;
-    raw.say(PREFACE).await;
-    let rest = raw.rest().await;
+    let mut raw = Raw::connect(running.address).await;
+    raw.write(PREFACE).await;
+    let rest = raw.read_to_end().await;
     // At most a TLS alert.
     assert!(rest.is_empty() || rest.starts_with(&[0x15, 3]), "{rest:?}");
 }
@@ -153,11 +153,11 @@ async fn unfinished_handshakes_do_not_delay_other_connections() {
     (config.limits.hello, config.limits.first_bytes) = (Duration::MAX, Duration::MAX);
     let running = Running::start(&config);
     let hello = client_hello(&authority);
-    for said in [&hello[..0], &hello[..1], &hello[..hello.len() - 1], &hello] {
+    for sent in [&hello[..0], &hello[..1], &hello[..hello.len() - 1], &hello] {
         let mut unfinished = Vec::new();
         for _ in 0..270 {
-            let mut raw = Raw::silent(running.address).await;
-            raw.say(said).await;
+            let mut raw = Raw::connect(running.address).await;
+            raw.write(sent).await;
             unfinished.push(raw);
         }
         call(connect(&running, &authority, None).await.unwrap()).await.unwrap();
@@ -171,10 +171,10 @@ async fn a_connection_without_a_complete_client_hello_in_time_is_closed() {
     (config.limits.hello, config.limits.first_bytes) = (Duration::from_millis(50), Duration::MAX);
     let running = Running::start(&config);
     let hello = client_hello(&authority);
-    for said in [&hello[..0], &hello[..hello.len() - 1]] {
-        let mut raw = Raw::silent(running.address).await;
-        raw.say(said).await;
-        assert_eq!(raw.rest().await, b"");
+    for sent in [&hello[..0], &hello[..hello.len() - 1]] {
+        let mut raw = Raw::connect(running.address).await;
+        raw.write(sent).await;
+        assert_eq!(raw.read_to_end().await, b"");
     }
 }
 

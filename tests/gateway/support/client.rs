@@ -17,7 +17,7 @@ use super::server::{Running, config};
 use super::upstream::Upstream;
 
 pub type Client = GenerativeServiceClient<Channel>;
-pub type Patient = legacy::Client<HttpConnector, tonic::body::Body>;
+pub type HyperClient = legacy::Client<HttpConnector, tonic::body::Body>;
 
 /// A running gateway, and a client of it.
 pub struct Gateway {
@@ -47,29 +47,29 @@ impl Gateway {
         Self { client, channel, running }
     }
 
-    /// A client that leaves deadlines to the gateway; tonic's own gives up at the same moment, in words of its own.
-    pub fn patient_client(&self) -> GenerativeServiceClient<Patient> {
-        let transport = patient();
+    /// A client that leaves deadlines to the gateway. tonic's own transport enforces them too, with another status.
+    pub fn client_without_timeout(&self) -> GenerativeServiceClient<HyperClient> {
+        let transport = hyper_client();
         GenerativeServiceClient::with_origin(transport, format!("http://{}", self.running.address).parse().unwrap())
     }
 
-    /// A connection of its own.
+    /// A new connection.
     pub async fn new_channel(&self) -> Channel {
         self.running.connect().await
     }
 
-    /// Sends a body as it is to a method of our service; how the call ended.
+    /// Sends a body as it is to a method of our service. Returns the status of the call.
     pub async fn raw(
         &self,
         method: &str,
         metadata: impl IntoIterator<Item = (&str, &str)>,
         body: tonic::body::Body,
     ) -> Status {
-        Status::from_header_map(&self.raw_end(method, metadata, body).await).unwrap()
+        Status::from_header_map(&self.raw_headers(method, metadata, body).await).unwrap()
     }
 
-    /// The same in the headers that it came in: trailers, or the only ones.
-    pub async fn raw_end(
+    /// Like `raw`, but returns the headers with the status: the trailers, or the headers of a response without a body.
+    pub async fn raw_headers(
         &self,
         method: &str,
         metadata: impl IntoIterator<Item = (&str, &str)>,
@@ -78,7 +78,7 @@ impl Gateway {
         self.raw_at(&format!("mountsea.gemini.v1.GenerativeService/{method}"), metadata, body).await
     }
 
-    /// The same for any path.
+    /// Like `raw_headers`, for any path.
     pub async fn raw_at(
         &self,
         path: &str,
@@ -90,7 +90,7 @@ impl Gateway {
             request = request.header(name, value);
         }
         let request = request.header("content-type", "application/grpc").header("te", "trailers").body(body).unwrap();
-        let transport = patient();
+        let transport = hyper_client();
         let (head, body) = transport.request(request).await.unwrap().into_parts();
         if head.headers.contains_key("grpc-status") {
             return head.headers;
@@ -102,7 +102,7 @@ impl Gateway {
         self.client.clone().generate_content(request).await.map(tonic::Response::into_inner)
     }
 
-    /// The texts of a streamed answer, and how it ended. The outer error is one that came before any text.
+    /// The texts of a streamed answer, and how it ended. The outer error is one before the first message.
     pub async fn stream(&self, request: GenerateContentRequest) -> Result<(Vec<String>, Result<(), Status>), Status> {
         let mut stream = self.client.clone().stream_generate_content(request).await?.into_inner();
         let mut texts = Vec::new();
@@ -116,16 +116,16 @@ impl Gateway {
     }
 }
 
-fn patient() -> Patient {
+fn hyper_client() -> HyperClient {
     let mut connector = HttpConnector::new();
-    // Else a message waits for the acknowledgement of its head.
+    // Otherwise a message waits for the acknowledgement of its headers.
     connector.set_nodelay(true);
     legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector)
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // The client's connection is gone with the runtime, or goes on GOAWAY. Nobody waits for it.
+        // The client's connection ends with the runtime, or on GOAWAY; nothing waits for it.
         self.running.stop.stop();
     }
 }

@@ -20,14 +20,14 @@ pub fn text(message: &GenerateContentResponse) -> String {
         .collect()
 }
 
-/// A body in these pieces.
+/// A body that is sent in these pieces.
 pub fn body(pieces: impl IntoIterator<Item = Vec<u8>>) -> tonic::body::Body {
     let frames: Vec<_> = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece)))).collect();
     tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)))
 }
 
-/// A message of ten bytes, of which one comes.
-pub fn unfinished() -> tonic::body::Body {
-    let begun = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10]));
-    tonic::body::Body::new(StreamBody::new(tokio_stream::iter([Ok::<_, Status>(begun)]).chain(tokio_stream::pending())))
+/// A body with one byte of a message of ten bytes, which never continues.
+pub fn unfinished_body() -> tonic::body::Body {
+    let start = Frame::data(Bytes::from_static(&[0, 0, 0, 0, 10, 10]));
+    tonic::body::Body::new(StreamBody::new(tokio_stream::iter([Ok::<_, Status>(start)]).chain(tokio_stream::pending())))
 }

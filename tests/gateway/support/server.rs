@@ -17,7 +17,7 @@ struct Flags {
     serve: Serve,
 }
 
-/// What is wrong with the settings of a gateway, if anything is.
+/// The settings of a gateway, or the error in its flags.
 pub fn resolve(flags: &[&str]) -> Result<Config, String> {
     let serve = Flags::parse_from(["test"].iter().chain(flags)).serve;
     serve.resolve().map_err(|error| error.to_string())
@@ -34,7 +34,7 @@ pub fn config_without_key(upstream: &Upstream, flags: &[&str]) -> Config {
     Flags::parse_from(fixed.iter().chain(flags)).serve.resolve().unwrap()
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
     pub address: SocketAddr,
     pub stop: Stop,
@@ -59,8 +59,8 @@ impl Running {
         Endpoint::try_from(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
-    /// Waits for the end, after a stop.
-    pub async fn ended(self) {
+    /// Waits until the server has ended, after a stop.
+    pub async fn wait(self) {
         tokio::task::spawn_blocking(|| self.thread.join().unwrap()).await.unwrap();
     }
 }

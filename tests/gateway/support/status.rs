@@ -29,7 +29,7 @@ impl Details {
         self.find("ErrorInfo").expect("every error has an ErrorInfo")
     }
 
-    /// The reason, which is one of the gateway's.
+    /// The reason of an error of the gateway.
     pub fn reason(&self) -> String {
         let info = self.info();
         assert_eq!(info.domain, "gemini-grpc");

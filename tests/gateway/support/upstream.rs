@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-/// An answer to every call.
+/// The body of a short complete answer.
 pub const STOP: &str = r#"{"candidates":[{"content":{"parts":[{"text":"ok"}],"role":"model"},"finishReason":"STOP"}]}"#;
 
 /// What an upstream does with a request.
@@ -26,7 +26,7 @@ enum Then {
     KeepAlive,
     /// Nothing, until the gateway closes the connection.
     Silence,
-    /// More bytes after each pause, until the gateway closes the connection.
+    /// These bytes again and again, each after a pause, until the gateway closes the connection.
     Drip(Vec<u8>, Duration),
 }
 
@@ -48,11 +48,11 @@ impl Answer {
     }
 }
 
-/// An upstream that answers byte for byte what a test wants, and remembers what it was sent.
+/// An upstream that sends exactly the bytes that a test wants, and stores the requests that it gets.
 pub struct Upstream {
     pub url: String,
     requests: watch::Receiver<Vec<String>>,
-    /// How many connections are open.
+    /// The number of open connections.
     open: watch::Receiver<usize>,
 }
 
@@ -67,22 +67,22 @@ impl Upstream {
         Self::with([Answer::silence_after(bytes)]).await
     }
 
-    /// Answers one request with these bytes, and with the rest once it is told to go on.
+    /// Answers one request with these bytes, and sends the rest after a signal on the returned channel.
     pub async fn pausing(bytes: Vec<u8>, rest: String) -> (Self, oneshot::Sender<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/gemini", listener.local_addr().unwrap());
-        let (go_on, told) = oneshot::channel();
+        let (go_on, signal) = oneshot::channel();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await.unwrap();
             stream.write_all(&bytes).await.unwrap();
-            let _ = told.await;
+            let _ = signal.await;
             stream.write_all(rest.as_bytes()).await.unwrap();
         });
         (Self { url, requests: watch::channel(Vec::new()).1, open: watch::channel(0).1 }, go_on)
     }
 
-    /// Answers one request after the other; those that are left over like the last.
+    /// Answers each request with the next of these answers, and all further ones with the last.
     pub async fn with(answers: impl Into<Vec<Answer>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/gemini", listener.local_addr().unwrap());
@@ -102,17 +102,17 @@ impl Upstream {
         Self { url, requests, open }
     }
 
-    /// Waits until so many requests have come.
-    pub async fn asked(&self, times: usize) {
-        self.requests.clone().wait_for(|requests| requests.len() >= times).await.unwrap();
+    /// Waits until this many requests have arrived.
+    pub async fn wait_for_requests(&self, count: usize) {
+        self.requests.clone().wait_for(|requests| requests.len() >= count).await.unwrap();
     }
 
     /// Waits until the gateway has closed every connection.
-    pub async fn left_alone(&self) {
+    pub async fn wait_until_closed(&self) {
         self.open.clone().wait_for(|open| *open == 0).await.unwrap();
     }
 
-    /// The requests so far: head and body, as they came.
+    /// The requests so far, each with its head and body.
     pub fn requests(&self) -> Vec<String> {
         self.requests.borrow().clone()
     }
@@ -182,7 +182,7 @@ pub fn json(status: &str, body: &str) -> Vec<u8> {
     http(status, "application/json; charset=UTF-8", body)
 }
 
-/// A response that ends when the connection does, so that a cut is not seen by HTTP.
+/// A response that ends with the connection, so that HTTP does not notice if it is cut.
 pub fn sse(body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec();
     bytes.extend_from_slice(body.as_ref());
