@@ -25,7 +25,7 @@ impl Operated {
         Self(address, stop)
     }
 
-    async fn say(&self, bytes: &str) -> TcpStream {
+    async fn send(&self, bytes: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.0).await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         stream
@@ -34,7 +34,7 @@ impl Operated {
     /// The first line of the answer.
     async fn get(&self, path: &str) -> String {
         let mut answer = Vec::new();
-        let mut stream = self.say(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        let mut stream = self.send(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
     }
@@ -52,7 +52,7 @@ async fn incomplete_requests_do_not_block_probes() {
     let mut waiting = Vec::new();
     for half in ["", "GET /livez HTTP/1.1\r\nhost: a\r\n"] {
         for _ in 0..MANY {
-            waiting.push(operated.say(half).await);
+            waiting.push(operated.send(half).await);
         }
         for path in ["/livez", "/readyz", "/metrics"] {
             assert_eq!(operated.get(path).await, "HTTP/1.1 200 OK");
@@ -69,7 +69,7 @@ async fn slow_readers_of_metrics_do_not_block_probes() {
     let operated = Operated::start(Arc::new(|| "a".repeat(32 << 20))).await;
     let mut slow = Vec::new();
     for _ in 0..8 {
-        let mut stream = operated.say("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut stream = operated.send("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
         // Wait until its answer has begun.
         stream.read_exact(&mut [0; 1]).await.unwrap();
         slow.push(stream);
