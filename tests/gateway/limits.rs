@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use gemini_grpc::pb::gemini::{Blob, GenerateContentRequest, Part, part};
 use gemini_grpc::pb::rpc;
+use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::support::{
-    Answer, Details, Gateway, STOP, Upstream, assert_status, event, json, prompt, sse, unfinished_body,
-};
+use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
+use crate::shares::framed;
+use crate::strangers::{PATH, head};
+use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, event, json, prompt, sse};
 
 const MIB: usize = 1 << 20;
 
@@ -49,10 +51,15 @@ async fn a_call_counts_as_in_flight_until_its_stream_ends() {
 async fn an_unfinished_upload_does_not_block_other_calls() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with(&upstream, &["--max-calls", "1"]).await;
-    let mut sending = std::pin::pin!(gateway.raw("GenerateContent", [], unfinished_body()));
-    // Nothing reports when its beginning has arrived; if that is later, the test checks less, but passes.
-    tokio::time::timeout(Duration::from_millis(200), sending.as_mut()).await.unwrap_err();
-    gateway.generate(prompt("hi")).await.unwrap();
+    let mut raw = Raw::open(gateway.running.address).await;
+    let (head, message) = (head(PATH, "a-key"), framed(&prompt("hi").encode_to_vec(), false));
+    raw.send(HEADERS, END_HEADERS, 1, &head).await;
+    raw.send(DATA, 0, 1, &message[..6]).await;
+    // The server reads the frames in order, so it has the beginning of the first call when it answers the second one.
+    raw.send(HEADERS, END_HEADERS, 3, &head).await;
+    raw.send(DATA, END_STREAM, 3, &message).await;
+    assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 3);
+    assert_eq!(upstream.requests().len(), 1, "the second call was refused");
 }
 
 #[tokio::test]

@@ -16,14 +16,14 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, Raw};
-use crate::strangers::head;
+use crate::strangers::{PATH, head};
 use crate::support::{Answer, Details, Gateway, STOP, Upstream, assert_status, body, json, prompt, unfinished_body};
 
 const MIB: usize = 1 << 20;
-const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
+pub const TOKENS: [&str; 2] = ["gg_token-of-team-a", "gg_token-of-team-b"];
 
 /// A gateway with two callers; the first has these limits.
-async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
+pub async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
     let [a, b] = TOKENS.map(|token| TokenHash::of(token).to_hex());
     let text = format!("[callers.team-a]\ntoken_sha256 = '{a}'\n{limits}\n[callers.team-b]\ntoken_sha256 = '{b}'\n");
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -34,7 +34,7 @@ async fn gateway(upstream: &Upstream, limits: &str, flags: &[&str]) -> Gateway {
 }
 
 /// A message with its gRPC prefix of five bytes.
-fn framed(message: &[u8], compressed: bool) -> Vec<u8> {
+pub fn framed(message: &[u8], compressed: bool) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[u8::from(compressed)], &length[..], message].concat()
 }
@@ -95,12 +95,11 @@ async fn thousands_of_refused_calls_do_not_close_the_connection() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = gateway(&upstream, "calls_per_minute = 1", &[]).await;
     let message = framed(&prompt("hi").encode_to_vec(), false);
-    let path = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
     let mut raw = Raw::open(gateway.running.address).await;
     for round in 0..40 {
         let streams: Vec<u32> = (0..100).map(|n| 2 * (100 * round + n) + 1).collect();
         for stream in &streams {
-            raw.send(HEADERS, END_HEADERS, *stream, &head(path, TOKENS[0])).await;
+            raw.send(HEADERS, END_HEADERS, *stream, &head(PATH, TOKENS[0])).await;
         }
         // Each message is sent after its call was refused; only the first call is admitted.
         let refused = streams.len() - usize::from(round == 0);
@@ -116,7 +115,7 @@ async fn thousands_of_refused_calls_do_not_close_the_connection() {
         }
     }
     // The connection is still open, and this call is refused like the others.
-    raw.send(HEADERS, END_HEADERS, 8001, &head(path, TOKENS[0])).await;
+    raw.send(HEADERS, END_HEADERS, 8001, &head(PATH, TOKENS[0])).await;
     assert_eq!(raw.next_of(HEADERS).await.unwrap().stream, 8001);
 }
 

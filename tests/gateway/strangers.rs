@@ -134,6 +134,9 @@ async fn the_number_of_concurrent_reflection_streams_is_limited() {
     while client.server_reflection_info(tokio_stream::pending()).await.is_err() {}
 }
 
+/// The path of a method that can be called.
+pub const PATH: &str = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
+
 /// A header block with this path, and a key or token (RFC 7541, 6.1 and 6.2.2).
 pub fn head(path: &str, key: &str) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
@@ -148,7 +151,7 @@ async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stay
     config.limits.idle_grace = SOON;
     let running = Running::start(&config);
     // A client that sends nothing, one that watches health, one that calls without a key, one that calls an unknown method.
-    let paths = ["", "/grpc.health.v1.Health/Watch", "/mountsea.gemini.v1.GenerativeService/GenerateContent", "/a/b"];
+    let paths = ["", "/grpc.health.v1.Health/Watch", PATH, "/a/b"];
     for path in paths {
         let mut raw = Raw::open(running.address).await;
         if !path.is_empty() {
@@ -168,13 +171,13 @@ async fn a_client_that_ignores_goaway_has_its_calls_refused() {
     let running = Running::start(&config);
     let mut raw = Raw::open(running.address).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
-    let (path, mut stream) = ("/mountsea.gemini.v1.GenerativeService/GenerateContent", 1);
+    let mut stream = 1;
     // It never answers the ping, so HTTP/2 itself accepts more streams.
     let message = prompt("hi").encode_to_vec();
     let message = [announcing(0, u32::try_from(message.len()).unwrap()), message].concat();
     loop {
         let accepted = upstream.requests().len();
-        raw.send(HEADERS, END_HEADERS, stream, &head(path, "a-key")).await;
+        raw.send(HEADERS, END_HEADERS, stream, &head(PATH, "a-key")).await;
         raw.send(DATA, END_STREAM, stream, &message).await;
         // The trailers of the previous call may arrive first.
         while raw.next_of(HEADERS).await.unwrap().stream != stream {}
@@ -284,8 +287,7 @@ async fn a_caller_can_open_only_its_share_of_the_connections() {
 
     // The excess connection gets a GOAWAY; those within the share do not.
     let mut raw = Raw::open(running.address).await;
-    let path = "/mountsea.gemini.v1.GenerativeService/GenerateContent";
-    raw.send(HEADERS, END_HEADERS, 1, &head(path, TOKENS[0])).await;
+    raw.send(HEADERS, END_HEADERS, 1, &head(PATH, TOKENS[0])).await;
     assert!(raw.next_of(GOAWAY).await.is_some());
     call_on(&first, TOKENS[0]).await.unwrap();
     // A connection counts for the caller of its first call, even if another caller uses it later.
