@@ -1,7 +1,8 @@
-//! How fast upstream is let go when callers give up, and how late deadlines are: `cargo bench --bench cancel`.
+//! Measures how soon upstream connections are closed after calls are cancelled, and how late deadlines are enforced:
+//! `cargo bench --bench cancel`.
 //!
-//! A thousand calls are given up at random moments in each phase of a call that has a connection to upstream, and a
-//! thousand run into their deadline. Nothing may be left open after.
+//! In each phase in which a call has a connection to upstream, a thousand calls are cancelled at random times, and a
+//! thousand calls reach their deadline. No connection may stay open afterwards.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,10 +24,10 @@ use support::{Answer, Gateway, Upstream, event, prompt, sse};
 use tonic::{Code, Request};
 
 const CALLS: usize = 1000;
-/// Calls at once.
+/// The number of concurrent calls.
 const LANES: usize = 10;
 
-/// Where a call is when it is given up.
+/// The phase in which a call is cancelled.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     AwaitingTheAnswer,
@@ -48,8 +49,9 @@ impl Phase {
     }
 }
 
-/// The times of one lane: from giving up to the close that upstream sees.
-async fn give_up(phase: Phase, calls: usize) -> (Vec<Duration>, usize) {
+/// The times of one lane, from the cancellation until upstream sees that its connection is closed, and the number of
+/// requests.
+async fn cancel_calls(phase: Phase, calls: usize) -> (Vec<Duration>, usize) {
     let upstream = Upstream::with([phase.upstream()]).await;
     let gateway = Gateway::over(&upstream).await;
     let mut times = Vec::with_capacity(calls);
@@ -66,16 +68,16 @@ async fn give_up(phase: Phase, calls: usize) -> (Vec<Duration>, usize) {
         });
         upstream.wait_for_requests(number).await;
         tokio::time::sleep(Duration::from_micros(fastrand::u64(0..20_000))).await;
-        let begun = Instant::now();
+        let start = Instant::now();
         call.abort();
         upstream.wait_until_closed().await;
-        times.push(begun.elapsed());
+        times.push(start.elapsed());
     }
     (times, upstream.requests().len())
 }
 
-/// The times of one lane: from the deadline to the status that the caller sees.
-async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
+/// The times of one lane, from the deadline until the caller gets the status.
+async fn reach_deadlines(stream: bool, calls: usize) -> Vec<Duration> {
     let answer = match stream {
         true => Phase::MidStream.upstream(),
         false => Answer::dripping("HTTP/1.1 200 OK\r\n\r\n{", " ", Duration::from_millis(2)),
@@ -88,7 +90,7 @@ async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
         let timeout = fastrand::u64(20..120);
         let mut request = Request::new(prompt("hi"));
         request.metadata_mut().insert("grpc-timeout", format!("{timeout}m").parse().unwrap());
-        let begun = Instant::now();
+        let start = Instant::now();
         let status = if stream {
             match client.stream_generate_content(request).await {
                 Ok(response) => end(response.into_inner()).await,
@@ -97,14 +99,14 @@ async fn run_out(stream: bool, calls: usize) -> Vec<Duration> {
         } else {
             client.generate_content(request).await.unwrap_err()
         };
-        times.push(begun.elapsed().saturating_sub(Duration::from_millis(timeout)));
+        times.push(start.elapsed().saturating_sub(Duration::from_millis(timeout)));
         assert_eq!(status.code(), Code::DeadlineExceeded);
         upstream.wait_until_closed().await;
     }
     times
 }
 
-/// How a stream ends that does not end well.
+/// The status of a stream that fails.
 async fn end(mut stream: tonic::Streaming<GenerateContentResponse>) -> tonic::Status {
     loop {
         if let Err(status) = stream.message().await {
@@ -115,12 +117,12 @@ async fn end(mut stream: tonic::Streaming<GenerateContentResponse>) -> tonic::St
 
 fn show(what: &str, mut times: Vec<Duration>, note: &str) {
     times.sort();
-    let [p50, p99, most] = [0.5, 0.99, 1.0].map(|p| times[((times.len() as f64 * p) as usize).min(times.len() - 1)]);
-    let [p50, p99, most] = [p50, p99, most].map(|time| format!("{:.2} ms", time.as_secs_f64() * 1e3));
-    println!("{what:<34} {:>6} {p50:>10} {p99:>10} {most:>10}  {note}", times.len());
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|p| times[((times.len() as f64 * p) as usize).min(times.len() - 1)]);
+    let [p50, p99, max] = [p50, p99, max].map(|time| format!("{:.2} ms", time.as_secs_f64() * 1e3));
+    println!("{what:<34} {:>6} {p50:>10} {p99:>10} {max:>10}  {note}", times.len());
 }
 
-/// What all lanes of a run give.
+/// Runs all lanes concurrently, and returns their results.
 async fn together<T: Send + 'static>(lanes: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
     let running: Vec<_> = lanes.map(tokio::spawn).collect();
     let mut ended = Vec::with_capacity(running.len());
@@ -135,13 +137,13 @@ fn main() {
     runtime.block_on(async {
         println!("{:<34} {:>6} {:>10} {:>10} {:>10}", "", "calls", "p50", "p99", "max");
         for phase in [Phase::AwaitingTheAnswer, Phase::MidAnswer, Phase::MidStream, Phase::Backoff] {
-            let lanes = together((0..LANES).map(|_| give_up(phase, CALLS / LANES))).await;
+            let lanes = together((0..LANES).map(|_| cancel_calls(phase, CALLS / LANES))).await;
             let requests: usize = lanes.iter().map(|(_, requests)| requests).sum();
             let times = lanes.into_iter().flat_map(|(times, _)| times).collect();
-            show(&format!("given up, {phase:?}"), times, &format!("0 left open, {requests} requests to upstream"));
+            show(&format!("cancelled, {phase:?}"), times, &format!("0 left open, {requests} requests to upstream"));
         }
-        for (what, stream) in [("deadline of a stream, overshoot", true), ("deadline of an answer, overshoot", false)] {
-            let times = together((0..LANES).map(|_| run_out(stream, CALLS / LANES))).await.concat();
+        for (what, stream) in [("deadline of a stream, delay", true), ("deadline of an answer, delay", false)] {
+            let times = together((0..LANES).map(|_| reach_deadlines(stream, CALLS / LANES))).await.concat();
             show(what, times, "0 left open");
         }
     });

@@ -1,7 +1,7 @@
-//! The translator's throughput in both directions, beside serde_json's to and from its tree, which is the least that a
-//! relay of JSON must do.
+//! Measures the translator's throughput in both directions, compared with serde_json's to and from its tree, which is the
+//! minimum for a relay of JSON.
 //!
-//! Bytes are those of the JSON, in both directions and for both.
+//! The throughput is in bytes of JSON, in both directions and for both libraries.
 
 #![allow(missing_docs)]
 
@@ -37,8 +37,8 @@ fn answer(parts: Value) -> Value {
     })
 }
 
-/// A candidate with all that may stand beside its text.
-fn whole_answer() -> Value {
+/// An answer with all common fields next to its text.
+fn complete_answer() -> Value {
     let mut answer = answer(json!([{ "text": text(3200) }]));
     let rating = |category: &str| json!({ "category": category, "probability": "NEGLIGIBLE" });
     let web = |n: usize| json!({ "web": { "uri": format!("https://example.com/{n}"), "title": format!("page {n}") } });
@@ -55,7 +55,7 @@ fn whole_answer() -> Value {
     answer
 }
 
-/// Twenty turns, four tools and a schema.
+/// A request with twenty turns, four tools and a schema.
 fn chat() -> Value {
     let turn = |n: usize| {
         let role = if n.is_multiple_of(2) { "user" } else { "model" };
@@ -88,7 +88,7 @@ fn chat() -> Value {
 fn throughput(criterion: &mut Criterion) {
     let responses = [
         ("event", answer(json!([{ "text": text(120) }]))),
-        ("answer of 4 KB", whole_answer()),
+        ("answer of 4 KB", complete_answer()),
         ("text of 64 KiB", answer(json!([{ "text": text(64 << 10) }]))),
         ("picture of 4 MiB", answer(json!([picture(4 << 20)]))),
     ];
@@ -124,7 +124,7 @@ fn compare(
 ) {
     let json = value.to_string().into_bytes();
     let wire = read(&json);
-    assert_eq!(write(&wire).len(), json.len(), "nothing may be lost");
+    assert_eq!(write(&wire).len(), json.len(), "no field may be lost");
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20);
     group.throughput(Throughput::Bytes(json.len() as u64));

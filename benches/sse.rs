@@ -1,6 +1,6 @@
-//! The event reader's throughput: small events of text, and one picture on a line of megabytes.
+//! Measures the event reader's throughput, with small events of text and with one picture on a line of megabytes.
 //!
-//! Chunks are made as an HTTP client makes them: the body comes in reads of 16 KiB, whatever they cut.
+//! The body is split into chunks of 16 KiB at any byte, like the reads of an HTTP client.
 
 #![allow(missing_docs)]
 
@@ -13,14 +13,14 @@ use gemini_grpc::gemini::events::{Events, Framing};
 const READ: usize = 16 << 10;
 const LIMIT: usize = 64 << 20;
 
-/// What a streamed text looks like: 330 bytes an event.
+/// A typical event of a streamed text, of 330 bytes.
 const TEXT: &str = r#"{"candidates": [{"content": {"parts": [{"text": "The quick brown fox jumps over the lazy dog, and then it does so again, which nobody had thought."}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 12,"candidatesTokenCount": 34,"totalTokenCount": 46},"modelVersion": "gemini-2.5-flash","responseId": "k3vZaPq0"}"#;
 
 fn chunks(body: String) -> Vec<Bytes> {
     let mut body = Bytes::from(body);
     let mut chunks = Vec::new();
     while !body.is_empty() {
-        // A copy, so that each chunk is memory of its own.
+        // A copy, so that each chunk has separate memory.
         chunks.push(Bytes::copy_from_slice(&body.split_to(READ.min(body.len()))));
     }
     chunks
@@ -40,8 +40,8 @@ fn read(framing: Framing, chunks: Vec<Bytes>) -> usize {
             bytes += black_box(event).len();
         }
     }
-    let whole = events.finish();
-    assert_eq!(whole, Ok(()));
+    let finished = events.finish();
+    assert_eq!(finished, Ok(()));
     bytes
 }
 
