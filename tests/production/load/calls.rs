@@ -1,4 +1,4 @@
-//! The calls: one answer, a long stream, and a fault of the sandbox.
+//! Makes the calls: unary ones, long streams, and calls for the sandbox's faults.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +13,10 @@ use crate::connections::{Connection, Connections};
 use crate::tally::{Kind, Outcome, Tally};
 
 const MODEL: &str = "gemini-2.5-flash";
-/// Beyond its deadline a call gets this much longer before it counts as unanswered.
+/// A call counts as unanswered if it has not ended this long after its deadline.
 const GRACE: Duration = Duration::from_secs(5);
-/// What the sandbox does wrong, and whether to ask for a stream. The hanging ones end by the caller's deadline.
+/// Models for which the sandbox has a fault, and whether to call them with a stream. Those that hang end at the caller's
+/// deadline.
 const FAULTS: [(&str, bool); 12] = [
     ("sandbox-429", false),
     ("sandbox-cut", true),
@@ -30,7 +31,8 @@ const FAULTS: [(&str, bool); 12] = [
     ("sandbox-429-retry-after", true),
     ("sandbox-big-error", false),
 ];
-const HANG: Duration = Duration::from_secs(2);
+/// The deadline of calls to models that hang.
+const HANG_DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -40,44 +42,44 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// When the last call that is open now has ended.
+    /// The longest time that a call can take.
     pub(super) fn longest(&self) -> Duration {
         self.timeout * 10 + GRACE
     }
 
-    /// A call with one answer.
+    /// Makes a unary call.
     pub(super) async fn call(&self) {
-        let begun = Instant::now();
+        let start = Instant::now();
         self.tally.sent(Kind::Call);
-        let outcome = one(self.connections.next(), request(MODEL, None), self.timeout).await;
-        self.tally.ended(Kind::Call, &outcome, begun.elapsed());
+        let outcome = unary(self.connections.next(), request(MODEL, None), self.timeout).await;
+        self.tally.ended(Kind::Call, &outcome, start.elapsed());
     }
 
-    /// A stream of this many words, and whether it ended well.
+    /// Reads a stream with this many words. Returns whether it succeeded.
     pub(super) async fn stream(&self, words: usize) -> bool {
-        let begun = Instant::now();
+        let start = Instant::now();
         self.tally.sent(Kind::Stream);
-        let outcome = many(self.connections.next(), request(MODEL, Some(words)), self.timeout * 10).await;
-        self.tally.ended(Kind::Stream, &outcome, begun.elapsed());
+        let outcome = streaming(self.connections.next(), request(MODEL, Some(words)), self.timeout * 10).await;
+        self.tally.ended(Kind::Stream, &outcome, start.elapsed());
         outcome == Outcome::Ok
     }
 
-    /// A call that the sandbox answers wrongly.
+    /// Makes a call that the sandbox answers with a fault.
     pub(super) async fn fault(&self, number: usize) {
         let (model, streams) = FAULTS[number % FAULTS.len()];
-        let begun = Instant::now();
+        let start = Instant::now();
         self.tally.sent(Kind::Fault(model));
-        let deadline = if model.contains("hang") { HANG } else { self.timeout };
+        let deadline = if model.contains("hang") { HANG_DEADLINE } else { self.timeout };
         let (connection, request) = (self.connections.next(), request(model, None));
         let outcome = match streams {
-            true => many(connection, request, deadline).await,
-            false => one(connection, request, deadline).await,
+            true => streaming(connection, request, deadline).await,
+            false => unary(connection, request, deadline).await,
         };
-        self.tally.ended(Kind::Fault(model), &outcome, begun.elapsed());
+        self.tally.ended(Kind::Fault(model), &outcome, start.elapsed());
     }
 }
 
-/// A question. Given a number of words, it asks for JSON of just one kind, which the sandbox says word by word.
+/// A request. With a number of words, its schema allows only one value, which the sandbox streams word by word.
 fn request(model: &str, words: Option<usize>) -> GenerateContentRequest {
     let part = Part { data: Some(part::Data::Text("Why is the sky blue?".to_owned())), ..Default::default() };
     let content = Content { parts: vec![part], role: "user".to_owned(), ..Default::default() };
@@ -95,10 +97,10 @@ fn request(model: &str, words: Option<usize>) -> GenerateContentRequest {
     GenerateContentRequest { model: model.to_owned(), contents: vec![content], generation_config, ..Default::default() }
 }
 
-async fn one(connection: Connection, message: GenerateContentRequest, deadline: Duration) -> Outcome {
+async fn unary(connection: Connection, message: GenerateContentRequest, deadline: Duration) -> Outcome {
     let call = async {
         let answer = GenerativeServiceClient::new(connection.channel.clone())
-            .generate_content(within(&connection, message, deadline))
+            .generate_content(with_metadata(&connection, message, deadline))
             .await?
             .into_inner();
         Ok(is_finished(&answer))
@@ -106,10 +108,10 @@ async fn one(connection: Connection, message: GenerateContentRequest, deadline: 
     outcome(call, deadline).await
 }
 
-async fn many(connection: Connection, message: GenerateContentRequest, deadline: Duration) -> Outcome {
+async fn streaming(connection: Connection, message: GenerateContentRequest, deadline: Duration) -> Outcome {
     let call = async {
         let mut stream = GenerativeServiceClient::new(connection.channel.clone())
-            .stream_generate_content(within(&connection, message, deadline))
+            .stream_generate_content(with_metadata(&connection, message, deadline))
             .await?
             .into_inner();
         let mut finished = false;
@@ -121,7 +123,8 @@ async fn many(connection: Connection, message: GenerateContentRequest, deadline:
     outcome(call, deadline).await
 }
 
-fn within(
+/// A request with its deadline, and the caller's token if there is one.
+fn with_metadata(
     connection: &Connection,
     message: GenerateContentRequest,
     deadline: Duration,

@@ -1,4 +1,4 @@
-//! Connections that calls take turns on, and the caller's token.
+//! The connections, which calls use in turn, and the caller's token.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::Failure;
 
-/// A connection and the token of the call that is made on it.
+/// A connection and the token for one call.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) channel: Channel,
@@ -21,7 +21,9 @@ pub(super) struct Connections {
     endpoints: Vec<Endpoint>,
     token_file: Option<PathBuf>,
     open: Mutex<Vec<Channel>>,
+    /// The number of calls so far, which selects the connection of the next one.
     turn: AtomicUsize,
+    /// The number of connections that were replaced so far.
     renewed: AtomicUsize,
 }
 
@@ -48,12 +50,12 @@ impl Connections {
         Ok(Self { open: Mutex::new(open), ..connections })
     }
 
-    /// It connects with its first call.
+    /// A connection to one of the endpoints, which connects on its first call.
     fn make(&self, number: usize) -> Channel {
         self.endpoints[number % self.endpoints.len()].connect_lazy()
     }
 
-    /// The connection whose turn it is, and the token as it is now.
+    /// The next connection, and the token as the file contains it now.
     pub(super) fn next(&self) -> Connection {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = open[self.turn.fetch_add(1, Ordering::Relaxed) % open.len()].clone();
@@ -62,7 +64,7 @@ impl Connections {
         Connection { channel, token: token.and_then(|token| format!("Bearer {}", token.trim()).parse().ok()) }
     }
 
-    /// Puts a new connection in the place of an old one, which goes once its calls have ended.
+    /// Replaces the oldest connection by a new one. The old one is closed once its calls have ended.
     pub(super) fn renew_next(&self) {
         let number = self.renewed.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

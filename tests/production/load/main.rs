@@ -1,6 +1,6 @@
-//! A load client: calls at a rate and streams that stay open, with every outcome counted.
+//! A load client, which makes calls at a rate, keeps streams open, and counts every outcome.
 //!
-//! How to run it: tests/production/README.md. It retries nothing, so what it counts is what an application sees.
+//! tests/production/README.md explains how to run it. It retries nothing, so it counts what an application sees.
 
 mod calls;
 mod connections;
@@ -23,39 +23,39 @@ use crate::tally::Tally;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Calls a gateway at a rate, keeps streams open, and prints what came of it as one JSON object.
+/// Calls a gateway at a rate, keeps streams open, and prints the outcomes as one JSON object.
 ///
-/// On SIGTERM, or after --seconds, it starts nothing new, waits for what is open, and prints.
+/// On SIGTERM, or after --seconds, it starts no more calls, waits for those that are open, and prints.
 #[derive(Parser, Debug)]
 struct Args {
-    /// The URL of a gateway; more than one spreads connections over them.
+    /// The URL of a gateway; with more than one, connections are spread over them.
     #[arg(long, required = true, value_name = "URL")]
     endpoint: Vec<String>,
-    /// Calls a second, started whether or not those before have ended.
+    /// Calls per second, started whether or not earlier ones have ended.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
-    /// Streams that are kept open; one that ends is followed by another.
+    /// Streams that are open at the same time; when one ends, the next one starts.
     #[arg(long, default_value_t = 0)]
     streams: usize,
-    /// Words in the answer of such a stream, on average.
+    /// Average number of words in a stream.
     #[arg(long, default_value_t = 100)]
     words: usize,
-    /// How long to call.
+    /// How long to make calls, in seconds.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     /// Connections to each endpoint.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Make a new connection at this interval, in seconds, one after the other; 0 for never.
+    /// Replace one connection this often, in seconds, one after the other; 0 for never.
     #[arg(long, default_value_t = 0.0)]
     reconnect: f64,
-    /// The part of the calls that asks the sandbox to misbehave, from 0 to 1.
+    /// The share of calls that ask the sandbox for a fault, from 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     fault_share: f64,
     /// How long a call may take, in seconds; a stream may take ten times as long.
     #[arg(long, default_value_t = 30.0)]
     timeout: f64,
-    /// A file with the certificate of the authority that the gateway's certificate comes from.
+    /// A file with the certificate of the authority that has issued the gateway's certificate.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// A file with the caller's token, read again for each call.
@@ -72,12 +72,12 @@ async fn main() -> Result<(), Failure> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let caller = Caller { connections: Arc::new(connections), tally: tally.clone(), timeout };
     let stop = CancellationToken::new();
-    let begun = Instant::now();
+    let start = Instant::now();
 
     tokio::spawn(end(Duration::from_secs_f64(args.seconds), stop.clone()));
     let tasks = TaskTracker::new();
     for number in 0..args.streams {
-        // Of different lengths, so that they do not all end at once.
+        // They have different lengths, so that they do not all end at the same time.
         let words = args.words / 2 + number * args.words / args.streams;
         tasks.spawn(stream_after_stream(caller.clone(), words.max(1), stop.clone()));
     }
@@ -86,15 +86,15 @@ async fn main() -> Result<(), Failure> {
     }
     call_at_a_rate(&args, &caller, &tasks, &stop).await;
     stop.cancelled().await;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     tasks.close();
-    // The figures show what is still open by then: more was sent than ended.
+    // If calls are still open after that, the report shows it: more calls were sent than ended.
     drop(self::timeout(caller.longest(), tasks.wait()).await);
     writeln!(std::io::stdout(), "{}", tally.report(seconds))?;
     Ok(())
 }
 
-/// Stops after a time or at a signal.
+/// Stops after a time or on a signal.
 async fn end(after: Duration, stop: CancellationToken) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -113,9 +113,9 @@ async fn call_at_a_rate(args: &Args, caller: &Caller, tasks: &TaskTracker, stop:
         return;
     }
     let mut ticks = interval_at(Instant::now(), Duration::from_secs_f64(1.0 / args.rate));
-    // Those that a busy machine held up are made up for: the rate is the rate.
+    // If a busy machine delays calls, they are made later, so that the rate stays right on average.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    // Faults are spread evenly: one is due whenever the share adds up to a whole.
+    // Faults are spread evenly: one is due each time the sum of the shares reaches 1.
     let mut due = 0.0;
     let mut number = 0;
     loop {
@@ -138,7 +138,7 @@ async fn call_at_a_rate(args: &Args, caller: &Caller, tasks: &TaskTracker, stop:
 async fn stream_after_stream(caller: Caller, words: usize, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if !caller.stream(words).await {
-            // A gateway that refuses is not asked a thousand times a second.
+            // So that a gateway that refuses streams does not get thousands of them per second.
             drop(timeout(Duration::from_millis(100), stop.cancelled()).await);
         }
     }

@@ -1,4 +1,4 @@
-//! What came of the calls.
+//! Counts the outcomes of the calls.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tonic::Code;
 
-/// What was asked for.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Call,
     Stream,
-    /// By the name of its model.
+    /// A fault of the sandbox, with the name of its model.
     Fault(&'static str),
 }
 
@@ -20,21 +20,21 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
-    /// Status OK, but without a finish reason: a lie.
+    /// Status OK, but no finish reason, so the answer was cut.
     Unfinished,
-    /// Nothing came, long after the deadline.
+    /// No answer, long after the deadline.
     NoAnswer,
     Refused(Code, String),
 }
 
-/// How many different messages of failures are kept.
-const EXAMPLES: usize = 20;
+/// The most different messages of failures that are kept.
+const MAX_EXAMPLES: usize = 20;
 
 #[derive(Debug, Default)]
 struct Counts {
     sent: u64,
     outcomes: BTreeMap<String, u64>,
-    /// Of those that ended well, in milliseconds.
+    /// The durations of successful calls, in milliseconds.
     took: Vec<f32>,
 }
 
@@ -43,7 +43,7 @@ struct Figures {
     calls: Counts,
     streams: Counts,
     faults: BTreeMap<&'static str, Counts>,
-    /// Messages of failures that nobody asked for.
+    /// The messages of failures, except for faults.
     examples: BTreeMap<String, u64>,
 }
 
@@ -80,14 +80,14 @@ impl Tally {
             }
             if let (Outcome::Refused(_, message), Kind::Call | Kind::Stream) = (outcome, kind) {
                 let example: String = format!("{name}: {message}").chars().take(200).collect();
-                if figures.examples.len() < EXAMPLES || figures.examples.contains_key(&example) {
+                if figures.examples.len() < MAX_EXAMPLES || figures.examples.contains_key(&example) {
                     *figures.examples.entry(example).or_default() += 1;
                 }
             }
         });
     }
 
-    /// All of it, after this many seconds.
+    /// The report, after this many seconds.
     pub(super) fn report(&self, seconds: f64) -> Value {
         self.with(|figures| {
             let faults: BTreeMap<_, _> = figures.faults.iter_mut().map(|(model, counts)| (model, counts.report())).collect();
@@ -104,9 +104,9 @@ impl Tally {
 impl Counts {
     fn report(&mut self) -> Value {
         self.took.sort_by(f32::total_cmp);
-        let at = |part: f64| {
-            let place = ((self.took.len() as f64) * part) as usize;
-            self.took.get(place).or(self.took.last()).map(|took| rounded(*took))
+        let at = |quantile: f64| {
+            let index = ((self.took.len() as f64) * quantile) as usize;
+            self.took.get(index).or(self.took.last()).map(|took| rounded(*took))
         };
         json!({"sent": self.sent, "outcomes": self.outcomes, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0)})
     }
