@@ -147,7 +147,7 @@ fn every_link_points_to_an_existing_file_and_heading() {
 
 /// Whether a name in the last column of docs/faults.md is that of a file, a test in `tests/gateway`, a fuzz target or a
 /// module with unit tests.
-fn is_tried_by(name: &str) -> bool {
+fn is_tested_by(name: &str) -> bool {
     let is_there = |path: String| root().join(path).exists();
     if name.contains('/') {
         return is_there(name.to_owned());
@@ -171,7 +171,7 @@ fn every_test_named_in_the_faults_page_exists() {
     let cells = rows.filter_map(|row| row.trim_end_matches([' ', '|']).rsplit(" | ").next());
     let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
     assert!(names.len() > 60, "{names:?}");
-    let missing: Vec<_> = names.into_iter().filter(|name| !is_tried_by(name)).collect();
+    let missing: Vec<_> = names.into_iter().filter(|name| !is_tested_by(name)).collect();
     assert!(missing.is_empty(), "docs/faults.md names what does not exist: {missing:?}");
 }
 

@@ -16,7 +16,8 @@ fn framed(flag: u8) -> Vec<u8> {
     [&[flag][..], &(message.len() as u32).to_be_bytes(), &message].concat()
 }
 
-async fn end(pieces: Vec<Vec<u8>>, metadata: &[(&str, &str)]) -> (Status, usize) {
+/// Sends a body in these pieces. Returns the status of the call, and the number of requests that reached upstream.
+async fn call(pieces: Vec<Vec<u8>>, metadata: &[(&str, &str)]) -> (Status, usize) {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::over(&upstream).await;
     let status = gateway.raw("GenerateContent", metadata.iter().copied(), body(pieces)).await;
@@ -28,8 +29,8 @@ async fn a_message_can_arrive_in_any_pieces() {
     let whole = framed(0);
     for size in [1, 3, 5, 6, 7, whole.len()] {
         let pieces = whole.chunks(size).map(<[u8]>::to_vec).collect();
-        let (status, asked) = end(pieces, &[]).await;
-        assert_eq!((status.code(), asked), (Code::Ok, 1), "pieces of {size}: {}", status.message());
+        let (status, requests) = call(pieces, &[]).await;
+        assert_eq!((status.code(), requests), (Code::Ok, 1), "pieces of {size}: {}", status.message());
     }
 }
 
@@ -49,22 +50,22 @@ async fn a_body_that_is_not_one_complete_message_is_not_sent_upstream() {
         (vec![vec![0, 0xff, 0xff, 0xff, 0xff]], Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
     ] {
         let shown = format!("{pieces:?}");
-        let (status, asked) = end(pieces, &[]).await;
-        assert_eq!((status.code(), asked), (code, 0), "{shown}: {}", status.message());
+        let (status, requests) = call(pieces, &[]).await;
+        assert_eq!((status.code(), requests), (code, 0), "{shown}: {}", status.message());
         assert_eq!(Details::of(&status).reason(), reason, "{shown}");
     }
 }
 
 #[tokio::test]
 async fn a_message_wrongly_marked_as_compressed_is_not_sent_upstream() {
-    let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "gzip")]).await;
-    assert_eq!((status.code(), asked), (Code::Internal, 0), "{}", status.message());
+    let (status, requests) = call(vec![framed(1)], &[("grpc-encoding", "gzip")]).await;
+    assert_eq!((status.code(), requests), (Code::Internal, 0), "{}", status.message());
 }
 
 #[tokio::test]
 async fn an_unknown_compression_is_refused_with_the_supported_ones() {
-    let (status, asked) = end(vec![framed(1)], &[("grpc-encoding", "zstd")]).await;
-    assert_eq!((status.code(), asked), (Code::Unimplemented, 0), "{}", status.message());
+    let (status, requests) = call(vec![framed(1)], &[("grpc-encoding", "zstd")]).await;
+    assert_eq!((status.code(), requests), (Code::Unimplemented, 0), "{}", status.message());
     assert_eq!(Details::of(&status).reason(), "ENCODING_UNKNOWN");
     assert_eq!(status.metadata().get("grpc-accept-encoding").unwrap(), "identity,gzip");
 }
@@ -81,8 +82,8 @@ async fn a_message_with_ten_thousand_levels_is_refused() {
     }
     message.splice(0..0, prompt("hi").encode_to_vec());
     let framed = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
-    let (status, asked) = end(vec![framed], &[]).await;
-    assert_eq!((status.code(), asked), (Code::InvalidArgument, 0), "{}", status.message());
+    let (status, requests) = call(vec![framed], &[]).await;
+    assert_eq!((status.code(), requests), (Code::InvalidArgument, 0), "{}", status.message());
     assert!(status.message().len() <= 1024, "{}", status.message());
 }
 

@@ -51,7 +51,7 @@ struct Double {
 }
 
 impl Double {
-    /// An upstream that allows this many calls at once on a connection.
+    /// An upstream that allows this many concurrent calls on a connection.
     async fn allowing(calls: u32) -> Self {
         Self::serving(Some(calls), None).await
     }
@@ -189,7 +189,7 @@ async fn the_pool_opens_only_as_many_connections_as_concurrent_calls_need() {
         double.wait_until(|seen| seen.running == number).await;
         double.open();
         calls.join_all().await;
-        assert_eq!(double.seen().connections, connections, "{number} calls, {allowed:?} at once on a connection");
+        assert_eq!(double.seen().connections, connections, "{number} calls, {allowed:?} allowed on a connection");
     }
 }
 

@@ -82,7 +82,7 @@ async fn a_caller_at_a_limit_is_refused_before_its_message_arrives() {
         let token = [("x-goog-api-key", TOKENS[0])];
         let mut first = std::pin::pin!(gateway.raw("GenerateContent", token, body([message])));
         tokio::select! {
-            _ = first.as_mut() => panic!("the upstream is silent"),
+            _ = first.as_mut() => panic!("the call ended although upstream is silent"),
             () = upstream.wait_for_requests(before + 1) => {}
         }
         let second = gateway.raw("GenerateContent", token, unfinished_body()).await;
@@ -172,7 +172,7 @@ async fn a_caller_can_reserve_only_its_share_of_the_bytes() {
     let first = framed(&text, false);
     let mut first = std::pin::pin!(gateway.raw("GenerateContent", [("x-goog-api-key", TOKENS[0])], body([first])));
     tokio::select! {
-        _ = first.as_mut() => panic!("the upstream is silent"),
+        _ = first.as_mut() => panic!("the call ended although upstream is silent"),
         () = upstream.wait_for_requests(1) => {}
     }
     // Each of the two callers may reserve half. The first call has 4 MiB of it, and a second one would need 9 MiB more.
