@@ -38,13 +38,13 @@ async fn each_stage_comes_at_its_time_and_the_end_is_not_awaited_for_ever() {
     stop.send_replace(Some(begun));
     reached(phases.clone(), DrainPhase::Closing).await;
     assert_eq!((begun.elapsed(), stopping.is_refusing()), (DELAY, false));
-    sleep_until(begun + DELAY + UNDERWAY + Duration::from_millis(1)).await;
+    sleep_until(begun + DELAY + GOAWAY_FLIGHT_TIME + Duration::from_millis(1)).await;
     assert!(stopping.is_refusing());
     stopping.ended().await;
     assert_eq!(begun.elapsed(), TIMEOUT);
     // A connection that never answers still holds its receiver.
     run.await.unwrap();
-    assert_eq!((begun.elapsed(), *phases.borrow()), (TIMEOUT + FAREWELL, DrainPhase::Over));
+    assert_eq!((begun.elapsed(), *phases.borrow()), (TIMEOUT + STATUS_FLUSH_TIME, DrainPhase::Over));
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +64,7 @@ async fn a_timeout_that_is_shorter_than_the_delay_goes_before_it() {
     let begun = Instant::now();
     stop.send_replace(Some(begun));
     run.await.unwrap();
-    assert_eq!((begun.elapsed(), *phases.borrow()), (Duration::from_secs(1) + FAREWELL, DrainPhase::Over));
+    assert_eq!((begun.elapsed(), *phases.borrow()), (Duration::from_secs(1) + STATUS_FLUSH_TIME, DrainPhase::Over));
 }
 
 #[tokio::test(start_paused = true)]
