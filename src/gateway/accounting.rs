@@ -13,7 +13,7 @@ use crate::upstream;
 
 /// How long a call that was given up still counts among its caller's calls in flight: upstream does not notice at once,
 /// and works on for at least about this time. So a caller that resets its calls starts no more than others do.
-const KEPT_IN_FLIGHT: Duration = Duration::from_secs(1);
+const KEPT_IN_FLIGHT_TIME: Duration = Duration::from_secs(1);
 
 /// Records and charges a call, at the latest when it is dropped: a call that its caller cancelled costs tokens as well.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ fn keep_in_flight(permit: CallerPermit) {
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
         runtime.spawn(async move {
-            tokio::time::sleep(KEPT_IN_FLIGHT).await;
+            tokio::time::sleep(KEPT_IN_FLIGHT_TIME).await;
             drop(permit);
         });
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::Error;
 
-/// The limit of calls in flight, for the whole process.
+/// The limit of calls in flight, for the whole process. Not a tokio `Semaphore`, which locks a mutex on release.
 #[derive(Debug)]
 pub struct Admission {
     cap: usize,

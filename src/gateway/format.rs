@@ -8,6 +8,7 @@ use super::config::Config;
 use super::error::Error;
 use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
 use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
@@ -15,7 +16,7 @@ use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView
 use crate::upstream::{self, ApiKey};
 
 /// Messages up to this length are translated without measuring their JSON first, in bytes.
-const UNMEASURED: usize = 16 << 10;
+const MAX_UNMEASURED_BYTES: usize = 16 << 10;
 /// The steps that each byte counts of an error in the place of a response: keys are searched in it in all their forms.
 const ERROR_STEPS_PER_BYTE: u64 = 2;
 
@@ -107,13 +108,13 @@ impl Format {
         Ok(Checked { format: self, parts, limits, model: valid.name, config, estimate: valid.estimate })
     }
 
-    /// Translates the JSON of a response, or of one event of it, unless it is an error in disguise. `key` was sent to
-    /// upstream and must not reach the caller.
+    /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key` was
+    /// sent to upstream and must not reach the caller.
     pub(super) fn answer(
         self,
+        method: Method,
         text: &[u8],
         key: &ApiKey,
-        is_whole: bool,
         steps: &mut Steps<'_>,
     ) -> Result<Piece, Stop<upstream::Error>> {
         let refused = |steps: &mut Steps<'_>| {
@@ -147,7 +148,7 @@ impl Format {
         {
             return Err(Stop::Failed(error));
         }
-        if is_whole {
+        if !method.is_streaming() {
             if !view.is_whole() {
                 return Err(Stop::Failed(upstream::Error::Unfinished));
             }
@@ -168,7 +169,7 @@ impl Checked<'_> {
     /// The exact length of the JSON, in bytes; `None` for a short request, which needs no reservation of its own.
     pub(super) fn measure(&self, steps: &mut Steps<'_>) -> Result<Option<usize>, Stop<Error>> {
         let [request, _] = self.parts;
-        if request.len() <= UNMEASURED {
+        if request.len() <= MAX_UNMEASURED_BYTES {
             return Ok(None);
         }
         match self.format {

@@ -20,7 +20,7 @@ use crate::upstream::{self, ApiKey};
 
 /// The most steps of work that is done on the worker: one or two milliseconds. An image of 10 MiB takes fewer. Work that
 /// takes more steps begins again on another thread.
-const STEPS_AT_ONCE: u64 = 50_000;
+const MAX_WORKER_STEPS: u64 = 50_000;
 
 /// A request that is to be checked and translated, on any thread.
 struct Preparation {
@@ -43,7 +43,7 @@ pub(super) async fn prepare(
 ) -> Result<(ModelName, Bytes), Error> {
     let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
     let mut work = Preparation { format: call.format, request: request.clone(), config, admitted, held, model: None };
-    let at_once = work.run(&mut Steps::at_most(STEPS_AT_ONCE));
+    let at_once = work.run(&mut Steps::at_most(MAX_WORKER_STEPS));
     let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
             let run = heavy.run(move |steps| (work.run(steps), work));
@@ -87,18 +87,17 @@ pub(super) struct Reading {
     /// The key that was sent to upstream, which must not reach the caller.
     key: ApiKey,
     owner: KeyOwner,
-    /// Whether it is read as a whole, or event by event.
-    is_whole: bool,
+    method: Method,
 }
 
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
-        Self { format: call.format, key: key.clone(), owner: *owner, is_whole: !method.is_streaming() }
+        Self { format: call.format, key: key.clone(), owner: *owner, method }
     }
 
     fn translate(&self, text: &[u8], steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {
-        self.format.answer(text, &self.key, self.is_whole, steps).map_err(|stop| match stop {
+        self.format.answer(self.method, text, &self.key, steps).map_err(|stop| match stop {
             Stop::Interrupted => Stop::Interrupted,
             Stop::Failed(error) => Stop::Failed(self.error(error)),
         })
@@ -112,7 +111,7 @@ impl Reading {
 
 /// Translates a response if that takes few steps.
 pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Piece, Stop<Error>> {
-    reading.translate(text, &mut Steps::at_most(STEPS_AT_ONCE))
+    reading.translate(text, &mut Steps::at_most(MAX_WORKER_STEPS))
 }
 
 /// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end before.
@@ -132,7 +131,7 @@ mod tests {
             format: Format::Protobuf(CallerSchema::Own),
             key: "AIza-one".parse().unwrap(),
             owner: KeyOwner::Caller,
-            is_whole: true,
+            method: Method::ALL.iter().copied().find(|method| !method.is_streaming()).unwrap(),
         };
         for (length, at_once) in [(1_000, true), (100_000, false)] {
             // As a member that responses lack, and in one that no response can have.

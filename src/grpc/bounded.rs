@@ -19,7 +19,7 @@ use crate::gateway::TimedOut;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
-const PREFIX: usize = 5;
+const PREFIX_BYTES: usize = 5;
 
 /// The limits of a request.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ fn is_revoked(place: &mut Option<Place>, cx: &mut Context<'_>) -> bool {
 /// Follows the messages of a body by their prefixes.
 #[derive(Debug, Default)]
 struct Messages {
-    prefix: [u8; PREFIX],
+    prefix: [u8; PREFIX_BYTES],
     prefix_len: usize,
     /// The bytes of the current message that have not come yet.
     left: usize,
@@ -142,11 +142,11 @@ impl Messages {
                 self.left -= data.len() - rest.len();
                 data = rest;
             } else {
-                let (piece, rest) = data.split_at((PREFIX - self.prefix_len).min(data.len()));
+                let (piece, rest) = data.split_at((PREFIX_BYTES - self.prefix_len).min(data.len()));
                 self.prefix[self.prefix_len..][..piece.len()].copy_from_slice(piece);
                 self.prefix_len += piece.len();
                 data = rest;
-                if self.prefix_len < PREFIX {
+                if self.prefix_len < PREFIX_BYTES {
                     break;
                 }
                 self.begin(rules)?;

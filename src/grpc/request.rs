@@ -13,7 +13,7 @@ use crate::face::RequestBody;
 use crate::gateway::{self, Room};
 
 /// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
-const PREFIX: usize = 5;
+const PREFIX_BYTES: usize = 5;
 
 /// A request of which the prefix was read, and little more.
 pub(super) struct Prefixed<B> {
@@ -69,7 +69,7 @@ impl<B: RequestBody> Prefixed<B> {
 
     /// The message as it came. Most come in one piece, which is not copied.
     async fn plain(mut self) -> Result<Bytes, Error> {
-        let whole = PREFIX + self.announced;
+        let whole = PREFIX_BYTES + self.announced;
         if self.begun.len() < whole {
             let mut gathered = BytesMut::with_capacity(whole);
             gathered.extend_from_slice(&std::mem::take(&mut self.begun));
@@ -81,13 +81,13 @@ impl<B: RequestBody> Prefixed<B> {
         if self.begun.len() > whole {
             return Err(too_many());
         }
-        Ok(self.begun.split_off(PREFIX))
+        Ok(self.begun.split_off(PREFIX_BYTES))
     }
 
     /// Unpacks each piece as it comes, so that the packed message is never in memory as a whole.
     async fn unpack(mut self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
         let mut unpacking = Unpacking::new(self.announced, limit, room);
-        let mut piece = self.begun.split_off(PREFIX);
+        let mut piece = self.begun.split_off(PREFIX_BYTES);
         let mut left = self.announced;
         loop {
             left = left.checked_sub(piece.len()).ok_or_else(too_many)?;

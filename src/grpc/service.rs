@@ -222,3 +222,15 @@ fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
     span.end(status::end(error));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_with_a_body_of_their_own_can_wrap_the_face() {
+        // Holds if it compiles: tonic-web asks for this of what it wraps.
+        fn is_wrapped<S: Service<Request<Body>, Response = Response<Body>, Future: Send> + Clone + Send + 'static>() {}
+        is_wrapped::<GrpcService>();
+    }
+}

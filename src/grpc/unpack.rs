@@ -12,11 +12,11 @@ use crate::gateway::{self, Room};
 /// details), but only for an attack or an empty image.
 const MAX_RATIO: usize = 100;
 /// Messages up to this unpacked length may have any ratio, in bytes.
-const ANY_RATIO: usize = 1 << 20;
+const ANY_RATIO_BYTES: usize = 1 << 20;
 /// How many packed bytes the decoder gets at once. They become at most 1 MiB.
-const STEP: usize = 1 << 10;
+const PACKED_CHUNK_BYTES: usize = 1 << 10;
 /// After this many unpacked bytes, which take about a millisecond, other calls of the worker get a turn.
-const TURN: usize = 512 << 10;
+const YIELD_AFTER_BYTES: usize = 512 << 10;
 
 /// A message that is being unpacked.
 pub(super) struct Unpacking<'r> {
@@ -40,18 +40,18 @@ struct Unpacked<'r> {
 impl<'r> Unpacking<'r> {
     /// `packed` is the length of the packed message, `limit` the longest unpacked one, both in bytes.
     pub(super) fn new(packed: usize, limit: usize, room: &'r mut Room) -> Self {
-        let limit_by_ratio = packed.saturating_mul(MAX_RATIO).max(ANY_RATIO);
+        let limit_by_ratio = packed.saturating_mul(MAX_RATIO).max(ANY_RATIO_BYTES);
         let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio, room, refused: None };
         Self { decoder: MultiGzDecoder::new(unpacked), turn: 0 }
     }
 
     /// Unpacks the next piece.
     pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
-        for step in piece.chunks(STEP) {
+        for step in piece.chunks(PACKED_CHUNK_BYTES) {
             let written = self.decoder.write_all(step);
             self.checked(written)?;
             let unpacked = self.decoder.get_ref().bytes.len();
-            if unpacked - self.turn >= TURN {
+            if unpacked - self.turn >= YIELD_AFTER_BYTES {
                 self.turn = unpacked;
                 tokio::task::yield_now().await;
             }

@@ -139,77 +139,77 @@ macro_rules! metrics {
 metrics! {
     RPC_DURATION: Histogram, "rpc.server.call.duration", "s",
         ["rpc.system.name", "rpc.method", "rpc.status_code", "error.type"],
-        "calls from their head to their status, as they ended";
+        "duration of calls, from their headers to their status";
     OPERATION_DURATION: Histogram, "gen_ai.client.operation.duration", "s",
         ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port", "error.type"],
-        "what was asked of upstream, from the first request to the end of the answer, further tries included";
+        "duration of operations, from the first request to upstream to the end of the response, retries included";
     TIME_TO_FIRST_CHUNK: Histogram, "gen_ai.client.operation.time_to_first_chunk", "s",
         ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port"],
-        "streams from the request to the first event";
+        "time from the request of a stream to its first event";
     TIME_PER_CHUNK: Histogram, "gen_ai.client.operation.time_per_output_chunk", "s",
         ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port"],
-        "streams from one event to the next";
+        "time from one event of a stream to the next";
     TOKEN_USAGE: Histogram, "gen_ai.client.token.usage", "{token}",
         ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port", "gen_ai.token.type"],
-        "tokens of a call: input with what was cached, output with what was thought";
+        "tokens of a call: input includes cached tokens, output includes reasoning tokens";
     HTTP_DURATION: Histogram, "http.client.request.duration", "s",
         ["http.request.method", "server.address", "server.port", "http.response.status_code", "error.type"],
-        "requests to upstream, each try for itself, to the end of the answer";
+        "duration of requests to upstream, to the end of the response; each retry is one of them";
 
     CALLS_IN_FLIGHT: Gauge, "gemini_grpc.calls.in_flight", "{call}", [],
-        "calls in flight, from the last byte of the request to the end of the answer";
+        "calls in flight, from the last byte of the request to the end of the response";
     CALLS_LIMIT: Gauge, "gemini_grpc.calls.limit", "{call}", [],
-        "how many may be in flight (GEMINI_GRPC_MAX_CALLS, or fewer if files allow no more)";
+        "limit of calls in flight (GEMINI_GRPC_MAX_CALLS, or less if the limit of open files requires it)";
     STREAMS_OPEN: Gauge, "gemini_grpc.streams.open", "{call}", [],
-        "calls of StreamGenerateContent that have not ended, from their head";
+        "calls of streaming methods that have not ended";
     CONNECTIONS_OPEN: Gauge, "gemini_grpc.connections.open", "{connection}", [],
-        "connections of callers";
+        "open connections of clients";
     FILES_OPEN: Gauge, "gemini_grpc.files.open", "{file}", [],
-        "files that the process has open; each connection is one";
+        "open files of the process; each connection is one";
     FILES_LIMIT: Gauge, "gemini_grpc.files.limit", "{file}", [],
-        "how many it may have open (ulimit -n)";
+        "limit of open files of the process (ulimit -n)";
     MEMORY_HELD: Gauge, "gemini_grpc.memory.held", "By", [],
-        "bytes of requests and answers that calls hold";
+        "bytes that calls have reserved for requests and responses";
     MEMORY_LIMIT: Gauge, "gemini_grpc.memory.limit", "By", [],
-        "how many they may hold (GEMINI_GRPC_MAX_BYTES_HELD)";
+        "limit of these bytes (GEMINI_GRPC_MAX_BYTES_HELD)";
     CALLS_REFUSED: Counter, "gemini_grpc.calls.refused", "{call}", ["reason"],
-        "calls that the gateway refused before upstream was asked, by reason (docs/errors.md)";
+        "calls that the gateway refused before it sent a request to upstream, by reason (docs/errors.md)";
     REQUESTS_REFUSED: Counter, "gemini_grpc.requests.refused", "{request}", ["reason"],
-        "requests that are not gRPC and were refused unread: method (not POST), content_type or http1";
+        "requests that are not gRPC and were refused: method (not POST), content_type or http1";
     CALLS_CANCELLED: Counter, "gemini_grpc.calls.cancelled", "{call}", ["phase"],
-        "calls that their caller gave up: in upload, awaiting the answer, answering, or sending what was left of it";
+        "calls that their caller cancelled, by phase: upload, awaiting (upstream), answering, or sending (the rest)";
     RETRIES: Counter, "gemini_grpc.upstream.retries", "{request}", ["error.type"],
-        "requests that were sent to upstream once more, by what had failed";
+        "retries of requests to upstream, by the error of the attempt before";
     RETRIES_DENIED: Counter, "gemini_grpc.upstream.retries.denied", "{request}", [],
-        "requests that were not sent once more because the retry budget was spent";
+        "retries that were not made because the retry budget was used up";
     RETRY_BUDGET: Gauge, "gemini_grpc.upstream.retry_budget", "{request}", [],
-        "further tries that the budget has left in this window of 10 s";
+        "retries that are left in the budget of the current 10 s window";
     UPSTREAM_CONNECTIONS: Counter, "gemini_grpc.upstream.connections", "{connection}", [],
-        "connections that were made to upstream, or tried";
+        "connections to upstream that were opened, or failed to open";
     UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],
-        "members of answers that the contract does not have; they were passed on in additional_fields";
+        "JSON members of responses that the contract does not have; they were passed on in additional_fields";
     UNREADABLE_MEMBERS: Counter, "gemini_grpc.unreadable_members", "{member}", ["member"],
-        "members of answers, outside of the content, that could not be read; they were passed on in additional_fields";
+        "JSON members of responses, outside of the content, that could not be read; they were passed on in additional_fields";
     REPAIRED_TEXTS: Counter, "gemini_grpc.repaired_texts", "{text}", ["member"],
-        "places in texts of answers that are no characters; U+FFFD was passed on instead";
+        "places in texts of responses that are not valid characters; U+FFFD was passed on instead";
     USAGE_CALLS: Counter, "gemini_grpc.usage.calls", "{call}", ["caller", "model", "code"],
-        "calls that upstream was asked for, by who made them, of which model, and how they ended";
+        "calls for which a request was sent to upstream, by caller, model and status code";
     USAGE_TOKENS: Counter, "gemini_grpc.usage.tokens", "{token}", ["caller", "model", "kind"],
-        "tokens that upstream counted: input, cached_input, tool_use_input, output and reasoning, none of them twice; estimated_input and estimated_output are those that it did not report";
+        "tokens that upstream reported, each under one kind: input, cached_input, tool_use_input, output, reasoning; estimated_input and estimated_output are estimates of tokens that it did not report";
     USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],
-        "pictures that upstream made";
+        "images that upstream generated";
     CERTIFICATE_EXPIRY: Gauge, "gemini_grpc.tls.certificate.expiry", "s", ["gemini_grpc.tls.certificate"],
-        "time until a certificate in use ends, less than 0 after that: of the first to end in each file";
+        "time until the first certificate of a file expires; negative after that";
     RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],
-        "readings of changed files: applied or refused";
+        "reloads of changed files: applied or refused";
     RELOAD_REFUSED: Gauge, "gemini_grpc.reload.refused", "{reload}", [],
-        "1 while files have changed and cannot be used, so that the old ones stay in force";
+        "1 while changed files cannot be used and the old ones stay in force";
     DRAIN_PHASE: Gauge, "gemini_grpc.drain.phase", "{phase}", [],
-        "0 serving; 1 leaving, and serving; 2 closing";
+        "phase of the drain: 0 serving; 1 NOT_SERVING but still serving calls; 2 closing";
     WORKER_TASKS: Gauge, "gemini_grpc.worker.tasks", "{task}", ["worker"],
         "tasks of a worker that have not ended";
     LOG_LINES_DROPPED: Counter, "gemini_grpc.log.lines_dropped", "{line}", [],
-        "log lines that nobody read in time";
+        "log lines that were dropped because they were not read in time";
 }
 
 /// Bounds of durations in seconds: those that the conventions advise, then those of calls that take minutes.

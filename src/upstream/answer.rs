@@ -19,11 +19,11 @@ use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome};
 
 /// The first capacity of a buffer for a body of unknown length, in bytes.
-const FIRST_CAPACITY: usize = 16 << 10;
+const FIRST_CAPACITY_BYTES: usize = 16 << 10;
 /// How long to wait for the body of an error response.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Error bodies longer than this are parsed on another thread, in bytes.
-const LONG_ERROR_BODY: usize = 32 << 10;
+const LONG_ERROR_BODY_BYTES: usize = 32 << 10;
 
 /// A response whose head has come.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ pub(super) async fn read_error(
     };
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
     let key = key.clone();
-    let is_long = beginning.len() > LONG_ERROR_BODY;
+    let is_long = beginning.len() > LONG_ERROR_BODY_BYTES;
     let understand = move || {
         Error::refused(&Reply {
             status: head.status.as_u16(),
@@ -165,7 +165,7 @@ impl UnaryBody {
             self.first = piece;
         } else {
             if self.rest.is_empty() {
-                self.rest.reserve(self.announced.unwrap_or(FIRST_CAPACITY).max(length));
+                self.rest.reserve(self.announced.unwrap_or(FIRST_CAPACITY_BYTES).max(length));
                 self.rest.extend_from_slice(&std::mem::take(&mut self.first));
             }
             self.rest.extend_from_slice(&piece);

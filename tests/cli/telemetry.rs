@@ -1,7 +1,9 @@
 //! Telemetry: the page lists every metric, and the access log marks estimates.
 
+use gemini_grpc::gateway::callers::TokenHash;
 use gemini_grpc::telemetry::names::{Kind, METRICS};
 
+use crate::certificates::Files;
 use crate::support::Gateway;
 
 #[test]
@@ -38,4 +40,16 @@ fn the_access_log_marks_estimated_tokens() {
             assert!(line["input_tokens"] == 5 && line.get("output_tokens").is_none(), "{line}");
         }
     }
+}
+
+#[test]
+fn the_access_log_names_the_model_of_a_call_that_is_refused_for_it() {
+    let (files, token) = (Files::new(), "a-token-of-a-caller");
+    let row = format!("[callers.a]\ntoken_sha256 = '{}'\nmodels = 'gemini-2.5-*'\n", TokenHash::of(token).to_hex());
+    let callers = files.write("callers.toml", &row);
+    let mut gateway = Gateway::with(["--auth", "tokens", "--api-key", "own", "--callers", &callers]);
+    gateway.run(["call", "--unary", "--api-key", token, "--model", "gemini-3-pro", "hello"]);
+    let line = gateway.log.wait_for(|line| line.contains("gemini_grpc::access").then(|| line.to_owned()));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["reason"], &line["model"]), (&"MODEL_NOT_ALLOWED".into(), &"gemini-3-pro".into()), "{line}");
 }

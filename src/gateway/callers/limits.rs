@@ -10,7 +10,7 @@ use super::rate::Rate;
 use crate::memory::Pool;
 
 /// When to retry if the caller has too many calls in flight. It is not known when one ends; most take seconds.
-const UNTIL_A_CALL_ENDS: Duration = Duration::from_secs(1);
+const IN_FLIGHT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a caller may use. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ pub struct Exceeded {
 impl Exceeded {
     /// The caller's calls have reserved all the bytes of its share.
     pub fn bytes(caller: Arc<str>, share: usize) -> Self {
-        Self { caller, quota: Quota::BytesHeld, limit: share as u64, retry_after: UNTIL_A_CALL_ENDS }
+        Self { caller, quota: Quota::BytesHeld, limit: share as u64, retry_after: IN_FLIGHT_RETRY_AFTER }
     }
 }
 
@@ -111,7 +111,7 @@ impl Meter {
         let one_more = |calls: u64| (calls < limit.get()).then_some(calls + 1);
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .map_err(|_| at(Quota::CallsInFlight, limit)(UNTIL_A_CALL_ENDS))?;
+            .map_err(|_| at(Quota::CallsInFlight, limit)(IN_FLIGHT_RETRY_AFTER))?;
         let mut permit = CallerPermit { meter: self.clone(), limits: *limits, call_reserved: false, tokens: 0 };
         if let Some(limit) = limits.calls_per_minute {
             self.calls.reserve(limit, now).map_err(at(Quota::CallsPerMinute, limit))?;
@@ -127,7 +127,7 @@ impl Meter {
             return Ok(permit);
         }
         let (quota, limit) = (Quota::Connections, u64::try_from(most).unwrap_or(u64::MAX));
-        Err(AtLimit { quota, limit, retry_after: UNTIL_A_CALL_ENDS })
+        Err(AtLimit { quota, limit, retry_after: IN_FLIGHT_RETRY_AFTER })
     }
 }
 
