@@ -15,6 +15,7 @@ use super::config::Config;
 use super::connection::Connection;
 use super::error::Error;
 use super::format::Format;
+use super::limits::TimedOut;
 use super::timer::CallTimer;
 use crate::memory::Reservation;
 use crate::telemetry::CallSpan;
@@ -30,8 +31,8 @@ pub struct CallRequest {
     pub connection: Arc<Connection>,
     /// Telemetry of the call. It has the id of the request, which goes upstream and into every error.
     pub span: CallSpan,
-    /// The time that the caller gives the call, from now on.
-    pub timeout: Option<Duration>,
+    /// The limit that the caller sets for the call, from now on.
+    pub timeout: Option<TimedOut>,
     /// How often the caller wants a message while upstream is silent; `None` for the configured time.
     pub heartbeat: Option<Duration>,
     /// How often the caller has tried before.

@@ -73,7 +73,7 @@ reasons! {
         Self::TimedOut(TimedOut { limit: Limit::FirstByte | Limit::Idle, .. }) =>
             DeadlineExceeded, "TIMED_OUT", Upstream, Never, Timeout;
         Self::TimedOut(TimedOut { limit: Limit::Ceiling, .. }) => DeadlineExceeded, "TIMED_OUT", Gateway, Never, Timeout;
-        Self::TimedOut(TimedOut { limit: Limit::Caller | Limit::Upload, .. }) =>
+        Self::TimedOut(TimedOut { limit: Limit::Caller { .. } | Limit::Upload, .. }) =>
             DeadlineExceeded, "TIMED_OUT", Caller, Never, Timeout;
         Self::TooManyCalls { .. } => ResourceExhausted, "TOO_MANY_CALLS", Gateway, Soon, Other;
         Self::NoMemory { .. } => ResourceExhausted, "TOO_MANY_BYTES", Gateway, Soon, Other;

@@ -22,7 +22,10 @@ pub struct TimeLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// The time that the caller gave the call.
-    Caller,
+    Caller {
+        /// The header that sets it.
+        header: &'static str,
+    },
     Ceiling,
     Upload,
     Connect,
@@ -34,7 +37,7 @@ impl Limit {
     /// Its name in errors.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Caller => "caller",
+            Self::Caller { .. } => "caller",
             Self::Ceiling => "ceiling",
             Self::Upload => "upload",
             Self::Connect => "connect",
@@ -43,15 +46,15 @@ impl Limit {
         }
     }
 
-    /// What did not happen in time, and what sets the time.
-    fn words(self) -> [&'static str; 2] {
+    /// What did not happen in time, whose limit it is if not the gateway's, and what sets it.
+    fn words(self) -> [&'static str; 3] {
         match self {
-            Self::Caller => ["the call was not over", "the caller's deadline"],
-            Self::Ceiling => ["the call was not over", "GEMINI_GRPC_MAX_DURATION"],
-            Self::Upload => ["the request was not sent", "GEMINI_GRPC_UPLOAD_TIMEOUT"],
-            Self::Connect => ["no connection to upstream was made", "GEMINI_GRPC_CONNECT_TIMEOUT"],
-            Self::FirstByte => ["upstream did not begin to answer", "GEMINI_GRPC_FIRST_BYTE_TIMEOUT"],
-            Self::Idle => ["upstream did not go on with its answer", "GEMINI_GRPC_IDLE_TIMEOUT"],
+            Self::Caller { header } => ["the call was not over", "the caller's ", header],
+            Self::Ceiling => ["the call was not over", "", "GEMINI_GRPC_MAX_DURATION"],
+            Self::Upload => ["the request was not sent", "", "GEMINI_GRPC_UPLOAD_TIMEOUT"],
+            Self::Connect => ["no connection to upstream was made", "", "GEMINI_GRPC_CONNECT_TIMEOUT"],
+            Self::FirstByte => ["upstream did not begin to answer", "", "GEMINI_GRPC_FIRST_BYTE_TIMEOUT"],
+            Self::Idle => ["upstream did not go on with its answer", "", "GEMINI_GRPC_IDLE_TIMEOUT"],
         }
     }
 }
@@ -65,8 +68,8 @@ pub struct TimedOut {
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [what, set_by] = self.limit.words();
-        write!(f, "{what} within {} s ({set_by})", self.after.as_secs_f64())
+        let [what, whose, set_by] = self.limit.words();
+        write!(f, "{what} within {} s ({whose}{set_by})", self.after.as_secs_f64())
     }
 }
 
@@ -79,9 +82,9 @@ pub struct Deadline {
 
 impl Deadline {
     /// The caller's limit or ours, whichever is shorter.
-    pub fn new(begun: Instant, caller: Option<Duration>, ceiling: Duration) -> Self {
+    pub fn new(begun: Instant, caller: Option<TimedOut>, ceiling: Duration) -> Self {
         let limit = match caller {
-            Some(after) if after <= ceiling => TimedOut { limit: Limit::Caller, after },
+            Some(limit) if limit.after <= ceiling => limit,
             _ => TimedOut { limit: Limit::Ceiling, after: ceiling },
         };
         Self { at: begun + limit.after, limit }

@@ -93,7 +93,7 @@ impl Auxiliary {
             metadata::timeout(request.headers()).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let upload = TimedOut { limit: Limit::Upload, after: limits.upload };
         let ceiling = TimedOut { limit: Limit::Ceiling, after: limits.ceiling };
-        let asked = asked.map(|after| TimedOut { limit: Limit::Caller, after }).filter(|a| a.after <= ceiling.after);
+        let asked = asked.filter(|asked| asked.after <= ceiling.after);
         match &self.kind {
             Kind::Health { unfinished, watches } => Ok(Taken {
                 // A client may watch for as long as it is connected, unless it sets a deadline.

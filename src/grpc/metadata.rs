@@ -5,10 +5,13 @@ use std::time::Duration;
 use http::header::HeaderMap;
 
 use crate::face::InvalidHeader;
+use crate::gateway::{Limit, TimedOut};
+
+const TIMEOUT: &str = "grpc-timeout";
 
 /// The caller's time limit for the call: at most 8 digits and a unit (gRPC over HTTP/2, "Timeout").
-pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, InvalidHeader> {
-    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<TimedOut>, InvalidHeader> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let expected = "1 to 8 digits and one of H, M, S, m, u, n are expected";
     let parse = |value: &[u8]| {
         let (unit, digits) = value.split_last()?;
@@ -24,7 +27,8 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, InvalidHe
             _ => return None,
         })
     };
-    parse(value.as_bytes()).map(Some).ok_or(InvalidHeader { header: "grpc-timeout", expected })
+    let after = parse(value.as_bytes()).ok_or(InvalidHeader { header: TIMEOUT, expected })?;
+    Ok(Some(TimedOut { limit: Limit::Caller { header: TIMEOUT }, after }))
 }
 
 /// How often the caller has tried before (gRFC A6). A value that cannot be read is no reason to refuse the call.
@@ -41,7 +45,7 @@ mod tests {
     #[test]
     fn a_timeout_is_digits_and_a_unit() {
         let with = |value: &str| {
-            let name = http::HeaderName::from_static("grpc-timeout");
+            let name = http::HeaderName::from_static(TIMEOUT);
             HeaderMap::from_iter([(name, value.parse().unwrap())])
         };
         for (text, expected) in [
@@ -52,7 +56,7 @@ mod tests {
             ("5u", Duration::from_micros(5)),
             ("0n", Duration::ZERO),
         ] {
-            assert_eq!(timeout(&with(text)).unwrap(), Some(expected), "{text}");
+            assert_eq!(timeout(&with(text)).unwrap().map(|limit| limit.after), Some(expected), "{text}");
         }
         assert_eq!(timeout(&HeaderMap::new()).unwrap(), None);
         for text in ["", "S", "5", "5x", "5s", "123456789S", "-1S", "+1S", "1.5S", " 1S"] {
