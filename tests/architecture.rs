@@ -263,7 +263,7 @@ fn parse_sources() -> Vec<Source> {
     let all: Vec<Source> = rust_files(&root().join("src")).into_iter().map(parse).collect();
     let of_tests = all.iter().flat_map(|source| {
         let children = source.children.iter().filter(|(_, is_for_tests)| **is_for_tests);
-        children.map(|(name, _)| [&source.module[..], &[name.clone()]].concat())
+        children.map(|(name, _)| [&source.module[..], std::slice::from_ref(name)].concat())
     });
     let of_tests: Vec<Vec<String>> = of_tests.collect();
     let is_ours = |source: &Source| {
