@@ -37,7 +37,7 @@ async fn a_call_cancelled_during_its_upload_frees_its_place() {
 async fn a_call_cancelled_before_its_answer_closes_its_upstream_connection() {
     let upstream = Upstream::falling_silent_after("").await;
     let gateway = Gateway::over(&upstream).await;
-    for method in ["unary", "stream"] {
+    for (before, method) in ["unary", "stream"].into_iter().enumerate() {
         let mut client = gateway.client.clone();
         let call = tokio::spawn(async move {
             match method {
@@ -45,7 +45,7 @@ async fn a_call_cancelled_before_its_answer_closes_its_upstream_connection() {
                 _ => drop(client.stream_generate_content(prompt("hi")).await),
             }
         });
-        upstream.wait_for_requests(1).await;
+        upstream.wait_for_requests(before + 1).await;
         call.abort();
         upstream.wait_until_closed().await;
     }
