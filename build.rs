@@ -1,4 +1,4 @@
-//! Compiles the protos: messages and client for Rust, and the descriptors that drive the
+//! Compiles the contract: messages and client for Rust, and the descriptors that drive the
 //! translator and reflection. protox is a compiler in Rust, so no protoc is needed.
 
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let mut generated = protox::compile(ROOTS, ["proto"])?;
     let mut embedded = generated.clone();
-    // Comments become the docs of the Rust types; they are not needed at run time.
+    // Comments become the docs of the Rust types; at run time nobody reads them.
     embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;

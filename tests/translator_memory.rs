@@ -22,7 +22,7 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// All shapes are tried with about this many bytes, and the worst of them with more.
+/// All shapes are tried with about so many bytes, and the worst of them with more.
 const SMALL: usize = 64 << 10;
 const LARGE: usize = 8 << 20;
 const WORST: usize = 8;
@@ -47,7 +47,7 @@ fn peak_of_response(json: &[u8]) -> usize {
     peak(|| response(json, None, &mut Steps::unlimited()))
 }
 
-/// Tries every shape, then the worst of them larger. A shape is a name and a function that repeats it.
+/// Tries every shape, then the worst of them larger. A shape is a name and what makes it so many times.
 fn assert_bounded(shapes: Vec<(String, Build)>, peak: impl Fn(&[u8]) -> usize) {
     let check = |(name, build): &(String, Build), size: usize| {
         let each = build(1_200).len();

@@ -1,4 +1,4 @@
-//! The catalogue of image models and their options. An operator can extend it from a file.
+//! The models that have rules, and what each can do. Data; an operator can add to it from a file.
 
 mod profile;
 

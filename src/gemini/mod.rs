@@ -1,4 +1,4 @@
-//! Gemini's names, rules and JSON as pure code: no I/O, no async, no clock.
+//! What Gemini is: its names, rules and JSON. Values in, values out; no I/O, no async, no clock.
 
 pub mod catalog;
 pub mod code;

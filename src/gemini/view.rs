@@ -1,4 +1,4 @@
-//! Views of a message for the rules, the gateway and telemetry, read directly from its wire bytes.
+//! What rules, gateway and telemetry read of a message, straight from its wire bytes.
 //!
 //! A view does not grow with the message: it borrows from the wire bytes and contains counts and a few bounded lists,
 //! so a message of many tiny parts costs no more memory than one of few. Reading follows protobuf's rules: of a scalar

@@ -11,11 +11,11 @@ use crate::wire::{delimited, packable, tag, varint};
 /// A hostile message, and what is hostile about it.
 pub struct Shape {
     pub name: String,
-    /// The wire bytes of a request with this many repetitions.
+    /// The wire bytes of a request with so many repetitions.
     pub build: Box<dyn Fn(usize) -> Vec<u8>>,
 }
 
-/// Makes the bytes of one message with this many repetitions.
+/// Makes the bytes of one message with so many repetitions.
 type Feature = fn(&MessageDescriptor, usize) -> Vec<u8>;
 
 const FEATURES: [(&str, Feature); 18] = [

@@ -1,10 +1,10 @@
 //! JSON that costs a careless reader more than its size.
 
-/// Makes the bytes with this many repetitions.
+/// Makes the bytes with so many repetitions.
 pub type Build = Box<dyn Fn(usize) -> Vec<u8>>;
 type BuildText = Box<dyn Fn(usize) -> String>;
 
-/// Answers with this many repetitions, and what is hostile about each.
+/// Answers with so many repetitions, and what is hostile about each.
 pub fn shapes() -> Vec<(String, Build)> {
     let list = |item: &'static str| move |n: usize| format!("[{}]", vec![item; n.max(1)].join(","));
     let values: [(&str, BuildText); 16] = [

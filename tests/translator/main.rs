@@ -1,4 +1,4 @@
-//! The translator against prost-reflect, an independent implementation of proto3 JSON. The messages are made at
+//! The translator against prost-reflect, which knows proto3 JSON from somebody else's hand. The messages are made at
 //! random from the descriptors, so that no field can be forgotten.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]

@@ -1,4 +1,4 @@
-//! Reads the retry delay that an error names.
+//! How long upstream wants to be left alone.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ pub(super) fn from_json(value: &Value) -> Option<Duration> {
         Value::String(text) => seconds(text.strip_suffix('s').unwrap_or(text)).or_else(|| from_text(text)),
         Value::Number(number) => seconds(&number.to_string()),
         Value::Object(fields) => {
-            // int64 is a string in protobuf's JSON; some upstreams send a number.
+            // int64 is a string in JSON, and a number from those who do not know it.
             let whole = match fields.get("seconds") {
                 None | Some(Value::Null) => 0,
                 Some(Value::String(text)) => text.parse().ok()?,

@@ -11,12 +11,12 @@ use super::{Encode, Info, delay};
 
 const TYPES: &str = "type.googleapis.com/";
 const STRUCT: &str = "google.protobuf.Struct";
-/// The most details of an error that are read. Google sends a few, and each takes memory.
+/// So many details of an error are read. Google sends a handful, and each takes memory.
 const MAX_DETAILS: usize = 64;
 /// The longest name of a domain (RFC 1035), in bytes.
 const MAX_DOMAIN: usize = 253;
 /// The caller gets these from the gateway, once each: one that cannot be read must not come beside it.
-const FROM_GATEWAY: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
+const TOLD_ONCE: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
 
 /// The details, and what the gateway itself has to know of them.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Details {
                 _ => {}
             }
             let any = any(name, &detail, encode);
-            if !(FROM_GATEWAY.contains(&name) && any.type_url.ends_with(STRUCT)) {
+            if !(TOLD_ONCE.contains(&name) && any.type_url.ends_with(STRUCT)) {
                 read.any.push(any);
             }
         }

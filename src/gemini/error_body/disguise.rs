@@ -126,7 +126,7 @@ fn entity(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     Some((letter, end + usize::from(bytes.get(end) == Some(&b';'))))
 }
 
-/// The ASCII character whose number has `length` digits, 0 for any other, and where the digits end.
+/// The ASCII character whose number is written in so many digits, 0 for any other, and where they end.
 fn number(bytes: &[u8], start: usize, length: usize, radix: u32) -> Option<(u8, usize)> {
     let digits = std::str::from_utf8(bytes.get(start..start + length)?).ok()?;
     // `from_str_radix` takes a sign.

@@ -1,4 +1,4 @@
-//! Reads error responses of upstream, in any shape.
+//! What upstream says in place of an answer, in whatever shape it says it.
 //!
 //! Google's envelope, NestJS's, OpenAI's, plain text, a CDN's web page, nothing at all: each becomes a
 //! code, a message in words, Google's details and a delay. What decides are members of the JSON,
@@ -134,8 +134,8 @@ impl ErrorBody {
         self.info.as_ref().map(|info| &*info.reason)
     }
 
-    /// Upstream does not accept the key, or does not serve its owner. With the gateway's own key, the operator has to fix it
-    /// and not the caller.
+    /// Upstream does not take the key, or does not serve who it belongs to. With the gateway's own key that is for its
+    /// operator to mend, and not for the caller.
     pub fn is_about_key(&self) -> bool {
         self.is_about_key || self.is_key_refused()
     }
@@ -151,7 +151,7 @@ impl ErrorBody {
     }
 }
 
-/// Without message and details: they may contain a part of a prompt.
+/// Without message and details: upstream may have put a part of somebody's prompt there.
 impl fmt::Debug for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ErrorBody")

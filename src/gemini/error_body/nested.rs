@@ -1,4 +1,4 @@
-//! Errors inside errors: a relay may put the whole error of its own upstream into its message, as text.
+//! Errors inside errors: a relay may put the whole error of what is behind it into its own message, as a text.
 //!
 //! Known spellings: JSON alone, JSON behind words (`got status: 429 . {…}`), JSON that is escaped a second time, and JSON
 //! in a list.

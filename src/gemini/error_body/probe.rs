@@ -1,4 +1,4 @@
-//! Tests whether JSON is an error rather than an answer. It runs for every event, so it does not parse the JSON.
+//! Is this JSON an error rather than an answer? Asked of every event, so without reading it.
 
 use memchr::memchr2;
 

@@ -1,4 +1,4 @@
-//! Redacts keys from texts.
+//! Keys out of texts.
 
 use serde_json::Value;
 

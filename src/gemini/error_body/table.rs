@@ -1,4 +1,4 @@
-//! The table of errors in tests/golden/errors.tsv: HTTP status × body shape → the error that the caller gets.
+//! The table of errors in tests/golden/errors.tsv: HTTP status × body shape → what the caller is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -67,7 +67,7 @@ fn every_row_of_the_table_is_told_as_it_says() {
         let [status, content_type, retry_after, body, expected @ ..] = &fields[..] else {
             panic!("a row is cut: {row}")
         };
-        let read = ErrorBody::read(
+        let told = ErrorBody::read(
             &Reply {
                 status: status.parse().unwrap(),
                 content_type: optional(content_type),
@@ -78,21 +78,21 @@ fn every_row_of_the_table_is_told_as_it_says() {
             },
             &encode,
         );
-        let details: Vec<_> = read.details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
+        let details: Vec<_> = told.details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
         let or_none = |text: String| {
             if text.is_empty() { "-".to_owned() } else { text }
         };
-        let read = [
-            read.code.as_str().to_owned(),
-            read.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
-            if read.daily_quota { "daily" } else { "-" }.to_owned(),
-            or_none(read.reason().unwrap_or_default().to_owned()),
+        let told = [
+            told.code.as_str().to_owned(),
+            told.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
+            if told.daily_quota { "daily" } else { "-" }.to_owned(),
+            or_none(told.reason().unwrap_or_default().to_owned()),
             or_none(details.join(" ")),
-            read.status.to_string(),
-            read.message.replace('\n', "\\n"),
+            told.status.to_string(),
+            told.message.replace('\n', "\\n"),
         ];
-        if read != expected {
-            wrong.push(format!("{row}\n    becomes {read:?}"));
+        if told != expected {
+            wrong.push(format!("{row}\n    is told as {told:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

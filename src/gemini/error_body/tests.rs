@@ -39,15 +39,15 @@ fn a_message_is_cut_at_a_kibibyte_between_letters() {
 fn a_key_is_removed_before_the_message_is_cut() {
     let key = "sk-0123456789abcdef";
     let text = format!("{} {key}", "x".repeat(MAX_MESSAGE - 10));
-    let read_error = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..NOTHING }, &encode);
-    assert!(!read_error.message.contains("sk-"), "{}", read_error.message);
+    let told = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..NOTHING }, &encode);
+    assert!(!told.message.contains("sk-"), "{}", told.message);
 }
 
 #[test]
 fn a_key_is_removed_from_details() {
     let body = br#"{"error": {"message": "m", "details": [{"AIzaSyA": ["Bearer abc"], "x": {"y": "-mine-"}}]}}"#;
-    let read_error = ErrorBody::read(&Reply { body, keys: &["mine"], ..NOTHING }, &encode);
-    let wire = String::from_utf8_lossy(&read_error.details[0].value).into_owned();
+    let told = ErrorBody::read(&Reply { body, keys: &["mine"], ..NOTHING }, &encode);
+    let wire = String::from_utf8_lossy(&told.details[0].value).into_owned();
     assert!(wire.contains("***") && wire.contains("-***-"), "{wire}");
     for key in ["AIza", "abc", "mine"] {
         assert!(!wire.contains(key), "{wire}");
@@ -76,10 +76,10 @@ fn keys_and_what_looks_like_one_are_masked() {
 #[test]
 fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
     let body = br#"{"error": {"details": [{"@type": "type.example/x.Y", "n": 1.5, "l": [true, null, {"s": "t"}]}]}}"#;
-    let read_error = read(body);
-    assert_eq!(read_error.details.len(), 1);
-    assert_eq!(read_error.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
-    let kept = Struct::decode(&read_error.details[0].value[..]).unwrap();
+    let told = read(body);
+    assert_eq!(told.details.len(), 1);
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
+    let kept = Struct::decode(&told.details[0].value[..]).unwrap();
     let kind = |name: &str| kept.fields[name].kind.clone().unwrap();
     assert_eq!(kind("@type"), Kind::StringValue("type.example/x.Y".to_owned()));
     assert_eq!(kind("n"), Kind::NumberValue(1.5));
@@ -92,24 +92,24 @@ fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
 #[test]
 fn a_detail_of_a_known_type_is_encoded_under_its_name() {
     let body = br#"{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]}}"#;
-    let read_error = read(body);
-    assert_eq!(read_error.details[0].type_url, "type.googleapis.com/google.rpc.Help");
-    assert_eq!(read_error.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
+    let told = read(body);
+    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.rpc.Help");
+    assert_eq!(told.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
 }
 
 #[test]
 fn a_body_beyond_the_limit_is_cut_there() {
     let long = format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_BODY));
-    let read_error = read(long.as_bytes());
-    assert_eq!(read_error.code, Code::Internal);
-    assert_eq!(read_error.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
+    let told = read(long.as_bytes());
+    assert_eq!(told.code, Code::Internal);
+    assert_eq!(told.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
 }
 
 #[test]
 fn json_of_any_depth_is_survived() {
     for open in ["[", "{\"error\":", "{\"message\":", "{\"error\":{\"details\":["] {
-        let read_error = read(open.repeat(10_000).as_bytes());
-        assert_eq!(read_error.code, Code::Internal);
+        let told = read(open.repeat(10_000).as_bytes());
+        assert_eq!(told.code, Code::Internal);
     }
     let deep = format!("{}\"words\"{}", "{\"error\":".repeat(100), "}".repeat(100));
     assert_eq!(read(deep.as_bytes()).message, "words");
@@ -134,10 +134,10 @@ fn a_refused_key_is_known_by_status_code_or_reason() {
 #[test]
 fn a_delay_that_no_client_could_read_does_not_come_as_another_type() {
     let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": 38}, {"@type": "x/google.rpc.ErrorInfo", "reason": "R", "metadata": {"n": 1, "b": true, "l": []}}]}}"#;
-    let read_error = ErrorBody::read(&Reply { body, ..NOTHING }, &|_, _| None);
-    assert_eq!((read_error.retry_after, read_error.details), (Some(Duration::from_secs(38)), Vec::new()));
+    let told = ErrorBody::read(&Reply { body, ..NOTHING }, &|_, _| None);
+    assert_eq!((told.retry_after, told.details), (Some(Duration::from_secs(38)), Vec::new()));
     let metadata = [("n", "1"), ("b", "true")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(read_error.info.unwrap().metadata, metadata);
+    assert_eq!(told.info.unwrap().metadata, metadata);
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn debug_output_says_nothing_of_body_and_keys() {
         keys: &["secret"],
         ..NOTHING
     };
-    let read_error = ErrorBody::read(&Reply { keys: &[], ..reply }, &encode);
-    assert!(read_error.message.contains("secret"));
-    assert!(!format!("{read_error:?} {reply:?}").contains("secret"));
+    let told = ErrorBody::read(&Reply { keys: &[], ..reply }, &encode);
+    assert!(told.message.contains("secret"));
+    assert!(!format!("{told:?} {reply:?}").contains("secret"));
 }
 
 #[test]
@@ -242,11 +242,11 @@ proptest! {
     ) {
         let _ = is_error(&body);
         let reply = Reply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..NOTHING };
-        let read_error = ErrorBody::read(&reply, &encode);
-        prop_assert_ne!(read_error.code, Code::Ok);
-        prop_assert!(read_error.message.contains(char::is_alphanumeric));
-        prop_assert!(read_error.message.len() <= MAX_MESSAGE);
-        prop_assert!(!read_error.message.contains(|letter: char| letter.is_control() && letter != '\n'));
+        let told = ErrorBody::read(&reply, &encode);
+        prop_assert_ne!(told.code, Code::Ok);
+        prop_assert!(told.message.contains(char::is_alphanumeric));
+        prop_assert!(told.message.len() <= MAX_MESSAGE);
+        prop_assert!(!told.message.contains(|letter: char| letter.is_control() && letter != '\n'));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The bytes that are being read: the current chunk, and the beginning of its text from earlier chunks.
+//! The bytes that are being read: the current chunk, and what earlier chunks held of the text in it.
 
 use bytes::{Buf, Bytes};
 

@@ -1,4 +1,4 @@
-//! The corpus: bodies in tests/golden/streams, each with its events and how it ends.
+//! The corpus: bodies in tests/golden/streams, each with the events it holds and how it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;

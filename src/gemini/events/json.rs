@@ -7,7 +7,7 @@ use super::body::Body;
 use super::{Error, is_answer};
 
 /// Finds the end of an object or array, over as many pieces as it comes in; each byte is looked at
-/// once. Brackets are counted and strings skipped; whether the text is JSON is left to the decoder.
+/// once. Brackets are counted and strings skipped; whether the text is JSON, its reader tells.
 #[derive(Default)]
 pub(super) struct Brackets {
     depth: usize,

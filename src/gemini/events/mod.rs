@@ -1,6 +1,6 @@
 //! The body of a streamed answer, cut into events: bytes in, complete JSON texts out.
 //!
-//! The contents of an event are not read here, only where it begins and ends. An event is given out
+//! What an event holds is not looked at here, only where it begins and ends. An event is given out
 //! once it is whole, never before; an answer that ends in the middle of one is an error.
 
 mod body;
@@ -26,7 +26,7 @@ pub enum Framing {
     /// Server-sent events, by the rules of the HTML standard (9.2.6), and JSON on lines of its own:
     /// Gemini sends an error in the middle of a stream so, without `data:`.
     Sse,
-    /// The first byte that is not white space decides: `[` is an array of objects, `{` one object or
+    /// The first byte that is not white space tells: `[` is an array of objects, `{` one object or
     /// several in a row, anything else but markup is server-sent events under a wrong name.
     Sniff,
 }
@@ -150,14 +150,14 @@ impl Iterator for Events {
     }
 }
 
-/// Without the buffered bytes: they are part of an answer.
+/// Says nothing of what is held: that is somebody's answer.
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
-/// Takes the byte-order mark away, if there is one. `None`: more bytes are needed to know.
+/// Takes the byte-order mark away, if there is one. `None`: the first bytes do not yet tell.
 fn start(body: &mut Body, framing: Framing) -> Option<State> {
     if body.rest().len() < BOM.len() && BOM.starts_with(body.rest()) {
         body.wait();

@@ -1,4 +1,4 @@
-//! Errors of the translation, with the place in the message.
+//! What can be wrong with a message, and where.
 
 use std::fmt;
 

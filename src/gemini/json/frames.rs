@@ -1,4 +1,5 @@
-//! Writes nested messages in one pass, although the length before a message is known only after it.
+//! Messages inside messages, written in one pass: the length that stands before a message is only
+//! known behind it.
 //!
 //! One byte is kept free for a length, and the message moves up if that was too little. So that
 //! a picture never moves, room is made in all open frames before a large value is written. Messages that are

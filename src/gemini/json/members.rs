@@ -44,7 +44,7 @@ impl Members {
         None
     }
 
-    /// The length and three letters: nearly no two members of a message have the same.
+    /// Length and four letters tell the members of every message apart, nearly.
     fn hash(name: &[u8]) -> usize {
         let n = name.len();
         let letter = |i: usize| name.get(i).copied().unwrap_or(0) as usize;

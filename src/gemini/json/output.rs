@@ -1,4 +1,4 @@
-//! The outputs of the JSON encoder: a buffer, or a counter when only the length is needed.
+//! Where the JSON goes: into a buffer, or nowhere, when only its length is asked for.
 
 use base64_simd::STANDARD;
 

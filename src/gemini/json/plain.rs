@@ -1,4 +1,4 @@
-//! Finds bytes of a string that need escaping or checking, eight bytes at a time.
+//! Which bytes of a string need a second look, told for eight bytes at a time.
 //!
 //! Most strings of an answer are names and short words, for which a call of a vectorised search costs more than the search.
 

@@ -1,4 +1,4 @@
-//! Repairs texts that are valid in JSON and not in UTF-8: halves of surrogate pairs, and bytes that are cut inside of a character.
+//! Texts that JSON can carry and UTF-8 cannot: halves of surrogate pairs, and bytes that are cut inside of a character.
 
 use super::error::{Error, Problem};
 

@@ -1,5 +1,5 @@
-//! Which members of an answer are its content. All others are sidecars: an answer is useful without them, so
-//! one that cannot be read does not fail the answer.
+//! Which members of an answer are its content. All others are sidecars: an answer is worth something without them, so
+//! one that cannot be read does not cost the answer.
 
 use super::schema::{Field, Form, Kind, Message, Role};
 

@@ -198,17 +198,17 @@ impl<'j, 's> Scanner<'j, 's> {
         }
     }
 
-    /// A whole number of few digits, if that comes next; otherwise nothing is consumed.
+    /// A whole number of few digits, if that is what comes next; else nothing is consumed.
     #[inline]
     pub(super) fn short_integer(&mut self) -> Option<i64> {
-        /// Any number of this many digits fits into 64 bits.
-        const MAX_DIGITS: usize = 18;
+        /// So many digits fit into 64 bits, whatever they are.
+        const DIGITS: usize = 18;
         let text = &self.text[self.at..];
         let sign = usize::from(text.first() == Some(&b'-'));
         let mut value = 0;
         let mut at = sign;
         while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            if at - sign == MAX_DIGITS {
+            if at - sign == DIGITS {
                 return None;
             }
             value = value * 10 + i64::from(digit);

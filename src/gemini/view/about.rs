@@ -1,4 +1,4 @@
-//! The metadata of a response: model version, ids and the like.
+//! What a response says of itself beside its content.
 
 use super::fields::{ReadError, bytes, int32, next, text};
 use super::numbers::{response, usage};

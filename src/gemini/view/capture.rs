@@ -1,4 +1,4 @@
-//! Contents for telemetry that captures prompts and responses: borrowed, so that no more than needed is copied.
+//! Contents for telemetry that captures prompts and responses: borrowed, so that as little as wanted is copied.
 
 use std::fmt;
 

@@ -114,7 +114,7 @@ impl<'w> GenerationConfigView<'w> {
 /// A set of `GenerationConfig.Modality`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modalities {
-    /// A bit for each number; the last bit for all higher numbers.
+    /// A bit for each number; the last one for all further ones.
     bits: u8,
 }
 
@@ -129,7 +129,7 @@ impl Modalities {
         self.bits == 0
     }
 
-    /// Whether the request names this one: one of the constants, since higher numbers share one bit.
+    /// Whether the request names this one: one of the constants, since further ones are not told apart.
     pub fn contains(self, modality: i32) -> bool {
         self.bits & Self::bit(modality) != 0
     }

@@ -135,10 +135,10 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
             json!({"error": {"details": [{"@type": "x/google.rpc.ErrorInfo", "reason": form.clone(), "metadata": {form.clone(): form.clone()}}]}}),
             Value::String(form.clone()),
         ] {
-            let read_error = read(&body, 400, KEY);
+            let told = read(&body, 400, KEY);
             let details: String =
-                read_error.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
-            let shown = spelled(&format!("{}{:?}{details}", read_error.message, read_error.info));
+                told.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
+            let shown = spelled(&format!("{}{:?}{details}", told.message, told.info));
             let parts = spelled(&left);
             let found = parts.as_bytes().windows(8).find(|part| shown.contains(str::from_utf8(part).unwrap()));
             assert_eq!(found, None, "{body}: {shown}");
@@ -151,10 +151,9 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
         json!({"error": {"message": "m", "details": [{"a": start, "b": end}, {"list": [start, [1, end]]}]}}),
         json!({"error": {"message": "m", "details": [{start: 1, end: "x"}, {start: end}]}}),
     ] {
-        let read_error = read(&body, 400, KEY);
-        let details: String =
-            read_error.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
-        let shown = format!("{}{details}", read_error.message);
+        let told = read(&body, 400, KEY);
+        let details: String = told.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
+        let shown = format!("{}{details}", told.message);
         assert!(shown.contains("***") && !shown.contains(start) && !shown.contains(end), "{body}: {shown}");
     }
 }

@@ -54,7 +54,7 @@ pub enum CallerSchema {
     /// Ours, with all values that Gemini has.
     #[default]
     Own,
-    /// Google's, which lacks some values: such a reason becomes `OTHER`, since a client would see none.
+    /// Google's, which lacks some values: such a reason is told as `OTHER`, since a client would see none.
     Google,
 }
 

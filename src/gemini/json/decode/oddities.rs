@@ -1,4 +1,4 @@
-//! Reports oddities in an answer that do not fail it: members that the schema does not know, sidecars that cannot be read,
+//! What is odd in an answer and does not cost it: members that the schema does not know, sidecars that cannot be read,
 //! and texts that were repaired.
 
 use super::super::error::{Error, Problem};
@@ -10,9 +10,9 @@ use super::{Decoder, Seen};
 const MAX_KINDS: usize = 16;
 
 /// At most this many unknown members of one text are reported.
-const MAX_REPORTED: usize = 16;
+const MOST_REPORTED: usize = 16;
 /// A longer name is not, in bytes: one that would be of use is a word.
-const MAX_REPORTED_BYTES: usize = 64;
+const LONGEST_REPORTED: usize = 64;
 
 /// What stands for the members that the schema does not know.
 pub(super) const ADDITIONAL: &str = "additionalFields";
@@ -38,7 +38,7 @@ impl Fault {
     }
 }
 
-/// Something odd in an answer. It contains names and never values: values are part of the answer.
+/// Something odd in an answer. It contains names and never values: those are somebody's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oddity {
     pub fault: Fault,
@@ -132,7 +132,7 @@ impl Decoder<'_, '_> {
     pub(super) fn report(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
         let behind = self.json.at();
         for index in mark..self.unknown.len() {
-            if self.reported.len() == MAX_REPORTED {
+            if self.reported.len() == MOST_REPORTED {
                 break;
             }
             self.json.seek(self.unknown[index] as usize);
@@ -140,7 +140,7 @@ impl Decoder<'_, '_> {
             let name = self.json.string()?;
             let is_known = message.member(name.raw).map(|index| &message.fields[index]);
             let is_unreadable = is_known.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
-            if name.raw.len() <= MAX_REPORTED_BYTES && !is_unreadable {
+            if name.raw.len() <= LONGEST_REPORTED && !is_unreadable {
                 let name = name.text(self.json.steps(), &mut self.repairs)?;
                 self.reported.push(self.without_secret(name));
             }

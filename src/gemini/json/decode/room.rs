@@ -1,4 +1,4 @@
-//! Counts the work of decoding, and grows the output buffer.
+//! Counts the work of reading, and makes room for what is written.
 
 use super::super::error::Error;
 use super::Decoder;

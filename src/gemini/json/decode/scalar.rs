@@ -1,4 +1,4 @@
-//! Reads texts, bytes, numbers, enums and times from JSON.
+//! Texts, bytes, numbers, enums and times.
 
 use std::borrow::Cow;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Redacts the gateway's own key from answers, since upstream may echo it.
+//! The gateway's own key must not reach a caller, though upstream may repeat it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The limits of translating one request: elements and memory.
+//! What the translation of one request may take.
 
 use super::super::RequestLimits;
 use super::super::error::{Error, Problem};

@@ -43,7 +43,7 @@ pub(super) struct Table {
     empty_key: Option<usize>,
 }
 
-/// How many slots the table for this many entries has: three quarters are used at most.
+/// How many slots the table for so many entries has: three quarters are used at most.
 fn slots(entries: usize) -> usize {
     entries + entries / 3 + 1
 }
@@ -58,7 +58,7 @@ impl<'w> LastOfKey<'w> {
         Self::Many(Table { slots, hasher: RandomState::new(), empty_key: None })
     }
 
-    /// How many bytes of memory this allocates for this many entries.
+    /// How many bytes of memory this allocates for so many entries.
     pub(super) fn memory(entries: usize) -> usize {
         if entries <= FEW { 0 } else { slots(entries) * size_of::<u32>() }
     }

@@ -1,4 +1,4 @@
-//! Writes maps, and the members that the schema does not know, which are a map on the wire as well.
+//! Maps, and the members that the schema does not know, which are a map on the wire as well.
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;

@@ -1,4 +1,5 @@
-//! The places of a message on the wire: nearly always one, but protobuf allows several, which are read as one message.
+//! Where a message stands on the wire: nearly always in one place, though protobuf lets a message field come in several,
+//! which are read as one message.
 
 use super::super::error::Error;
 use super::super::schema::Field;

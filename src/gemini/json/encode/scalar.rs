@@ -1,4 +1,4 @@
-//! Writes numbers, texts, bytes and times as JSON.
+//! Numbers, texts, bytes and times.
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;

@@ -1,4 +1,4 @@
-//! The results of scanning a message: for each field, its count, first and last value.
+//! What the scan of a message notes of each field.
 
 use crate::gemini::wire::Raw;
 
