@@ -7,7 +7,6 @@
 mod decode;
 mod encode;
 mod error;
-mod frames;
 mod halves;
 mod members;
 mod output;
@@ -18,6 +17,7 @@ mod scan;
 mod table;
 mod text;
 mod time;
+mod writer;
 
 use std::sync::LazyLock;
 
@@ -172,8 +172,8 @@ pub fn event(
 ) -> Result<Event, Error> {
     // Names become tags: the wire form of a text is shorter than its JSON, and of a picture by a quarter.
     let out = Vec::with_capacity(json.len() / 4 * 3);
-    let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.answer(schema);
-    decoder.whole(known(*RESPONSE)?)?;
+    let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
+    decoder.decode(known(*RESPONSE)?)?;
     let has_halves = decoder.has_halves();
     let (unknown_members, oddities) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.oddities));
     Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, oddities }, has_halves })
@@ -191,7 +191,7 @@ pub fn to_json(name: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
 pub fn to_wire(name: &str, json: &[u8]) -> Result<Vec<u8>, Error> {
     let mut steps = Steps::unlimited();
     let mut decoder = Decoder::new(&TABLE, json, Vec::new(), None, &mut steps)?;
-    decoder.whole(known(TABLE.find(name))?)?;
+    decoder.decode(known(TABLE.find(name))?)?;
     Ok(decoder.into_wire())
 }
 

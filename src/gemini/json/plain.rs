@@ -9,7 +9,7 @@ const HIGH: u64 = EACH << 7;
 /// Marks, in the highest bit of their bytes, the quotes and backslashes of a word, and the bytes that are not
 /// printable ASCII. The lowest mark of each is right; one above it may be wrong (Hacker's Delight, 6-1).
 #[inline]
-pub(super) fn ends_and_odds(word: [u8; 8]) -> (u64, u64) {
+pub(super) fn mark_ends_and_non_plain(word: [u8; 8]) -> (u64, u64) {
     let word = u64::from_le_bytes(word);
     let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & HIGH;
     let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
@@ -22,7 +22,7 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks();
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).all(|word| ends_and_odds(*word) == (0, 0))
+    words.iter().chain([&last]).all(|word| mark_ends_and_non_plain(*word) == (0, 0))
 }
 
 #[cfg(test)]

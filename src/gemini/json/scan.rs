@@ -6,7 +6,7 @@ use memchr::memchr2;
 
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
-use super::plain::ends_and_odds;
+use super::plain::mark_ends_and_non_plain;
 use super::repairs::{Repairs, is_high, is_low, pair};
 use crate::gemini::steps::Steps;
 
@@ -30,7 +30,7 @@ pub(super) struct Str<'j> {
 }
 
 /// Strings are looked at word by word so far, in bytes; most end before that. memchr is faster from there.
-const SHORT: usize = 32;
+const MAX_WORDWISE_BYTES: usize = 32;
 
 impl<'j, 's> Scanner<'j, 's> {
     /// Starts behind a byte-order mark, if there is one (RFC 8259, 8.1 lets a reader ignore it).
@@ -49,17 +49,17 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// How much of the text was read, in bytes.
-    pub(super) fn at(&self) -> usize {
+    pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// Goes back, or forth again, to a place that [`Scanner::at`] gave.
+    /// Goes back, or forth again, to a place that [`Scanner::position`] gave.
     pub(super) fn seek(&mut self, at: usize) {
         self.at = at;
     }
 
     /// How much text is left, in bytes.
-    pub(super) fn left(&self) -> usize {
+    pub(super) fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
 
@@ -68,12 +68,12 @@ impl<'j, 's> Scanner<'j, 's> {
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
         match self.text.get(self.at) {
             Some(&byte) if byte > b' ' => Ok(byte),
-            _ => self.peek_behind_space(),
+            _ => self.peek_past_space(),
         }
     }
 
     #[inline(always)]
-    fn peek_behind_space(&mut self) -> Result<u8, Error> {
+    fn peek_past_space(&mut self) -> Result<u8, Error> {
         // Most writers put one space behind a colon or a comma, or none.
         if let [b' ', next, ..] = self.text[self.at..]
             && next > b' '
@@ -81,10 +81,10 @@ impl<'j, 's> Scanner<'j, 's> {
             self.at += 1;
             return Ok(next);
         }
-        self.peek_behind_spaces()
+        self.peek_past_spaces()
     }
 
-    fn peek_behind_spaces(&mut self) -> Result<u8, Error> {
+    fn peek_past_spaces(&mut self) -> Result<u8, Error> {
         /// Between these the work may be interrupted.
         const BLOCK: usize = 64 << 10;
         loop {
@@ -118,15 +118,15 @@ impl<'j, 's> Scanner<'j, 's> {
 
     /// Consumes `null` if it comes next.
     #[inline(always)]
-    pub(super) fn null(&mut self) -> Result<bool, Error> {
+    pub(super) fn eat_null(&mut self) -> Result<bool, Error> {
         if self.peek()? != b'n' {
             return Ok(false);
         }
-        self.word(b"null")?;
+        self.expect_word(b"null")?;
         Ok(true)
     }
 
-    pub(super) fn word(&mut self, word: &[u8]) -> Result<(), Error> {
+    pub(super) fn expect_word(&mut self, word: &[u8]) -> Result<(), Error> {
         if !self.text[self.at..].starts_with(word) {
             return Err(Problem::Syntax.into());
         }
@@ -136,7 +136,7 @@ impl<'j, 's> Scanner<'j, 's> {
 
     /// Moves to the next element or member after one was read: true if there is one, false at `close`.
     #[inline(always)]
-    pub(super) fn more(&mut self, close: u8) -> Result<bool, Error> {
+    pub(super) fn has_next(&mut self, close: u8) -> Result<bool, Error> {
         let byte = self.peek()?;
         if byte != b',' && byte != close {
             return Err(Problem::Syntax.into());
@@ -147,7 +147,7 @@ impl<'j, 's> Scanner<'j, 's> {
 
     /// Consumes `key`, a plain name in quotes with its colon, if just that is here, without white space before it.
     #[inline]
-    pub(super) fn key(&mut self, key: &str) -> bool {
+    pub(super) fn eat_key(&mut self, key: &str) -> bool {
         let there = self.text[self.at..].starts_with(key.as_bytes());
         self.at += if there { key.len() } else { 0 };
         there
@@ -159,9 +159,9 @@ impl<'j, 's> Scanner<'j, 's> {
         self.expect(b'"')?;
         let text = &self.text[self.at..];
         let mut odd_before = 0;
-        for at in (0..SHORT).step_by(8) {
+        for at in (0..MAX_WORDWISE_BYTES).step_by(8) {
             let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) else { break };
-            let (end, odd) = ends_and_odds(*word);
+            let (end, odd) = mark_ends_and_non_plain(*word);
             if end == 0 {
                 odd_before |= odd;
                 continue;
@@ -191,7 +191,7 @@ impl<'j, 's> Scanner<'j, 's> {
             }
             escaped = true;
             self.steps.take(1)?;
-            if self.left() == 0 {
+            if self.remaining() == 0 {
                 return Err(Problem::TruncatedJson.into());
             }
             self.at += 1;
@@ -253,7 +253,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// `NaN`, `Infinity` or `-Infinity` without quotes, which are no JSON. Python writes them all the same.
-    pub(super) fn not_finite(&mut self) -> Option<&'static str> {
+    pub(super) fn eat_non_finite(&mut self) -> Option<&'static str> {
         let rest = &self.text[self.at..];
         let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))?;
         self.at += if self.tolerant { word.len() } else { return None };
@@ -261,7 +261,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// Skips a value of any kind, however deep it is.
-    pub(super) fn skip(&mut self) -> Result<(), Error> {
+    pub(super) fn skip_value(&mut self) -> Result<(), Error> {
         let mut open = 0;
         loop {
             self.steps.take(1)?;
@@ -283,10 +283,10 @@ impl<'j, 's> Scanner<'j, 's> {
                     continue;
                 }
                 b'"' => drop(self.string()?),
-                b'n' => self.word(b"null")?,
-                b't' => self.word(b"true")?,
-                b'f' => self.word(b"false")?,
-                _ if self.not_finite().is_some() => {}
+                b'n' => self.expect_word(b"null")?,
+                b't' => self.expect_word(b"true")?,
+                b'f' => self.expect_word(b"false")?,
+                _ if self.eat_non_finite().is_some() => {}
                 _ => drop(self.number()?),
             }
             if open == 0 {
@@ -296,7 +296,7 @@ impl<'j, 's> Scanner<'j, 's> {
     }
 
     /// Nothing but white space may follow.
-    pub(super) fn end(&mut self) -> Result<(), Error> {
+    pub(super) fn expect_end(&mut self) -> Result<(), Error> {
         if self.peek().is_ok() { Err(Problem::TrailingData.into()) } else { Ok(()) }
     }
 }

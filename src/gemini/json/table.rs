@@ -306,7 +306,7 @@ impl Enum {
     }
 
     /// The number of a value for readers that have Google's schema: `OTHER` for a value that it lacks, if it has that.
-    pub(super) fn as_google_knows_it(&self, number: i32) -> i32 {
+    pub(super) fn in_googles_schema(&self, number: i32) -> i32 {
         match self.other {
             Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,
             _ => number,

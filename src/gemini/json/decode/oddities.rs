@@ -1,35 +1,35 @@
-//! What is odd in an answer and does not cost it: members that the schema does not know, sidecars that cannot be read,
-//! and texts that were repaired.
+//! Faults of a response that do not make it fail: sidecars that cannot be read, and texts that are not valid Unicode. Also
+//! collects the names of members that the schema does not know.
 
 use super::super::error::{Error, Problem};
-use super::super::frames::Place;
 use super::super::table::{Field, Kind, Message, Role};
-use super::{Decoder, Seen};
+use super::super::writer::OutputPosition;
+use super::{Decoder, Outcome};
 
-/// At most this many kinds of oddities of one answer are kept.
-const MAX_KINDS: usize = 16;
+/// At most this many different oddities of one response are kept.
+const MAX_ODDITIES: usize = 16;
 
-/// At most this many unknown members of one text are reported.
-const MOST_REPORTED: usize = 16;
-/// A longer name is not, in bytes: one that would be of use is a word.
-const LONGEST_REPORTED: usize = 64;
+/// At most this many unknown members of one response are reported by name.
+const MAX_REPORTED_NAMES: usize = 16;
+/// A longer name is not reported, in bytes: a useful name is a word.
+const MAX_REPORTED_NAME_BYTES: usize = 64;
 
-/// What stands for the members that the schema does not know.
+/// The JSON name under which oddities among the unknown members are noted.
 pub(super) const ADDITIONAL: &str = "additionalFields";
 /// What is wrong with a text that was repaired.
-const NOT_TEXT: &str = "a text is not valid UTF-8 or UTF-16";
+const NOT_UNICODE: &str = "a text is not valid UTF-8 or UTF-16";
 
 /// What is odd about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Its value is not what the contract has. It was kept in `additional_fields`, or left out if these cannot carry it.
+    /// Its value does not fit the contract. It was kept in `additional_fields`, or dropped if those cannot contain it either.
     Unreadable,
-    /// Something in its text is no character; U+FFFD stands in its place.
+    /// Its text was not valid UTF-8 or UTF-16. U+FFFD replaces what is not a character.
     Repaired,
 }
 
 impl Fault {
-    /// Its name in the log.
+    /// The value of the log attribute.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -38,30 +38,30 @@ impl Fault {
     }
 }
 
-/// Something odd in an answer. It contains names and never values: those are somebody's answer.
+/// A fault of a response that did not make it fail. It contains names but never values, which may be private.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oddity {
     pub fault: Fault,
-    /// The message, by its own name: `UsageMetadata`.
+    /// The name of the message without its package: `UsageMetadata`.
     pub message: &'static str,
-    /// The member, by its JSON name: `promptTokenCount`.
+    /// The JSON name of the member: `promptTokenCount`.
     pub member: &'static str,
-    /// What is wrong, and where below the message: `safety_ratings[0]: an object was expected`.
+    /// What was wrong the first time, with its path inside the message: `safety_ratings[0]: an object was expected`.
     pub first: String,
-    /// How often it was met.
+    /// How often it occurred in the response.
     pub count: u64,
 }
 
-/// Where the decoder is.
+/// What the decoder goes back to when a member cannot be read.
 #[derive(Clone, Copy)]
 pub(super) struct State {
-    pub(super) place: Place,
+    pub(super) output: OutputPosition,
     depth: usize,
     pub(super) unknown: usize,
 }
 
 impl Oddity {
-    /// Message and member: `UsageMetadata.promptTokenCount`. There are as many as the contract has.
+    /// Message and member: `UsageMetadata.promptTokenCount`. Only names of the contract, so it can be a metric label.
     pub fn name(&self) -> String {
         format!("{}.{}", self.message, self.member)
     }
@@ -70,31 +70,31 @@ impl Oddity {
 impl Decoder<'_, '_> {
     #[inline(always)]
     pub(super) fn state(&self) -> State {
-        State { place: self.frames.place(), depth: self.depth, unknown: self.unknown.len() }
+        State { output: self.writer.position(), depth: self.depth, unknown: self.unknown.len() }
     }
 
-    /// Forgets what was read since that state, but for the oddities.
+    /// Undoes what was read since `state`, except for the oddities. The JSON position is left to the caller.
     pub(super) fn rewind(&mut self, state: State) {
-        self.frames.rewind(state.place);
+        self.writer.rewind(state.output);
         self.depth = state.depth;
         self.unknown.truncate(state.unknown);
         self.repairs.count = 0;
         self.repairs.joins = false;
     }
 
-    /// Whether reading may go on after this error.
+    /// Whether reading may continue after this error. Never after an interruption.
     pub(super) fn may_recover(&self, error: &Error) -> bool {
         self.json.tolerant && error.problem() != Problem::Interrupted
     }
 
-    /// Skips a sidecar that cannot be read; it began at `start`. The error of any other member is returned.
+    /// Skips a sidecar that cannot be read; it began at `start`. For any other member, returns the error.
     pub(super) fn recover(
         &mut self,
         error: Error,
         (message, field): (&'static Message, &'static Field),
         start: usize,
         state: State,
-    ) -> Result<Seen, Error> {
+    ) -> Result<Outcome, Error> {
         let error = error.in_field(field.name);
         if field.role != Role::Sidecar || !self.may_recover(&error) {
             return Err(error);
@@ -103,18 +103,18 @@ impl Decoder<'_, '_> {
         self.json.seek(start);
         self.json.string()?;
         self.json.expect(b':')?;
-        self.json.skip()?;
+        self.json.skip_value()?;
         self.note(Fault::Unreadable, message, field.json_name, 1, || error.to_string());
-        Ok(Seen::Unreadable)
+        Ok(Outcome::Unreadable)
     }
 
-    /// Notes that texts in a member were repaired.
+    /// Notes that texts of a member were repaired.
     pub(super) fn note_repairs(&mut self, message: &'static Message, member: &'static str) {
         let count = std::mem::take(&mut self.repairs.count).into();
-        self.note(Fault::Repaired, message, member, count, || format!("{member}: {NOT_TEXT}"));
+        self.note(Fault::Repaired, message, member, count, || format!("{member}: {NOT_UNICODE}"));
     }
 
-    /// Notes an oddity among the members that the schema does not know.
+    /// Notes that an unknown member was dropped.
     pub(super) fn note_dropped(&mut self, message: &'static Message, error: &Error) {
         self.note(Fault::Unreadable, message, ADDITIONAL, 1, || format!("additional_fields{error}"));
     }
@@ -123,29 +123,31 @@ impl Decoder<'_, '_> {
         let is_it = |known: &&mut Oddity| (known.fault, known.message, known.member) == (fault, message.name, member);
         if let Some(known) = self.oddities.iter_mut().find(is_it) {
             known.count += count;
-        } else if self.oddities.len() < MAX_KINDS {
+        } else if self.oddities.len() < MAX_ODDITIES {
             self.oddities.push(Oddity { fault, message: message.name, member, first: first(), count });
         }
     }
 
-    /// Notes the names of the unknown members of a message. A sidecar that cannot be read has its own note.
-    pub(super) fn report(&mut self, message: &Message, mark: usize) -> Result<(), Error> {
-        let behind = self.json.at();
-        for index in mark..self.unknown.len() {
-            if self.reported.len() == MOST_REPORTED {
+    /// Collects the names of the unknown members of a message, which are those from `first_unknown` on.
+    pub(super) fn report_unknown(&mut self, message: &Message, first_unknown: usize) -> Result<(), Error> {
+        let end = self.json.position();
+        for index in first_unknown..self.unknown.len() {
+            if self.reported.len() == MAX_REPORTED_NAMES {
                 break;
             }
             self.json.seek(self.unknown[index] as usize);
             self.json.steps().take(1)?;
             let name = self.json.string()?;
-            let is_known = message.member(name.raw).map(|index| &message.fields[index]);
-            let is_unreadable = is_known.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
-            if name.raw.len() <= LONGEST_REPORTED && !is_unreadable {
+            // A known member is here for one of two reasons: a new enum name, which is reported, or a sidecar that cannot be
+            // read, which is an oddity already.
+            let field = message.member(name.raw).map(|index| &message.fields[index]);
+            let is_unreadable = field.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
+            if name.raw.len() <= MAX_REPORTED_NAME_BYTES && !is_unreadable {
                 let name = name.text(self.json.steps(), &mut self.repairs)?;
-                self.reported.push(self.without_secret(name));
+                self.reported.push(self.redact_name(name));
             }
         }
-        self.json.seek(behind);
+        self.json.seek(end);
         Ok(())
     }
 }
