@@ -1,4 +1,4 @@
-//! The one table that drives both directions, built once from a descriptor set.
+//! The table of messages and fields that drives both directions, built once from a descriptor set.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,20 +10,21 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 use super::members::Members;
 use super::roles;
 
-/// The field that carries the JSON members which the schema does not know.
+/// The number of the field that contains the JSON members which the schema does not know.
 pub(super) const ADDITIONAL_FIELDS: u32 = 18999;
 
-/// Numbers from here on are not Google's (the header of `generative_service.proto`).
+/// Field and enum numbers from this one on are ours, not Google's (see the header of `generative_service.proto`).
 const FIRST_OWN_NUMBER: i32 = 10_001;
 
-/// The message that an answer is.
-pub(super) const ANSWER: &str = "mountsea.gemini.v1.GenerateContentResponse";
+/// The full name of the message that a response is.
+pub(super) const RESPONSE_NAME: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
-/// Numbers below this are looked up directly, the others by a binary search.
-const DIRECT: usize = 64;
+/// Field numbers below this are looked up in an array, the others by binary search.
+const DIRECT_NUMBERS: usize = 64;
+/// No field: an index that no field has.
 pub(super) const NONE: u8 = u8::MAX;
 
-/// Every message and enum of a descriptor set, ready to be walked.
+/// Every message and enum of a descriptor set. A message or enum is referred to by its index.
 #[derive(Debug)]
 pub(super) struct Table {
     messages: Vec<Message>,
@@ -33,27 +34,29 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 pub(super) struct Message {
-    /// Its own name, without those of package and outer messages.
+    /// Its name without package and outer messages.
     pub(super) name: &'static str,
     pub(super) form: Form,
-    /// In order of their numbers.
+    /// In the order of their numbers. At most 64: both directions have bit sets of field indexes.
     pub(super) fields: Vec<Field>,
     /// The index of `additional_fields`.
     pub(super) additional: Option<usize>,
-    /// The names of the oneofs; those that proto3 `optional` implies are left out.
+    /// The names of the oneofs, without the synthetic ones of `optional` fields.
     pub(super) oneofs: Vec<&'static str>,
-    direct: [u8; DIRECT],
+    /// The index of the field of each small number, or [`NONE`].
+    direct: [u8; DIRECT_NUMBERS],
     members: Members,
-    /// The member that comes first.
+    /// The first member of its JSON object.
     pub(super) first: Guess,
 }
 
-/// Which member of a message comes next, as far as is known: an upstream writes its members in one order. A wrong
-/// guess costs a comparison.
+/// A guess which member of a message comes next, learned from JSON that was read before: an upstream writes its members in the same
+/// order each time. A right guess saves a lookup, a wrong one costs a comparison. All threads share it, without ordering: a wrong
+/// guess does no harm.
 #[derive(Debug)]
 pub(super) struct Guess(AtomicU8);
 
-/// How a message looks in JSON.
+/// The JSON form of a message: an object of its fields, or the special form of a well-known type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Object,
@@ -73,25 +76,26 @@ pub(super) struct Field {
     pub(super) json_name: &'static str,
     pub(super) kind: Kind,
     pub(super) shape: Shape,
+    /// The index of its oneof.
     pub(super) oneof: Option<u8>,
-    /// A bit for each other member of the oneof, by its index.
-    pub(super) rivals: u64,
-    /// What it is in an answer.
+    /// The other members of its oneof, as a bit set of field indexes.
+    pub(super) oneof_siblings: u64,
     pub(super) role: Role,
-    /// The key to write while the field of this index is absent.
-    pub(super) key_without: Option<(usize, String)>,
-    /// The member that comes after this one.
+    /// A field whose name this one may take, by its index, and that name as a key: `responseJsonSchema` instead of
+    /// `_responseJsonSchema` while the other field is absent.
+    pub(super) short_key: Option<(usize, String)>,
+    /// The member that follows this one in JSON.
     pub(super) next: Guess,
 }
 
-/// What a field is in an answer.
+/// What a field means for a response that has a fault in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It is not in an answer, or an answer is nothing without it.
+    /// The response is useless without it. Also the role of fields that no response has.
     Content,
-    /// It is content too: the text of a part, which may go on in the next one.
+    /// Content too: the text of a part, which may continue in the next part.
     Text,
-    /// An answer is worth something without it.
+    /// The response is useful without it.
     Sidecar,
 }
 
@@ -109,7 +113,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether a list of these may stand on the wire without a tag for each.
+    /// Whether a list of these may be packed on the wire: one length-delimited field, without a tag for each element.
     pub(super) fn is_packable(self) -> bool {
         !matches!(self, Self::String | Self::Bytes | Self::Message(_))
     }
@@ -117,12 +121,12 @@ impl Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Zero is the same as absent.
+    /// One value without presence: zero is the same as absent.
     Implicit,
-    /// An explicit zero is a value.
+    /// One value with presence: an explicit zero is kept.
     Optional,
     Repeated,
-    /// Keys are strings; the kind is that of the values.
+    /// A map with string keys. The kind of the field is that of the values.
     Map,
 }
 
@@ -133,15 +137,15 @@ pub(super) struct Enum {
     pub(super) other: Option<i32>,
 }
 
-/// A descriptor set that uses something which this translator does not do.
+/// The descriptor set uses something that the translator does not support.
 #[derive(Debug, thiserror::Error)]
 #[error("unsupported descriptor: {0}")]
 pub(super) struct Unsupported(String);
 
 impl Table {
-    /// Builds the table. It lives as long as the process, so the names are leaked once.
+    /// Builds the table. It lives as long as the process, so its names are leaked once.
     pub(super) fn new(sets: &[&[u8]]) -> Result<Self, Unsupported> {
-        let mut found = Found::default();
+        let mut found = FlatDescriptors::default();
         for set in sets {
             let set = FileDescriptorSet::decode(*set).map_err(|e| Unsupported(e.to_string()))?;
             for file in set.file {
@@ -156,17 +160,17 @@ impl Table {
             .filter(|(_, m)| m.options.as_ref().is_some_and(|o| o.map_entry()))
             .map(|(name, m)| (name.as_str(), m))
             .collect();
-        let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
+        let names = TypeNames { messages: &by_name, enums: &enums_by_name, entries: &entries };
         let mut messages =
             (found.messages.iter()).map(|(name, m)| Message::new(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(answer) = by_name.get(ANSWER) {
-            roles::assign(&mut messages, *answer);
+        if let Some(response) = by_name.get(RESPONSE_NAME) {
+            roles::assign(&mut messages, *response);
         }
         let enums = found.enums.iter().map(|(_, e)| Enum::new(e)).collect();
         Ok(Self { messages, enums, by_name })
     }
 
-    /// The message of that full name, without a leading dot.
+    /// The message with this full name, without a leading dot.
     pub(super) fn find(&self, name: &str) -> Option<&Message> {
         self.by_name.get(name).map(|&i| &self.messages[i])
     }
@@ -181,7 +185,7 @@ impl Table {
 }
 
 impl Message {
-    fn new(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
+    fn new(name: &str, proto: &DescriptorProto, names: &TypeNames<'_>) -> Result<Self, Unsupported> {
         let form = match name {
             "google.protobuf.Struct" => Form::Struct,
             "google.protobuf.Value" => Form::Value,
@@ -190,33 +194,32 @@ impl Message {
             "google.protobuf.Timestamp" => Form::Timestamp,
             _ => Form::Object,
         };
-        // protoc puts the oneofs of `optional` fields after the real ones.
+        // Compilers put the synthetic oneofs of `optional` fields after the real ones.
         let synthetic = proto.field.iter().filter(|f| f.proto3_optional()).count();
         let real = proto.oneof_decl.len().saturating_sub(synthetic);
         let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
         let mut fields = (proto.field.iter()).map(|f| Field::new(f, names)).collect::<Result<Vec<_>, _>>()?;
         fields.sort_by_key(|f| f.number);
-        // Both directions have a bit for each.
-        if fields.len() > 64 {
+        if fields.len() > u64::BITS as usize {
             return Err(Unsupported(format!("{name} has over 64 fields")));
         }
-        let mut direct = [NONE; DIRECT];
+        let mut direct = [NONE; DIRECT_NUMBERS];
         for (i, field) in fields.iter().enumerate() {
             if let Some(slot) = direct.get_mut(field.number as usize) {
                 *slot = i as u8;
             }
         }
         for i in 0..fields.len() {
-            fields[i].rivals = (fields.iter().enumerate())
+            fields[i].oneof_siblings = (fields.iter().enumerate())
                 .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
-                .fold(0, |rivals, (other, _)| rivals | 1 << other);
+                .fold(0, |siblings, (other, _)| siblings | 1 << other);
         }
-        // `_x` is the JSON name of a field that had to make room for another one's `x`. While that one is absent it is
-        // called `x`, as others call it.
+        // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one is written
+        // as `x`, the name under which upstreams know it.
         for i in 0..fields.len() {
             let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
             let namesake = fields.iter().position(|field| field.json_name == plain);
-            fields[i].key_without = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
+            fields[i].short_key = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
         }
         let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
         let members = Members::new(&fields);
@@ -224,7 +227,7 @@ impl Message {
         Ok(Self { name, form, fields, additional, oneofs, direct, members, first: Guess::none() })
     }
 
-    /// The index of the field of that number.
+    /// The index of the field with this number.
     pub(super) fn field(&self, number: u32) -> Option<usize> {
         match self.direct.get(number as usize) {
             Some(&NONE) => None,
@@ -233,7 +236,7 @@ impl Message {
         }
     }
 
-    /// The index of the field that a JSON member of this name, in either spelling, means.
+    /// The index of the field with this JSON member name, in either spelling.
     pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
         self.members.find(name, &self.fields)
     }
@@ -244,18 +247,20 @@ impl Guess {
         Self(AtomicU8::new(NONE))
     }
 
+    /// The guessed field and its index, if there is a guess.
     pub(super) fn field<'m>(&self, message: &'m Message) -> Option<(usize, &'m Field)> {
         let index = self.0.load(Ordering::Relaxed).into();
         Some((index, message.fields.get(index)?))
     }
 
+    /// Sets the guess to the field with this index.
     pub(super) fn learn(&self, index: usize) {
         self.0.store(index as u8, Ordering::Relaxed);
     }
 }
 
 impl Field {
-    fn new(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Self, Unsupported> {
+    fn new(proto: &FieldDescriptorProto, names: &TypeNames<'_>) -> Result<Self, Unsupported> {
         let repeated = proto.label() == Label::Repeated;
         let entry = names.entries.get(proto.type_name().trim_start_matches('.'));
         let shape = match (repeated, entry) {
@@ -283,16 +288,16 @@ impl Field {
             kind,
             shape,
             oneof,
-            rivals: 0,
+            oneof_siblings: 0,
             role: Role::Content,
-            key_without: None,
+            short_key: None,
             next: Guess::none(),
         })
     }
 }
 
 impl Field {
-    /// Whether it is a list that may stand on the wire without a tag for each element.
+    /// Whether it is a list that may be packed on the wire.
     pub(super) fn is_packable_list(&self) -> bool {
         self.shape == Shape::Repeated && self.kind.is_packable()
     }
@@ -305,7 +310,8 @@ impl Enum {
         Self { values, other }
     }
 
-    /// The number of a value for readers that have Google's schema: `OTHER` for a value that it lacks, if it has that.
+    /// The number of a value for a reader with Google's schema: if that schema lacks the value, the number of `OTHER` if there is
+    /// one.
     pub(super) fn in_googles_schema(&self, number: i32) -> i32 {
         match self.other {
             Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,
@@ -313,24 +319,25 @@ impl Enum {
         }
     }
 
+    /// The name of the value with this number.
     pub(super) fn name(&self, number: i32) -> Option<&'static str> {
         self.values.iter().find(|v| v.1 == number).map(|v| v.0)
     }
 
-    /// The number of that name; case does not count, as on Google's servers.
+    /// The number of the value with this name. Case is ignored, as on Google's servers.
     pub(super) fn number(&self, name: &[u8]) -> Option<i32> {
         self.values.iter().find(|v| v.0.as_bytes().eq_ignore_ascii_case(name)).map(|v| v.1)
     }
 }
 
-/// The descriptors of all files, flat, under their full names.
+/// The messages and enums of all files in two flat lists, with their full names.
 #[derive(Default)]
-struct Found {
+struct FlatDescriptors {
     messages: Vec<(String, DescriptorProto)>,
     enums: Vec<(String, EnumDescriptorProto)>,
 }
 
-impl Found {
+impl FlatDescriptors {
     fn file(&mut self, file: prost_types::FileDescriptorProto) {
         let package = file.package().to_owned();
         for message in file.message_type {
@@ -353,13 +360,15 @@ impl Found {
     }
 }
 
-struct Names<'a> {
+/// Finds types by their full names.
+struct TypeNames<'a> {
     messages: &'a HashMap<String, usize>,
     enums: &'a HashMap<&'a str, usize>,
+    /// The entry messages of maps.
     entries: &'a HashMap<&'a str, &'a DescriptorProto>,
 }
 
-impl Names<'_> {
+impl TypeNames<'_> {
     fn kind(&self, proto: &FieldDescriptorProto) -> Result<Kind, Unsupported> {
         let target = proto.type_name().trim_start_matches('.');
         let unsupported = || Unsupported(format!("field {} is a {:?}", proto.name(), proto.r#type()));

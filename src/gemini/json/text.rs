@@ -1,27 +1,29 @@
-//! Writes JSON: strings, numbers and base64, as Google's servers spell them.
+//! Writes JSON strings, numbers and base64 as Google's servers do.
 
 use super::error::{Error, Problem};
 use super::output::Output;
 use super::plain::is_plain;
 use crate::gemini::steps::Steps;
 
-/// Up to this length, in bytes, looking whether a text is plain is cheaper than the search for what is not.
-const SHORT: usize = 64;
-/// Long values are written in pieces of this many bytes, so that the work can be interrupted in between. Of base64, three
-/// bytes make one group.
-const PIECE: usize = 3 * (64 << 10);
-/// Whole numbers below this are exact in a double.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Up to this length, in bytes, checking whether a text is plain is cheaper than validating it and searching it for escapes.
+const MAX_PLAIN_CHECK_BYTES: usize = 64;
+/// Long values are written in pieces of this many bytes, so that the work can be interrupted between them. A multiple of three,
+/// since base64 encodes three bytes at a time: only the last piece may end with padding.
+const PIECE_BYTES: usize = 3 * (64 << 10);
+/// All whole numbers below 2^53 are exact in a double.
+const MAX_EXACT_IN_DOUBLE: f64 = 9_007_199_254_740_992.0;
+/// All whole numbers below 2^24 are exact in a 32-bit float.
+const MAX_EXACT_IN_FLOAT: f32 = 16_777_216.0;
 
-/// Writes a string with its quotes; the bytes must be UTF-8.
+/// Writes a string with its quotes. Fails if the bytes are not UTF-8.
 pub(super) fn put_string(out: &mut impl Output, bytes: &[u8], steps: &mut Steps<'_>) -> Result<(), Error> {
     out.put(b"\"");
     let mut rest = bytes;
-    while rest.len() > PIECE {
-        let (piece, behind) = rest.split_at(last_boundary(rest, PIECE));
+    while rest.len() > PIECE_BYTES {
+        let (piece, after) = rest.split_at(last_boundary(rest, PIECE_BYTES));
         steps.take_bytes(piece.len())?;
         out.text(piece)?;
-        rest = behind;
+        rest = after;
     }
     steps.take_bytes(rest.len())?;
     out.text(rest)?;
@@ -29,15 +31,15 @@ pub(super) fn put_string(out: &mut impl Output, bytes: &[u8], steps: &mut Steps<
     Ok(())
 }
 
-/// The last place up to `most` that is not inside of a character; `most` itself if the bytes are not UTF-8.
-fn last_boundary(bytes: &[u8], most: usize) -> usize {
-    let is_inside = |at: &usize| bytes[*at] & 0xc0 == 0x80;
-    (most - 3..=most).rev().find(|at| !is_inside(at)).unwrap_or(most)
+/// The last offset up to `max` that is between two characters, or `max` if the bytes are not UTF-8.
+fn last_boundary(bytes: &[u8], max: usize) -> usize {
+    let is_continuation = |at: &usize| bytes[*at] & 0xc0 == 0x80;
+    (max - 3..=max).rev().find(|at| !is_continuation(at)).unwrap_or(max)
 }
 
-/// Appends a text with what JSON escapes; the bytes must be UTF-8.
+/// Appends a text with its JSON escapes, without quotes. Fails if the bytes are not UTF-8.
 pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    if bytes.len() <= SHORT && is_plain(bytes) {
+    if bytes.len() <= MAX_PLAIN_CHECK_BYTES && is_plain(bytes) {
         out.extend_from_slice(bytes);
         return Ok(());
     }
@@ -52,9 +54,9 @@ pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
-/// How many bytes [`put_escaped`] writes.
+/// The number of bytes that [`put_escaped`] writes.
 pub(super) fn escaped_length(bytes: &[u8]) -> usize {
-    /// Few enough for the sum to fit into a byte, and a block for SIMD.
+    /// Small enough for the sum of a block, at most 5 × 32, to fit into a byte: sums of bytes are the fastest with SIMD.
     const BLOCK: usize = 32;
     let added = |&b: &u8| match b {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
@@ -64,7 +66,8 @@ pub(super) fn escaped_length(bytes: &[u8]) -> usize {
     bytes.len() + bytes.chunks(BLOCK).map(|block| usize::from(block.iter().map(added).sum::<u8>())).sum::<usize>()
 }
 
-/// The place of the first byte that must be escaped. In blocks, so that the compiler can use SIMD.
+/// The offset of the first byte that must be escaped. Searches in blocks, without an early exit inside a block, so that the
+/// compiler can use SIMD.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
     let special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
@@ -98,10 +101,10 @@ fn put_escape(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Writes bytes as base64 with the standard alphabet and padding, the form Google emits.
+/// Writes bytes as base64 in quotes, with the standard alphabet and padding, as Google does.
 pub(super) fn put_base64(out: &mut impl Output, bytes: &[u8], steps: &mut Steps<'_>) -> Result<(), Error> {
     out.put(b"\"");
-    for piece in bytes.chunks(PIECE) {
+    for piece in bytes.chunks(PIECE_BYTES) {
         steps.take_bytes(piece.len())?;
         out.base64(piece);
     }
@@ -109,17 +112,19 @@ pub(super) fn put_base64(out: &mut impl Output, bytes: &[u8], steps: &mut Steps<
     Ok(())
 }
 
+/// Writes a whole number.
 pub(super) fn put_int(out: &mut impl Output, value: i64) {
     out.put(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes the shortest form that reads back as the same double; a whole number has no point.
+/// Writes the shortest form that reads back as the same double; a whole number has no point, as 5 and not 5.0. Fails for NaN and
+/// infinity.
 pub(super) fn put_double(out: &mut impl Output, value: f64) -> Result<(), Error> {
     if !value.is_finite() {
         return Err(Problem::NotFinite.into());
     }
     let negative_zero = value == 0.0 && value.is_sign_negative();
-    if value.fract() == 0.0 && value.abs() < EXACT && !negative_zero {
+    if value.fract() == 0.0 && value.abs() < MAX_EXACT_IN_DOUBLE && !negative_zero {
         put_int(out, value as i64);
     } else {
         out.put(ryu::Buffer::new().format_finite(value).as_bytes());
@@ -127,9 +132,9 @@ pub(super) fn put_double(out: &mut impl Output, value: f64) -> Result<(), Error>
     Ok(())
 }
 
-/// As [`put_double`], with the shortest form of a 32-bit float: 0.95, not 0.949999988079071.
+/// Writes a 32-bit float as [`put_double`] does, in its own shortest form: 0.95, not 0.949999988079071.
 pub(super) fn put_float(out: &mut impl Output, value: f32) -> Result<(), Error> {
-    if value.is_finite() && value.fract() != 0.0 || value.abs() >= 16_777_216.0 && value.is_finite() {
+    if value.is_finite() && value.fract() != 0.0 || value.abs() >= MAX_EXACT_IN_FLOAT && value.is_finite() {
         out.put(ryu::Buffer::new().format_finite(value).as_bytes());
         return Ok(());
     }
@@ -148,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_control_character_quote_and_backslash_is_escaped_wherever_it_stands() {
+    fn every_control_character_quote_and_backslash_is_escaped_at_any_position() {
         for lead in 0..70 {
             for byte in 0..0x80u8 {
                 let text = format!("{}{}é", "x".repeat(lead), byte as char);
@@ -162,11 +167,11 @@ mod tests {
     #[test]
     fn a_long_string_is_written_in_pieces_that_end_between_characters() {
         for lead in 0..4 {
-            let text = "x".repeat(lead) + &"é€😀\n".repeat(PIECE / 8);
+            let text = "x".repeat(lead) + &"é€😀\n".repeat(PIECE_BYTES / 8);
             let json = written(|out| put_string(out, text.as_bytes(), &mut Steps::unlimited()));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
-        let not_utf8 = vec![0x80; 2 * PIECE];
+        let not_utf8 = vec![0x80; 2 * PIECE_BYTES];
         let refused = put_string(&mut Vec::new(), &not_utf8, &mut Steps::unlimited()).unwrap_err();
         assert_eq!(refused.problem(), Problem::Utf8);
     }

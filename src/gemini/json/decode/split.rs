@@ -3,7 +3,7 @@
 //! Upstreams put an empty text beside a function call, and sometimes a real one (`{"text":"…","functionCall":{…}}`).
 
 use super::super::error::{Error, Problem};
-use super::super::roles::DATA;
+use super::super::roles::DATA_ONEOF;
 use super::super::table::{Field, Kind, Message, Role};
 use super::oddities::State;
 use super::{Decoder, Outcome};
@@ -49,7 +49,7 @@ impl Decoder<'_, '_> {
     ) -> Result<Outcome, Error> {
         let Kind::Message(index) = field.kind else { return Err(error) };
         let message = self.table.message(index);
-        if !self.may_recover(&error) || !matches!(error.problem(), Problem::Oneof(DATA)) {
+        if !self.may_recover(&error) || !matches!(error.problem(), Problem::Oneof(DATA_ONEOF)) {
             return Err(error);
         }
         self.rewind(state);
@@ -107,5 +107,5 @@ impl Decoder<'_, '_> {
 
 fn is_data(message: &Message, index: usize) -> bool {
     let oneof = message.fields[index].oneof.and_then(|oneof| message.oneofs.get(usize::from(oneof)));
-    oneof == Some(&DATA)
+    oneof == Some(&DATA_ONEOF)
 }

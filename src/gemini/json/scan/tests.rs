@@ -1,8 +1,8 @@
-//! Every byte at every place of a string, and numbers.
+//! Strings with every byte at every position, and whole numbers.
 
 use super::*;
 
-/// The text of the string that `json` begins with, and how much of it was read.
+/// The text of the string that `json` begins with, and how many bytes of `json` were read.
 fn read(json: &[u8]) -> Result<(String, usize), Error> {
     let (mut counted, mut steps) = (Steps::unlimited(), Steps::unlimited());
     let mut scanner = Scanner::new(json, &mut counted);
@@ -12,7 +12,7 @@ fn read(json: &[u8]) -> Result<(String, usize), Error> {
 }
 
 #[test]
-fn any_byte_at_any_place_of_a_string_is_read_as_serde_reads_it() {
+fn any_byte_at_any_position_of_a_string_is_read_as_serde_json_reads_it() {
     for lead in 0..2 * MAX_WORDWISE_BYTES {
         for byte in 0..=u8::MAX {
             for tail in [0, 1, 9, MAX_WORDWISE_BYTES] {
@@ -31,7 +31,7 @@ fn any_byte_at_any_place_of_a_string_is_read_as_serde_reads_it() {
 }
 
 #[test]
-fn a_short_integer_is_read_and_anything_else_is_left_alone() {
+fn a_short_integer_is_read_and_nothing_is_consumed_of_anything_else() {
     for (text, value) in [("0", 0), ("-0", 0), ("7,", 7), ("-12}", -12), ("123456789012345678", 123456789012345678)] {
         let mut steps = Steps::unlimited();
         let mut scanner = Scanner::new(text.as_bytes(), &mut steps);
