@@ -1,8 +1,8 @@
-//! Answers with faults that do not cost them.
+//! Responses with faults that do not make them fail.
 
 use super::*;
 
-/// An answer with one part, as its caller gets it, and its oddities by member.
+/// The JSON of a response's only part after it was read and written again, and the oddities of the response by member.
 fn part(part: &str) -> (String, Vec<(Fault, String)>) {
     let json = format!(r#"{{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
     let (written, oddities) = answer(&json);
@@ -48,7 +48,7 @@ fn a_sidecar_that_cannot_be_read_is_kept_under_its_name() {
 }
 
 #[test]
-fn sidecars_of_candidates_and_answers_are_kept_too() {
+fn sidecars_of_candidates_and_responses_are_kept_too() {
     for (json, member) in [
         (r#"{"candidates":[{"safetyRatings":[null]}]}"#, "Candidate.safetyRatings"),
         (r#"{"candidates":[{"safetyRatings":[{"probability":[]}]}]}"#, "SafetyRating.probability"),
@@ -65,13 +65,13 @@ fn sidecars_of_candidates_and_answers_are_kept_too() {
         assert_eq!(written, json);
         assert_eq!(oddities, unreadable(member), "{json}");
     }
-    // The first of two counts, and the second is kept.
+    // Of two members with the same name the first is read, and the second is kept as an additional field.
     let twice = r#"{"modelVersion":"a","modelVersion":"b"}"#;
     assert_eq!(response(twice.as_bytes()).unwrap().oddities[0].name(), "GenerateContentResponse.modelVersion");
 }
 
 #[test]
-fn numbers_that_are_no_json_are_read() {
+fn numbers_that_are_not_json_are_read() {
     let (wire, oddities) = {
         let read = response(br#"{"candidates":[{"avgLogprobs":NaN,"new":[NaN,-Infinity,1e999]}]}"#).unwrap();
         (read.message, read.oddities)
@@ -88,7 +88,7 @@ fn numbers_that_are_no_json_are_read() {
 }
 
 #[test]
-fn content_that_cannot_be_read_fails_the_answer() {
+fn content_that_cannot_be_read_makes_the_response_fail() {
     for json in [
         r#"{"candidates":5}"#,
         r#"{"candidates":[null]}"#,
@@ -106,7 +106,7 @@ fn content_that_cannot_be_read_fails_the_answer() {
 }
 
 #[test]
-fn a_sidecar_that_nests_too_deep_or_is_no_text_is_left_out() {
+fn a_sidecar_that_nests_too_deep_is_dropped() {
     let deep = format!(r#"{{"modelVersion":"m","new":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let (written, oddities) = answer(&deep);
     assert_eq!(written, r#"{"modelVersion":"m"}"#);
@@ -116,7 +116,7 @@ fn a_sidecar_that_nests_too_deep_or_is_no_text_is_left_out() {
 }
 
 #[test]
-fn two_kinds_of_data_in_one_part_become_two_parts() {
+fn two_members_of_data_in_one_part_become_two_parts() {
     for (json, written) in [
         (r#"{"text":"","functionCall":{"name":"f"}}"#, r#"{"functionCall":{"name":"f"}}"#),
         (r#"{"functionCall":{"name":"f"},"text":""}"#, r#"{"functionCall":{"name":"f"}}"#),
@@ -142,7 +142,7 @@ fn two_kinds_of_data_in_one_part_become_two_parts() {
 }
 
 #[test]
-fn halves_of_characters_and_cut_bytes_become_replacements() {
+fn lone_surrogates_and_invalid_bytes_are_replaced() {
     for (text, written) in [
         (r"\ud83d", "\u{fffd}"),
         (r"\ude00", "\u{fffd}"),
@@ -184,7 +184,7 @@ fn halves_of_characters_and_cut_bytes_become_replacements() {
 }
 
 #[test]
-fn a_value_that_googles_schema_lacks_is_other_for_its_callers() {
+fn an_enum_value_that_googles_schema_lacks_becomes_other_for_its_callers() {
     let reason = |names, reason: &str| {
         let json =
             format!(r#"{{"candidates":[{{"finishReason":{reason}}}],"promptFeedback":{{"blockReason":{reason}}}}}"#);
