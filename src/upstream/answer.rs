@@ -214,7 +214,7 @@ impl EventStream {
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
-            self.held.set(self.events.held());
+            self.held.set(self.events.buffered_bytes());
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
             ready!(self.held.poll_room(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {
