@@ -68,7 +68,7 @@ impl<'w> RequestView<'w> {
     }
 
     /// The text and images outside the contents: system instruction, tools and schemas.
-    pub(in crate::gemini) fn beside_contents(&self) -> Estimate {
+    pub(in crate::gemini) fn outside_contents(&self) -> Estimate {
         self.outside_contents
     }
 

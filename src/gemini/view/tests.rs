@@ -137,7 +137,7 @@ fn images_are_counted_and_texts_about_them_are_not() {
 /// The estimate of a request, as validation adds it up.
 fn estimate_of_request(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate, ReadError> {
     let view = RequestView::read(request, steps)?;
-    let mut sum = view.beside_contents();
+    let mut sum = view.outside_contents();
     let mut contents = view.contents();
     while let Some(content) = contents.next(steps)? {
         let mut parts = Elements::new(content, numbers::content::PARTS);
