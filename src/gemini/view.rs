@@ -5,22 +5,22 @@
 //! occurs twice the last one counts, a message that occurs twice is merged, and a later member of a oneof replaces an earlier one.
 //! Each field counts as one of the caller's [`Steps`], so reading can be interrupted.
 
-mod about;
 mod capture;
 mod config;
 mod estimate;
 mod fields;
+mod metadata;
 pub(super) mod numbers;
 mod part;
 mod request;
 mod response;
 mod usage;
 
-pub use self::about::{AboutView, ModalityCounts, UsageDetailsView};
 pub use self::capture::{PartContent, role};
 pub use self::config::{GenerationConfigView, Modalities};
 pub use self::estimate::Estimate;
 pub use self::fields::{ReadError, for_each};
+pub use self::metadata::{MetadataView, ModalityCounts, UsageDetailsView};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};
 pub use self::request::RequestView;

@@ -18,7 +18,7 @@ use super::usage::{EstimatedTokens, Tokens};
 use crate::gemini::json::Response;
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{
-    AboutView, FinishReasons, GenerationConfigView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
+    FinishReasons, GenerationConfigView, MetadataView, Modalities, ModalityCounts, ResponseView, UsageDetailsView,
     UsageView,
 };
 use crate::pb::gemini::candidate::FinishReason;
@@ -96,7 +96,7 @@ pub struct Operation {
     usage: UsageView,
     estimated: EstimatedTokens,
     images: u64,
-    about: AboutView,
+    about: MetadataView,
     finish_reasons: FinishReasons,
     block_reason: i32,
     has_end: bool,
@@ -140,7 +140,7 @@ impl Operation {
             usage: UsageView::default(),
             estimated: EstimatedTokens::default(),
             images: 0,
-            about: AboutView::default(),
+            about: MetadataView::default(),
             finish_reasons: FinishReasons::default(),
             block_reason: 0,
             has_end: false,

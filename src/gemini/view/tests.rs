@@ -261,7 +261,7 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
 
 #[test]
 fn metadata_is_kept_when_a_later_message_does_not_contain_it() {
-    let mut about = AboutView::default();
+    let mut about = MetadataView::default();
     let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
     update(
         r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#,
@@ -270,7 +270,7 @@ fn metadata_is_kept_when_a_later_message_does_not_contain_it() {
     update(r#"{"candidates":[{}]}"#);
     let counts = |text, image, audio| ModalityCounts { text, image, audio };
     let usage = UsageDetailsView { candidates: counts(None, None, Some(3)), ..UsageDetailsView::default() };
-    assert_eq!(about, AboutView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
+    assert_eq!(about, MetadataView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
     // 301 bytes are cut at a character boundary.
     about.update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited()).unwrap();
     assert_eq!(about.model_version.len(), 255);
@@ -306,7 +306,7 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
     let reads: [Read; 3] = [
         |wire, steps| estimate_of_request(wire, steps).map(drop),
         |wire, steps| ResponseView::read(wire, steps).map(drop),
-        |wire, steps| AboutView::default().update(wire, steps),
+        |wire, steps| MetadataView::default().update(wire, steps),
     ];
     for read in reads {
         for ((name, small), (_, large)) in repetitive_messages(1_000).into_iter().zip(repetitive_messages(4_000)) {

@@ -10,7 +10,7 @@ const MAX_NAME_BYTES: usize = 256;
 
 /// The metadata of a response. It is nearly the same in each message of a stream, so it is read only at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AboutView {
+pub struct MetadataView {
     /// The last usage that was reported.
     pub usage: Option<UsageDetailsView>,
     pub model_version: String,
@@ -33,7 +33,7 @@ pub struct ModalityCounts {
     pub audio: Option<i32>,
 }
 
-impl AboutView {
+impl MetadataView {
     /// Takes over the metadata of a message. What the message does not contain is not changed.
     ///
     /// # Errors
