@@ -12,7 +12,7 @@ use super::heavy::Heavy;
 use super::translate::{Reading, Stop, Translated, translate_at_once, translate_beside};
 use super::watch::Alarm;
 use super::{Call, Error, Message};
-use crate::gemini::json::Halves;
+use crate::gemini::json::SurrogateJoiner;
 use crate::upstream::{self, EventStream, Method};
 
 /// The request on its way, until the head of the answer is there.
@@ -36,7 +36,7 @@ struct Open {
     call: Call,
     heavy: Heavy,
     reading: Reading,
-    halves: Halves,
+    surrogates: SurrogateJoiner,
 }
 
 #[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
@@ -50,7 +50,7 @@ impl Answers {
     pub(super) async fn begin(sending: Sending, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let source = Source::Sending(sending);
         let reading = Reading::new(&call, Method::StreamGenerateContent);
-        let open = Open { source, translating: None, call, heavy, reading, halves: Halves::default() };
+        let open = Open { source, translating: None, call, heavy, reading, surrogates: SurrogateJoiner::default() };
         let mut answers = Self { first: None, open: Some(open) };
         answers.first = answers.next().await.transpose()?;
         Ok(answers)
@@ -112,7 +112,7 @@ impl Open {
     }
 
     fn message(&mut self, mut answer: Translated) -> Result<Option<Message>, Error> {
-        answer.join(&mut self.halves)?;
+        answer.join(&mut self.surrogates)?;
         self.call.record.saw(&answer);
         Ok(Some(Message::beside(&self.call.held, answer.response.message)))
     }

@@ -13,7 +13,7 @@ use super::callers::Admitted;
 use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
 use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
-use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJoiner};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, ValidateError, validate};
@@ -165,7 +165,7 @@ pub(super) struct Translated {
     /// What the gateway watches of it.
     pub(super) view: ResponseView,
     /// Whether texts in it begin or end with half of a character.
-    has_halves: bool,
+    has_split_surrogates: bool,
 }
 
 /// How an answer is to be read.
@@ -188,9 +188,9 @@ impl Reading {
 
 impl Translated {
     /// Joins characters that were cut between two events of a stream.
-    pub(super) fn join(&mut self, halves: &mut Halves) -> Result<(), Error> {
-        if self.has_halves || halves.is_waiting() {
-            let joined = halves.join(&mut self.response, false, &mut Steps::unlimited());
+    pub(super) fn join(&mut self, surrogates: &mut SurrogateJoiner) -> Result<(), Error> {
+        if self.has_split_surrogates || surrogates.is_waiting() {
+            let joined = surrogates.join(&mut self.response, false, &mut Steps::unlimited());
             joined.map_err(|error| Error::Upstream(upstream::Error::Unreadable(error)))?;
         }
         Ok(())
@@ -216,7 +216,7 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
             Err(stop) => stop,
         },
     };
-    let json::Event { mut response, has_halves } =
+    let json::Event { mut response, has_split_surrogates } =
         json::event(text, Some(key.finder()), reading.schema, steps).map_err(|error| unreadable(error, steps))?;
     let view = match ResponseView::read(&response.message, steps) {
         Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
@@ -233,12 +233,12 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
         if !view.is_whole() {
             return Err(Stop::Failed(upstream::Error::Unfinished));
         }
-        if has_halves {
-            let joined = Halves::default().join(&mut response, true, steps);
+        if has_split_surrogates {
+            let joined = SurrogateJoiner::default().join(&mut response, true, steps);
             joined.map_err(|error| unreadable(error, steps))?;
         }
     }
-    Ok(Translated { response, view, has_halves })
+    Ok(Translated { response, view, has_split_surrogates })
 }
 
 /// Translates an answer that takes little work.

@@ -7,13 +7,13 @@
 mod decode;
 mod encode;
 mod error;
-mod halves;
 mod members;
 mod output;
 mod plain;
 mod repairs;
 mod roles;
 mod scan;
+mod surrogates;
 mod table;
 mod text;
 mod time;
@@ -25,7 +25,7 @@ use memchr::memmem::Finder;
 
 pub use self::decode::{CallerSchema, Fault, Oddity};
 pub use self::error::{Error, Problem};
-pub use self::halves::Halves;
+pub use self::surrogates::SurrogateJoiner;
 
 use self::decode::Decoder;
 use self::encode::Encoder;
@@ -149,8 +149,8 @@ pub struct Response {
 #[derive(Debug)]
 pub struct Event {
     pub response: Response,
-    /// Whether a text begins or ends with half of a surrogate pair. [`Halves`] has to join it before the message is valid.
-    pub has_halves: bool,
+    /// Whether a text begins or ends with half of a surrogate pair. [`SurrogateJoiner`] has to join it before the message is valid.
+    pub has_split_surrogates: bool,
 }
 
 /// Reads the JSON of a response into a `GenerateContentResponse`.
@@ -163,15 +163,15 @@ pub struct Event {
 /// The JSON is not well formed; the content (candidates, contents, parts and their data) does not fit the contract; or the steps
 /// ran out. Any other member that cannot be read is kept in `additional_fields`.
 pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
-    let Event { mut response, has_halves } = event(json, secret, CallerSchema::Own, steps)?;
-    if has_halves {
-        Halves::default().join(&mut response, true, steps)?;
+    let Event { mut response, has_split_surrogates } = event(json, secret, CallerSchema::Own, steps)?;
+    if has_split_surrogates {
+        SurrogateJoiner::default().join(&mut response, true, steps)?;
     }
     Ok(response)
 }
 
 /// Reads the JSON of one event of a stream as [`response`] does, for a caller with this `schema`. Surrogate pairs that were cut
-/// in two are left to [`Halves`], since the other half may be in another event.
+/// in two are left to [`SurrogateJoiner`], since the other half may be in another event.
 ///
 /// # Errors
 ///
@@ -186,9 +186,9 @@ pub fn event(
     let out = Vec::with_capacity(json.len() / 4 * 3);
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
     decoder.decode(known(*RESPONSE)?)?;
-    let has_halves = decoder.has_halves();
+    let has_split_surrogates = decoder.has_split_surrogates();
     let (unknown_members, oddities) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.oddities));
-    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, oddities }, has_halves })
+    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, oddities }, has_split_surrogates })
 }
 
 /// Writes any message of the contract, given by its full name, as JSON.

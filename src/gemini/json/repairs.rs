@@ -11,12 +11,12 @@ pub(super) struct Repairs {
     /// Whether such texts are repaired; otherwise they are errors.
     pub(super) allowed: bool,
     /// Whether the current text may continue in the next event. A half of a pair at its start or end is then written as three
-    /// bytes, in the way UTF-8 would encode a surrogate if it could, and [`Halves`](super::halves::Halves) joins it later.
+    /// bytes, in the way UTF-8 would encode a surrogate if it could, and [`SurrogateJoiner`](super::surrogates::SurrogateJoiner) joins it later.
     pub(super) joins: bool,
     /// How many replacements were made since the decoder last read and reset this count.
     pub(super) count: u32,
     /// Whether halves were written that have to be joined.
-    pub(super) has_halves: bool,
+    pub(super) has_split_surrogates: bool,
 }
 
 impl Repairs {
@@ -44,7 +44,7 @@ impl Repairs {
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         if self.joins && ((is_first && is_low(half)) || (is_last && is_high(half))) {
-            self.has_halves = true;
+            self.has_split_surrogates = true;
             out.extend_from_slice(&encode_half(half));
             return Ok(());
         }

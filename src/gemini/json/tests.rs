@@ -1,11 +1,11 @@
 //! The rules of Gemini's JSON, one test for each.
 
-/// Surrogate pairs that are cut in two.
-mod halves;
 /// Limits on elements, bytes and steps.
 mod limits;
 /// The gateway's key in responses.
 mod secret;
+/// Surrogate pairs that are cut in two.
+mod surrogates;
 /// Faults of a response that do not make it fail.
 mod tolerance;
 

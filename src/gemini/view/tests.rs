@@ -261,8 +261,8 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
 
 #[test]
 fn metadata_is_kept_when_a_later_message_does_not_contain_it() {
-    let mut about = MetadataView::default();
-    let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
+    let mut metadata = MetadataView::default();
+    let mut update = |json: &str| metadata.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
     update(
         r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#,
     );
@@ -270,10 +270,12 @@ fn metadata_is_kept_when_a_later_message_does_not_contain_it() {
     update(r#"{"candidates":[{}]}"#);
     let counts = |text, image, audio| ModalityCounts { text, image, audio };
     let usage = UsageDetailsView { candidates: counts(None, None, Some(3)), ..UsageDetailsView::default() };
-    assert_eq!(about, MetadataView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
+    assert_eq!(metadata, MetadataView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
     // 301 bytes are cut at a character boundary.
-    about.update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited()).unwrap();
-    assert_eq!(about.model_version.len(), 255);
+    metadata
+        .update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited())
+        .unwrap();
+    assert_eq!(metadata.model_version.len(), 255);
 }
 
 /// Requests and responses that consist of one field, repeated `times` times.

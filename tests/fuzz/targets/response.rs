@@ -1,7 +1,7 @@
 //! What upstream answers, as JSON.
 #![no_main]
 
-use gemini_grpc::gemini::json::{self, CallerSchema, Halves, Problem, to_json};
+use gemini_grpc::gemini::json::{self, CallerSchema, SurrogateJoiner, Problem, to_json};
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::view::ResponseView;
 use gemini_grpc::pb::gemini::GenerateContentResponse;
@@ -61,11 +61,11 @@ fn has_key(value: &serde_json::Value) -> bool {
 
 /// The same text twice in a stream, for a client of Google's. Halves of characters are joined or replaced.
 fn events_are_messages_too(json: &[u8]) {
-    let (mut halves, mut steps) = (Halves::default(), Steps::unlimited());
+    let (mut surrogates, mut steps) = (SurrogateJoiner::default(), Steps::unlimited());
     for is_last in [false, true] {
         let mut event = json::event(json, None, CallerSchema::Google, &mut steps).unwrap();
-        if event.has_halves || halves.is_waiting() {
-            halves.join(&mut event.response, is_last, &mut steps).unwrap();
+        if event.has_split_surrogates || surrogates.is_waiting() {
+            surrogates.join(&mut event.response, is_last, &mut steps).unwrap();
         }
         decode(&event.response.message);
     }

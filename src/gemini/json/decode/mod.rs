@@ -102,8 +102,8 @@ impl<'j, 's> Decoder<'j, 's> {
     }
 
     /// Whether a text begins or ends with half of a surrogate pair, which has to be joined.
-    pub(super) fn has_halves(&self) -> bool {
-        self.repairs.has_halves
+    pub(super) fn has_split_surrogates(&self) -> bool {
+        self.repairs.has_split_surrogates
     }
 
     /// Reads the whole JSON text as one message.

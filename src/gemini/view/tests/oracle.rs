@@ -209,9 +209,9 @@ proptest! {
         prop_assert_eq!(view.usage_metadata, usage);
         let contents = message.candidates.iter().filter_map(|candidate| candidate.content.as_ref());
         prop_assert_eq!(view.estimate, estimate_of(contents));
-        let mut about = MetadataView::default();
-        about.update(&wire, &mut Steps::unlimited()).unwrap();
-        prop_assert_eq!((about.model_version, about.response_id), (message.model_version, message.response_id));
+        let mut metadata = MetadataView::default();
+        metadata.update(&wire, &mut Steps::unlimited()).unwrap();
+        prop_assert_eq!((metadata.model_version, metadata.response_id), (message.model_version, message.response_id));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const MAX_WAITING: usize = 32;
 
 /// The first halves that wait for the next text of their stream of text.
 #[derive(Debug, Default)]
-pub struct Halves {
+pub struct SurrogateJoiner {
     waiting: Vec<(TextStream, u32)>,
 }
 
@@ -31,7 +31,7 @@ struct TextStream {
 
 /// One pass over a message, which writes it again with its texts joined.
 struct Pass<'h, 's, 'i> {
-    halves: &'h mut Halves,
+    surrogates: &'h mut SurrogateJoiner,
     steps: &'s mut Steps<'i>,
     /// Whether no message follows.
     is_last: bool,
@@ -39,8 +39,8 @@ struct Pass<'h, 's, 'i> {
     replaced: u64,
 }
 
-impl Halves {
-    /// Whether a half is waiting. Then the next message has to go through [`Halves::join`], even if it has no halves itself.
+impl SurrogateJoiner {
+    /// Whether a half is waiting. Then the next message has to go through [`SurrogateJoiner::join`], even if it has no halves itself.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -52,7 +52,7 @@ impl Halves {
     ///
     /// The steps ran out, or the message is not a valid `GenerateContentResponse`.
     pub fn join(&mut self, response: &mut Response, is_last: bool, steps: &mut Steps<'_>) -> Result<(), Error> {
-        let mut pass = Pass { halves: self, steps, is_last, replaced: 0 };
+        let mut pass = Pass { surrogates: self, steps, is_last, replaced: 0 };
         response.message = pass.response(&response.message)?;
         if pass.replaced > 0 {
             response.oddities.push(Oddity {
@@ -188,7 +188,7 @@ impl Pass<'_, '_, '_> {
             rest = &rest[3..];
         }
         // Upstreams send empty texts in between. The half keeps waiting for a text with content.
-        let high = if text.is_empty() && may_continue { None } else { self.halves.take(stream) };
+        let high = if text.is_empty() && may_continue { None } else { self.surrogates.take(stream) };
         match (high, low) {
             (Some(high), Some(low)) => {
                 let character = char::from_u32(join(high, low)).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -200,8 +200,8 @@ impl Pass<'_, '_, '_> {
         match rest.last_chunk().and_then(|bytes| decode_half(*bytes)).filter(|half| is_high(*half)) {
             Some(half) => {
                 out.extend_from_slice(&rest[..rest.len() - 3]);
-                if may_continue && self.halves.waiting.len() < MAX_WAITING {
-                    self.halves.waiting.push((stream, half));
+                if may_continue && self.surrogates.waiting.len() < MAX_WAITING {
+                    self.surrogates.waiting.push((stream, half));
                 } else {
                     self.replace(&mut out);
                 }
@@ -214,7 +214,7 @@ impl Pass<'_, '_, '_> {
     /// Replaces the halves that still wait when a candidate has ended: each becomes a part of its content with U+FFFD.
     fn flush(&mut self, candidate: u64, content: &mut Vec<u8>) {
         for is_thought in [true, false] {
-            if self.halves.take(TextStream { candidate, is_thought }).is_some() {
+            if self.surrogates.take(TextStream { candidate, is_thought }).is_some() {
                 let (mut text, mut part) = (Vec::new(), Vec::new());
                 self.replace(&mut text);
                 put_field(&mut part, part::TEXT, &text);

@@ -5,13 +5,13 @@ use super::*;
 /// All texts of a stream in one string: a thought in brackets, an answer with `|` after it, and the index of a later candidate in
 /// front.
 fn texts(events: &[&str]) -> String {
-    let mut halves = Halves::default();
+    let mut surrogates = SurrogateJoiner::default();
     let mut all = String::new();
     for json in events {
-        let Event { mut response, has_halves } =
+        let Event { mut response, has_split_surrogates } =
             event(json.as_bytes(), None, CallerSchema::Own, &mut Steps::unlimited()).unwrap();
-        if has_halves || halves.is_waiting() {
-            halves.join(&mut response, false, &mut Steps::unlimited()).unwrap();
+        if has_split_surrogates || surrogates.is_waiting() {
+            surrogates.join(&mut response, false, &mut Steps::unlimited()).unwrap();
         }
         // prost fails if a text is not UTF-8.
         let message =
