@@ -1,7 +1,7 @@
 //! What upstream answers, as JSON.
 #![no_main]
 
-use gemini_grpc::gemini::json::{self, CallerSchema, SurrogateJoiner, Problem, to_json};
+use gemini_grpc::gemini::json::{self, CallerSchema, Problem, SurrogateJoiner, to_json};
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::view::ResponseView;
 use gemini_grpc::pb::gemini::GenerateContentResponse;
