@@ -12,7 +12,7 @@ use super::rpc::{Method, Phase};
 use super::series::Series;
 use super::usage::Usage;
 use crate::gemini::code::Code;
-use crate::gemini::json::{Fault, Oddity};
+use crate::gemini::json::{Anomaly, AnomalyKind};
 
 /// gRPC's codes.
 const CODES: usize = 17;
@@ -187,12 +187,12 @@ impl Metrics {
     }
 
     /// A fault of an answer that did not cost it.
-    pub(super) fn oddity(&self, oddity: &Oddity) {
-        let metric = match oddity.fault {
-            Fault::Unreadable => names::UNREADABLE_MEMBERS,
-            Fault::Repaired => names::REPAIRED_TEXTS,
+    pub(super) fn anomaly(&self, anomaly: &Anomaly) {
+        let metric = match anomaly.kind {
+            AnomalyKind::Unreadable => names::UNREADABLE_MEMBERS,
+            AnomalyKind::Repaired => names::REPAIRED_TEXTS,
         };
-        self.add(metric, Some(&oddity.name()), oddity.count);
+        self.add(metric, Some(&anomaly.name()), anomaly.count);
     }
 
     pub(super) fn rpc(&self, method: Method, code: Code, is_fault: bool, seconds: f64) {

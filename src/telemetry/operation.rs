@@ -156,16 +156,16 @@ impl Operation {
 
     /// A message of the answer, and what was read of it.
     pub fn chunk(&mut self, response: &Response, view: &ResponseView) {
-        let Response { message, unknown_members, oddities } = response;
+        let Response { message, unknown_members, anomalies } = response;
         self.chunks += 1;
         let metrics = self.rpc.0.telemetry.0.metrics.as_ref();
         if let Some(metrics) = metrics {
             unknown_members.iter().for_each(|name| metrics.unknown_member(name));
-            oddities.iter().for_each(|oddity| metrics.oddity(oddity));
+            anomalies.iter().for_each(|anomaly| metrics.anomaly(anomaly));
         }
-        for oddity in oddities {
-            let (request_id, member) = (&**self.rpc.request_id(), oddity.name());
-            let (fault, count, first) = (oddity.fault.as_str(), oddity.count, &oddity.first);
+        for anomaly in anomalies {
+            let (request_id, member) = (&**self.rpc.request_id(), anomaly.name());
+            let (fault, count, first) = (anomaly.kind.as_str(), anomaly.count, &anomaly.first);
             tracing::debug!(request_id, member, fault, count, "a member of the answer was tolerated: {first}");
         }
         if self.first_chunk.is_none() {

@@ -108,7 +108,7 @@ fn request_and_response_translate_as_to_json_and_to_wire_do() {
                 if !String::from_utf8_lossy(&json).contains(r#":"""#) {
                     let read = json::response(&json, None, &mut Steps::unlimited()).unwrap();
                     prop_assert_eq!(read.message, case.wire.clone());
-                    prop_assert_eq!(read.oddities, []);
+                    prop_assert_eq!(read.anomalies, []);
                 }
             }
             _ => {}

@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-pub use self::decode::{CallerSchema, Fault, Oddity};
+pub use self::decode::{Anomaly, AnomalyKind, CallerSchema};
 pub use self::error::{Error, Problem};
 pub use self::surrogates::SurrogateJoiner;
 
@@ -142,7 +142,7 @@ pub struct Response {
     /// The names of some members that the schema does not know, for telemetry. All such members are kept in `additional_fields`.
     pub unknown_members: Vec<String>,
     /// The faults that did not make it fail.
-    pub oddities: Vec<Oddity>,
+    pub anomalies: Vec<Anomaly>,
 }
 
 /// One event of a streamed response.
@@ -187,8 +187,8 @@ pub fn event(
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
     decoder.decode(known(*RESPONSE)?)?;
     let has_split_surrogates = decoder.has_split_surrogates();
-    let (unknown_members, oddities) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.oddities));
-    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, oddities }, has_split_surrogates })
+    let (unknown_members, anomalies) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.anomalies));
+    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, anomalies }, has_split_surrogates })
 }
 
 /// Writes any message of the contract, given by its full name, as JSON.

@@ -4,10 +4,10 @@
 //! second half. The first half is kept until the next text of the same candidate and the same kind (thought or answer) comes.
 //! A half without its other half becomes U+FFFD.
 
-use super::decode::Fault;
+use super::decode::AnomalyKind;
 use super::error::{Error, Problem};
 use super::repairs::{REPLACEMENT, decode_half, is_high, is_low, join};
-use super::{Oddity, Response};
+use super::{Anomaly, Response};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::numbers::{content, part, response};
 use crate::gemini::view::{CandidateKeys, CandidateView, ReadError};
@@ -55,8 +55,8 @@ impl SurrogateJoiner {
         let mut pass = Pass { surrogates: self, steps, is_last, replaced: 0 };
         response.message = pass.response(&response.message)?;
         if pass.replaced > 0 {
-            response.oddities.push(Oddity {
-                fault: Fault::Repaired,
+            response.anomalies.push(Anomaly {
+                kind: AnomalyKind::Repaired,
                 message: "Part",
                 member: "text",
                 first: "text: one half of a character is missing".to_owned(),

@@ -21,7 +21,7 @@ fuzz_target!(|json: &[u8]| {
     if result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted) {
         panic!("it took more than {budget} steps");
     }
-    let Ok(json::Response { message: wire, oddities, .. }) = result else { return };
+    let Ok(json::Response { message: wire, anomalies, .. }) = result else { return };
     no_text_has_the_key(json);
     events_are_messages_too(json);
     // `[1,1,1]` grows the most: two bytes become a tag, a length, a tag and a double.
@@ -31,9 +31,9 @@ fuzz_target!(|json: &[u8]| {
     let message = decode(&wire);
     match to_json(RESPONSE, &wire) {
         // Of a member that came twice one may have been kept, and the other not.
-        Ok(_) if oddities.iter().any(|oddity| oddity.first.contains("twice")) => {}
+        Ok(_) if anomalies.iter().any(|anomaly| anomaly.first.contains("twice")) => {}
         // What is not even JSON was left out.
-        Ok(_) if oddities.iter().any(|oddity| oddity.member == "additionalFields") => {}
+        Ok(_) if anomalies.iter().any(|anomaly| anomaly.member == "additionalFields") => {}
         Ok(written) => it_becomes_the_same_answer(message, &written),
         // It can be read, as a string, and has no form to be written in.
         // The same member can be there in both forms, if it came twice.

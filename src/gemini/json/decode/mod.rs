@@ -6,8 +6,8 @@
 //!
 //! A response is read with tolerance, because its tokens are already paid for: only its content can make it fail (`roles`).
 
+mod anomalies;
 mod capacity;
-mod oddities;
 mod scalar;
 mod secret;
 mod split;
@@ -15,8 +15,8 @@ mod structure;
 
 use memchr::memmem::Finder;
 
-use self::oddities::State;
-pub use self::oddities::{Fault, Oddity};
+use self::anomalies::State;
+pub use self::anomalies::{Anomaly, AnomalyKind};
 use self::split::Chosen;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
@@ -42,7 +42,7 @@ pub(super) struct Decoder<'j, 's> {
     secret: Option<&'j Finder<'j>>,
     depth: usize,
     repairs: Repairs,
-    pub(super) oddities: Vec<Oddity>,
+    pub(super) anomalies: Vec<Anomaly>,
     schema: CallerSchema,
 }
 
@@ -88,7 +88,7 @@ impl<'j, 's> Decoder<'j, 's> {
             secret,
             depth: 0,
             repairs: Repairs::default(),
-            oddities: Vec::new(),
+            anomalies: Vec::new(),
             schema: CallerSchema::Own,
         })
     }
@@ -183,7 +183,7 @@ impl<'j, 's> Decoder<'j, 's> {
             self.report_unknown(message, first_unknown)?;
             self.additional(message, first_unknown).map_err(|e| e.in_field("additional_fields"))?;
             if self.repairs.count > 0 {
-                self.note_repairs(message, oddities::ADDITIONAL);
+                self.note_repairs(message, anomalies::ADDITIONAL);
             }
         }
         self.depth -= 1;

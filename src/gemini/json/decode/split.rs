@@ -5,7 +5,7 @@
 use super::super::error::{Error, Problem};
 use super::super::roles::DATA_ONEOF;
 use super::super::table::{Field, Kind, Message, Role};
-use super::oddities::State;
+use super::anomalies::State;
 use super::{Decoder, Outcome};
 
 /// The members of `data` that a part has.

@@ -61,7 +61,7 @@ fn halves_are_joined_within_one_event() {
     let json = r#"{"candidates":[{"content":{"parts":[{"text":"a\ud83d"},{"functionCall":{"name":"f"}},{"text":"\ude00b"}]},"finishReason":"STOP"}]}"#;
     assert_eq!(texts(&[json]), "a|😀b|");
     let read = response(json.as_bytes()).unwrap();
-    assert!(read.oddities.is_empty());
+    assert!(read.anomalies.is_empty());
 }
 
 #[test]

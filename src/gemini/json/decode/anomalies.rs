@@ -6,29 +6,29 @@ use super::super::table::{Field, Kind, Message, Role};
 use super::super::writer::OutputPosition;
 use super::{Decoder, Outcome};
 
-/// At most this many different oddities of one response are kept.
-const MAX_ODDITIES: usize = 16;
+/// At most this many different anomalies of one response are kept.
+const MAX_ANOMALIES: usize = 16;
 
 /// At most this many unknown members of one response are reported by name.
 const MAX_REPORTED_NAMES: usize = 16;
 /// A longer name is not reported, in bytes: a useful name is a word.
 const MAX_REPORTED_NAME_BYTES: usize = 64;
 
-/// The JSON name under which oddities among the unknown members are noted.
+/// The JSON name under which anomalies among the unknown members are noted.
 pub(super) const ADDITIONAL: &str = "additionalFields";
 /// What is wrong with a text that was repaired.
 const NOT_UNICODE: &str = "a text is not valid UTF-8 or UTF-16";
 
 /// What is odd about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum AnomalyKind {
     /// Its value does not fit the contract. It was kept in `additional_fields`, or dropped if those cannot contain it either.
     Unreadable,
     /// Its text was not valid UTF-8 or UTF-16. U+FFFD replaces what is not a character.
     Repaired,
 }
 
-impl Fault {
+impl AnomalyKind {
     /// The value of the log attribute.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,8 +40,8 @@ impl Fault {
 
 /// A fault of a response that did not make it fail. It contains names but never values, which may be private.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oddity {
-    pub fault: Fault,
+pub struct Anomaly {
+    pub kind: AnomalyKind,
     /// The name of the message without its package: `UsageMetadata`.
     pub message: &'static str,
     /// The JSON name of the member: `promptTokenCount`.
@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) unknown: usize,
 }
 
-impl Oddity {
+impl Anomaly {
     /// Message and member: `UsageMetadata.promptTokenCount`. Only names of the contract, so it can be a metric label.
     pub fn name(&self) -> String {
         format!("{}.{}", self.message, self.member)
@@ -73,7 +73,7 @@ impl Decoder<'_, '_> {
         State { output: self.writer.position(), depth: self.depth, unknown: self.unknown.len() }
     }
 
-    /// Undoes what was read since `state`, except for the oddities. The JSON position is left to the caller.
+    /// Undoes what was read since `state`, except for the anomalies. The JSON position is left to the caller.
     pub(super) fn rewind(&mut self, state: State) {
         self.writer.rewind(state.output);
         self.depth = state.depth;
@@ -104,27 +104,34 @@ impl Decoder<'_, '_> {
         self.json.string()?;
         self.json.expect(b':')?;
         self.json.skip_value()?;
-        self.note(Fault::Unreadable, message, field.json_name, 1, || error.to_string());
+        self.note(AnomalyKind::Unreadable, message, field.json_name, 1, || error.to_string());
         Ok(Outcome::Unreadable)
     }
 
     /// Notes that texts of a member were repaired.
     pub(super) fn note_repairs(&mut self, message: &'static Message, member: &'static str) {
         let count = std::mem::take(&mut self.repairs.count).into();
-        self.note(Fault::Repaired, message, member, count, || format!("{member}: {NOT_UNICODE}"));
+        self.note(AnomalyKind::Repaired, message, member, count, || format!("{member}: {NOT_UNICODE}"));
     }
 
     /// Notes that an unknown member was dropped.
     pub(super) fn note_dropped(&mut self, message: &'static Message, error: &Error) {
-        self.note(Fault::Unreadable, message, ADDITIONAL, 1, || format!("additional_fields{error}"));
+        self.note(AnomalyKind::Unreadable, message, ADDITIONAL, 1, || format!("additional_fields{error}"));
     }
 
-    fn note(&mut self, fault: Fault, message: &Message, member: &'static str, count: u64, first: impl Fn() -> String) {
-        let is_it = |known: &&mut Oddity| (known.fault, known.message, known.member) == (fault, message.name, member);
-        if let Some(known) = self.oddities.iter_mut().find(is_it) {
+    fn note(
+        &mut self,
+        kind: AnomalyKind,
+        message: &Message,
+        member: &'static str,
+        count: u64,
+        first: impl Fn() -> String,
+    ) {
+        let is_same = |known: &&mut Anomaly| (known.kind, known.message, known.member) == (kind, message.name, member);
+        if let Some(known) = self.anomalies.iter_mut().find(is_same) {
             known.count += count;
-        } else if self.oddities.len() < MAX_ODDITIES {
-            self.oddities.push(Oddity { fault, message: message.name, member, first: first(), count });
+        } else if self.anomalies.len() < MAX_ANOMALIES {
+            self.anomalies.push(Anomaly { kind, message: message.name, member, first: first(), count });
         }
     }
 
@@ -139,7 +146,7 @@ impl Decoder<'_, '_> {
             self.json.steps().take(1)?;
             let name = self.json.string()?;
             // A known member is here for one of two reasons: a new enum name, which is reported, or a sidecar that cannot be
-            // read, which is an oddity already.
+            // read, which is an anomaly already.
             let field = message.member(name.raw).map(|index| &message.fields[index]);
             let is_unreadable = field.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
             if name.raw.len() <= MAX_REPORTED_NAME_BYTES && !is_unreadable {
