@@ -258,7 +258,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::callers::{Exceeded, Quota};
-    use crate::gemini::error_body::Reply;
+    use crate::gemini::error_body::ErrorReply;
     use crate::gemini::model::ModelName;
     use crate::gemini::validate::Violations;
     use upstream::Error as Up;
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn upstreams_reason_and_domain_are_passed_on_for_the_documented_reason_alone() {
         let body = |status| {
-            upstream::Error::refused(&Reply {
+            upstream::Error::refused(&ErrorReply {
                 status,
                 content_type: None,
                 retry_after: None,

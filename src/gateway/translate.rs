@@ -12,7 +12,7 @@ use super::call::reserve;
 use super::callers::Admitted;
 use super::heavy::Heavy;
 use super::{ApiKey, Call, Config, Error, KeyOwner};
-use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
+use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES, is_error};
 use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJoiner};
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
@@ -204,9 +204,11 @@ fn translate(text: &[u8], reading: &Reading, steps: &mut Steps<'_>) -> Result<Tr
         if !is_error(text) {
             return Ok(None);
         }
-        steps.take(text.len().min(MAX_BODY) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
+        steps
+            .take(text.len().min(MAX_ERROR_BODY_BYTES) as u64 * ERROR_STEPS_PER_BYTE)
+            .map_err(|_| Stop::Interrupted)?;
         let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
-        let reply = Reply { status: 200, content_type: None, retry_after: None, body, now, keys };
+        let reply = ErrorReply { status: 200, content_type: None, retry_after: None, body, now, keys };
         Ok(Some(upstream::Error::refused(&reply)))
     };
     let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {

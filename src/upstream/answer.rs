@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use tokio_stream::Stream;
 
 use super::Error;
-use crate::gemini::error_body::{MAX_BODY, Reply};
+use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Held;
 use crate::telemetry::Attempt;
@@ -90,9 +90,9 @@ pub(super) async fn refusal(
     let (head, mut body) = response.into_parts();
     let mut beginning = Vec::new();
     let reading = async {
-        while beginning.len() < MAX_BODY {
+        while beginning.len() < MAX_ERROR_BODY_BYTES {
             let Ok(Some(piece)) = next(&mut body).await else { break };
-            beginning.extend_from_slice(&piece[..piece.len().min(MAX_BODY - beginning.len())]);
+            beginning.extend_from_slice(&piece[..piece.len().min(MAX_ERROR_BODY_BYTES - beginning.len())]);
             held.set(request_bytes + beginning.len());
         }
     };
@@ -100,7 +100,7 @@ pub(super) async fn refusal(
     let key = key.to_owned();
     let is_long = beginning.len() > LONG_ERROR_BODY;
     let understand = move || {
-        Error::refused(&Reply {
+        Error::refused(&ErrorReply {
             status: head.status.as_u16(),
             content_type: header(&head.headers, CONTENT_TYPE),
             retry_after: header(&head.headers, RETRY_AFTER),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pool::{Failure, Unmade};
 use crate::files::{self, Files};
-use crate::gemini::error_body::{ErrorBody, Reply};
+use crate::gemini::error_body::{ErrorBody, ErrorReply};
 use crate::gemini::{events, json};
 use crate::telemetry::names;
 
@@ -53,7 +53,7 @@ pub enum Error {
 
 impl Error {
     /// A refusal, in whatever shape it came.
-    pub fn refused(reply: &Reply<'_>) -> Self {
+    pub fn refused(reply: &ErrorReply<'_>) -> Self {
         let encode = |name: &str, value: &serde_json::Value| json::to_wire(name, value.to_string().as_bytes()).ok();
         Self::Refused(Box::new(ErrorBody::read(reply, &encode)))
     }

@@ -1,13 +1,13 @@
 //! The message of an error: upstream's own, or one of ours if it has none.
 
 use super::envelope::Envelope;
-use super::{MAX_MESSAGE, Reply, is_success, redact};
+use super::{ErrorReply, MAX_ERROR_MESSAGE_BYTES, is_success, redact};
 
 /// The longest title of a web page that is quoted, in bytes.
 const MAX_TITLE_BYTES: usize = 120;
 
 /// The message for an error reply. `body` is the part of its body that was read, `envelope` what was found in it.
-pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envelope<'_>, status: u16) -> String {
+pub(super) fn of(reply: &ErrorReply<'_>, body: &[u8], is_json: bool, envelope: &Envelope<'_>, status: u16) -> String {
     let summary = if is_success(reply.status) {
         "upstream sent an error".to_owned()
     } else {
@@ -21,10 +21,10 @@ pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envel
         );
     }
     if let Some(message) = &envelope.message {
-        return lines(message, MAX_MESSAGE);
+        return lines(message, MAX_ERROR_MESSAGE_BYTES);
     }
     if let Some(label) = envelope.label {
-        return line(&format!("{summary}: {label}"), MAX_MESSAGE);
+        return line(&format!("{summary}: {label}"), MAX_ERROR_MESSAGE_BYTES);
     }
     if is_json {
         return without_message(&summary, status);
@@ -46,7 +46,11 @@ pub(super) fn of(reply: &Reply<'_>, body: &[u8], is_json: bool, envelope: &Envel
     if list.unwrap_or(text).starts_with('{') {
         return format!("{summary} with JSON that cannot be read");
     }
-    if is_readable(text) { lines(&redact(text, reply.keys), MAX_MESSAGE) } else { without_message(&summary, status) }
+    if is_readable(text) {
+        lines(&redact(text, reply.keys), MAX_ERROR_MESSAGE_BYTES)
+    } else {
+        without_message(&summary, status)
+    }
 }
 
 fn without_message(summary: &str, status: u16) -> String {

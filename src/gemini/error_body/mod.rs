@@ -26,10 +26,10 @@ pub use self::probe::is_error;
 pub use self::redact::redact;
 
 /// The most bytes of a body that are read; the rest is ignored.
-pub const MAX_BODY: usize = 1 << 20;
+pub const MAX_ERROR_BODY_BYTES: usize = 1 << 20;
 
 /// The longest message that is passed on, in bytes. A longer one is cut.
-pub const MAX_MESSAGE: usize = 1 << 10;
+pub const MAX_ERROR_MESSAGE_BYTES: usize = 1 << 10;
 
 /// Encodes a message, given by its full name and its JSON, as wire bytes. Returns `None` for an unknown name and for JSON that
 /// cannot be read. It must ignore a member `@type`.
@@ -37,7 +37,7 @@ pub type Encode<'a> = dyn Fn(&str, &Value) -> Option<Vec<u8>> + 'a;
 
 /// An error as upstream sent it.
 #[derive(Clone, Copy)]
-pub struct Reply<'a> {
+pub struct ErrorReply<'a> {
     /// The HTTP status. It is 2xx for an error in the middle of a stream.
     pub status: u16,
     /// The `Content-Type` header.
@@ -58,7 +58,7 @@ pub struct ErrorBody {
     /// The code that the body names, otherwise the one for the HTTP status. Never OK.
     pub code: Code,
     /// Upstream's message with keys redacted and without control characters, or a sentence that describes the reply. Never empty, at
-    /// most [`MAX_MESSAGE`] bytes.
+    /// most [`MAX_ERROR_MESSAGE_BYTES`] bytes.
     pub message: String,
     /// Google's details. A detail of an unknown type is a `google.protobuf.Struct` of the whole object. `DebugInfo` is left out,
     /// since it shows internals of upstream.
@@ -88,8 +88,8 @@ pub struct Info {
 
 impl ErrorBody {
     /// Reads an error as far as it can be understood. This cannot fail.
-    pub fn read(reply: &Reply<'_>, encode: &Encode<'_>) -> Self {
-        let body = &reply.body[..reply.body.len().min(MAX_BODY)];
+    pub fn read(reply: &ErrorReply<'_>, encode: &Encode<'_>) -> Self {
+        let body = &reply.body[..reply.body.len().min(MAX_ERROR_BODY_BYTES)];
         // The error may be the body itself, JSON after words, or nested in other errors as a text.
         let whole = parse(body);
         let after_words = if whole.is_none() { nested::after_words(body) } else { None };
@@ -171,9 +171,9 @@ impl fmt::Debug for ErrorBody {
 }
 
 /// Without body and keys, which are private.
-impl fmt::Debug for Reply<'_> {
+impl fmt::Debug for ErrorReply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("ErrorReply").field("status", &self.status).finish_non_exhaustive()
     }
 }
 

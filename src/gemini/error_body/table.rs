@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{ErrorBody, Reply};
+use super::{ErrorBody, ErrorReply};
 
 const NOW: &str = "Mon, 23 Nov 2026 08:00:00 GMT";
 const KEY: &str = "sk-live-0123456789";
@@ -68,7 +68,7 @@ fn every_row_of_the_table_is_read_as_expected() {
             panic!("a row is cut: {row}")
         };
         let error = ErrorBody::read(
-            &Reply {
+            &ErrorReply {
                 status: status.parse().unwrap(),
                 content_type: optional(content_type),
                 retry_after: optional(retry_after),

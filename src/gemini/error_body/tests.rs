@@ -9,26 +9,36 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 
 use super::table::encode;
-use super::{ErrorBody, MAX_BODY, MAX_MESSAGE, Reply, is_error, redact};
+use super::{ErrorBody, ErrorReply, MAX_ERROR_BODY_BYTES, MAX_ERROR_MESSAGE_BYTES, is_error, redact};
 use crate::gemini::code::Code;
 
-const EMPTY_REPLY: Reply<'_> =
-    Reply { status: 500, content_type: None, retry_after: None, body: b"", now: SystemTime::UNIX_EPOCH, keys: &[] };
+const EMPTY_REPLY: ErrorReply<'_> = ErrorReply {
+    status: 500,
+    content_type: None,
+    retry_after: None,
+    body: b"",
+    now: SystemTime::UNIX_EPOCH,
+    keys: &[],
+};
 
 fn read(body: &[u8]) -> ErrorBody {
-    ErrorBody::read(&Reply { body, ..EMPTY_REPLY }, &encode)
+    ErrorBody::read(&ErrorReply { body, ..EMPTY_REPLY }, &encode)
 }
 
 #[test]
 fn a_long_message_is_cut_at_one_kibibyte_between_characters() {
-    let exact = "x".repeat(MAX_MESSAGE);
+    let exact = "x".repeat(MAX_ERROR_MESSAGE_BYTES);
     assert_eq!(read(exact.as_bytes()).message, exact);
     for letter in ["x", "é", "世", "𝒳"] {
         for start in ["", "a", "ab", "abc"] {
-            let text = format!("{start}{}", letter.repeat(MAX_MESSAGE + 1));
+            let text = format!("{start}{}", letter.repeat(MAX_ERROR_MESSAGE_BYTES + 1));
             for body in [text.clone(), format!("{{\"message\":\"{text}\"}}")] {
                 let message = read(body.as_bytes()).message;
-                assert!((MAX_MESSAGE - 4..=MAX_MESSAGE).contains(&message.len()), "{}", message.len());
+                assert!(
+                    (MAX_ERROR_MESSAGE_BYTES - 4..=MAX_ERROR_MESSAGE_BYTES).contains(&message.len()),
+                    "{}",
+                    message.len()
+                );
                 assert!(text.starts_with(message.strip_suffix('…').unwrap()));
             }
         }
@@ -38,15 +48,15 @@ fn a_long_message_is_cut_at_one_kibibyte_between_characters() {
 #[test]
 fn a_key_is_redacted_before_the_message_is_cut() {
     let key = "sk-0123456789abcdef";
-    let text = format!("{} {key}", "x".repeat(MAX_MESSAGE - 10));
-    let error = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..EMPTY_REPLY }, &encode);
+    let text = format!("{} {key}", "x".repeat(MAX_ERROR_MESSAGE_BYTES - 10));
+    let error = ErrorBody::read(&ErrorReply { body: text.as_bytes(), keys: &[key], ..EMPTY_REPLY }, &encode);
     assert!(!error.message.contains("sk-"), "{}", error.message);
 }
 
 #[test]
 fn a_key_is_redacted_in_details() {
     let body = br#"{"error": {"message": "m", "details": [{"AIzaSyA": ["Bearer abc"], "x": {"y": "-mine-"}}]}}"#;
-    let error = ErrorBody::read(&Reply { body, keys: &["mine"], ..EMPTY_REPLY }, &encode);
+    let error = ErrorBody::read(&ErrorReply { body, keys: &["mine"], ..EMPTY_REPLY }, &encode);
     let wire = String::from_utf8_lossy(&error.details[0].value).into_owned();
     assert!(wire.contains("***") && wire.contains("-***-"), "{wire}");
     for key in ["AIza", "abc", "mine"] {
@@ -99,7 +109,8 @@ fn a_detail_of_a_known_type_is_encoded_under_its_name() {
 
 #[test]
 fn a_body_beyond_the_limit_is_cut_there() {
-    let long = format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_BODY));
+    let long =
+        format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_ERROR_BODY_BYTES));
     let error = read(long.as_bytes());
     assert_eq!(error.code, Code::Internal);
     assert_eq!(error.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
@@ -124,7 +135,7 @@ fn the_largest_possible_delay_does_not_overflow() {
 #[test]
 fn a_rejected_key_is_recognized_by_status_code_or_reason() {
     let refused =
-        |status, body: &[u8]| ErrorBody::read(&Reply { status, body, ..EMPTY_REPLY }, &encode).is_key_refused();
+        |status, body: &[u8]| ErrorBody::read(&ErrorReply { status, body, ..EMPTY_REPLY }, &encode).is_key_refused();
     assert!(refused(401, b""));
     assert!(refused(401, br#"{"error": {"status": "PERMISSION_DENIED"}}"#));
     assert!(refused(403, br#"{"error": {"status": "UNAUTHENTICATED"}}"#));
@@ -135,7 +146,7 @@ fn a_rejected_key_is_recognized_by_status_code_or_reason() {
 #[test]
 fn a_retry_info_that_cannot_be_encoded_is_dropped_and_its_delay_is_used() {
     let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": 38}, {"@type": "x/google.rpc.ErrorInfo", "reason": "R", "metadata": {"n": 1, "b": true, "l": []}}]}}"#;
-    let error = ErrorBody::read(&Reply { body, ..EMPTY_REPLY }, &|_, _| None);
+    let error = ErrorBody::read(&ErrorReply { body, ..EMPTY_REPLY }, &|_, _| None);
     assert_eq!((error.retry_after, error.details), (Some(Duration::from_secs(38)), Vec::new()));
     let metadata = [("n", "1"), ("b", "true")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(error.info.unwrap().metadata, metadata);
@@ -163,7 +174,7 @@ fn an_error_info_with_an_invalid_domain_is_not_passed_on() {
 fn a_quoted_request_does_not_make_an_error_one_about_the_key() {
     let about_key = |status, message: &str| {
         let body = format!(r#"{{"error": {{"code": {status}, "message": {}}}}}"#, serde_json::Value::from(message));
-        ErrorBody::read(&Reply { status, body: body.as_bytes(), ..EMPTY_REPLY }, &encode).is_about_key()
+        ErrorBody::read(&ErrorReply { status, body: body.as_bytes(), ..EMPTY_REPLY }, &encode).is_about_key()
     };
     assert!(about_key(400, "API key not valid. Please pass a valid API key."));
     assert!(about_key(403, "Permission denied: Consumer 'projects/1' has been suspended."));
@@ -175,12 +186,12 @@ fn a_quoted_request_does_not_make_an_error_one_about_the_key() {
 
 #[test]
 fn debug_output_contains_neither_body_nor_keys() {
-    let reply = Reply {
+    let reply = ErrorReply {
         body: br#"{"error": {"message": "secret", "details": [{"a": "secret"}]}}"#,
         keys: &["secret"],
         ..EMPTY_REPLY
     };
-    let error = ErrorBody::read(&Reply { keys: &[], ..reply }, &encode);
+    let error = ErrorBody::read(&ErrorReply { keys: &[], ..reply }, &encode);
     assert!(error.message.contains("secret"));
     assert!(!format!("{error:?} {reply:?}").contains("secret"));
 }
@@ -242,11 +253,11 @@ proptest! {
         header in ".{0,30}",
     ) {
         let _ = is_error(&body);
-        let reply = Reply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..EMPTY_REPLY };
+        let reply = ErrorReply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..EMPTY_REPLY };
         let error = ErrorBody::read(&reply, &encode);
         prop_assert_ne!(error.code, Code::Ok);
         prop_assert!(error.message.contains(char::is_alphanumeric));
-        prop_assert!(error.message.len() <= MAX_MESSAGE);
+        prop_assert!(error.message.len() <= MAX_ERROR_MESSAGE_BYTES);
         prop_assert!(!error.message.contains(|letter: char| letter.is_control() && letter != '\n'));
     }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::table::encode;
-use super::super::{ErrorBody, Reply, redact};
+use super::super::{ErrorBody, ErrorReply, redact};
 use super::*;
 
 const KEY: &str = "AQ.Ab8-RN6_Kx0~q";
@@ -118,7 +118,7 @@ fn a_key_that_appears_when_another_is_replaced_is_found_too() {
 fn read(body: &Value, status: u16, key: &str) -> ErrorBody {
     let body = body.to_string();
     let (now, keys) = (SystemTime::UNIX_EPOCH, &[key][..]);
-    let reply = Reply { status, content_type: None, retry_after: None, body: body.as_bytes(), now, keys };
+    let reply = ErrorReply { status, content_type: None, retry_after: None, body: body.as_bytes(), now, keys };
     ErrorBody::read(&reply, &encode)
 }
 
@@ -164,7 +164,7 @@ fn a_key_in_the_title_of_a_web_page_is_redacted() {
     for (form, left) in forms(KEY).into_iter().filter(|(form, _)| form.len() < 120) {
         let page = format!("<html><title>no {form}</title></html>");
         let (now, keys) = (SystemTime::UNIX_EPOCH, &[KEY][..]);
-        let reply = Reply { status: 502, content_type: None, retry_after: None, body: page.as_bytes(), now, keys };
+        let reply = ErrorReply { status: 502, content_type: None, retry_after: None, body: page.as_bytes(), now, keys };
         let (message, left) = (letters_of(&ErrorBody::read(&reply, &encode).message), letters_of(&left));
         let found = left.as_bytes().windows(8).find(|part| message.contains(str::from_utf8(part).unwrap()));
         assert_eq!(found, None, "{page}: {message}");
