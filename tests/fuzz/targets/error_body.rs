@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use gemini_grpc::gemini::code::Code;
-use gemini_grpc::gemini::error_body::{ErrorBody, MAX_ERROR_MESSAGE_BYTES, ErrorReply, is_error, redact};
+use gemini_grpc::gemini::error_body::{ErrorBody, ErrorReply, MAX_ERROR_MESSAGE_BYTES, is_error, redact};
 use gemini_grpc::gemini::json::{self, Problem};
 use gemini_grpc::upstream;
 use libfuzzer_sys::fuzz_target;
