@@ -1,5 +1,5 @@
-//! Compiles the proto files: to Rust messages and a client, and to the descriptors that the translator and reflection use. protox
-//! is a protobuf compiler in Rust, so protoc is not needed.
+//! Compiles the proto files: to Rust messages and a client, and to the descriptors that the translator and reflection
+//! use. protox is a protobuf compiler in Rust, so protoc is not needed.
 
 use std::path::PathBuf;
 
@@ -23,8 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
-    // google.ai has Google's names for our own service: they are in the descriptors, but no code is generated. tonic-types already
-    // has the Rust types of google.rpc.
+    // google.ai has Google's names for our own service: they are in the descriptors, but no code is generated.
+    // tonic-types already has the Rust types of google.rpc.
     generated.file.retain(|file| !file.package().starts_with("google.ai.") && file.package() != "google.rpc");
     let mut health = generated.clone();
     health.file.retain(|file| file.package() == "grpc.health.v1");

@@ -17,5 +17,6 @@ pub mod health {
 /// The messages of `google.rpc`, for the details of errors.
 pub use tonic_types::pb as rpc;
 
-/// The descriptors of all services and messages with their imports, and of `google.rpc`: an encoded `FileDescriptorSet`.
+/// The descriptors of all services and messages with their imports, and of `google.rpc`: an encoded
+/// `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -22,7 +22,8 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// The approximate size of the inputs: all shapes are tried with the small one, and the worst shapes with the large one.
+/// The approximate size of the inputs: all shapes are tried with the small one, and the worst shapes with the large
+/// one.
 const SMALL_BYTES: usize = 64 << 10;
 const LARGE_BYTES: usize = 8 << 20;
 /// The number of shapes that are tried with the large size.
@@ -48,8 +49,8 @@ fn peak_of_response(json: &[u8]) -> usize {
     peak(|| response(json, None, &mut Steps::unlimited()))
 }
 
-/// Tries every shape with a small input, and the worst ones with a large input. A shape is a name and a function that builds
-/// the input.
+/// Tries every shape with a small input, and the worst ones with a large input. A shape is a name and a function that
+/// builds the input.
 fn assert_bounded(shapes: Vec<(String, Build)>, peak: impl Fn(&[u8]) -> usize) {
     let check = |(name, build): &(String, Build), size: usize| {
         let each = build(1_200).len();

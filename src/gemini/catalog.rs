@@ -65,8 +65,8 @@ impl Catalog {
         Self { rows: profile.rows() }
     }
 
-    /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known changes the
-    /// known row; any other row is added.
+    /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known
+    /// changes the known row; any other row is added.
     ///
     /// # Errors
     ///

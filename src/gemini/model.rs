@@ -8,8 +8,8 @@ const MAX_NAME_BYTES: usize = 256;
 
 /// The bare name of a model, such as `gemini-2.5-flash`.
 ///
-/// It contains only ASCII letters, digits, `.`, `_` and `-`, does not contain `..` and is not `.`, so it cannot change the path that
-/// it is put into.
+/// It contains only ASCII letters, digits, `.`, `_` and `-`, does not contain `..` and is not `.`, so it cannot change
+/// the path that it is put into.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ModelName(Arc<str>);
 

@@ -1,7 +1,8 @@
 //! Counts the work of pure code in steps, so that its caller can limit or interrupt it.
 //!
-//! A step is a field, an element, a member or a token, or [`BYTES_PER_STEP`] bytes that are copied or searched. It takes some
-//! tens of nanoseconds. Steps are used instead of time because pure code has no clock, and because tests can compare them.
+//! A step is a field, an element, a member or a token, or [`BYTES_PER_STEP`] bytes that are copied or searched. It
+//! takes some tens of nanoseconds. Steps are used instead of time because pure code has no clock, and because tests can
+//! compare them.
 
 /// Copying or searching this many bytes counts as one step.
 pub const BYTES_PER_STEP: usize = 256;

@@ -1,9 +1,10 @@
 //! Views: the fields of a message that validation, gateway and telemetry need, read directly from its wire bytes.
 //!
-//! A view does not grow with the message. It borrows from the wire bytes, and contains only counts and a few lists of limited
-//! length, so a message of many tiny parts takes no more memory than one of few. Reading follows protobuf's rules: of a scalar that
-//! occurs twice the last one counts, a message that occurs twice is merged, and a later member of a oneof replaces an earlier one.
-//! Each field counts as one of the caller's [`Steps`], so reading can be interrupted.
+//! A view does not grow with the message. It borrows from the wire bytes, and contains only counts and a few lists of
+//! limited length, so a message of many tiny parts takes no more memory than one of few. Reading follows protobuf's
+//! rules: of a scalar that occurs twice the last one counts, a message that occurs twice is merged, and a later member
+//! of a oneof replaces an earlier one. Each field counts as one of the caller's [`Steps`], so reading can be
+//! interrupted.
 
 mod capture;
 mod config;

@@ -62,7 +62,8 @@ impl<'a> Reader<'a> {
         self.counted_field(&mut Steps::unlimited())
     }
 
-    /// Reads the number and the value of the next field. Counts a step for the field; for a group, also for each field in it.
+    /// Reads the number and the value of the next field. Counts a step for the field; for a group, also for each field
+    /// in it.
     #[inline(always)]
     pub(super) fn counted_field(&mut self, steps: &mut Steps<'_>) -> Result<(u32, Raw<'a>), WireError> {
         steps.take(1)?;
@@ -186,8 +187,8 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// The number of bytes of a varint: 1 to 10.
 pub(super) fn varint_len(value: u64) -> usize {
-    // The number of significant bits divided by 7 and rounded up. 9/64 is slightly less than 1/7, and gives the exact result for every
-    // number of bits from 1 to 64.
+    // The number of significant bits divided by 7 and rounded up. 9/64 is slightly less than 1/7, and gives the exact
+    // result for every number of bits from 1 to 64.
     ((64 - (value | 1).leading_zeros() as usize) * 9 + 64) / 64
 }
 

@@ -69,8 +69,8 @@ fn the_steps_of_mixed_requests_grow_as_their_size() {
             }
             steps.taken()
         };
-        // A list is read from its first value to its last. With few repetitions that is a smaller part of the message, so the smaller
-        // size has 16 of them.
+        // A list is read from its first value to its last. With few repetitions that is a smaller part of the message,
+        // so the smaller size has 16 of them.
         let (one, four) = (steps(16), steps(64));
         let names: Vec<_> = picks.iter().map(|(shape, _)| &shapes[*shape].name).collect();
         prop_assert!(2 * four <= 9 * one + EXTRA_STEPS, "{:?}: {} steps became {}", names, one, four);

@@ -72,7 +72,8 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
         let message = oracle::decode(&case.kind, &wire);
         prop_assert!(message.is_some(), "{} became invalid wire bytes: {:02x?}", shown, wire);
 
-        // What was read can be written, and does not change any more. Except for "NaN", which can be read but not written.
+        // What was read can be written, and does not change any more. Except for "NaN", which can be read but not
+        // written.
         match to_json(case.name(), &wire) {
             Ok(once) => {
                 let twice = to_json(case.name(), &to_wire(case.name(), &once).unwrap()).unwrap();
@@ -172,8 +173,8 @@ fn damage(bytes: &mut Vec<u8>, tokens: &[&str], dice: &mut Dice<'_>) {
     }
 }
 
-/// Whether two values are equal, except for the last digit of numbers: serde_json may read a number as the second nearest
-/// double, which the oracle then rounds to a 32-bit float.
+/// Whether two values are equal, except for the last digit of numbers: serde_json may read a number as the second
+/// nearest double, which the oracle then rounds to a 32-bit float.
 fn nearly_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {

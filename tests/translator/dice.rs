@@ -1,5 +1,6 @@
-//! Random choices from a list of numbers that proptest generates. When proptest shrinks the list, what was made of the choices
-//! becomes simpler too: the first option is always the simplest one, and an exhausted list only gives first options.
+//! Random choices from a list of numbers that proptest generates. When proptest shrinks the list, what was made of the
+//! choices becomes simpler too: the first option is always the simplest one, and an exhausted list only gives first
+//! options.
 
 /// A source of random choices.
 #[derive(Debug)]

@@ -41,8 +41,8 @@ impl Case {
     }
 }
 
-/// Checks a property with many messages for each field: an eighth of `PROPTEST_CASES`, and ten times that for the fields of requests
-/// and responses themselves.
+/// Checks a property with many messages for each field: an eighth of `PROPTEST_CASES`, and ten times that for the
+/// fields of requests and responses themselves.
 pub fn for_all(property: impl Fn(&Case, &mut Dice<'_>) -> TestCaseResult) {
     let coverage = RefCell::new(Coverage::default());
     let mut messages = 0;

@@ -1,5 +1,5 @@
-//! Compares the translator with prost-reflect, an independent implementation of proto3 JSON. The messages are generated at random from
-//! the descriptors, so that no field can be forgotten.
+//! Compares the translator with prost-reflect, an independent implementation of proto3 JSON. The messages are generated
+//! at random from the descriptors, so that no field can be forgotten.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 

@@ -1,5 +1,6 @@
 //! Writes wire bytes in the forms that protobuf allows besides the canonical one: fields in any order and in several
-//! fragments, lists packed or not, oneofs set twice, explicit zeros, varints that are longer than necessary, and unknown fields.
+//! fragments, lists packed or not, oneofs set twice, explicit zeros, varints that are longer than necessary, and
+//! unknown fields.
 
 use prost_reflect::{FieldDescriptor, Kind};
 

@@ -27,7 +27,8 @@ pub fn read(kind: &MessageDescriptor, json: &[u8]) -> Option<DynamicMessage> {
     Some(message)
 }
 
-/// The message without the values that prost-reflect does not encode: it also leaves out minus zero in a field without presence.
+/// The message without the values that prost-reflect does not encode: it also leaves out minus zero in a field without
+/// presence.
 pub fn without_absent_values(message: &DynamicMessage) -> DynamicMessage {
     DynamicMessage::decode(message.descriptor(), message.encode_to_vec().as_slice()).unwrap()
 }

@@ -117,7 +117,8 @@ fn request_and_response_translate_as_to_json_and_to_wire_do() {
     });
 }
 
-/// Renames `_responseJsonSchema` to `responseJsonSchema` if there is no member with that name, as requests to upstream do.
+/// Renames `_responseJsonSchema` to `responseJsonSchema` if there is no member with that name, as requests to upstream
+/// do.
 fn use_short_name_of_single_schema(request: &mut Value) {
     let Some(config) = request.get_mut("generationConfig").and_then(Value::as_object_mut) else { return };
     if !config.contains_key("responseJsonSchema")

@@ -1,5 +1,5 @@
-//! The intended differences between the translator and proto3 JSON, or the oracle's interpretation of it: one function for
-//! each. Everything else must be equal.
+//! The intended differences between the translator and proto3 JSON, or the oracle's interpretation of it: one function
+//! for each. Everything else must be equal.
 
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::{Map, Value};
@@ -41,8 +41,8 @@ fn inside(kind: &Kind, value: Value) -> Value {
     }
 }
 
-/// The translator writes a whole number without a point, 5 and not 5.0. So numbers are compared by the bits of their doubles.
-/// They are replaced in the text, since serde_json reads 9007199254740991.0 as another double.
+/// The translator writes a whole number without a point, 5 and not 5.0. So numbers are compared by the bits of their
+/// doubles. They are replaced in the text, since serde_json reads 9007199254740991.0 as another double.
 pub fn with_numbers_as_words(json: &[u8]) -> Value {
     let text: Vec<u8> = tokens(json)
         .flat_map(|token| match number(token) {
@@ -93,8 +93,8 @@ fn in_words(number: f64) -> Value {
     format!("the number {number:?}").into()
 }
 
-/// Minus zero is a value, as in the C++, Java and Go implementations. Only the oracle treats it as absent in a field without
-/// presence. So it is removed from those fields here; the test of the round trip covers it.
+/// Minus zero is a value, as in the C++, Java and Go implementations. Only the oracle treats it as absent in a field
+/// without presence. So it is removed from those fields here; the test of the round trip covers it.
 pub fn remove_minus_zeros(kind: &MessageDescriptor, json: &mut Value) {
     if is_well_known(kind) {
         return;

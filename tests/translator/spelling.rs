@@ -1,5 +1,5 @@
-//! Writes JSON in all spellings that are accepted: either form of a name, enums in any case or as numbers, numbers with a
-//! point, with an exponent or in quotes, every form of base64, nulls, escapes, white space, and members in any order.
+//! Writes JSON in all spellings that are accepted: either form of a name, enums in any case or as numbers, numbers with
+//! a point, with an exponent or in quotes, every form of base64, nulls, escapes, white space, and members in any order.
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind};
 
@@ -12,7 +12,8 @@ const MAX_EXACT_IN_DOUBLE: u64 = 1 << 53;
 #[derive(Debug)]
 pub struct Speller<'s, 'r> {
     pub dice: &'s mut Dice<'r>,
-    /// Whether to write members in random order. Those that the contract does not have keep their order among themselves.
+    /// Whether to write members in random order. Those that the contract does not have keep their order among
+    /// themselves.
     pub shuffle: bool,
 }
 
@@ -228,7 +229,8 @@ fn timestamp([seconds, nanos]: &[i64; 2], dice: &mut Dice<'_>) -> String {
         let sign = if minutes < 0 { '-' } else { '+' };
         (local, format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60))
     };
-    // Converts days to a date, with years that begin in March (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    // Converts days to a date, with years that begin in March (Howard Hinnant, "chrono-compatible low-level date
+    // algorithms").
     let day = local.div_euclid(DAY) + 719_468;
     let day_of_era = day.rem_euclid(146_097);
     let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,5 +1,5 @@
-//! Writes wire bytes in canonical form: fields in the order of their numbers, lists of numbers packed, and each map entry with its key
-//! and its value. Independent of the translator's own code.
+//! Writes wire bytes in canonical form: fields in the order of their numbers, lists of numbers packed, and each map
+//! entry with its key and its value. Independent of the translator's own code.
 
 use prost_reflect::Kind;
 

@@ -1,5 +1,5 @@
-//! Reads the `details` of an error: JSON objects with an `@type` become `google.protobuf.Any`, and some have a meaning for the
-//! gateway.
+//! Reads the `details` of an error: JSON objects with an `@type` become `google.protobuf.Any`, and some have a meaning
+//! for the gateway.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const STRUCT: &str = "google.protobuf.Struct";
 const MAX_DETAILS: usize = 64;
 /// The longest domain name (RFC 1035), in bytes.
 const MAX_DOMAIN_BYTES: usize = 253;
-/// The gateway sends one detail of each of these types itself. One that cannot be read is dropped, so that no second one stands
-/// beside it as a `Struct`.
+/// The gateway sends one detail of each of these types itself. One that cannot be read is dropped, so that no second
+/// one stands beside it as a `Struct`.
 const SENT_BY_THE_GATEWAY: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
 
 /// The details, and what the gateway itself uses of them.
@@ -66,8 +66,8 @@ impl Details {
     }
 }
 
-/// The type name of a detail: from the part of `@type` after the last slash, or guessed from its members if it has no `@type`. Empty
-/// if it is unknown. Also returns the detail with the member names of that type.
+/// The type name of a detail: from the part of `@type` after the last slash, or guessed from its members if it has no
+/// `@type`. Empty if it is unknown. Also returns the detail with the member names of that type.
 fn typed(detail: &Map<String, Value>) -> (&str, Cow<'_, Map<String, Value>>) {
     let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
     let name = url.rsplit('/').next().unwrap_or_default();
@@ -110,8 +110,8 @@ fn member<'a>(map: &'a Map<String, Value>, name: &str, snake_case: &str) -> Opti
     map.get(name).or_else(|| map.get(snake_case))
 }
 
-/// Reads an `ErrorInfo`. Its reason must be valid by the definition: UPPER_SNAKE_CASE, at most 63 characters. Its domain may be
-/// missing.
+/// Reads an `ErrorInfo`. Its reason must be valid by the definition: UPPER_SNAKE_CASE, at most 63 characters. Its
+/// domain may be missing.
 fn info(detail: &Map<String, Value>) -> Option<Info> {
     let text = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (reason, domain) = (text("reason"), text("domain"));

@@ -1,9 +1,10 @@
 //! Reads the known JSON shapes of errors into one form.
 //!
-//! Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
-//! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may also be Google's whole
-//! object (if it was a string, `nested` has replaced it by the object). OpenAI: `{"error": {"message", "type", "code": string}}`.
-//! Others: `{"error": string}`, `{"message"}`, `{"detail"}`, or only a string.
+//! - Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
+//! - NestJS: `{"statusCode", "message": string or list, "error": string}`. `message` or `error` may also be Google's
+//!   whole object; if it was a string, `nested` has already replaced it by the object.
+//! - OpenAI: `{"error": {"message", "type", "code": string}}`.
+//! - Others: `{"error": string}`, `{"message"}`, `{"detail"}`, or only a string.
 
 use serde_json::{Map, Value};
 
@@ -27,8 +28,8 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads an error. `is_nested`: it was nested in the error of a relay as a text. Then code and number are taken from the
-    /// innermost error that has either, since the ones around it are those of the relay.
+    /// Reads an error. `is_nested`: it was nested in the error of a relay as a text. Then code and number are taken
+    /// from the innermost error that has either, since the ones around it are those of the relay.
     pub(super) fn of(json: &'a Value, is_nested: bool) -> Self {
         let Some(outer) = objects(json).and_then(|maps| maps.first().copied()) else {
             return Self { message: words(json), ..Self::default() };

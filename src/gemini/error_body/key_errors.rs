@@ -2,8 +2,8 @@
 
 use super::super::code::Code;
 
-/// Reasons of `google.api.ErrorReason` that only the owner of the key can act on, in addition to those that begin with one of
-/// [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
+/// Reasons of `google.api.ErrorReason` that only the owner of the key can act on, in addition to those that begin with
+/// one of [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
 const REASONS: [&str; 18] = [
     "SERVICE_DISABLED",
     "BILLING_DISABLED",
@@ -54,8 +54,8 @@ pub(super) fn is_about_key(code: Code, status: u16, reason: Option<&str>, messag
         |reason: &str| REASONS.contains(&reason) || PREFIXES.iter().any(|prefix| reason.starts_with(prefix));
     let mut message = message.to_ascii_lowercase();
     if status == 400 {
-        // The message may quote the request. Only the part before the first quote counts, so that a caller cannot make its own
-        // mistake look like a problem with the gateway's key.
+        // The message may quote the request. Only the part before the first quote counts, so that a caller cannot make
+        // its own mistake look like a problem with the gateway's key.
         message.truncate(message.find(['"', '\'', '`', '\n']).unwrap_or(message.len()));
     }
     reason.is_some_and(is_reason) || PHRASES.iter().any(|phrases| phrases.iter().all(|phrase| message.contains(phrase)))

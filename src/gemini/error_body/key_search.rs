@@ -1,15 +1,15 @@
 //! Finds keys in texts, also if they are encoded or split.
 //!
-//! A text is reduced to its ASCII letters and digits, once as it is written and once with its escapes decoded. The letters and
-//! digits of the key are searched in both. So nothing between them can hide a key: blanks, quotes, dashes, characters without
-//! width. The time is linear in the length of the text.
+//! A text is reduced to its ASCII letters and digits, once as it is written and once with its escapes decoded. The
+//! letters and digits of the key are searched in both. So nothing between them can hide a key: blanks, quotes, dashes,
+//! characters without width. The time is linear in the length of the text.
 
 use std::ops::Range;
 
 use memchr::memmem;
 
-/// A key, or an encoded form of it, is searched among the letters only if it has at least this many: shorter ones would be found in
-/// ordinary words.
+/// A key, or an encoded form of it, is searched among the letters only if it has at least this many: shorter ones would
+/// be found in ordinary words.
 const MIN_LETTERS: usize = 6;
 
 /// Finds all occurrences of `keys` in `text`. The ranges are in order and do not touch each other.
@@ -76,8 +76,8 @@ impl Spelling {
     }
 }
 
-/// Decodes the byte at an offset, which may be escaped. Returns it and the offset after it. A decoded character that is not ASCII is
-/// 0.
+/// Decodes the byte at an offset, which may be escaped. Returns it and the offset after it. A decoded character that is
+/// not ASCII is 0.
 fn decoded(bytes: &[u8], at: usize) -> (u8, usize) {
     let escaped = match bytes[at] {
         b'%' => percent(bytes, at),
@@ -106,7 +106,8 @@ fn backslash(bytes: &[u8], at: usize) -> (u8, usize) {
         Some(b'b' | b'f' | b'n' | b'r' | b't') => Some((b' ', name + 1)),
         _ => None,
     };
-    // All backslashes are consumed in any case. Otherwise a long row of them would be scanned again from each one: quadratic time.
+    // All backslashes are consumed in any case. Otherwise a long row of them would be scanned again from each one:
+    // quadratic time.
     escaped.unwrap_or((b' ', name))
 }
 
@@ -128,8 +129,8 @@ fn entity(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     Some((letter, end + usize::from(bytes.get(end) == Some(&b';'))))
 }
 
-/// Reads a number of `length` digits. Returns the ASCII character with this number, or 0 for another character, and the offset after
-/// the digits.
+/// Reads a number of `length` digits. Returns the ASCII character with this number, or 0 for another character, and the
+/// offset after the digits.
 fn number(bytes: &[u8], start: usize, length: usize, radix: u32) -> Option<(u8, usize)> {
     let digits = std::str::from_utf8(bytes.get(start..start + length)?).ok()?;
     // `from_str_radix` would accept a sign.
@@ -146,8 +147,8 @@ fn hex_digit(value: u8) -> u8 {
     if value < 10 { b'0' + value } else { b'a' + value - 10 }
 }
 
-/// The letters in the base64 of a text that depend only on the key in it, if `before` bytes precede the key in its group of three. They
-/// are the same in both alphabets, which differ only in characters that are not letters or digits.
+/// The letters in the base64 of a text that depend only on the key in it, if `before` bytes precede the key in its
+/// group of three. They are the same in both alphabets, which differ only in characters that are not letters or digits.
 fn base64_of(key: &str, before: usize) -> Vec<u8> {
     let encoded = base64_simd::STANDARD_NO_PAD.encode_to_string([&[0; 2][..before], key.as_bytes(), &[0; 2]].concat());
     let own = (before * 8).div_ceil(6)..(before + key.len()) * 8 / 6;

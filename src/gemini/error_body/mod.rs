@@ -1,7 +1,8 @@
 //! Reads the error that upstream sends instead of a response, in any shape.
 //!
-//! Google's JSON, NestJS's, OpenAI's, plain text, a CDN's web page, or an empty body: each becomes a code, a message, Google's
-//! details and a retry delay. The code is read from members of the JSON, never from a number or a word somewhere in a text.
+//! Google's JSON, NestJS's, OpenAI's, plain text, a CDN's web page, or an empty body: each becomes a code, a message,
+//! Google's details and a retry delay. The code is read from members of the JSON, never from a number or a word
+//! somewhere in a text.
 
 mod details;
 mod envelope;
@@ -31,8 +32,8 @@ pub const MAX_ERROR_BODY_BYTES: usize = 1 << 20;
 /// The longest message that is passed on, in bytes. A longer one is cut.
 pub const MAX_ERROR_MESSAGE_BYTES: usize = 1 << 10;
 
-/// Encodes a message, given by its full name and its JSON, as wire bytes. Returns `None` for an unknown name and for JSON that
-/// cannot be read. It must ignore a member `@type`.
+/// Encodes a message, given by its full name and its JSON, as wire bytes. Returns `None` for an unknown name and for
+/// JSON that cannot be read. It must ignore a member `@type`.
 pub type Encode<'a> = dyn Fn(&str, &Value) -> Option<Vec<u8>> + 'a;
 
 /// An error as upstream sent it.
@@ -57,20 +58,21 @@ pub struct ErrorReply<'a> {
 pub struct ErrorBody {
     /// The code that the body names, otherwise the one for the HTTP status. Never OK.
     pub code: Code,
-    /// Upstream's message with keys redacted and without control characters, or a sentence that describes the reply. Never empty, at
-    /// most [`MAX_ERROR_MESSAGE_BYTES`] bytes.
+    /// Upstream's message with keys redacted and without control characters, or a sentence that describes the reply.
+    /// Never empty, at most [`MAX_ERROR_MESSAGE_BYTES`] bytes.
     pub message: String,
-    /// Google's details. A detail of an unknown type is a `google.protobuf.Struct` of the whole object. `DebugInfo` is left out,
-    /// since it shows internals of upstream.
+    /// Google's details. A detail of an unknown type is a `google.protobuf.Struct` of the whole object. `DebugInfo` is
+    /// left out, since it shows internals of upstream.
     pub details: Vec<prost_types::Any>,
     /// Upstream's `ErrorInfo`. Its reason and domain are a pair (google.aip.dev/193).
     pub info: Option<Info>,
-    /// When to retry, at most a day: from `RetryInfo` in the body, otherwise from `Retry-After`, the metadata of `ErrorInfo`, or the
-    /// text of the message, in this order.
+    /// When to retry, at most a day: from `RetryInfo` in the body, otherwise from `Retry-After`, the metadata of
+    /// `ErrorInfo`, or the text of the message, in this order.
     pub retry_after: Option<Duration>,
     /// A quota per day is used up. A retry on the same day would fail, whatever the delay says.
     pub daily_quota: bool,
-    /// The HTTP status. For an error in a 2xx stream, or inside another error, the status that the error itself names, if any.
+    /// The HTTP status. For an error in a 2xx stream, or inside another error, the status that the error itself names,
+    /// if any.
     pub status: u16,
     /// The error is about the key that was sent, or about its project, account or billing.
     is_about_key: bool,
@@ -100,8 +102,8 @@ impl ErrorBody {
         let envelope = json.as_ref().map(|json| Envelope::of(json, is_nested)).unwrap_or_default();
         let details = Details::read(&envelope.details, encode);
 
-        // The HTTP status says nothing about the error itself if a relay wrapped it into its own error, or if it came in a stream
-        // that began with 200.
+        // The HTTP status says nothing about the error itself if a relay wrapped it into its own error, or if it came
+        // in a stream that began with 200.
         let named = envelope.number.filter(|_| is_nested || is_success(reply.status));
         let status = named.filter(|number| (300..600).contains(number)).unwrap_or(reply.status);
         let reason = details.info.as_ref().map(|info| &*info.reason);
@@ -140,8 +142,8 @@ impl ErrorBody {
         self.info.as_ref().map(|info| &*info.reason)
     }
 
-    /// Whether upstream rejects the key, or the project or account it belongs to. If it is the gateway's own key, the operator has to
-    /// fix this, not the caller.
+    /// Whether upstream rejects the key, or the project or account it belongs to. If it is the gateway's own key, the
+    /// operator has to fix this, not the caller.
     pub fn is_about_key(&self) -> bool {
         self.is_about_key || self.is_key_refused()
     }
@@ -205,8 +207,8 @@ fn with_halves_replaced(json: &str) -> String {
         let (kept, length) = match (unit(at), unit(at + 6)) {
             (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (true, 12),
             (Some(0xd800..0xe000), _) => (false, 6),
-            // Copied with the character after it, so that an escaped backslash does not begin another escape. That character is
-            // ASCII in valid JSON.
+            // Copied with the character after it, so that an escaped backslash does not begin another escape. That
+            // character is ASCII in valid JSON.
             _ => (true, 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8)),
         };
         whole.push_str(if kept { &json[at..at + length] } else { "\\ufffd" });

@@ -1,6 +1,7 @@
 //! Finds errors inside errors: a relay may put the whole error of its own upstream into its message, as a text.
 //!
-//! Known forms: only JSON, JSON after words (`got status: 429 . {…}`), JSON that is escaped a second time, and JSON in a list.
+//! Known forms: only JSON, JSON after words (`got status: 429 . {…}`), JSON that is escaped a second time, and JSON in
+//! a list.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +14,8 @@ const MAX_NESTED: usize = 8;
 /// At most this many objects in a text are parsed to find the error among them.
 const MAX_OBJECTS_TRIED: usize = 4;
 
-/// Replaces each text that contains an error by that error, in all members that may contain one. Returns whether there was any.
+/// Replaces each text that contains an error by that error, in all members that may contain one. Returns whether there
+/// was any.
 pub(super) fn unfold(json: &mut Value) -> bool {
     unfold_below(json, MAX_NESTED)
 }

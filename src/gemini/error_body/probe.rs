@@ -1,11 +1,14 @@
-//! Recognizes errors that come in place of a response. It runs for every event, so it reads only the names of the members.
+//! Recognizes errors that come in place of a response. It runs for every event, so it reads only the names of the
+//! members.
 
 use memchr::memchr2;
 
-/// Whether `json` is an error in place of a response, which upstreams send with status 200. It is an object, or a list whose first
-/// element is an object, without `candidates` and with `error` (an object or a string) or NestJS's `statusCode` of 4xx or 5xx.
+/// Whether `json` is an error in place of a response, which upstreams send with status 200. It is an object, or a list
+/// whose first element is an object, without `candidates` and with `error` (an object or a string) or NestJS's
+/// `statusCode` of 4xx or 5xx.
 ///
-/// A response is usually recognized by its first member. JSON that is not valid is not an error here: the translator refuses it.
+/// A response is usually recognized by its first member. JSON that is not valid is not an error here: the translator
+/// refuses it.
 pub fn is_error(json: &[u8]) -> bool {
     let mut error = false;
     let mut members = Members::of(json);

@@ -6,12 +6,12 @@ use super::key_search;
 
 const MASK: &str = "***";
 
-/// Replacing a key can make another one from the text around it, so the search is repeated this many times. If it still finds keys,
-/// the whole text is replaced.
+/// Replacing a key can make another one from the text around it, so the search is repeated this many times. If it still
+/// finds keys, the whole text is replaced.
 const MAX_ROUNDS: usize = 4;
 
-/// Replaces `keys` by `***`, even if they are encoded or split, and everything that looks like a key: Google's `AIza...`, the word
-/// after `Bearer`, and the value of `key=` in a URL.
+/// Replaces `keys` by `***`, even if they are encoded or split, and everything that looks like a key: Google's
+/// `AIza...`, the word after `Bearer`, and the value of `key=` in a URL.
 pub fn redact(text: &str, keys: &[&str]) -> String {
     let mut texts = [text.to_owned()];
     redact_keys(&mut texts, &[0], keys);
@@ -19,7 +19,8 @@ pub fn redact(text: &str, keys: &[&str]) -> String {
     redact_lookalikes(&text)
 }
 
-/// Applies [`redact`] to every string and every member name in a JSON value. A key that is split over several of them is found too.
+/// Applies [`redact`] to every string and every member name in a JSON value. A key that is split over several of them
+/// is found too.
 pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
     let (mut texts, mut names, mut strings) = (Vec::new(), Vec::new(), Vec::new());
     collect(&value, &mut texts, &mut names, &mut strings);
@@ -31,7 +32,8 @@ pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
     replaced(value, &mut texts)
 }
 
-/// Collects all texts of a value in order: its strings and its member names. `names` and `strings` get the indexes of each kind.
+/// Collects all texts of a value in order: its strings and its member names. `names` and `strings` get the indexes of
+/// each kind.
 fn collect(value: &Value, texts: &mut Vec<String>, names: &mut Vec<usize>, strings: &mut Vec<usize>) {
     match value {
         Value::String(text) => {
@@ -106,8 +108,8 @@ fn redact_lookalikes(text: &str) -> String {
     mask_after(&text, "key=", true)
 }
 
-/// Replaces what could be a key after each `marker`; its case is ignored. The marker is part of the key and is replaced with it,
-/// unless `keep_marker`; then blanks may follow it.
+/// Replaces what could be a key after each `marker`; its case is ignored. The marker is part of the key and is replaced
+/// with it, unless `keep_marker`; then blanks may follow it.
 fn mask_after(text: &str, marker: &str, keep_marker: bool) -> String {
     let folded = fold(text);
     let marker = marker.to_ascii_lowercase();
@@ -130,8 +132,8 @@ fn mask_after(text: &str, marker: &str, keep_marker: bool) -> String {
     masked
 }
 
-/// The text in lower case, with a space for every blank and control character. It has the same length in bytes, so an offset in one
-/// is an offset in the other.
+/// The text in lower case, with a space for every blank and control character. It has the same length in bytes, so an
+/// offset in one is an offset in the other.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -7,8 +7,8 @@ use serde_json::Value;
 /// A day: the longest delay that is passed on.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads a protobuf `Duration` in JSON: `"3.5s"`, or an object with its two fields. Relays also send a number of seconds, and Go's
-/// format `"1m2s"`.
+/// Reads a protobuf `Duration` in JSON: `"3.5s"`, or an object with its two fields. Relays also send a number of
+/// seconds, and Go's format `"1m2s"`.
 pub(super) fn from_json(value: &Value) -> Option<Duration> {
     match value {
         Value::String(text) => seconds(text.strip_suffix('s').unwrap_or(text)).or_else(|| from_text(text)),
@@ -58,7 +58,8 @@ fn first_number(text: &str) -> Option<Duration> {
     if number.is_empty() || is_part { None } else { seconds(number) }
 }
 
-/// The duration that a text begins with, as numbers with units: `49.37s`, `1h2m3s`, `120ms`, `5 seconds`, `about 2 minutes`.
+/// The duration that a text begins with, as numbers with units: `49.37s`, `1h2m3s`, `120ms`, `5 seconds`, `about 2
+/// minutes`.
 pub(super) fn from_text(text: &str) -> Option<Duration> {
     let mut rest = text.trim_start();
     rest = ["about ", "approximately ", "at least "].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);

@@ -2,11 +2,12 @@
 
 use bytes::{Buf, Bytes};
 
-/// Up to this length, in bytes, an event is buffered with exactly the capacity it needs. Above, the capacity is this times a power
-/// of 8.
+/// Up to this length, in bytes, an event is buffered with exactly the capacity it needs. Above, the capacity is this
+/// times a power of 8.
 const EXACT_CAPACITY_BYTES: usize = 16 << 10;
 
-/// A chunk, and the buffered beginning of the event that continues in it. When both are empty it has no memory allocated.
+/// A chunk, and the buffered beginning of the event that continues in it. When both are empty it has no memory
+/// allocated.
 #[derive(Default)]
 pub(super) struct Body {
     chunk: Bytes,
@@ -61,12 +62,12 @@ impl Body {
 
     /// Buffers the rest of the chunk, since the event in it continues. An event has at most `max` bytes.
     pub(super) fn buffer_rest(&mut self, max: usize) {
-        // The capacity grows eightfold: the bytes of a picture in thousands of chunks are moved little more than once, and memory
-        // that is never written to costs only address space. Doubling took three times as long.
+        // The capacity grows eightfold: the bytes of a picture in thousands of chunks are moved little more than once,
+        // and memory that is never written to costs only address space. Doubling took three times as long.
         //
-        // The steps are the same for every event, whatever the size of its first chunk, so that the allocator can give the next
-        // picture the memory of the last one. With other capacities for each, pictures of 4 MiB one after another took 110 MiB
-        // instead of 35 MiB.
+        // The steps are the same for every event, whatever the size of its first chunk, so that the allocator can give
+        // the next picture the memory of the last one. With other capacities for each, pictures of 4 MiB one after
+        // another took 110 MiB instead of 35 MiB.
         let needed = self.buffered.len() + self.chunk.len();
         if needed > self.buffered.capacity() {
             let mut capacity = needed.max(self.buffered.capacity() * 8);
@@ -82,8 +83,8 @@ impl Body {
         self.chunk = Bytes::new();
     }
 
-    /// Keeps the rest of the chunk, which must be a few bytes, unread until the next chunk arrives. It is copied, so that the memory
-    /// of the chunk is freed.
+    /// Keeps the rest of the chunk, which must be a few bytes, unread until the next chunk arrives. It is copied, so
+    /// that the memory of the chunk is freed.
     pub(super) fn wait_for_more(&mut self) {
         self.chunk = Bytes::copy_from_slice(&self.chunk);
     }

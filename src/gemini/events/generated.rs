@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::tests::{LIMIT, cut, read};
 use super::{Framing, has_content};
 
-/// A simple reader by the rules of the standard, for comparison: one line at a time over the whole body, without JSON between
-/// events.
+/// A simple reader by the rules of the standard, for comparison: one line at a time over the whole body, without JSON
+/// between events.
 fn read_by_the_standard(body: &[u8]) -> Vec<Vec<u8>> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let mut lines = vec![Vec::new()];
@@ -91,8 +91,8 @@ fn a_piece() -> impl Strategy<Value = (Vec<String>, Option<String>)> {
     ]
 }
 
-/// Writes lines with the given line ends, in turn. The LF of an empty line after a CR would be part of the line end before it, so
-/// such a line ends with CRLF.
+/// Writes lines with the given line ends, in turn. The LF of an empty line after a CR would be part of the line end
+/// before it, so such a line ends with CRLF.
 fn write(lines: &[String], ends: &[&str]) -> String {
     let mut body = String::new();
     for (line, end) in lines.iter().zip(ends.iter().cycle()) {

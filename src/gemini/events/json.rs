@@ -17,7 +17,8 @@ pub(super) struct ValueEnd {
 }
 
 impl ValueEnd {
-    /// Continues with the next bytes. If they contain the bracket that closes the value, returns the length up to and including it.
+    /// Continues with the next bytes. If they contain the bracket that closes the value, returns the length up to and
+    /// including it.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {

@@ -1,7 +1,7 @@
 //! Splits the body of a streamed response into events: bytes in, complete JSON texts out.
 //!
-//! Only the beginning and the end of an event are found here; its JSON is not read. An event is returned once it is complete,
-//! never before. A body that ends in the middle of an event is an error.
+//! Only the beginning and the end of an event are found here; its JSON is not read. An event is returned once it is
+//! complete, never before. A body that ends in the middle of an event is an error.
 
 mod body;
 mod json;
@@ -24,11 +24,11 @@ const DONE: &[u8] = b"[DONE]";
 /// The framing of events in a response body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// Server-sent events by the rules of the HTML standard (9.2.6), and also JSON without `data:` between them: Gemini sends an
-    /// error in the middle of a stream like that.
+    /// Server-sent events by the rules of the HTML standard (9.2.6), and also JSON without `data:` between them: Gemini
+    /// sends an error in the middle of a stream like that.
     Sse,
-    /// Decided by the first byte that is not white space: `[` is an array of objects, `{` is one object or several in a row, `<`
-    /// is a web page, which is an error. Anything else is server-sent events with a wrong content type.
+    /// Decided by the first byte that is not white space: `[` is an array of objects, `{` is one object or several in a
+    /// row, `<` is a web page, which is an error. Anything else is server-sent events with a wrong content type.
     Sniff,
 }
 
@@ -61,12 +61,12 @@ pub enum Error {
 
 /// Reads events from a body that arrives in chunks, which may be cut at any byte.
 ///
-/// Push a chunk, then take events until there are none, and repeat. At the end of the body call [`Events::finish`]. As an
-/// [`Iterator`] it may return events again after a `None`, once another chunk was pushed. After an error there are no more
-/// events.
+/// Push a chunk, then take events until there are none, and repeat. At the end of the body call [`Events::finish`]. As
+/// an [`Iterator`] it may return events again after a `None`, once another chunk was pushed. After an error there are
+/// no more events.
 ///
-/// An event inside one chunk is a slice of that chunk; only an event that spans chunks is copied. At most one event and one chunk
-/// are buffered.
+/// An event inside one chunk is a slice of that chunk; only an event that spans chunks is copied. At most one event and
+/// one chunk are buffered.
 pub struct Events {
     body: Body,
     limit: usize,
@@ -190,8 +190,8 @@ fn sniff(body: &mut Body) -> Result<Option<State>, Error> {
     })
 }
 
-/// Whether an event has to be returned. Not if it is empty, which only keeps the connection alive, and not if it is `[DONE]`, which
-/// belongs to another protocol.
+/// Whether an event has to be returned. Not if it is empty, which only keeps the connection alive, and not if it is
+/// `[DONE]`, which belongs to another protocol.
 fn has_content(payload: &[u8]) -> bool {
     let payload = payload.trim_ascii();
     !payload.is_empty() && payload != DONE

@@ -67,8 +67,8 @@ impl Sse {
                     self.line = Line::Start;
                     Some(value).filter(|value| has_content(value))
                 }
-                // No field begins with a bracket. JSON here is an error that Gemini sends without `data:`. Data lines before it
-                // are an event of their own, although no empty line has ended it.
+                // No field begins with a bracket. JSON here is an error that Gemini sends without `data:`. Data lines
+                // before it are an event of their own, although no empty line has ended it.
                 Line::Start if matches!(first, b'{' | b'[') => {
                     self.line = Line::Json(ValueEnd::default());
                     self.dispatch()

@@ -49,8 +49,8 @@ impl Members {
         None
     }
 
-    /// Hashes the length and three letters: nearly unique among the members of each message, and much cheaper than the whole
-    /// name.
+    /// Hashes the length and three letters: nearly unique among the members of each message, and much cheaper than the
+    /// whole name.
     fn hash(name: &[u8]) -> usize {
         let n = name.len();
         let letter = |i: usize| name.get(i).copied().unwrap_or(0) as usize;

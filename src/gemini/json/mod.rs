@@ -1,8 +1,8 @@
 //! Translates protobuf wire bytes to Gemini's JSON and back, driven by the descriptors.
 //!
 //! There is no code for single messages and no tree in between: one table, built from the descriptor set, drives both
-//! directions. Existing libraries were measured and not used: they lose the order of keys, print 5 as 5.0, refuse null, and copy
-//! a picture several times (docs/architecture.md).
+//! directions. Existing libraries were measured and not used: they lose the order of keys, print 5 as 5.0, refuse null,
+//! and copy a picture several times (docs/architecture.md).
 
 mod decode;
 mod encode;
@@ -34,7 +34,8 @@ use self::table::{Message, RESPONSE_NAME, Table};
 use crate::gemini::steps::Steps;
 use crate::pb;
 
-/// The deepest nesting of a message in JSON objects and lists, in both directions. Protobuf's own parsers stop at 100 messages.
+/// The deepest nesting of a message in JSON objects and lists, in both directions. Protobuf's own parsers stop at 100
+/// messages.
 pub const MAX_DEPTH: usize = 100;
 
 /// The field number of `GenerateContentRequest.model`.
@@ -67,8 +68,9 @@ const MAX_ESTIMATED_BYTES: usize = 64 << 10;
 /// Limits on the content of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// The most elements of lists and entries of maps in total: contents, parts, tools and so on. Those of free-form JSON
-    /// (`Struct`, `Value`, `ListValue`) are not counted, since they take little more space as JSON than on the wire.
+    /// The most elements of lists and entries of maps in total: contents, parts, tools and so on. Those of free-form
+    /// JSON (`Struct`, `Value`, `ListValue`) are not counted, since they take little more space as JSON than on the
+    /// wire.
     pub elements: usize,
 }
 
@@ -91,17 +93,18 @@ pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) ->
     Ok(encode_request(parts, Length::default(), limits, steps)?.0.len())
 }
 
-/// Writes a `GenerateContentRequest` as the JSON body of a REST call. The `model` is left out, since REST has it in the path.
+/// Writes a `GenerateContentRequest` as the JSON body of a REST call. The `model` is left out, since REST has it in the
+/// path.
 ///
 /// The `parts` are concatenated to one message, so a second part can add a field. They must not overlap in memory.
 ///
-/// `capacity` is the length from [`measure`]. Without it, a small message is written into a buffer that may grow, and a large
-/// one is measured first. Memory in addition to `parts`: at most 8 times their bytes and 8 MiB.
+/// `capacity` is the length from [`measure`]. Without it, a small message is written into a buffer that may grow, and a
+/// large one is measured first. Memory in addition to `parts`: at most 8 times their bytes and 8 MiB.
 ///
 /// # Errors
 ///
-/// The bytes are not valid protobuf of this message, a limit is exceeded, a value has no JSON form, or the steps ran out. The
-/// error has the path of the field.
+/// The bytes are not valid protobuf of this message, a limit is exceeded, a value has no JSON form, or the steps ran
+/// out. The error has the path of the field.
 pub fn request(
     parts: &[&[u8]],
     limits: RequestLimits,
@@ -139,7 +142,8 @@ fn encode_request<O: Output>(
 pub struct Response {
     /// The wire bytes of a `GenerateContentResponse`.
     pub message: Vec<u8>,
-    /// The names of some members that the schema does not know, for telemetry. All such members are kept in `additional_fields`.
+    /// The names of some members that the schema does not know, for telemetry. All such members are kept in
+    /// `additional_fields`.
     pub unknown_members: Vec<String>,
     /// The faults that did not make it fail.
     pub anomalies: Vec<Anomaly>,
@@ -149,19 +153,20 @@ pub struct Response {
 #[derive(Debug)]
 pub struct Event {
     pub response: Response,
-    /// Whether a text begins or ends with half of a surrogate pair. [`SurrogateJoiner`] has to join it before the message is valid.
+    /// Whether a text begins or ends with half of a surrogate pair. [`SurrogateJoiner`] has to join it before the
+    /// message is valid.
     pub has_split_surrogates: bool,
 }
 
 /// Reads the JSON of a response into a `GenerateContentResponse`.
 ///
-/// `secret` is a key that must not reach the caller: `***` replaces it in every text and member name. Bytes fields are not
-/// searched. Memory in addition to `json`: at most 8 times its bytes and 8 MiB.
+/// `secret` is a key that must not reach the caller: `***` replaces it in every text and member name. Bytes fields are
+/// not searched. Memory in addition to `json`: at most 8 times its bytes and 8 MiB.
 ///
 /// # Errors
 ///
-/// The JSON is not well formed; the content (candidates, contents, parts and their data) does not fit the contract; or the steps
-/// ran out. Any other member that cannot be read is kept in `additional_fields`.
+/// The JSON is not well formed; the content (candidates, contents, parts and their data) does not fit the contract; or
+/// the steps ran out. Any other member that cannot be read is kept in `additional_fields`.
 pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
     let Event { mut response, has_split_surrogates } = event(json, secret, CallerSchema::Own, steps)?;
     if has_split_surrogates {
@@ -170,8 +175,8 @@ pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>)
     Ok(response)
 }
 
-/// Reads the JSON of one event of a stream as [`response`] does, for a caller with this `schema`. Surrogate pairs that were cut
-/// in two are left to [`SurrogateJoiner`], since the other half may be in another event.
+/// Reads the JSON of one event of a stream as [`response`] does, for a caller with this `schema`. Surrogate pairs that
+/// were cut in two are left to [`SurrogateJoiner`], since the other half may be in another event.
 ///
 /// # Errors
 ///
@@ -182,7 +187,8 @@ pub fn event(
     schema: CallerSchema,
     steps: &mut Steps<'_>,
 ) -> Result<Event, Error> {
-    // Member names become tags of a byte or two, and base64 becomes bytes: three quarters of the JSON is enough for most.
+    // Member names become tags of a byte or two, and base64 becomes bytes: three quarters of the JSON is enough for
+    // most.
     let out = Vec::with_capacity(json.len() / 4 * 3);
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
     decoder.decode(known(*RESPONSE)?)?;

@@ -19,8 +19,8 @@ pub(super) trait Output {
     /// Appends base64 without its quotes.
     fn base64(&mut self, bytes: &[u8]);
 
-    /// Ends an object or a list. Every element is written with a comma after it, so unless the list is empty the bracket replaces
-    /// the last comma.
+    /// Ends an object or a list. Every element is written with a comma after it, so unless the list is empty the
+    /// bracket replaces the last comma.
     fn close(&mut self, bracket: u8, empty: bool);
 }
 

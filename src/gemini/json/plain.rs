@@ -1,17 +1,18 @@
 //! Finds the bytes of a string that need special treatment, eight bytes at a time in one 64-bit word.
 //!
-//! Most strings of a response are names and short words. For those, calling a vectorized search costs more than the search.
+//! Most strings of a response are names and short words. For those, calling a vectorized search costs more than the
+//! search.
 
 /// A 1 in each byte of a word.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each byte of a word.
 const HIGH_BITS: u64 = ONES << 7;
 
-/// Returns two words that have the highest bit set in some bytes: in the first, those of quotes and backslashes; in the second,
-/// those of bytes that are not printable ASCII.
+/// Returns two words that have the highest bit set in some bytes: in the first, those of quotes and backslashes; in the
+/// second, those of bytes that are not printable ASCII.
 ///
-/// The lowest mark is always correct, the ones above it may be wrong: the subtraction borrows from the next byte (Hacker's
-/// Delight, 6-1).
+/// The lowest mark is always correct, the ones above it may be wrong: the subtraction borrows from the next byte
+/// (Hacker's Delight, 6-1).
 #[inline]
 pub(super) fn mark_ends_and_non_plain(word: [u8; 8]) -> (u64, u64) {
     let word = u64::from_le_bytes(word);

@@ -1,4 +1,5 @@
-//! Repairs texts that JSON can contain and UTF-8 cannot: lone halves of surrogate pairs, and bytes cut inside a character.
+//! Repairs texts that JSON can contain and UTF-8 cannot: lone halves of surrogate pairs, and bytes cut inside a
+//! character.
 
 use super::error::{Error, Problem};
 
@@ -10,8 +11,9 @@ pub(super) const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 pub(super) struct Repairs {
     /// Whether such texts are repaired; otherwise they are errors.
     pub(super) allowed: bool,
-    /// Whether the current text may continue in the next event. A half of a pair at its start or end is then written as three
-    /// bytes, in the way UTF-8 would encode a surrogate if it could, and [`SurrogateJoiner`](super::surrogates::SurrogateJoiner) joins it later.
+    /// Whether the current text may continue in the next event. A half of a pair at its start or end is then written as
+    /// three bytes, in the way UTF-8 would encode a surrogate if it could, and
+    /// [`SurrogateJoiner`](super::surrogates::SurrogateJoiner) joins it later.
     pub(super) joins: bool,
     /// How many replacements were made since the decoder last read and reset this count.
     pub(super) count: u32,

@@ -1,5 +1,5 @@
-//! Decides which members of a response are its content. All others are sidecars: a response is useful without them, so one that
-//! cannot be read does not make it fail.
+//! Decides which members of a response are its content. All others are sidecars: a response is useful without them, so
+//! one that cannot be read does not make it fail.
 
 use super::table::{Field, Form, Kind, Message, Role};
 

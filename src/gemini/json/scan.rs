@@ -16,7 +16,8 @@ pub(super) struct Scanner<'j, 's> {
     text: &'j [u8],
     at: usize,
     steps: &'j mut Steps<'s>,
-    /// Whether to accept what is common in responses and not valid JSON: `NaN`, `Infinity`, and skipped values of any depth.
+    /// Whether to accept what is common in responses and not valid JSON: `NaN`, `Infinity`, and skipped values of any
+    /// depth.
     pub(super) tolerant: bool,
 }
 
@@ -31,8 +32,8 @@ pub(super) struct Str<'j> {
     plain: bool,
 }
 
-/// The end of a string is searched eight bytes at a time up to this length; most strings end before it. From there on memchr is
-/// faster.
+/// The end of a string is searched eight bytes at a time up to this length; most strings end before it. From there on
+/// memchr is faster.
 const MAX_WORDWISE_BYTES: usize = 32;
 
 impl<'j, 's> Scanner<'j, 's> {
@@ -256,7 +257,8 @@ impl<'j, 's> Scanner<'j, 's> {
         str::from_utf8(&self.text[start..self.at]).map_err(|_| Problem::Utf8.into())
     }
 
-    /// Consumes `NaN`, `Infinity` or `-Infinity` without quotes, if `tolerant`. They are not JSON, but Python's `json` writes them.
+    /// Consumes `NaN`, `Infinity` or `-Infinity` without quotes, if `tolerant`. They are not JSON, but Python's `json`
+    /// writes them.
     pub(super) fn eat_non_finite(&mut self) -> Option<&'static str> {
         let rest = &self.text[self.at..];
         let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))?;
@@ -264,8 +266,8 @@ impl<'j, 's> Scanner<'j, 's> {
         Some(word)
     }
 
-    /// Skips a value of any kind. Without recursion, so that a deep value cannot overflow the stack. The order of the tokens
-    /// inside is not checked: what is kept is read again, and fails then.
+    /// Skips a value of any kind. Without recursion, so that a deep value cannot overflow the stack. The order of the
+    /// tokens inside is not checked: what is kept is read again, and fails then.
     pub(super) fn skip_value(&mut self) -> Result<(), Error> {
         let mut depth = 0;
         loop {
@@ -307,8 +309,8 @@ impl<'j, 's> Scanner<'j, 's> {
 }
 
 impl<'j> Str<'j> {
-    /// Appends the text of the string with its escapes decoded. `repairs` decides what becomes of text that is not valid Unicode.
-    /// A control character that is not escaped is an error.
+    /// Appends the text of the string with its escapes decoded. `repairs` decides what becomes of text that is not
+    /// valid Unicode. A control character that is not escaped is an error.
     #[inline]
     pub(super) fn put(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
         if self.plain {
@@ -335,8 +337,8 @@ impl<'j> Str<'j> {
         repairs.put(rest, is_utf8, out)
     }
 
-    /// The bytes between the quotes as text, or `None` if they are not UTF-8. A control character that is not escaped is an
-    /// error.
+    /// The bytes between the quotes as text, or `None` if they are not UTF-8. A control character that is not escaped
+    /// is an error.
     fn utf8(&self) -> Result<Option<&'j str>, Error> {
         // Without an early exit, so that the compiler can vectorize it.
         if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
@@ -359,8 +361,8 @@ impl<'j> Str<'j> {
     }
 }
 
-/// Decodes the escape whose backslash was consumed, and appends its character to `out`. Returns the bytes after it. The text of the
-/// string begins at `start` in `out`.
+/// Decodes the escape whose backslash was consumed, and appends its character to `out`. Returns the bytes after it. The
+/// text of the string begins at `start` in `out`.
 fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>, start: usize, repairs: &mut Repairs) -> Result<&'j [u8], Error> {
     let (&letter, rest) = escape.split_first().ok_or(Problem::Syntax)?;
     out.push(match letter {

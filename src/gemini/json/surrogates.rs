@@ -1,8 +1,8 @@
 //! Joins surrogate pairs that were cut in two between the texts of a response.
 //!
-//! An upstream that cuts text by UTF-16 units may end one piece with the first half of a pair and begin the next with the
-//! second half. The first half is kept until the next text of the same candidate and the same kind (thought or answer) comes.
-//! A half without its other half becomes U+FFFD.
+//! An upstream that cuts text by UTF-16 units may end one piece with the first half of a pair and begin the next with
+//! the second half. The first half is kept until the next text of the same candidate and the same kind (thought or
+//! answer) comes. A half without its other half becomes U+FFFD.
 
 use super::decode::AnomalyKind;
 use super::error::{Error, Problem};
@@ -40,13 +40,14 @@ struct Pass<'h, 's, 'i> {
 }
 
 impl SurrogateJoiner {
-    /// Whether a half is waiting. Then the next message has to go through [`SurrogateJoiner::join`], even if it has no halves itself.
+    /// Whether a half is waiting. Then the next message has to go through [`SurrogateJoiner::join`], even if it has no
+    /// halves itself.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Joins the texts of a message with the halves that wait, and keeps its last halves for the next message. `is_last`: no
-    /// message follows, so that every half that is left over is replaced.
+    /// Joins the texts of a message with the halves that wait, and keeps its last halves for the next message.
+    /// `is_last`: no message follows, so that every half that is left over is replaced.
     ///
     /// # Errors
     ///
@@ -177,8 +178,8 @@ impl Pass<'_, '_, '_> {
         Ok(text.map(|text| (text, is_thought)))
     }
 
-    /// Joins a text with the half that waits for it. If the stream may continue, a first half at the end of the text is taken
-    /// away and kept.
+    /// Joins a text with the half that waits for it. If the stream may continue, a first half at the end of the text is
+    /// taken away and kept.
     fn joined(&mut self, text: &[u8], stream: TextStream, may_continue: bool) -> Result<Vec<u8>, Error> {
         self.steps.take_bytes(text.len())?;
         let mut out = Vec::with_capacity(text.len() + 4);

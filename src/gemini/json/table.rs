@@ -50,9 +50,9 @@ pub(super) struct Message {
     pub(super) first: Guess,
 }
 
-/// A guess which member of a message comes next, learned from JSON that was read before: an upstream writes its members in the same
-/// order each time. A right guess saves a lookup, a wrong one costs a comparison. All threads share it, without ordering: a wrong
-/// guess does no harm.
+/// A guess which member of a message comes next, learned from JSON that was read before: an upstream writes its members
+/// in the same order each time. A right guess saves a lookup, a wrong one costs a comparison. All threads share it,
+/// without ordering: a wrong guess does no harm.
 #[derive(Debug)]
 pub(super) struct Guess(AtomicU8);
 
@@ -214,8 +214,8 @@ impl Message {
                 .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
                 .fold(0, |siblings, (other, _)| siblings | 1 << other);
         }
-        // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one is written
-        // as `x`, the name under which upstreams know it.
+        // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one
+        // is written as `x`, the name under which upstreams know it.
         for i in 0..fields.len() {
             let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
             let namesake = fields.iter().position(|field| field.json_name == plain);
@@ -310,8 +310,8 @@ impl Enum {
         Self { values, other }
     }
 
-    /// The number of a value for a reader with Google's schema: if that schema lacks the value, the number of `OTHER` if there is
-    /// one.
+    /// The number of a value for a reader with Google's schema: if that schema lacks the value, the number of `OTHER`
+    /// if there is one.
     pub(super) fn in_googles_schema(&self, number: i32) -> i32 {
         match self.other {
             Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,

@@ -5,10 +5,11 @@ use super::output::Output;
 use super::plain::is_plain;
 use crate::gemini::steps::Steps;
 
-/// Up to this length, in bytes, checking whether a text is plain is cheaper than validating it and searching it for escapes.
+/// Up to this length, in bytes, checking whether a text is plain is cheaper than validating it and searching it for
+/// escapes.
 const MAX_PLAIN_CHECK_BYTES: usize = 64;
-/// Long values are written in pieces of this many bytes, so that the work can be interrupted between them. A multiple of three,
-/// since base64 encodes three bytes at a time: only the last piece may end with padding.
+/// Long values are written in pieces of this many bytes, so that the work can be interrupted between them. A multiple
+/// of three, since base64 encodes three bytes at a time: only the last piece may end with padding.
 const PIECE_BYTES: usize = 3 * (64 << 10);
 /// All whole numbers below 2^53 are exact in a double.
 const MAX_EXACT_IN_DOUBLE: f64 = 9_007_199_254_740_992.0;
@@ -56,7 +57,8 @@ pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> 
 
 /// The number of bytes that [`put_escaped`] writes.
 pub(super) fn escaped_length(bytes: &[u8]) -> usize {
-    /// Small enough for the sum of a block, at most 5 × 32, to fit into a byte: sums of bytes are the fastest with SIMD.
+    /// Small enough for the sum of a block, at most 5 × 32, to fit into a byte: sums of bytes are the fastest with
+    /// SIMD.
     const BLOCK: usize = 32;
     let added = |&b: &u8| match b {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
@@ -66,8 +68,8 @@ pub(super) fn escaped_length(bytes: &[u8]) -> usize {
     bytes.len() + bytes.chunks(BLOCK).map(|block| usize::from(block.iter().map(added).sum::<u8>())).sum::<usize>()
 }
 
-/// The offset of the first byte that must be escaped. Searches in blocks, without an early exit inside a block, so that the
-/// compiler can use SIMD.
+/// The offset of the first byte that must be escaped. Searches in blocks, without an early exit inside a block, so that
+/// the compiler can use SIMD.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
     let special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
@@ -117,8 +119,8 @@ pub(super) fn put_int(out: &mut impl Output, value: i64) {
     out.put(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes the shortest form that reads back as the same double; a whole number has no point, as 5 and not 5.0. Fails for NaN and
-/// infinity.
+/// Writes the shortest form that reads back as the same double; a whole number has no point, as 5 and not 5.0. Fails
+/// for NaN and infinity.
 pub(super) fn put_double(out: &mut impl Output, value: f64) -> Result<(), Error> {
     if !value.is_finite() {
         return Err(Problem::NotFinite.into());

@@ -1,7 +1,8 @@
 //! Writes nested protobuf messages in one pass, although the length of a message stands before its content.
 //!
-//! `open_field` leaves one byte free for the length. If the length needs more bytes, `close_field` moves the content up. A large
-//! value, such as a picture, is never moved: before it is written, the lengths of all open fields are widened for it.
+//! `open_field` leaves one byte free for the length. If the length needs more bytes, `close_field` moves the content
+//! up. A large value, such as a picture, is never moved: before it is written, the lengths of all open fields are
+//! widened for it.
 
 use crate::gemini::wire::{WireType, put_tag, put_varint, varint_len};
 
@@ -109,8 +110,8 @@ impl WireWriter {
             at += 1;
         }
         self.out[at] = rest as u8;
-        // If the parent needs a wider length as well, its parents are likely to: all of them are widened in one move. Field by
-        // field, deeply nested messages would be moved once for each level.
+        // If the parent needs a wider length as well, its parents are likely to: all of them are widened in one move.
+        // Field by field, deeply nested messages would be moved once for each level.
         if length >= LARGE_VALUE_BYTES
             && let Some(parent) = self.open.last()
             && varint_len((self.out.len() - parent.content_start()) as u64) > parent.length_bytes
@@ -119,8 +120,8 @@ impl WireWriter {
         }
     }
 
-    /// Writes the tag and the length of a length-delimited field of `length` bytes. The caller appends the bytes to `out`.
-    /// Returns where the field begins, so that the caller can truncate `out` to remove it.
+    /// Writes the tag and the length of a length-delimited field of `length` bytes. The caller appends the bytes to
+    /// `out`. Returns where the field begins, so that the caller can truncate `out` to remove it.
     pub(super) fn sized_field(&mut self, number: u32, length: usize) -> usize {
         if length >= LARGE_VALUE_BYTES {
             self.widen_open_fields(length);
@@ -132,8 +133,8 @@ impl WireWriter {
         start
     }
 
-    /// Widens the lengths of the open fields for `more` bytes that follow. Each byte is moved once, however many fields it is
-    /// in.
+    /// Widens the lengths of the open fields for `more` bytes that follow. Each byte is moved once, however many fields
+    /// it is in.
     fn widen_open_fields(&mut self, more: usize) {
         let end = self.out.len();
         let width = |field: &OpenField, shift: usize| {
@@ -146,8 +147,8 @@ impl WireWriter {
         // Visiting an open field costs about as much as moving 16 bytes.
         self.moved_bytes += self.open.len() * 16;
         self.out.resize(end + shift, 0);
-        // From the end to the start, so that nothing is overwritten before it is moved. The content of a field moves by as much
-        // as the lengths of this field and of all fields around it grow.
+        // From the end to the start, so that nothing is overwritten before it is moved. The content of a field moves by
+        // as much as the lengths of this field and of all fields around it grow.
         let (mut inner_shift, mut content_end) = (0, end);
         for field in self.open.iter_mut().rev() {
             if shift == 0 {

@@ -1,4 +1,5 @@
-//! The contents of prompts and responses for telemetry that captures them. They are borrowed: telemetry copies only what it records.
+//! The contents of prompts and responses for telemetry that captures them. They are borrowed: telemetry copies only
+//! what it records.
 
 use std::fmt;
 
@@ -35,8 +36,8 @@ pub enum PartContent<'w> {
 }
 
 impl<'w> PartContent<'w> {
-    /// Reads the wire bytes of a `Part`. Returns `None` if it has no data, or data of another kind. If a `Struct` occurs several
-    /// times, the last one is returned; they are not merged.
+    /// Reads the wire bytes of a `Part`. Returns `None` if it has no data, or data of another kind. If a `Struct`
+    /// occurs several times, the last one is returned; they are not merged.
     ///
     /// # Errors
     ///

@@ -5,7 +5,8 @@ use std::ops::AddAssign;
 /// The amount of text and images in a message, which is what upstream charges for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// The bytes of texts and thoughts, and the length on the wire of function calls, responses and declarations, code and schemas.
+    /// The bytes of texts and thoughts, and the length on the wire of function calls, responses and declarations, code
+    /// and schemas.
     pub text_bytes: u64,
     /// The number of images, as bytes or as URIs.
     pub images: u64,

@@ -9,8 +9,8 @@ pub enum ReadError {
     /// The [`Steps`] ran out, or their caller interrupted the work.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// The bytes are not protobuf, a field does not have the type of the contract, or a text is not UTF-8. There is no path here: the
-    /// translator reads the same message, and its error has one.
+    /// The bytes are not protobuf, a field does not have the type of the contract, or a text is not UTF-8. There is no
+    /// path here: the translator reads the same message, and its error has one.
     #[error("the protobuf bytes are not readable")]
     Unreadable,
 }
@@ -103,8 +103,8 @@ pub(super) fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) ->
     Ok(found)
 }
 
-/// Calls `f` with the wire bytes of each message at `path`, in order, until it returns false. `path` has a field number for each level
-/// below `message`. Returns false if `f` did.
+/// Calls `f` with the wire bytes of each message at `path`, in order, until it returns false. `path` has a field number
+/// for each level below `message`. Returns false if `f` did.
 ///
 /// # Errors
 ///

@@ -68,8 +68,8 @@ impl<'w> PartView<'w> {
         Ok(Self { has_others, ..view })
     }
 
-    /// Whether the part has nothing that could be its data; a model refuses such a part. A part with only a signature is valid (it
-    /// ends a thought), and a member that the contract does not have may be a new kind of data.
+    /// Whether the part has nothing that could be its data; a model refuses such a part. A part with only a signature
+    /// is valid (it ends a thought), and a member that the contract does not have may be a new kind of data.
     pub(in crate::gemini) fn is_empty(&self) -> bool {
         self.member == 0 && !self.has_others
     }

@@ -124,7 +124,8 @@ impl Ends {
         self.is_blocked |= later.is_blocked;
     }
 
-    /// Whether every candidate that was seen has ended, or the prompt was blocked. Otherwise a response is not complete.
+    /// Whether every candidate that was seen has ended, or the prompt was blocked. Otherwise a response is not
+    /// complete.
     ///
     /// A `promptFeedback` without a block reason does not count: some models rate every prompt in it.
     pub fn is_finished(&self) -> bool {
@@ -179,8 +180,8 @@ impl CandidateView {
 }
 
 impl CandidateKeys {
-    /// The key of the next candidate: its index. A candidate without an index is number 0, since writers leave a zero out; if number
-    /// 0 has already come, its position counts.
+    /// The key of the next candidate: its index. A candidate without an index is number 0, since writers leave a zero
+    /// out; if number 0 has already come, its position counts.
     pub(in crate::gemini) fn next(&mut self, candidate: &CandidateView) -> u64 {
         let key = match candidate.index {
             Some(index) => u64::try_from(index).unwrap_or(u64::MAX),
@@ -209,8 +210,8 @@ impl PromptFeedbackView {
     }
 }
 
-/// Whether `additional` has a string under one of these names that is not blank: the translator keeps an unknown enum name like that.
-/// Any other value is not an enum name.
+/// Whether `additional` has a string under one of these names that is not blank: the translator keeps an unknown enum
+/// name like that. Any other value is not an enum name.
 fn has_enum_name(additional: &[u8], spellings: [&str; 2], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
     let mut entries = Elements::new(additional, json::ENTRIES);
     while let Some(entry) = entries.next(steps)? {

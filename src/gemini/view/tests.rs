@@ -314,7 +314,8 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
         for ((name, small), (_, large)) in repetitive_messages(1_000).into_iter().zip(repetitive_messages(4_000)) {
             let steps = |wire: &[u8]| {
                 let mut steps = Steps::unlimited();
-                // A request read as a response may be unreadable, and the other way round; steps are counted up to there.
+                // A request read as a response may be unreadable, and the other way round; steps are counted up to
+                // there.
                 let done = read(wire, &mut steps).is_ok();
                 if done {
                     let interrupted = read(wire, &mut Steps::at_most(steps.taken() - 1));

@@ -19,8 +19,8 @@ pub struct UsageView {
 }
 
 impl UsageView {
-    /// The total number of tokens: what upstream reports, but at least the sum of the parts, since some upstreams leave the total
-    /// out.
+    /// The total number of tokens: what upstream reports, but at least the sum of the parts, since some upstreams leave
+    /// the total out.
     pub fn total(&self) -> u64 {
         // Cached tokens are part of the prompt, so the prompt has at least as many.
         let prompt = self.prompt_token_count.max(self.cached_content_token_count);

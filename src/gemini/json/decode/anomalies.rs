@@ -1,5 +1,5 @@
-//! Faults of a response that do not make it fail: sidecars that cannot be read, and texts that are not valid Unicode. Also
-//! collects the names of members that the schema does not know.
+//! Faults of a response that do not make it fail: sidecars that cannot be read, and texts that are not valid Unicode.
+//! Also collects the names of members that the schema does not know.
 
 use super::super::error::{Error, Problem};
 use super::super::table::{Field, Kind, Message, Role};
@@ -22,7 +22,8 @@ const NOT_UNICODE: &str = "a text is not valid UTF-8 or UTF-16";
 /// What is odd about a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnomalyKind {
-    /// Its value does not fit the contract. It was kept in `additional_fields`, or dropped if those cannot contain it either.
+    /// Its value does not fit the contract. It was kept in `additional_fields`, or dropped if those cannot contain it
+    /// either.
     Unreadable,
     /// Its text was not valid UTF-8 or UTF-16. U+FFFD replaces what is not a character.
     Repaired,
@@ -145,8 +146,8 @@ impl Decoder<'_, '_> {
             self.json.seek(self.unknown[index] as usize);
             self.json.steps().take(1)?;
             let name = self.json.string()?;
-            // A known member is here for one of two reasons: a new enum name, which is reported, or a sidecar that cannot be
-            // read, which is an anomaly already.
+            // A known member is here for one of two reasons: a new enum name, which is reported, or a sidecar that
+            // cannot be read, which is an anomaly already.
             let field = message.member(name.raw).map(|index| &message.fields[index]);
             let is_unreadable = field.is_some_and(|field| !matches!(field.kind, Kind::Enum(_)));
             if name.raw.len() <= MAX_REPORTED_NAME_BYTES && !is_unreadable {

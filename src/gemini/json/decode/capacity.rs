@@ -5,13 +5,13 @@ use super::Decoder;
 
 /// JSON shorter than this, in bytes, lets the output grow as `Vec` does: for a small buffer, doubling wastes little.
 const CONTROLLED_GROWTH_FROM: usize = 256 << 10;
-/// JSON up to this length, in bytes, has its moved bytes counted once at the end. Longer JSON has them counted at every step,
-/// so that the work can be interrupted.
+/// JSON up to this length, in bytes, has its moved bytes counted once at the end. Longer JSON has them counted at every
+/// step, so that the work can be interrupted.
 const COUNT_MOVES_FROM: usize = 4 << 10;
 /// Capacity for the tags, lengths and numbers that are written between two checks, in bytes.
 const SLACK_BYTES: usize = 4 << 10;
-/// A message is at most 11/2 times as long as its JSON. The worst case is `[0,0,0]` in free-form JSON: two bytes, `0,`, become
-/// two tags, a length and a double (11 bytes).
+/// A message is at most 11/2 times as long as its JSON. The worst case is `[0,0,0]` in free-form JSON: two bytes, `0,`,
+/// become two tags, a length and a double (11 bytes).
 const MAX_GROWTH_HALVES: usize = 11;
 
 impl Decoder<'_, '_> {
@@ -44,8 +44,8 @@ impl Decoder<'_, '_> {
         }
     }
 
-    /// Grows the output to the most that the rest of the JSON can become. Doubling could take twice the memory that is needed,
-    /// and the limit is 8 times the JSON and 8 MiB.
+    /// Grows the output to the most that the rest of the JSON can become. Doubling could take twice the memory that is
+    /// needed, and the limit is 8 times the JSON and 8 MiB.
     #[cold]
     fn grow(&mut self, bytes: usize) {
         let (length, out) = (self.json.length(), &mut self.writer.out);

@@ -1,10 +1,12 @@
 //! JSON to protobuf wire bytes, in one pass and without a tree.
 //!
-//! Accepts all forms that a proto3 JSON parser must accept (protobuf.dev/programming-guides/json), and what Gemini-compatible
-//! services send besides: null for any member, either spelling of a name, enum names in any case, whole numbers with a point,
-//! both base64 alphabets. A member that the schema does not know is kept in `additional_fields`.
+//! Accepts all forms that a proto3 JSON parser must accept (protobuf.dev/programming-guides/json), and what
+//! Gemini-compatible services send besides: null for any member, either spelling of a name, enum names in any case,
+//! whole numbers with a point, both base64 alphabets. A member that the schema does not know is kept in
+//! `additional_fields`.
 //!
-//! A response is read with tolerance, because its tokens are already paid for: only its content can make it fail (`roles`).
+//! A response is read with tolerance, because its tokens are already paid for: only its content can make it fail
+//! (`roles`).
 
 mod anomalies;
 mod capacity;
@@ -33,8 +35,8 @@ pub(super) struct Decoder<'j, 's> {
     table: &'static Table,
     json: Scanner<'j, 's>,
     writer: WireWriter,
-    /// Where the unknown members of the open messages begin, as a stack of offsets in the JSON. An offset has 4 bytes, and a
-    /// member at least 5 bytes of JSON, so this is never longer than the JSON.
+    /// Where the unknown members of the open messages begin, as a stack of offsets in the JSON. An offset has 4 bytes,
+    /// and a member at least 5 bytes of JSON, so this is never longer than the JSON.
     unknown: Vec<u32>,
     /// The names of some unknown members, for telemetry.
     pub(super) reported: Vec<String>,
@@ -52,7 +54,8 @@ pub enum CallerSchema {
     /// Ours, with every enum value that Gemini has.
     #[default]
     Own,
-    /// Google's, which lacks some enum values. A value that it lacks is written as `OTHER`: otherwise the client would see none.
+    /// Google's, which lacks some enum values. A value that it lacks is written as `OTHER`: otherwise the client would
+    /// see none.
     Google,
 }
 
@@ -144,7 +147,8 @@ impl<'j, 's> Decoder<'j, 's> {
         let (mut seen, mut oneofs) = (0u64, 0u64);
         let mut more = !self.json.eat(b'}')?;
         let mut guess = &message.first;
-        // The state to go back to if a member cannot be read. It is taken once; only what changes is updated for each member.
+        // The state to go back to if a member cannot be read. It is taken once; only what changes is updated for each
+        // member.
         let mut state = self.state();
         while more {
             self.step()?;

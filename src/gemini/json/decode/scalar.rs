@@ -73,8 +73,8 @@ impl<'j> Decoder<'j, '_> {
         Ok(())
     }
 
-    /// Writes a bytes field. Base64 with the standard alphabet and padding, which Google sends, is decoded directly into the
-    /// output. Other forms take a slower path.
+    /// Writes a bytes field. Base64 with the standard alphabet and padding, which Google sends, is decoded directly
+    /// into the output. Other forms take a slower path.
     pub(super) fn base64(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
         self.json.steps().take_bytes(text.raw.len())?;
         let padding = text.raw.iter().rev().take(2).filter(|&&b| b == b'=').count();
@@ -117,8 +117,8 @@ impl<'j> Decoder<'j, '_> {
             Kind::Double => (WireType::Fixed64, self.float::<f64>("a double", f64::is_finite)?.to_bits()),
             Kind::Enum(index) => match self.enumeration(index)? {
                 EnumValue::Number(number) => (WireType::Varint, i64::from(number) as u64),
-                // An empty name means absent, as null does. In a list it cannot be left out: the elements after it would
-                // move.
+                // An empty name means absent, as null does. In a list it cannot be left out: the elements after it
+                // would move.
                 EnumValue::Empty if tag.is_some() => return Ok(Outcome::Written),
                 EnumValue::Empty | EnumValue::Unknown => return Ok(Outcome::UnknownEnumName),
             },

@@ -36,9 +36,9 @@ impl Chosen {
 }
 
 impl Decoder<'_, '_> {
-    /// Handles the `error` of a list element: if the element is a part with several members of `data`, reads it again, once for
-    /// each of them, into parts of their own. An empty text is dropped. The other members, such as a thought signature, go to
-    /// the first part that is not a text.
+    /// Handles the `error` of a list element: if the element is a part with several members of `data`, reads it again,
+    /// once for each of them, into parts of their own. An empty text is dropped. The other members, such as a thought
+    /// signature, go to the first part that is not a text.
     #[cold]
     pub(super) fn split(
         &mut self,

@@ -105,8 +105,8 @@ impl<'j> Decoder<'j, '_> {
         self.writer.out.extend_from_slice(number.as_bytes());
     }
 
-    /// Writes the unknown members of a message, which are those from `first_unknown` on, as its `additional_fields`. In a
-    /// response, a member that these cannot contain either is dropped, for example because it nests too deep.
+    /// Writes the unknown members of a message, which are those from `first_unknown` on, as its `additional_fields`. In
+    /// a response, a member that these cannot contain either is dropped, for example because it nests too deep.
     pub(super) fn additional(&mut self, message: &'static Message, first_unknown: usize) -> Result<(), Error> {
         if message.additional.is_some() {
             let end = self.json.position();

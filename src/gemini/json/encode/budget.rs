@@ -6,8 +6,8 @@ use super::super::error::{Error, Problem};
 /// The JSON may have this many times the bytes of the message, plus [`EXTRA_JSON_BYTES`].
 const MAX_JSON_GROWTH: usize = 8;
 const EXTRA_JSON_BYTES: usize = 8 << 20;
-/// The most memory in addition to the JSON, in bytes. The caller does not reserve it, so it is small: enough for a map with a
-/// million keys, or for a message in a million fragments.
+/// The most memory in addition to the JSON, in bytes. The caller does not reserve it, so it is small: enough for a map
+/// with a million keys, or for a message in a million fragments.
 const MAX_SCRATCH_BYTES: usize = 8 << 20;
 
 /// Counts elements and bytes, and fails when a limit is exceeded.
@@ -17,7 +17,8 @@ pub(super) struct Budget {
     elements: usize,
     /// The limit of the JSON, in bytes.
     max_json: usize,
-    /// The bytes that are allocated now in addition to the JSON: for messages in several fragments, and for the keys of maps.
+    /// The bytes that are allocated now in addition to the JSON: for messages in several fragments, and for the keys of
+    /// maps.
     scratch: usize,
 }
 

@@ -1,5 +1,5 @@
-//! A message as its fragments on the wire. It nearly always has one, but protobuf allows a message field to occur several times;
-//! all occurrences together are then one message.
+//! A message as its fragments on the wire. It nearly always has one, but protobuf allows a message field to occur
+//! several times; all occurrences together are then one message.
 
 use super::super::error::Error;
 use super::super::table::Field;
@@ -13,7 +13,8 @@ pub(super) struct Wire<'w> {
     parts: &'w [&'w [u8]],
 }
 
-/// A range of the wire bytes. It takes half the memory of a slice, since a message can have nearly as many fragments as bytes.
+/// A range of the wire bytes. It takes half the memory of a slice, since a message can have nearly as many fragments as
+/// bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
     at: u32,
@@ -32,8 +33,8 @@ impl<'w> Wire<'w> {
         (first, others.iter().filter(|part| !part.is_empty()).map(|part| self.span(part)).collect())
     }
 
-    /// The span of a slice of the wire bytes. It is computed from the addresses, so that the common case, a message in one
-    /// fragment, only has to pass slices around.
+    /// The span of a slice of the wire bytes. It is computed from the addresses, so that the common case, a message in
+    /// one fragment, only has to pass slices around.
     pub(super) fn span(self, bytes: &[u8]) -> Span {
         let mut before = 0;
         for part in self.parts {

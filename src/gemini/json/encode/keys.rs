@@ -20,8 +20,8 @@ pub(super) enum LastEntries<'w> {
     Many(KeyTable),
 }
 
-/// A hash table with open addressing. A slot is the offset of a key in the wire bytes, so the table takes few bytes for each entry.
-/// Callers choose the keys, so the hash has a random seed.
+/// A hash table with open addressing. A slot is the offset of a key in the wire bytes, so the table takes few bytes for
+/// each entry. Callers choose the keys, so the hash has a random seed.
 #[derive(Debug)]
 pub(super) struct KeyTable {
     slots: Vec<u32>,

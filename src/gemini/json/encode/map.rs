@@ -27,8 +27,8 @@ pub(super) struct Entry<'w> {
 }
 
 impl<'w, O: Output> Encoder<'w, '_, O> {
-    /// Writes a map in the order of the wire. Of entries with the same key, only the last is written. `is_limited`: its entries
-    /// count against the limit of the request.
+    /// Writes a map in the order of the wire. Of entries with the same key, only the last is written. `is_limited`: its
+    /// entries count against the limit of the request.
     pub(super) fn map(
         &mut self,
         field: &'static Field,
@@ -194,9 +194,9 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
 
 /// Fails if an additional member has the name of a known member.
 ///
-/// There is one exception, so that callers can send the contents of a response back. A known member that is absent may be an
-/// additional one if the translator itself may have put it there: an enum name that is newer than the schema, or a sidecar that
-/// could not be read.
+/// There is one exception, so that callers can send the contents of a response back. A known member that is absent may
+/// be an additional one if the translator itself may have put it there: an enum name that is newer than the schema, or
+/// a sidecar that could not be read.
 fn check_name_is_free(message: &Message, fields: &PresentFields, name: &[u8]) -> Result<(), Error> {
     let Some(index) = message.member(name) else { return Ok(()) };
     let field = &message.fields[index];

@@ -1,9 +1,9 @@
 //! Encodes protobuf wire bytes as JSON, in time linear in the message.
 //!
-//! Each message is scanned once to find its fields (`summary`), which are then written in the order of their numbers. The scan is
-//! needed because protobuf allows what JSON does not: a field may occur several times (the last scalar wins, messages merge, lists
-//! are concatenated), and a later member of a oneof replaces an earlier one. The values of a list are not collected: they are
-//! read again from the first one on, so that memory does not grow with their number.
+//! Each message is scanned once to find its fields (`summary`), which are then written in the order of their numbers.
+//! The scan is needed because protobuf allows what JSON does not: a field may occur several times (the last scalar
+//! wins, messages merge, lists are concatenated), and a later member of a oneof replaces an earlier one. The values of
+//! a list are not collected: they are read again from the first one on, so that memory does not grow with their number.
 
 mod budget;
 mod fragments;
@@ -261,7 +261,8 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         Ok(())
     }
 
-    /// Writes a `google.protobuf.Value`: its one member, or null. All its fields are in one oneof, so at most one is present.
+    /// Writes a `google.protobuf.Value`: its one member, or null. All its fields are in one oneof, so at most one is
+    /// present.
     fn value(
         &mut self,
         message: &'static Message,

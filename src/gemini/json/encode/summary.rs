@@ -18,8 +18,8 @@ pub(super) struct FieldSummary<'w> {
     pub(super) last: Raw<'w>,
 }
 
-/// The summaries of all messages that are being written, as a stack, so that nothing is allocated for each message. Only fields that
-/// a message has are on it.
+/// The summaries of all messages that are being written, as a stack, so that nothing is allocated for each message.
+/// Only fields that a message has are on it.
 #[derive(Debug)]
 pub(super) struct SummaryStack<'w> {
     stack: Vec<FieldSummary<'w>>,
@@ -52,8 +52,8 @@ impl<'w> SummaryStack<'w> {
         self.stack.truncate(fields.start);
     }
 
-    /// Adds a value of the field with this index. The value is at the position `(first, others)` of the message. An empty list
-    /// makes the field present, but is not counted.
+    /// Adds a value of the field with this index. The value is at the position `(first, others)` of the message. An
+    /// empty list makes the field present, but is not counted.
     #[inline]
     pub(super) fn add(
         &mut self,

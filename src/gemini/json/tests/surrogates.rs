@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// All texts of a stream in one string: a thought in brackets, an answer with `|` after it, and the index of a later candidate in
-/// front.
+/// All texts of a stream in one string: a thought in brackets, an answer with `|` after it, and the index of a later
+/// candidate in front.
 fn texts(events: &[&str]) -> String {
     let mut surrogates = SurrogateJoiner::default();
     let mut all = String::new();
