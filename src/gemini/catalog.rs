@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn an_error_in_a_file_says_which_row_it_is_in() {
-        for (text, says) in [
+        for (text, expected) in [
             ("[[image_model]]\nids = []", "image_model 1: ids must name the model"),
             ("[[image_model]]\nids = [\"a/b\"]", "image_model 1: an id is not a model name"),
             ("[[image_model]]\nids = [\"a\"]", "image_model 1: a new model needs aspect_ratios"),
@@ -205,7 +205,7 @@ mod tests {
             ("image_model = 3", "invalid type"),
         ] {
             let error = Catalog::default().extended(text).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -69,14 +69,14 @@ fn damage(value: &mut Value, dice: &mut Dice<'_>) {
             damage(&mut values[at], dice);
         }
         Value::Object(members) => {
-            let inside: Vec<String> =
+            let containers: Vec<String> =
                 members.keys().filter(|name| ["candidates", "content", "parts"].contains(&&***name)).cloned().collect();
-            let beside: Vec<String> = members.keys().filter(|name| !CONTENT.contains(&&***name)).cloned().collect();
+            let sidecars: Vec<String> = members.keys().filter(|name| !CONTENT.contains(&&***name)).cloned().collect();
             match dice.below(3) {
-                0 if !inside.is_empty() => damage(&mut members[&dice.pick(&inside)], dice),
-                1 if !beside.is_empty() => {
+                0 if !containers.is_empty() => damage(&mut members[&dice.pick(&containers)], dice),
+                1 if !sidecars.is_empty() => {
                     // All members inside a sidecar are sidecars.
-                    let inner = &mut members[&dice.pick(&beside)];
+                    let inner = &mut members[&dice.pick(&sidecars)];
                     if dice.one_in(2) { replace_inside(inner, dice) } else { *inner = any_value(dice, 3) }
                 }
                 _ => {

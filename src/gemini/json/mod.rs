@@ -13,6 +13,7 @@ mod plain;
 mod repairs;
 mod roles;
 mod scan;
+mod string;
 mod surrogates;
 mod table;
 mod text;

@@ -19,7 +19,7 @@ pub(super) const ADDITIONAL: &str = "additionalFields";
 /// What is wrong with a text that was repaired.
 const NOT_UNICODE: &str = "a text is not valid UTF-8 or UTF-16";
 
-/// What is odd about a member.
+/// The kind of an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnomalyKind {
     /// Its value does not fit the contract. It was kept in `additional_fields`, or dropped if those cannot contain it

@@ -3,11 +3,11 @@
 use super::super::error::Error;
 use super::Decoder;
 
-/// JSON shorter than this, in bytes, lets the output grow as `Vec` does: for a small buffer, doubling wastes little.
-const CONTROLLED_GROWTH_FROM: usize = 256 << 10;
-/// JSON up to this length, in bytes, has its moved bytes counted once at the end. Longer JSON has them counted at every
-/// step, so that the work can be interrupted.
-const COUNT_MOVES_FROM: usize = 4 << 10;
+/// For JSON up to this length, in bytes, the output grows as any `Vec` does: for a small buffer, doubling wastes little.
+const MAX_FREE_GROWTH_JSON_BYTES: usize = 256 << 10;
+/// For JSON up to this length, in bytes, the moved bytes are counted once at the end. For longer JSON they are counted
+/// at every step, so that the work can be interrupted.
+const MAX_UNCHECKED_JSON_BYTES: usize = 4 << 10;
 /// Capacity for the tags, lengths and numbers that are written between two checks, in bytes.
 const SLACK_BYTES: usize = 4 << 10;
 /// A message is at most 11/2 times as long as its JSON. The worst case is `[0,0,0]` in free-form JSON: two bytes, `0,`,
@@ -19,7 +19,7 @@ impl Decoder<'_, '_> {
     #[inline(always)]
     pub(super) fn step(&mut self) -> Result<(), Error> {
         self.json.steps().take(1)?;
-        if self.json.length() > COUNT_MOVES_FROM { self.check_capacity() } else { Ok(()) }
+        if self.json.length() > MAX_UNCHECKED_JSON_BYTES { self.check_capacity() } else { Ok(()) }
     }
 
     #[inline(never)]
@@ -39,7 +39,7 @@ impl Decoder<'_, '_> {
     #[inline]
     pub(super) fn ensure_capacity(&mut self, bytes: usize) {
         let out = &self.writer.out;
-        if self.json.length() > CONTROLLED_GROWTH_FROM && out.capacity() - out.len() < bytes + SLACK_BYTES {
+        if self.json.length() > MAX_FREE_GROWTH_JSON_BYTES && out.capacity() - out.len() < bytes + SLACK_BYTES {
             self.grow(bytes + SLACK_BYTES);
         }
     }

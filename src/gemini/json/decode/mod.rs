@@ -1,4 +1,4 @@
-//! JSON to protobuf wire bytes, in one pass and without a tree.
+//! Decodes JSON to protobuf wire bytes, in one pass and without a tree.
 //!
 //! Accepts all forms that a proto3 JSON parser must accept (protobuf.dev/programming-guides/json), and what
 //! Gemini-compatible services send besides: null for any member, either spelling of a name, enum names in any case,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64_simd::STANDARD;
 
 use super::super::error::{Error, Problem};
-use super::super::scan::Str;
+use super::super::string::Str;
 use super::super::table::{Field, Kind, Role};
 use super::{CallerSchema, Decoder, Outcome};
 use crate::gemini::wire::{WireType, put_tag, put_varint};

@@ -1,7 +1,7 @@
 //! Decodes free-form JSON: `Struct`, `Value` and `ListValue`, and the members that the schema does not know.
 
 use super::super::error::{Error, Problem};
-use super::super::scan::Str;
+use super::super::string::Str;
 use super::super::table::{ADDITIONAL_FIELDS, Message};
 use super::Decoder;
 use crate::gemini::wire::{WireType, put_tag};

@@ -1,5 +1,6 @@
 //! Strings with every byte at every position, and whole numbers.
 
+use super::super::repairs::Repairs;
 use super::*;
 
 /// The text of the string that `json` begins with, and how many bytes of `json` were read.
