@@ -5,8 +5,7 @@
 //! whole numbers with a point, both base64 alphabets. A member that the schema does not know is kept in
 //! `additional_fields`.
 //!
-//! A response is read with tolerance, because its tokens are already paid for: only its content can make it fail
-//! (`roles`).
+//! A response is read with tolerance, since its tokens are paid for: only its content can make it fail (`roles`).
 
 mod anomalies;
 mod capacity;
@@ -81,13 +80,12 @@ impl<'j, 's> Decoder<'j, 's> {
             return Err(Problem::TooLong.into());
         }
         let secret = secret.filter(|secret| !secret.needle().is_empty());
-        let (unknown, reported) = (Vec::new(), Vec::new());
         Ok(Self {
             table,
             json: Scanner::new(json, steps),
             writer: WireWriter::new(out),
-            unknown,
-            reported,
+            unknown: Vec::new(),
+            reported: Vec::new(),
             secret,
             depth: 0,
             repairs: Repairs::default(),
@@ -335,6 +333,7 @@ impl<'j, 's> Decoder<'j, 's> {
             self.depth -= 1;
             return Ok(Outcome::Written);
         }
+        // Lists of numbers are written packed: one field for the whole list, without a tag for each element.
         if packed {
             self.writer.open_field(field.number);
         }
