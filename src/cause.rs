@@ -1,12 +1,12 @@
-//! What lies at the bottom of an error.
+//! The root cause of an error, for messages and logs.
 
 use std::error::Error;
 
-/// The words of the error at the bottom: those above say no more than that something failed.
+/// The text of the innermost source of an error. The errors around it usually only say that something failed.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    let mut bottom = error;
-    while let Some(below) = bottom.source() {
-        bottom = below;
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
     }
-    bottom.to_string()
+    root.to_string()
 }

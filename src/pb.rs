@@ -1,21 +1,22 @@
-//! The generated code and its descriptors, under one name.
+//! The generated protobuf code and the descriptors.
 
-/// Every message of the service and a client for it.
+/// All messages of the service, and a client for it.
 ///
-/// The server does not use these types: it moves wire bytes (`grpc`). They are for clients.
+/// The server does not use these types, since it passes wire bytes through (`grpc`). They are for clients and tests.
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 pub mod gemini {
     tonic::include_proto!("mountsea.gemini.v1");
 }
 
-/// The health protocol.
+/// The gRPC health checking protocol.
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }
 
-/// The details of an error, as `google.rpc` defines them.
+/// The messages of `google.rpc`, for the details of errors.
 pub use tonic_types::pb as rpc;
 
-/// The descriptors of all services and messages, with their imports, and of `google.rpc`.
+/// The descriptors of all services and messages with their imports, and of `google.rpc`: an encoded
+/// `FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,5 +1,5 @@
-//! What a translation takes of memory: at most 8 times the size of what is translated, and 8 MiB. A program of its own, since
-//! it counts all that is allocated.
+//! A translation allocates at most 8 times the size of its input and 8 MiB. This is a test binary of its own, since it
+//! measures the memory of the whole process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
@@ -22,12 +22,14 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// All shapes are tried with about so many bytes, and the worst of them with more.
-const SMALL: usize = 64 << 10;
-const LARGE: usize = 8 << 20;
-const WORST: usize = 8;
+/// The approximate size of the inputs: all shapes are tried with the small one, and the worst shapes with the large
+/// one.
+const SMALL_BYTES: usize = 64 << 10;
+const LARGE_BYTES: usize = 8 << 20;
+/// The number of shapes that are tried with the large size.
+const WORST_SHAPES: usize = 8;
 
-/// The most bytes that were allocated at once by some work, beside those that were before.
+/// The peak of the memory that `work` allocates, in bytes.
 fn peak<T>(work: impl FnOnce() -> T) -> usize {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
@@ -47,27 +49,28 @@ fn peak_of_response(json: &[u8]) -> usize {
     peak(|| response(json, None, &mut Steps::unlimited()))
 }
 
-/// Tries every shape, then the worst of them larger. A shape is a name and what makes it so many times.
+/// Tries every shape with a small input, and the worst ones with a large input. A shape is a name and a function that
+/// builds the input.
 fn assert_bounded(shapes: Vec<(String, Build)>, peak: impl Fn(&[u8]) -> usize) {
     let check = |(name, build): &(String, Build), size: usize| {
         let each = build(1_200).len();
         let input = build(1_200 * size / each.max(1));
         let peak = peak(&input);
-        let most = 8 * input.len() + (8 << 20);
-        assert!(peak <= most, "{name}: {} bytes took {peak}, at most {most} are right", input.len());
+        let limit = 8 * input.len() + (8 << 20);
+        assert!(peak <= limit, "{name}: {} bytes of input took {peak} bytes, the limit is {limit}", input.len());
         peak as f64 / input.len() as f64
     };
-    let mut ratios: Vec<_> = shapes.iter().map(|shape| (check(shape, SMALL), shape)).collect();
+    let mut ratios: Vec<_> = shapes.iter().map(|shape| (check(shape, SMALL_BYTES), shape)).collect();
     ratios.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (_, shape) in ratios.iter().take(WORST) {
-        check(shape, LARGE);
+    for (_, shape) in ratios.iter().take(WORST_SHAPES) {
+        check(shape, LARGE_BYTES);
     }
 }
 
-/// One test, or another one would allocate meanwhile.
+/// The only test of this binary: another one would allocate at the same time.
 #[test]
 fn a_translation_takes_eight_times_its_size_and_8_mib_at_most() {
-    // What is made once.
+    // The tables that are built only once.
     peak_of_request(b"", RequestLimits::default(), true);
     peak_of_response(b"{}");
     let unlimited = RequestLimits { elements: usize::MAX };

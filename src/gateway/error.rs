@@ -180,12 +180,12 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::gemini::error_body::Reply;
+    use crate::gemini::error_body::ErrorReply;
 
     #[test]
     fn upstreams_reason_and_domain_are_passed_on_for_the_documented_reason_alone() {
         let body = |status| {
-            upstream::Error::refused(&Reply {
+            upstream::Error::refused(&ErrorReply {
                 status,
                 content_type: None,
                 retry_after: None,

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::config::Config;
 use super::error::Error;
-use crate::gemini::error_body::{MAX_BODY, Reply, is_error};
-use crate::gemini::json::{self, CallerSchema, Halves, Problem, RequestLimits};
+use crate::gemini::error_body::{MAX_ERROR_BODY_BYTES, ErrorReply, is_error};
+use crate::gemini::json::{self, CallerSchema, SurrogateJoiner, Problem, RequestLimits};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
@@ -81,7 +81,7 @@ pub(super) struct Piece {
     /// What the gateway reads of it.
     pub(super) view: ResponseView,
     /// Whether texts in it begin or end with half of a character.
-    has_halves: bool,
+    has_split_surrogates: bool,
 }
 
 impl Format {
@@ -121,9 +121,9 @@ impl Format {
             if !is_error(text) {
                 return Ok(None);
             }
-            steps.take(text.len().min(MAX_BODY) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
+            steps.take(text.len().min(MAX_ERROR_BODY_BYTES) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
             let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
-            let reply = Reply { status: 200, content_type: None, retry_after: None, body, now, keys };
+            let reply = ErrorReply { status: 200, content_type: None, retry_after: None, body, now, keys };
             Ok(Some(upstream::Error::refused(&reply)))
         };
         let unreadable = |error: json::Error, steps: &mut Steps<'_>| match error.problem() {
@@ -136,7 +136,7 @@ impl Format {
         let event = match self {
             Self::Protobuf(schema) => json::event(text, Some(key.finder()), schema, steps),
         };
-        let json::Event { mut response, has_halves } = event.map_err(|error| unreadable(error, steps))?;
+        let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
         let view = match ResponseView::read(&response.message, steps) {
             Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
             read => read.unwrap_or_default(),
@@ -152,12 +152,12 @@ impl Format {
             if !view.is_whole() {
                 return Err(Stop::Failed(upstream::Error::Unfinished));
             }
-            if has_halves {
-                let joined = Halves::default().join(&mut response, true, steps);
+            if has_split_surrogates {
+                let joined = SurrogateJoiner::default().join(&mut response, true, steps);
                 joined.map_err(|error| unreadable(error, steps))?;
             }
         }
-        Ok(Piece { response, view, has_halves })
+        Ok(Piece { response, view, has_split_surrogates })
     }
 }
 
@@ -189,9 +189,9 @@ impl Checked<'_> {
 
 impl Piece {
     /// Joins characters that were cut between two events of a stream.
-    pub(super) fn join(&mut self, halves: &mut Halves) -> Result<(), Error> {
-        if self.has_halves || halves.is_waiting() {
-            let joined = halves.join(&mut self.response, false, &mut Steps::unlimited());
+    pub(super) fn join(&mut self, surrogates: &mut SurrogateJoiner) -> Result<(), Error> {
+        if self.has_split_surrogates || surrogates.is_waiting() {
+            let joined = surrogates.join(&mut self.response, false, &mut Steps::unlimited());
             joined.map_err(|error| Error::Upstream(upstream::Error::Unreadable(error)))?;
         }
         Ok(())

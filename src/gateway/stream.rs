@@ -13,7 +13,7 @@ use super::format::{Piece, Stop};
 use super::heavy::Heavy;
 use super::timer::Wake;
 use super::translate::{Reading, translate_at_once, translate_beside};
-use crate::gemini::json::Halves;
+use crate::gemini::json::SurrogateJoiner;
 use crate::gemini::method::Method;
 use crate::upstream::{self, EventStream};
 
@@ -38,7 +38,7 @@ struct InFlight {
     call: Call,
     heavy: Heavy,
     reading: Reading,
-    halves: Halves,
+    surrogates: SurrogateJoiner,
 }
 
 #[expect(clippy::large_enum_variant, reason = "events come for most of a stream's life")]
@@ -52,7 +52,7 @@ impl ResponseStream {
     pub(super) async fn begin(method: Method, sending: Send, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let upstream = Upstream::Sending(sending);
         let reading = Reading::new(&call, method);
-        let in_flight = InFlight { upstream, translating: None, call, heavy, reading, halves: Halves::default() };
+        let in_flight = InFlight { upstream, translating: None, call, heavy, reading, surrogates: SurrogateJoiner::default() };
         let mut stream = Self { first: None, in_flight: Some(in_flight) };
         stream.first = stream.next().await.transpose()?;
         Ok(stream)
@@ -114,7 +114,7 @@ impl InFlight {
     }
 
     fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
-        piece.join(&mut self.halves)?;
+        piece.join(&mut self.surrogates)?;
         self.call.accounting.record_chunk(&piece);
         Ok(Some(Message::beside(&self.call.held, piece.response.message)))
     }

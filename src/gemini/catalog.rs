@@ -1,4 +1,4 @@
-//! The models that have rules, and what each can do. Data; an operator can add to it from a file.
+//! The catalogue of models that have rules of their own. It is data, and an operator can extend it with a file.
 
 mod profile;
 
@@ -7,20 +7,20 @@ use serde::Deserialize;
 pub use self::profile::Profile;
 use super::model::ModelName;
 
-/// A model that makes pictures, and what may be asked of it.
+/// A model that generates images, and the options that it accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageModel {
-    /// The names it is called by.
+    /// The names that requests may use for it.
     pub ids: Vec<String>,
-    /// What Mountsea routes it to; empty if it is not known to.
+    /// The name of the model that Mountsea routes it to; empty if there is none.
     pub native: String,
-    /// The values of `image_config.aspect_ratio`.
+    /// The allowed values of `image_config.aspect_ratio`.
     pub aspect_ratios: Vec<String>,
-    /// The values of `image_config.image_size`; empty if the model takes none.
+    /// The allowed values of `image_config.image_size`; empty if the model does not accept any.
     pub image_sizes: Vec<String>,
 }
 
-/// Every model with rules of its own.
+/// All models that have rules of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     rows: Vec<ImageModel>,
@@ -36,13 +36,13 @@ pub enum CatalogError {
 }
 
 impl Default for Catalog {
-    /// The image models of Mountsea's documentation.
+    /// The image models in Mountsea's documentation.
     fn default() -> Self {
         Self::of(Profile::default())
     }
 }
 
-/// The form of a catalogue file.
+/// The format of a catalogue file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -65,47 +65,49 @@ impl Catalog {
         Self { rows: profile.rows() }
     }
 
-    /// These rows with those of an operator's TOML file (docs/models.md). A row that shares an id with a known one
-    /// changes it; any other is new.
+    /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known
+    /// changes the known row; any other row is added.
     ///
     /// # Errors
     ///
-    /// The file is not TOML, or a row of it is not usable.
+    /// The file is not valid TOML, or a row is not usable.
     pub fn extended(mut self, text: &str) -> Result<Self, CatalogError> {
         let file: File = toml::from_str(text)?;
         for (row, given) in file.image_model.into_iter().enumerate() {
-            let fault = |problem| CatalogError::Row { row: row + 1, problem };
+            let row_error = |problem| CatalogError::Row { row: row + 1, problem };
             let names = given.ids.iter().map(|id| ModelName::parse(id)).collect::<Result<Vec<_>, _>>();
-            let names = names.map_err(|_| fault("an id is not a model name"))?;
+            let names = names.map_err(|_| row_error("an id is not a model name"))?;
             if names.is_empty() {
-                return Err(fault("ids must name the model"));
+                return Err(row_error("ids must name the model"));
             }
-            match self.rows.iter_mut().find(|known| names.iter().any(|name| known.is(name))) {
+            match self.rows.iter_mut().find(|known| names.iter().any(|name| known.has_id(name))) {
                 Some(known) => known.change(given, &names),
-                None => self.rows.push(given.into_new(&names).map_err(fault)?),
+                None => self.rows.push(given.into_new(&names).map_err(row_error)?),
             }
         }
         Ok(self)
     }
 
-    /// The row of a model, if it has one.
+    /// The row of a model, if it has rules of its own.
     pub fn find(&self, name: &ModelName) -> Option<&ImageModel> {
-        self.rows.iter().find(|row| row.is(name))
+        self.rows.iter().find(|row| row.has_id(name))
     }
 
+    /// All rows, the built-in ones first.
     pub fn rows(&self) -> &[ImageModel] {
         &self.rows
     }
 }
 
 impl ImageModel {
-    fn is(&self, name: &ModelName) -> bool {
+    /// Whether this is the row of the model with this name.
+    fn has_id(&self, name: &ModelName) -> bool {
         self.ids.iter().any(|id| id == name.as_str())
     }
 
     fn change(&mut self, given: FileRow, names: &[ModelName]) {
         for name in names {
-            if !self.is(name) {
+            if !self.has_id(name) {
                 self.ids.push(name.to_string());
             }
         }
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_found_by_googles_name_and_by_its_native_one() {
+    fn a_model_is_found_by_googles_name_and_by_its_native_name() {
         let catalog = Catalog::default();
         for (google, native_id, native) in [
             ("gemini-2.5-flash-image", "nano-banana-fast", "NanoBananaFast"),
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_changes_a_row_and_adds_another() {
+    fn a_file_can_change_a_row_and_add_another() {
         let catalog = Catalog::default()
             .extended(
                 r#"
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_extends_the_profile_that_is_chosen() {
+    fn a_file_extends_the_chosen_profile() {
         let text = "[[image_model]]\nids = [\"gemini-nano-banana-2.1\"]\nimage_sizes = [\"8K\"]";
         let google = Catalog::of(Profile::Google).extended(text).unwrap();
         let row = find(&google, "gemini-nano-banana-2.1").unwrap();
@@ -194,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_refused_with_the_place() {
-        for (text, says) in [
+    fn an_error_in_a_file_says_which_row_it_is_in() {
+        for (text, expected) in [
             ("[[image_model]]\nids = []", "image_model 1: ids must name the model"),
             ("[[image_model]]\nids = [\"a/b\"]", "image_model 1: an id is not a model name"),
             ("[[image_model]]\nids = [\"a\"]", "image_model 1: a new model needs aspect_ratios"),
@@ -203,7 +205,7 @@ mod tests {
             ("image_model = 3", "invalid type"),
         ] {
             let error = Catalog::default().extended(text).unwrap_err().to_string();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What Gemini is: its names, rules and JSON. Values in, values out; no I/O, no async, no clock.
+//! Everything about Gemini itself: model names, rules, JSON, events and errors. Pure functions: no I/O, no async, no
+//! clock.
 
 pub mod catalog;
 pub mod code;

@@ -1,24 +1,24 @@
-//! A model's name: parsed, and safe to put into a URL's path.
+//! Parses model names, so that one is safe to put into the path of a URL.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// No published name is near this long, in bytes.
-const MAX_LENGTH: usize = 256;
+/// The longest model name, in bytes. Published names are much shorter.
+const MAX_NAME_BYTES: usize = 256;
 
 /// The bare name of a model, such as `gemini-2.5-flash`.
 ///
-/// It holds ASCII letters, digits, `.`, `_` and `-` and is not made of dots alone, so it can never change the path
-/// that it is put into.
+/// It contains only ASCII letters, digits, `.`, `_` and `-`, does not contain `..` and is not `.`, so it cannot change
+/// the path that it is put into.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ModelName(Arc<str>);
 
-/// Why a text is no model name.
+/// Why a text is not a model name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidModel {
     #[error("a model is required, such as gemini-2.5-flash")]
     Empty,
-    #[error("a model name has at most {MAX_LENGTH} bytes")]
+    #[error("a model name has at most {MAX_NAME_BYTES} bytes")]
     TooLong,
     #[error("tuned models are not offered by the Compat API; name a base model, such as gemini-2.5-flash")]
     Tuned,
@@ -27,27 +27,31 @@ pub enum InvalidModel {
 }
 
 impl ModelName {
-    /// Takes a name with or without `models/` before it, as Google's clients write it.
+    /// Parses a name with or without `models/` in front, which Google's clients write.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a model name; the error says why, for the caller of the API.
     pub fn parse(raw: &str) -> Result<Self, InvalidModel> {
         let name = raw.strip_prefix("models/").unwrap_or(raw);
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         match name {
             "" => Err(InvalidModel::Empty),
-            _ if name.len() > MAX_LENGTH => Err(InvalidModel::TooLong),
+            _ if name.len() > MAX_NAME_BYTES => Err(InvalidModel::TooLong),
             _ if name.starts_with("tunedModels/") => Err(InvalidModel::Tuned),
-            // A path of dots alone would climb.
-            _ if !name.bytes().all(plain) || name.contains("..") || name == "." => Err(InvalidModel::Character),
+            // Dots alone would lead out of the folder of the path.
+            _ if !name.bytes().all(is_allowed) || name.contains("..") || name == "." => Err(InvalidModel::Character),
             _ => Ok(Self(name.into())),
         }
     }
 
-    /// Whether the name says that the model makes pictures: `gemini-*-image*` or `*nano-banana*`, as Google names them.
+    /// Whether the name is one of an image model: `gemini-*-image*` or `*nano-banana*`, as Google names them.
     pub fn names_an_image_model(&self) -> bool {
-        let of_gemini = self.0.strip_prefix("gemini-").is_some_and(|rest| rest.contains("-image"));
-        of_gemini || self.0.contains("nano-banana")
+        let is_gemini_image = self.0.strip_prefix("gemini-").is_some_and(|rest| rest.contains("-image"));
+        is_gemini_image || self.0.contains("nano-banana")
     }
 
-    /// The name, shared.
+    /// The name as a shared string, which is cheap to clone.
     pub fn shared(&self) -> &Arc<str> {
         &self.0
     }
@@ -76,14 +80,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_name_may_come_with_or_without_its_collection() {
+    fn a_name_is_parsed_with_or_without_its_collection() {
         for raw in ["gemini-2.5-flash", "models/gemini-2.5-flash"] {
             assert_eq!(ModelName::parse(raw).unwrap().as_str(), "gemini-2.5-flash");
         }
     }
 
     #[test]
-    fn an_image_model_is_known_by_its_name() {
+    fn an_image_model_is_recognized_by_its_name() {
         for (name, makes_pictures) in [
             ("gemini-2.5-flash-image", true),
             ("models/gemini-3.1-flash-lite-image", true),
@@ -101,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn what_could_change_the_path_is_no_name() {
-        let long = "x".repeat(MAX_LENGTH + 1);
+    fn a_text_that_could_change_the_path_is_refused() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
         for (raw, reason) in [
             ("", InvalidModel::Empty),
             ("models/", InvalidModel::Empty),

@@ -1,9 +1,10 @@
 //! Counts the work of pure code in steps, so that its caller can limit or interrupt it.
 //!
-//! A step is a field, an element, a member or a token, or [`BYTES_PER_STEP`] bytes that are copied or searched: some tens
-//! of nanoseconds. Steps and not time, because pure code has no clock, and because tests can compare steps.
+//! A step is a field, an element, a member or a token, or [`BYTES_PER_STEP`] bytes that are copied or searched. It
+//! takes some tens of nanoseconds. Steps are used instead of time because pure code has no clock, and because tests can
+//! compare them.
 
-/// This many bytes are as much work as one field.
+/// Copying or searching this many bytes counts as one step.
 pub const BYTES_PER_STEP: usize = 256;
 
 /// The work was interrupted before it was done.
@@ -11,34 +12,38 @@ pub const BYTES_PER_STEP: usize = 256;
 #[error("the work was interrupted")]
 pub struct Interrupted;
 
-/// Counts steps, up to a limit.
+/// A counter of steps with a limit.
 pub struct Steps<'a> {
-    /// Steps until the limit, or until the next question.
+    /// The steps until the limit, or until `may_continue` is called next.
     left: u64,
-    /// All steps that were allowed so far.
+    /// All steps that were allowed so far, counted or not.
     allowed: u64,
-    /// Asked every `batch` steps whether to go on.
+    /// The number of steps between two calls of `may_continue`.
     batch: u64,
     may_continue: Option<&'a dyn Fn() -> bool>,
 }
 
 impl<'a> Steps<'a> {
-    /// Counts without a limit.
+    /// A counter without a limit.
     pub fn unlimited() -> Self {
         Self::at_most(u64::MAX)
     }
 
-    /// Interrupts the work after this many steps.
+    /// A counter that interrupts the work after `limit` steps.
     pub fn at_most(limit: u64) -> Self {
         Self { left: limit, allowed: limit, batch: 0, may_continue: None }
     }
 
-    /// Asks after each `batch` steps whether to go on, and interrupts the work if not.
+    /// A counter that calls `may_continue` after each `batch` steps, and interrupts the work if it returns false.
     pub fn asking(batch: u64, may_continue: &'a dyn Fn() -> bool) -> Self {
         Self { left: batch, allowed: batch, batch, may_continue: Some(may_continue) }
     }
 
-    /// Counts some steps.
+    /// Counts this many steps.
+    ///
+    /// # Errors
+    ///
+    /// The limit is reached, or `may_continue` returned false: the work must end.
     #[inline]
     pub fn take(&mut self, steps: u64) -> Result<(), Interrupted> {
         match self.left.checked_sub(steps) {
@@ -50,13 +55,17 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Counts the steps of copying or searching this many bytes; fewer than [`BYTES_PER_STEP`] are none.
+    /// Counts the steps of copying or searching this many bytes. Fewer than [`BYTES_PER_STEP`] count as none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Steps::take`].
     #[inline]
     pub fn take_bytes(&mut self, bytes: usize) -> Result<(), Interrupted> {
         if bytes < BYTES_PER_STEP { Ok(()) } else { self.take((bytes / BYTES_PER_STEP) as u64) }
     }
 
-    /// How many steps were counted.
+    /// The number of steps counted so far.
     pub fn taken(&self) -> u64 {
         self.allowed - self.left
     }
@@ -88,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_ends_at_its_limit() {
+    fn work_is_interrupted_at_its_limit() {
         let mut steps = Steps::at_most(10);
         assert_eq!(steps.take(7), Ok(()));
         assert_eq!(steps.take(4), Err(Interrupted));
@@ -97,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn work_goes_on_as_long_as_it_may() {
+    fn work_continues_as_long_as_its_caller_allows() {
         let asked = Cell::new(0);
         let may_continue = || asked.replace(asked.get() + 1) < 2;
         let mut steps = Steps::asking(10, &may_continue);

@@ -1,26 +1,27 @@
-//! What rules, gateway and telemetry read of a message, straight from its wire bytes.
+//! Views: the fields of a message that validation, gateway and telemetry need, read directly from its wire bytes.
 //!
-//! A view does not grow with the message: it borrows from the wire bytes and contains counts and a few bounded lists,
-//! so a message of many tiny parts costs no more memory than one of few. Reading follows protobuf's rules: of a scalar
-//! that comes twice the last one counts, a message that comes twice is merged, and a later member of a oneof replaces
-//! an earlier one. Each field that is read counts as one of the caller's [`Steps`], so reading can be interrupted.
+//! A view does not grow with the message. It borrows from the wire bytes, and contains only counts and a few lists of
+//! limited length, so a message of many tiny parts takes no more memory than one of few. Reading follows protobuf's
+//! rules: of a scalar that occurs twice the last one counts, a message that occurs twice is merged, and a later member
+//! of a oneof replaces an earlier one. Each field counts as one of the caller's [`Steps`], so reading can be
+//! interrupted.
 
-mod about;
 mod capture;
 mod config;
 mod estimate;
 mod fields;
+mod metadata;
 pub(super) mod numbers;
 mod part;
 mod request;
 mod response;
 mod usage;
 
-pub use self::about::{AboutView, ModalityCounts, UsageDetailsView};
 pub use self::capture::{PartContent, role};
 pub use self::config::{GenerationConfigView, Modalities};
 pub use self::estimate::Estimate;
 pub use self::fields::{ReadError, for_each};
+pub use self::metadata::{MetadataView, ModalityCounts, UsageDetailsView};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};
 pub use self::request::RequestView;

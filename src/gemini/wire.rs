@@ -1,11 +1,11 @@
-//! Protobuf's wire format: varints, tags and lengths (protobuf.dev/programming-guides/encoding).
+//! Reads and writes protobuf's wire format: tags, varints and lengths (protobuf.dev/programming-guides/encoding).
 
 use super::steps::{Interrupted, Steps};
 
-/// How deep unknown groups may nest.
-const MAX_GROUPS: usize = 100;
+/// The deepest nesting of unknown groups.
+const MAX_GROUP_DEPTH: usize = 100;
 
-/// Bytes that are not protobuf.
+/// Why bytes are not valid protobuf, or were not read to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WireError {
     #[error("the protobuf bytes end inside a value")]
@@ -26,14 +26,14 @@ impl From<Interrupted> for WireError {
     }
 }
 
-/// A value as it stands on the wire.
+/// A value as it is encoded on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Raw<'a> {
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
     Len(&'a [u8]),
-    /// A group (proto2), which no field of the schema is.
+    /// A group of proto2. No field of the schema is one.
     Group,
 }
 
@@ -57,12 +57,13 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// The next field's number and value.
+    /// Reads the number and the value of the next field.
     pub(super) fn field(&mut self) -> Result<(u32, Raw<'a>), WireError> {
         self.counted_field(&mut Steps::unlimited())
     }
 
-    /// The next field's number and value. A step is the field, and each field inside if it is a group.
+    /// Reads the number and the value of the next field. Counts a step for the field; for a group, also for each field
+    /// in it.
     #[inline(always)]
     pub(super) fn counted_field(&mut self, steps: &mut Steps<'_>) -> Result<(u32, Raw<'a>), WireError> {
         steps.take(1)?;
@@ -84,6 +85,7 @@ impl<'a> Reader<'a> {
         Ok((number, value))
     }
 
+    /// Reads a tag: the number and the wire type of a field.
     fn tag(&mut self) -> Result<(u32, u8), WireError> {
         let tag = u32::try_from(self.varint()?).map_err(|_| WireError::InvalidTag)?;
         match tag >> 3 {
@@ -94,7 +96,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, WireError> {
-        // Most tags, lengths and numbers take a byte or two.
+        // Most tags, lengths and numbers have one byte or two.
         match *self.rest {
             [first, ref rest @ ..] if first < 0x80 => {
                 self.rest = rest;
@@ -113,7 +115,7 @@ impl<'a> Reader<'a> {
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * i);
             if byte < 0x80 {
-                // The tenth byte has room for one bit.
+                // 64 bits are nine bytes of 7 bits and one more bit.
                 if i == 9 && byte > 1 {
                     return Err(WireError::OverlongVarint);
                 }
@@ -124,6 +126,7 @@ impl<'a> Reader<'a> {
         Err(if self.rest.len() < 10 { WireError::Truncated } else { WireError::OverlongVarint })
     }
 
+    /// Reads the next `N` bytes.
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let (head, rest) = self.rest.split_first_chunk().ok_or(WireError::Truncated)?;
         self.rest = rest;
@@ -136,7 +139,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// Skips what is left of a group.
+    /// Skips the rest of a group, without recursion.
     #[cold]
     fn skip_group(&mut self, number: u32, steps: &mut Steps<'_>) -> Result<(), WireError> {
         let mut open = vec![number];
@@ -150,7 +153,7 @@ impl<'a> Reader<'a> {
                     let length = self.varint()?;
                     self.take(usize::try_from(length).map_err(|_| WireError::Truncated)?)?;
                 }
-                3 if open.len() < MAX_GROUPS => open.push(number),
+                3 if open.len() < MAX_GROUP_DEPTH => open.push(number),
                 3 => return Err(WireError::TooDeep),
                 4 if number == innermost => drop(open.pop()),
                 5 => drop(self.array::<4>()?),
@@ -161,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The wire types that are written.
+/// The wire types that the translator writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WireType {
     Varint = 0,
@@ -182,9 +185,10 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// How many bytes a varint takes: 1 to 10.
+/// The number of bytes of a varint: 1 to 10.
 pub(super) fn varint_len(value: u64) -> usize {
-    // 9/64 is a hair under 1/7, and exact for every bit length from 1 to 64.
+    // The number of significant bits divided by 7 and rounded up. 9/64 is slightly less than 1/7, and gives the exact
+    // result for every number of bits from 1 to 64.
     ((64 - (value | 1).leading_zeros() as usize) * 9 + 64) / 64
 }
 
@@ -194,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_a_varint_is_the_bytes_it_takes() {
+    fn the_computed_length_of_a_varint_is_the_number_of_bytes_written() {
         for bits in 0..64 {
             for value in [1u64 << bits, (1u64 << bits) - 1, u64::MAX >> bits] {
                 let mut out = Vec::new();

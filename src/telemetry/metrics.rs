@@ -13,7 +13,7 @@ use super::series::Series;
 use super::settings::Settings;
 use super::usage::Usage;
 use crate::gemini::code::Code;
-use crate::gemini::json::{Fault, Oddity};
+use crate::gemini::json::{Anomaly, AnomalyKind};
 use crate::gemini::method::Method;
 use crate::reason::ErrorKind;
 
@@ -138,12 +138,12 @@ impl Metrics {
     }
 
     /// Counts a fault of a response that did not make it fail.
-    pub(super) fn oddity(&self, oddity: &Oddity) {
-        let metric = match oddity.fault {
-            Fault::Unreadable => names::UNREADABLE_MEMBERS,
-            Fault::Repaired => names::REPAIRED_TEXTS,
+    pub(super) fn anomaly(&self, anomaly: &Anomaly) {
+        let metric = match anomaly.kind {
+            AnomalyKind::Unreadable => names::UNREADABLE_MEMBERS,
+            AnomalyKind::Repaired => names::REPAIRED_TEXTS,
         };
-        self.counters.add(metric, Some(&oddity.name()), oddity.count);
+        self.counters.add(metric, Some(&anomaly.name()), anomaly.count);
     }
 
     /// Records the duration of a call that has ended.

@@ -21,7 +21,7 @@ use super::names::attribute;
 use crate::gemini::json::Response;
 use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
-use crate::gemini::view::{AboutView, FinishReasons, GenerationConfigView, ResponseView, UsageView};
+use crate::gemini::view::{MetadataView, FinishReasons, GenerationConfigView, ResponseView, UsageView};
 
 /// The model's version and the details of usage are left out if they are not found within this many fields of a message.
 const MAX_ABOUT_STEPS: u64 = 10_000;
@@ -53,7 +53,7 @@ pub struct Operation {
     usage: UsageView,
     estimated: EstimatedTokens,
     images: u64,
-    about: AboutView,
+    about: MetadataView,
     finish_reasons: FinishReasons,
     block_reason: i32,
     has_end: bool,
@@ -97,7 +97,7 @@ impl Operation {
             usage: UsageView::default(),
             estimated: EstimatedTokens::default(),
             images: 0,
-            about: AboutView::default(),
+            about: MetadataView::default(),
             finish_reasons: FinishReasons::default(),
             block_reason: 0,
             has_end: false,
@@ -113,16 +113,16 @@ impl Operation {
 
     /// Records a message of the response, and the view of it.
     pub fn chunk(&mut self, response: &Response, view: &ResponseView) {
-        let Response { message, unknown_members, oddities } = response;
+        let Response { message, unknown_members, anomalies } = response;
         self.chunks += 1;
         let metrics = self.call.telemetry().0.metrics.as_ref();
         if let Some(metrics) = metrics {
             unknown_members.iter().for_each(|name| metrics.unknown_member(name));
-            oddities.iter().for_each(|oddity| metrics.oddity(oddity));
+            anomalies.iter().for_each(|anomaly| metrics.anomaly(anomaly));
         }
-        for oddity in oddities {
-            let (request_id, member) = (&**self.call.request_id(), oddity.name());
-            let (fault, count, first) = (oddity.fault.as_str(), oddity.count, &oddity.first);
+        for anomaly in anomalies {
+            let (request_id, member) = (&**self.call.request_id(), anomaly.name());
+            let (fault, count, first) = (anomaly.kind.as_str(), anomaly.count, &anomaly.first);
             tracing::debug!(request_id, member, fault, count, "a member of the answer was tolerated: {first}");
         }
         if self.first_chunk.is_none() {

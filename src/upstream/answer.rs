@@ -13,7 +13,7 @@ use tokio_stream::Stream;
 
 use super::error::Error;
 use super::key::ApiKey;
-use crate::gemini::error_body::{MAX_BODY, Reply};
+use crate::gemini::error_body::{MAX_ERROR_BODY_BYTES, ErrorReply};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome};
@@ -80,7 +80,7 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Reads the body of an error response, up to [`MAX_BODY`]. If it breaks off, the part that came is enough. `held` reserves
+/// Reads the body of an error response, up to [`MAX_ERROR_BODY_BYTES`]. If it breaks off, the part that came is enough. `held` reserves
 /// its bytes in addition to those of the request, of which there are `request_bytes`.
 pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,
@@ -91,9 +91,9 @@ pub(super) async fn read_error(
     let (head, mut body) = response.into_parts();
     let mut beginning = Vec::new();
     let reading = async {
-        while beginning.len() < MAX_BODY {
+        while beginning.len() < MAX_ERROR_BODY_BYTES {
             let Ok(Some(piece)) = next(&mut body).await else { break };
-            beginning.extend_from_slice(&piece[..piece.len().min(MAX_BODY - beginning.len())]);
+            beginning.extend_from_slice(&piece[..piece.len().min(MAX_ERROR_BODY_BYTES - beginning.len())]);
             held.resize(request_bytes + beginning.len());
         }
     };
@@ -101,7 +101,7 @@ pub(super) async fn read_error(
     let key = key.clone();
     let is_long = beginning.len() > LONG_ERROR_BODY_BYTES;
     let understand = move || {
-        Error::refused(&Reply {
+        Error::refused(&ErrorReply {
             status: head.status.as_u16(),
             content_type: header(&head.headers, CONTENT_TYPE),
             retry_after: header(&head.headers, RETRY_AFTER),
@@ -215,7 +215,7 @@ impl EventStream {
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
-            self.held.resize(self.events.held());
+            self.held.resize(self.events.buffered_bytes());
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
             ready!(self.held.poll_available(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::causes::{Cause, causes, mentions, mentions_files, mentions_tls};
 use super::pool::{Failure, Unmade};
 use crate::gemini::code::Code;
-use crate::gemini::error_body::{ErrorBody, Reply};
+use crate::gemini::error_body::{ErrorBody, ErrorReply};
 use crate::gemini::{events, json};
 use crate::reason::{Blame, ErrorKind, Retry, reasons};
 
@@ -73,7 +73,7 @@ reasons! {
 
 impl Error {
     /// A refusal, in whatever shape it came.
-    pub fn refused(reply: &Reply<'_>) -> Self {
+    pub fn refused(reply: &ErrorReply<'_>) -> Self {
         let encode = |name: &str, value: &serde_json::Value| json::to_wire(name, value.to_string().as_bytes()).ok();
         Self::Refused(Box::new(ErrorBody::read(reply, &encode)))
     }

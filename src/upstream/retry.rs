@@ -97,11 +97,11 @@ impl Budget {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::gemini::error_body::Reply;
+    use crate::gemini::error_body::ErrorReply;
 
     fn refused(status: u16, retry_after: Option<&str>, body: &str) -> Error {
         let (body, now) = (body.as_bytes(), std::time::SystemTime::UNIX_EPOCH);
-        Error::refused(&Reply { status, content_type: None, retry_after, body, now, keys: &[] })
+        Error::refused(&ErrorReply { status, content_type: None, retry_after, body, now, keys: &[] })
     }
 
     fn seconds(error: &Error) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! Which messages there are, and which of their fields were seen.
+//! All messages of the contract, and which of their fields and enum values a test has covered.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Messa
 pub const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 pub const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
-/// Every message that a request or a response can hold, and those two.
+/// The request and the response, and every message that they can contain.
 pub static MESSAGES: LazyLock<Vec<MessageDescriptor>> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
     let mut messages: Vec<_> = [REQUEST, RESPONSE].map(|name| pool.get_message_by_name(name).unwrap()).into();
@@ -29,7 +29,7 @@ fn entry_kind(field: &FieldDescriptor) -> Kind {
     field.kind().as_message().unwrap().map_entry_value_field().kind()
 }
 
-/// A field to be set, and for an enum to which value.
+/// A field to be set, and for an enum the number of the value.
 #[derive(Clone)]
 pub struct Target {
     pub message: MessageDescriptor,
@@ -43,7 +43,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Every field of every message, and every value of every enum once.
+/// Every field of every message, and every value of every enum for one field.
 pub fn targets() -> Vec<Target> {
     let mut targets = Vec::new();
     let mut enums = HashSet::new();
@@ -61,14 +61,14 @@ pub fn targets() -> Vec<Target> {
     targets
 }
 
-/// What the messages of a test had in them, as the oracle read them.
+/// The fields and enum values that the messages of a test contained, as the oracle read them.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Coverage {
     fields: HashSet<String>,
     values: HashSet<(String, i32)>,
 }
 
-impl Seen {
+impl Coverage {
     pub fn record(&mut self, message: &DynamicMessage) {
         for field in message.descriptor().fields() {
             if message.has_field(&field) {
@@ -77,7 +77,7 @@ impl Seen {
                 }
                 self.value(&field.kind(), &message.get_field(&field));
             } else if field.kind().as_enum().is_some() && !field.supports_presence() && !field.is_list() {
-                // Without presence, absent is how zero is said.
+                // In a field without presence, zero is absent.
                 self.value(&field.kind(), &Value::EnumNumber(0));
             }
         }
@@ -98,7 +98,7 @@ impl Seen {
         }
     }
 
-    /// The fields and the enum values that were not seen.
+    /// The fields and enum values that no message contained.
     pub fn missing(&self) -> BTreeSet<String> {
         let mut missing = BTreeSet::new();
         for field in MESSAGES.iter().flat_map(MessageDescriptor::fields) {

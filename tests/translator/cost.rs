@@ -1,4 +1,4 @@
-//! What a translation costs: its steps grow as the message does, whatever the message is.
+//! The number of steps of a translation grows linearly with the message, for every kind of message.
 
 use std::rc::Rc;
 
@@ -10,14 +10,14 @@ use proptest::test_runner::TestRunner;
 use crate::hostile;
 use crate::hostile_json;
 
-/// Four times the size may take 4.5 times the steps, and a few more.
-const SPARE: u64 = 200;
+/// A message of four times the size may take 4.5 times the steps, and this many more.
+const EXTRA_STEPS: u64 = 200;
 const LIMITS: RequestLimits = RequestLimits { elements: usize::MAX };
 
-/// The steps of some work, for a size and for four times that.
+/// Compares the steps for one size and for four times that size.
 fn assert_linear(name: &str, steps: impl Fn(usize) -> u64) {
     let (one, four) = (steps(4_000), steps(16_000));
-    assert!(2 * four <= 9 * one + SPARE, "{name}: {one} steps became {four} when the size grew fourfold");
+    assert!(2 * four <= 9 * one + EXTRA_STEPS, "{name}: {one} steps became {four} when the size grew fourfold");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_steps_of_a_request_grow_as_its_size() {
             let wire = (shape.build)(n);
             let mut steps = Steps::unlimited();
             let length = measure(&[&wire], LIMITS, &mut steps);
-            // A text that is not UTF-8 has a length, and cannot be written.
+            // A text that is not UTF-8 can be measured, but not written.
             let written = request(&[&wire], LIMITS, length.as_ref().ok().copied(), &mut steps);
             if let (Ok(length), Ok(written)) = (length, written) {
                 assert_eq!(length, written.json.len(), "{}", shape.name);
@@ -41,7 +41,7 @@ fn the_steps_of_a_request_grow_as_its_size() {
 }
 
 #[test]
-fn the_steps_of_an_answer_grow_as_its_size() {
+fn the_steps_of_a_response_grow_as_its_size() {
     for (name, build) in hostile_json::shapes() {
         assert_linear(&name, |n| {
             let json = build(n);
@@ -53,7 +53,7 @@ fn the_steps_of_an_answer_grow_as_its_size() {
     }
 }
 
-/// As one message, what the shapes add to each other is merged.
+/// Several shapes in one message, in which their fields are merged.
 #[test]
 fn the_steps_of_mixed_requests_grow_as_their_size() {
     let shapes = Rc::new(hostile::shapes());
@@ -69,10 +69,11 @@ fn the_steps_of_mixed_requests_grow_as_their_size() {
             }
             steps.taken()
         };
-        // A list is read from its first value to its last: in the few first repetitions that is not yet nearly everything.
+        // A list is read from its first value to its last. With few repetitions that is a smaller part of the message,
+        // so the smaller size has 16 of them.
         let (one, four) = (steps(16), steps(64));
         let names: Vec<_> = picks.iter().map(|(shape, _)| &shapes[*shape].name).collect();
-        prop_assert!(2 * four <= 9 * one + SPARE, "{:?}: {} steps became {}", names, one, four);
+        prop_assert!(2 * four <= 9 * one + EXTRA_STEPS, "{:?}: {} steps became {}", names, one, four);
         Ok(())
     });
     checked.unwrap();

@@ -1,4 +1,4 @@
-//! Wire bytes and JSON that are broken: the answer is a message or an error, never a panic.
+//! Damaged wire bytes and JSON give either a message or an error, never a panic.
 
 use std::cell::Cell;
 
@@ -7,19 +7,19 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::dice::Dice;
-use crate::harness::{ENOUGH, for_all};
+use crate::harness::{MIN_MESSAGES, for_all};
 use crate::quirks::{comparable, tokens};
-use crate::spell::Speller;
-use crate::{grow, loose, oracle, wire};
+use crate::spelling::Speller;
+use crate::{generate, non_canonical, oracle, wire};
 
 #[test]
 fn damaged_wire_is_refused_or_read_as_the_oracle_reads_it() {
     let compared = Cell::new(0);
     for_all(|case, dice| {
-        let mut bytes = if dice.one_in(2) { loose::message(&case.tree, dice) } else { case.wire.clone() };
+        let mut bytes = if dice.one_in(2) { non_canonical::message(&case.tree, dice) } else { case.wire.clone() };
         for _ in 0..=dice.below(3) {
             if dice.one_in(5) {
-                bytes.extend(wire::message(&grow::message(dice, &case.kind, 2, None)));
+                bytes.extend(wire::message(&generate::message(dice, &case.kind, 2, None)));
             } else {
                 damage(&mut bytes, &[], dice);
             }
@@ -27,7 +27,7 @@ fn damaged_wire_is_refused_or_read_as_the_oracle_reads_it() {
         let Ok(ours) = to_json(case.name(), &bytes) else { return Ok(()) };
         let json = serde_json::from_slice::<Value>(&ours);
         prop_assert!(json.is_ok(), "{}", String::from_utf8_lossy(&ours));
-        // The oracle looks into values that others replace, and refuses what is wrong with them.
+        // The oracle also reads values that are replaced by later ones, and fails if those are invalid.
         if let Some(oracle) = oracle::decode(&case.kind, &bytes).and_then(|message| oracle::to_text(&message)) {
             let (ours, oracle) = comparable(&case.kind, &ours, &oracle);
             prop_assert_eq!(ours, oracle, "{:02x?}", bytes);
@@ -35,7 +35,7 @@ fn damaged_wire_is_refused_or_read_as_the_oracle_reads_it() {
         }
         Ok(())
     });
-    assert!(compared.get() >= ENOUGH / 2, "only {} messages were compared", compared.get());
+    assert!(compared.get() >= MIN_MESSAGES / 2, "only {} messages were compared", compared.get());
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
             to_json(case.name(), &case.wire).unwrap()
         };
         if dice.one_in(8) {
-            no_number(&mut json, dice);
+            replace_number(&mut json, dice);
         } else if dice.one_in(2) {
             let mut value = serde_json::from_slice(&json).unwrap();
-            replace(&mut value, dice);
+            replace_value(&mut value, dice);
             json = value.to_string().into_bytes();
         } else {
             for _ in 0..=dice.below(3) {
@@ -70,9 +70,10 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
         let too_large = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
         prop_assert!(value.as_ref().err().is_none_or(too_large), "not JSON, yet read: {}", shown);
         let message = oracle::decode(&case.kind, &wire);
-        prop_assert!(message.is_some(), "{} became what is not valid: {:02x?}", shown, wire);
+        prop_assert!(message.is_some(), "{} became invalid wire bytes: {:02x?}", shown, wire);
 
-        // What was read is written, and stays what it is; but "NaN" can be read and has no form to be written in.
+        // What was read can be written, and does not change any more. Except for "NaN", which can be read but not
+        // written.
         match to_json(case.name(), &wire) {
             Ok(once) => {
                 let twice = to_json(case.name(), &to_wire(case.name(), &once).unwrap()).unwrap();
@@ -81,7 +82,7 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
             Err(error) => prop_assert_eq!(error.problem(), Problem::NotFinite, "{}", shown),
         }
 
-        // The oracle knows additional_fields as a field, so it cannot judge a text that has a member of that name.
+        // For the oracle additional_fields is a normal field, so a text with a member of this name cannot be compared.
         if value.is_ok_and(|value| !value.to_string().contains("additional"))
             && let Some(oracle) = oracle::read(&case.kind, text)
         {
@@ -91,11 +92,11 @@ fn damaged_json_is_refused_or_read_as_the_oracle_reads_it() {
         }
         Ok(())
     });
-    assert!(compared.get() >= ENOUGH / 20, "only {} messages were compared", compared.get());
+    assert!(compared.get() >= MIN_MESSAGES / 20, "only {} messages were compared", compared.get());
 }
 
-/// Puts in the place of a number what looks like one.
-fn no_number(json: &mut Vec<u8>, dice: &mut Dice<'_>) {
+/// Replaces a number by a token that looks like a number.
+fn replace_number(json: &mut Vec<u8>, dice: &mut Dice<'_>) {
     const OTHERS: [&str; 13] =
         ["01", "-01", "00.5", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "NaN", "9999999999999999999", "-1.5E-400"];
     let is_number = |token: &[u8]| token[0] == b'-' || token[0].is_ascii_digit();
@@ -111,8 +112,8 @@ fn no_number(json: &mut Vec<u8>, dice: &mut Dice<'_>) {
     }
 }
 
-/// Puts something else in the place of a value somewhere inside.
-fn replace(json: &mut Value, dice: &mut Dice<'_>) {
+/// Replaces a value somewhere inside by another one.
+fn replace_value(json: &mut Value, dice: &mut Dice<'_>) {
     const OTHERS: [&str; 24] = [
         "null",
         "true",
@@ -143,17 +144,17 @@ fn replace(json: &mut Value, dice: &mut Dice<'_>) {
     match json {
         Value::Array(values) if inside && !values.is_empty() => {
             let at = dice.below(values.len());
-            replace(&mut values[at], dice);
+            replace_value(&mut values[at], dice);
         }
         Value::Object(members) if inside && !members.is_empty() => {
             let at = dice.below(members.len());
-            replace(members.values_mut().nth(at).unwrap(), dice);
+            replace_value(members.values_mut().nth(at).unwrap(), dice);
         }
         _ => *json = serde_json::from_str(dice.pick(&OTHERS)).unwrap(),
     }
 }
 
-/// Changes, adds, repeats or drops a few bytes.
+/// Changes, adds, repeats or removes a few bytes.
 fn damage(bytes: &mut Vec<u8>, tokens: &[&str], dice: &mut Dice<'_>) {
     let at = dice.below(bytes.len() + 1);
     let to = (at + dice.below(8)).min(bytes.len());
@@ -172,8 +173,8 @@ fn damage(bytes: &mut Vec<u8>, tokens: &[&str], dice: &mut Dice<'_>) {
     }
 }
 
-/// Equal but for the last digit of a number: serde_json reads it as a double that may be the second nearest, and the
-/// oracle makes a 32-bit float of that.
+/// Whether two values are equal, except for the last digit of numbers: serde_json may read a number as the second
+/// nearest double, which the oracle then rounds to a 32-bit float.
 fn nearly_equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {

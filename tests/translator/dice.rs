@@ -1,6 +1,8 @@
-//! Random choices, taken from a list of numbers that proptest makes. It shrinks the list, and with it whatever was
-//! made of the choices: the first option is the simplest, and a list that has run out only gives first options.
+//! Random choices from a list of numbers that proptest generates. When proptest shrinks the list, what was made of the
+//! choices becomes simpler too: the first option is always the simplest one, and an exhausted list only gives first
+//! options.
 
+/// A source of random choices.
 #[derive(Debug)]
 pub struct Dice<'r> {
     rolls: std::slice::Iter<'r, u32>,
@@ -11,6 +13,7 @@ impl<'r> Dice<'r> {
         Self { rolls: rolls.iter() }
     }
 
+    /// Any number; 0 if the list is exhausted.
     pub fn roll(&mut self) -> u32 {
         self.rolls.next().copied().unwrap_or(0)
     }
@@ -20,11 +23,12 @@ impl<'r> Dice<'r> {
         self.roll() as usize % n
     }
 
-    /// True once in `n` times.
+    /// True with a probability of one in `n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == n - 1
     }
 
+    /// A random number of 64 bits.
     pub fn bits(&mut self) -> u64 {
         u64::from(self.roll()) << 32 | u64::from(self.roll())
     }

@@ -1,4 +1,4 @@
-//! Runs a property over every field of every message, and sees to it that none was missed.
+//! Runs a property for every field of every message, and fails if a field or an enum value was never set.
 
 use std::cell::RefCell;
 
@@ -6,30 +6,30 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestError, TestRunner};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
-use crate::catalogue::{REQUEST, RESPONSE, Seen, Target, targets};
+use crate::catalogue::{Coverage, REQUEST, RESPONSE, Target, targets};
 use crate::dice::Dice;
 use crate::tree::Tree;
-use crate::{grow, oracle, wire};
+use crate::{generate, oracle, wire};
 
-/// How many messages a property must have held for.
-pub const ENOUGH: usize = 10_000;
-/// How many random choices go into a message at most.
-const ROLLS: usize = 250;
+/// The least number of messages that a property is checked with.
+pub const MIN_MESSAGES: usize = 10_000;
+/// The most random choices that go into one message.
+const MAX_ROLLS: usize = 250;
 
 /// A random message.
 #[derive(Debug)]
 pub struct Case {
     pub kind: MessageDescriptor,
     pub tree: Tree,
-    /// In canonical form.
+    /// The message in canonical form.
     pub wire: Vec<u8>,
-    /// As the oracle reads the wire.
+    /// The message as the oracle reads `wire`.
     pub message: DynamicMessage,
 }
 
 impl Case {
     fn new(dice: &mut Dice<'_>, target: &Target) -> Self {
-        let tree = grow::targeted(dice, target);
+        let tree = generate::targeted(dice, target);
         let wire = wire::message(&tree);
         let message = oracle::decode(&target.message, &wire).expect("the oracle reads what the test wrote");
         Self { kind: target.message.clone(), tree, wire, message }
@@ -41,12 +41,13 @@ impl Case {
     }
 }
 
-/// Checks a property on many messages for every field. `PROPTEST_CASES` says how many, in eighths.
+/// Checks a property with many messages for each field: an eighth of `PROPTEST_CASES`, and ten times that for the
+/// fields of requests and responses themselves.
 pub fn for_all(property: impl Fn(&Case, &mut Dice<'_>) -> TestCaseResult) {
-    let seen = RefCell::new(Seen::default());
+    let coverage = RefCell::new(Coverage::default());
     let mut messages = 0;
     let each = (Config::default().cases / 8).max(16);
-    let strategy = prop::collection::vec(any::<u32>(), 0..ROLLS);
+    let strategy = prop::collection::vec(any::<u32>(), 0..MAX_ROLLS);
     for target in targets() {
         let root = [REQUEST, RESPONSE].contains(&target.message.full_name());
         let cases = if root { each * 10 } else { each };
@@ -55,7 +56,7 @@ pub fn for_all(property: impl Fn(&Case, &mut Dice<'_>) -> TestCaseResult) {
         let result = runner.run(&strategy, |rolls| {
             let dice = &mut Dice::new(&rolls);
             let case = Case::new(dice, &target);
-            seen.borrow_mut().record(&case.message);
+            coverage.borrow_mut().record(&case.message);
             property(&case, dice)
         });
         if let Err(error) = result {
@@ -63,9 +64,9 @@ pub fn for_all(property: impl Fn(&Case, &mut Dice<'_>) -> TestCaseResult) {
         }
         messages += cases as usize;
     }
-    let missing = seen.borrow().missing();
+    let missing = coverage.borrow().missing();
     assert!(missing.is_empty(), "never set: {missing:?}");
-    assert!(messages >= ENOUGH, "only {messages} messages");
+    assert!(messages >= MIN_MESSAGES, "only {messages} messages");
 }
 
 fn report(target: &Target, error: TestError<Vec<u32>>) -> String {

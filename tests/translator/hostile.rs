@@ -1,5 +1,5 @@
-//! Messages that cost a careless reader more than their size: each feature of the wire format, in each message of a request,
-//! as often as a test likes.
+//! Generates messages that are expensive to read for their size: each feature of the wire format, in each message of a
+//! request, repeated any number of times.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,23 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use crate::catalogue::{MESSAGES, REQUEST};
 use crate::wire::{delimited, packable, tag, varint};
 
-/// A hostile message, and what is hostile about it.
+/// A kind of hostile message.
 pub struct Shape {
+    /// What is hostile about it, and in which message.
     pub name: String,
-    /// The wire bytes of a request with so many repetitions.
+    /// Returns the wire bytes of a request with this many repetitions.
     pub build: Box<dyn Fn(usize) -> Vec<u8>>,
 }
 
-/// Makes the bytes of one message with so many repetitions.
+/// Returns the bytes of one message with this many repetitions.
 type Feature = fn(&MessageDescriptor, usize) -> Vec<u8>;
 
 const FEATURES: [(&str, Feature); 18] = [
     ("fields in descending order", unsorted),
-    ("each field again and again", repeated),
-    ("the members of a oneof in turns", oneofs),
-    ("a message field in many places", |kind, n| split(kind, n, 1)),
-    ("nested message fields in many places", |kind, n| split(kind, n / 8, 8)),
+    ("each field many times", repeated),
+    ("the members of a oneof in turn", oneofs),
+    ("a message field in many fragments", |kind, n| split(kind, n, 1)),
+    ("nested message fields in many fragments", |kind, n| split(kind, n / 8, 8)),
     ("unknown fields between known ones", unknown),
     ("nested groups", groups),
     ("lists, packed and not", lists),
@@ -54,7 +55,7 @@ pub fn shapes() -> Vec<Shape> {
     shapes
 }
 
-/// For each message, by its index, the fields that lead to it from a request.
+/// The path of fields from the request to each message, by the index of the message.
 fn paths() -> BTreeMap<usize, Vec<FieldDescriptor>> {
     let index = |kind: &MessageDescriptor| MESSAGES.iter().position(|message| message == kind).unwrap();
     let start = MESSAGES.iter().position(|message| message.full_name() == REQUEST).unwrap();
@@ -96,7 +97,7 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One field with a small value: a 1, a letter, an empty message.
+/// A field with a small value: a 1, a letter, or an empty message.
 fn small(field: &FieldDescriptor) -> Vec<u8> {
     let mut out = Vec::new();
     let number = field.number();
@@ -119,7 +120,7 @@ fn small(field: &FieldDescriptor) -> Vec<u8> {
     out
 }
 
-/// Fields of a kind with these contents, in turns.
+/// The chosen fields of a message with these contents, in turn, `n` in total.
 fn each(
     kind: &MessageDescriptor,
     n: usize,
@@ -142,7 +143,7 @@ fn repeated(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     kind.fields().flat_map(|field| small(&field).repeat(n.div_ceil(count))).collect()
 }
 
-/// In turns, and then in two runs; with a list between them, if there is one.
+/// The members of each oneof in turn, with a list between them if there is one, and then each member many times.
 fn oneofs(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     let mut out = Vec::new();
     for oneof in kind.oneofs().filter(|oneof| !oneof.is_synthetic()) {
@@ -154,7 +155,7 @@ fn oneofs(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     out
 }
 
-/// Each message field in many places, and in each of these some field of its own, which is in many places too.
+/// Each message field in many fragments. Each fragment has a field that is in many fragments too, for this many levels.
 fn split(kind: &MessageDescriptor, n: usize, levels: usize) -> Vec<u8> {
     each(
         kind,
@@ -188,7 +189,7 @@ fn groups(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
         (0..50).for_each(|_| tag(&mut out, 17_777, 3));
         (0..50).for_each(|_| tag(&mut out, 17_777, 4));
     }
-    // A list, for which the message is read again, group and all.
+    // To write a list, the message is read again, with its groups.
     out.extend(kind.fields().filter(FieldDescriptor::is_list).flat_map(|field| small(&field).repeat(2)));
     let mut again = out.clone();
     again.extend(out);
@@ -210,7 +211,7 @@ fn element(kind: &Kind) -> Vec<u8> {
     match kind {
         Kind::Double => 1e-300f64.to_le_bytes().to_vec(),
         Kind::Float => 1.1e-30f32.to_le_bytes().to_vec(),
-        // The longest name costs the most JSON.
+        // The value with the longest name takes the most JSON.
         Kind::Enum(kind) => {
             let longest = kind.values().filter(|value| value.number() < 128).max_by_key(|value| value.name().len());
             vec![longest.unwrap().number() as u8]
@@ -238,7 +239,7 @@ fn maps(kind: &MessageDescriptor, n: usize, key: impl Fn(usize) -> Vec<u8>, valu
     out
 }
 
-/// Many members that the schema does not know, in one place and in many, beside known members.
+/// Many members that the schema does not know, in one fragment and in many, and known members.
 fn additional(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     let Some(additional) = kind.fields().find(|field| field.number() == 18999) else { return Vec::new() };
     let mut out = Vec::new();
@@ -252,7 +253,7 @@ fn additional(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     out
 }
 
-/// The way from a message to itself, again and again, with a list at each turn and inside.
+/// A message that contains itself many times, with a list at each level.
 fn deep(kind: &MessageDescriptor, n: usize) -> Vec<u8> {
     let itself = |field: &FieldDescriptor| !field.is_map() && field.kind().as_message() == Some(kind);
     let Some(recursive) = kind.fields().find(itself) else { return Vec::new() };

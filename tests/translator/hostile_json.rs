@@ -1,10 +1,10 @@
-//! JSON that costs a careless reader more than its size.
+//! Generates JSON that is expensive to read for its size.
 
-/// Makes the bytes with so many repetitions.
+/// Returns the bytes with this many repetitions.
 pub type Build = Box<dyn Fn(usize) -> Vec<u8>>;
 type BuildText = Box<dyn Fn(usize) -> String>;
 
-/// Answers with so many repetitions, and what is hostile about each.
+/// Kinds of hostile responses: what is hostile about each, and a function that builds it.
 pub fn shapes() -> Vec<(String, Build)> {
     let list = |item: &'static str| move |n: usize| format!("[{}]", vec![item; n.max(1)].join(","));
     let values: [(&str, BuildText); 16] = [
@@ -15,7 +15,7 @@ pub fn shapes() -> Vec<(String, Build)> {
         ("nulls", Box::new(list("null"))),
         ("empty objects", Box::new(list("{}"))),
         ("empty texts", Box::new(list("\"\""))),
-        ("one key again and again", Box::new(|n| format!("{{{}}}", vec!["\"a\":0"; n.max(1)].join(",")))),
+        ("one key many times", Box::new(|n| format!("{{{}}}", vec!["\"a\":0"; n.max(1)].join(",")))),
         ("many keys", Box::new(|n| format!("{{{}}}", members(n, "{}")))),
         ("deep lists", Box::new(|n| format!("[{}]", vec![nested(30, "0"); n.div_ceil(30)].join(",")))),
         ("a long list deep inside", Box::new(move |n| nested(60, &list("0")(n)))),
@@ -31,7 +31,7 @@ pub fn shapes() -> Vec<(String, Build)> {
     let mut shapes: Vec<(String, Build)> = Vec::new();
     for (name, value) in values {
         let value: std::rc::Rc<dyn Fn(usize) -> String> = value.into();
-        // As free-form JSON, as a member that is not known, and as the value of members of all kinds.
+        // As free-form JSON, as an unknown member, and as the value of members of all kinds.
         for place in [
             r#"{"candidates":[{"content":{"parts":[{"functionCall":{"args":{"a":@}}}]}}]}"#,
             r#"{"new":@}"#,
@@ -51,9 +51,9 @@ pub fn shapes() -> Vec<(String, Build)> {
         }
     }
     let whole: [(&str, BuildText); 7] = [
-        ("members that are not known", Box::new(|n| format!("{{{}}}", members(n, "0")))),
-        ("short members that are not known", Box::new(|n| format!("{{{}}}", vec!["\"\":0"; n.max(1)].join(",")))),
-        ("members that are not known in each part", Box::new(|n| part(&vec![r#"{"x":[0,0]}"#; n.max(1)].join(",")))),
+        ("unknown members", Box::new(|n| format!("{{{}}}", members(n, "0")))),
+        ("short unknown members", Box::new(|n| format!("{{{}}}", vec!["\"\":0"; n.max(1)].join(",")))),
+        ("unknown members in each part", Box::new(|n| part(&vec![r#"{"x":[0,0]}"#; n.max(1)].join(",")))),
         (
             "new enum names",
             Box::new(|n| format!(r#"{{"candidates":[{}]}}"#, vec![r#"{"finishReason":"NEW"}"#; n.max(1)].join(","))),

@@ -1,40 +1,44 @@
-//! The translator against prost-reflect, which knows proto3 JSON from somebody else's hand. The messages are made at
-//! random from the descriptors, so that no field can be forgotten.
+//! Compares the translator with prost-reflect, an independent implementation of proto3 JSON. The messages are generated
+//! at random from the descriptors, so that no field can be forgotten.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
 
-/// Which messages there are, and which of their fields were seen.
+// What the tests are built from.
+
+/// All messages of the contract, and which of their fields a test has covered.
 mod catalogue;
-/// Random choices that shrink.
+/// Random choices that proptest can shrink.
 mod dice;
-/// Random messages.
-mod grow;
-/// Runs a property over every field of every message.
+/// Generates random messages.
+mod generate;
+/// Runs a property for every field of every message.
 mod harness;
-/// Wire bytes that cost a careless reader more than their size.
+/// Generates wire bytes that are expensive to read for their size.
 mod hostile;
-/// JSON that does.
+/// Generates JSON that is expensive to read for its size.
 mod hostile_json;
-/// Wire bytes in the other forms that protobuf allows.
-mod loose;
-/// prost-reflect.
+/// Writes wire bytes in the forms that protobuf allows besides the canonical one.
+mod non_canonical;
+/// prost-reflect, with which results are compared.
 mod oracle;
-/// Where the translator differs from proto3 JSON on purpose.
+/// The intended differences between the translator and proto3 JSON.
 mod quirks;
-/// Numbers, texts and times, with a liking for the extreme.
+/// Generates random numbers, texts and times, often extreme ones.
 mod scalars;
-/// JSON in the other spellings that are accepted.
-mod spell;
+/// Writes JSON in all spellings that are accepted.
+mod spelling;
 /// A message as a tree.
 mod tree;
-/// Wire bytes in canonical form.
+/// Writes wire bytes in canonical form.
 mod wire;
 
-/// What hostile messages cost.
+// The tests.
+
+/// The steps that hostile messages take.
 mod cost;
-/// Wire bytes and JSON that are broken.
+/// Damaged wire bytes and JSON.
 mod damage;
-/// Wire bytes and JSON that are sound.
+/// Valid wire bytes and JSON.
 mod properties;
-/// Answers that are damaged beside their content.
+/// Responses that are damaged outside their content.
 mod sidecars;

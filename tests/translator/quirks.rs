@@ -1,13 +1,13 @@
-//! Where the translator differs from proto3 JSON on purpose, or from the oracle's reading of it: one function each.
-//! Whatever is not here must be equal.
+//! The intended differences between the translator and proto3 JSON, or the oracle's interpretation of it: one function
+//! for each. Everything else must be equal.
 
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use crate::tree::{is_additional, is_well_known};
 
-/// Members that the contract does not know stand beside the known ones, not in an object of their own.
-pub fn additional_beside_the_known(kind: &MessageDescriptor, json: Value) -> Value {
+/// Members that the contract does not have are in the same object as the known ones, not in an object of their own.
+pub fn with_additional_fields_inlined(kind: &MessageDescriptor, json: Value) -> Value {
     let Value::Object(mut members) = json else { return json };
     if is_well_known(kind) {
         return members.into();
@@ -36,14 +36,14 @@ pub fn additional_beside_the_known(kind: &MessageDescriptor, json: Value) -> Val
 
 fn inside(kind: &Kind, value: Value) -> Value {
     match kind {
-        Kind::Message(kind) => additional_beside_the_known(kind, value),
+        Kind::Message(kind) => with_additional_fields_inlined(kind, value),
         _ => value,
     }
 }
 
-/// A whole number has no point, 5 and not 5.0: numbers are compared as the doubles that they are, bit by bit. In the
-/// text, since serde_json reads 9007199254740991.0 as another double.
-pub fn whole_numbers_without_a_point(json: &[u8]) -> Value {
+/// The translator writes a whole number without a point, 5 and not 5.0. So numbers are compared by the bits of their
+/// doubles. They are replaced in the text, since serde_json reads 9007199254740991.0 as another double.
+pub fn with_numbers_as_words(json: &[u8]) -> Value {
     let text: Vec<u8> = tokens(json)
         .flat_map(|token| match number(token) {
             Some(number) => in_words(number).to_string().into_bytes(),
@@ -53,7 +53,7 @@ pub fn whole_numbers_without_a_point(json: &[u8]) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-/// The other half of that quirk: the translator does leave the point out, where a 32-bit float is exact too.
+/// Checks that the translator does leave the point out, for whole numbers that are exact even in a 32-bit float.
 fn assert_no_needless_points(json: &[u8]) {
     for token in tokens(json) {
         let Some(number) = number(token) else { continue };
@@ -62,7 +62,7 @@ fn assert_no_needless_points(json: &[u8]) {
     }
 }
 
-/// Strings, numbers, and whatever else there is byte by byte.
+/// The tokens of a JSON text: strings, numbers, and everything else byte by byte.
 pub fn tokens(mut json: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = match *json.first()? {
@@ -76,7 +76,7 @@ pub fn tokens(mut json: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How long a string is, with both its quotes.
+/// The length of a string with both quotes.
 fn string_length(text: &[u8]) -> usize {
     let mut at = 1;
     while text[at] != b'"' {
@@ -93,9 +93,9 @@ fn in_words(number: f64) -> Value {
     format!("the number {number:?}").into()
 }
 
-/// Minus zero is a value, as the C++, Java and Go implementations have it: only the oracle takes it for absent in a
-/// field without presence. So in those fields it counts for nothing here; the round trip watches over it.
-pub fn minus_zero_is_a_value(kind: &MessageDescriptor, json: &mut Value) {
+/// Minus zero is a value, as in the C++, Java and Go implementations. Only the oracle treats it as absent in a field
+/// without presence. So it is removed from those fields here; the test of the round trip covers it.
+pub fn remove_minus_zeros(kind: &MessageDescriptor, json: &mut Value) {
     if is_well_known(kind) {
         return;
     }
@@ -109,23 +109,23 @@ pub fn minus_zero_is_a_value(kind: &MessageDescriptor, json: &mut Value) {
         match (field.kind(), value) {
             (Kind::Message(entry), Value::Object(entries)) if field.is_map() => {
                 if let Kind::Message(kind) = entry.map_entry_value_field().kind() {
-                    entries.values_mut().for_each(|value| minus_zero_is_a_value(&kind, value));
+                    entries.values_mut().for_each(|value| remove_minus_zeros(&kind, value));
                 }
             }
             (Kind::Message(kind), Value::Array(values)) if field.is_list() => {
-                values.iter_mut().for_each(|value| minus_zero_is_a_value(&kind, value));
+                values.iter_mut().for_each(|value| remove_minus_zeros(&kind, value));
             }
-            (Kind::Message(kind), value) => minus_zero_is_a_value(&kind, value),
+            (Kind::Message(kind), value) => remove_minus_zeros(&kind, value),
             _ => {}
         }
         true
     });
 }
 
-/// The translator's JSON and the oracle's, made comparable.
+/// Removes the intended differences from the translator's JSON and the oracle's.
 pub fn comparable(kind: &MessageDescriptor, ours: &[u8], oracle: &[u8]) -> (Value, Value) {
     assert_no_needless_points(ours);
-    let mut ours = whole_numbers_without_a_point(ours);
-    minus_zero_is_a_value(kind, &mut ours);
-    (ours, additional_beside_the_known(kind, whole_numbers_without_a_point(oracle)))
+    let mut ours = with_numbers_as_words(ours);
+    remove_minus_zeros(kind, &mut ours);
+    (ours, with_additional_fields_inlined(kind, with_numbers_as_words(oracle)))
 }

@@ -1,10 +1,10 @@
-//! Numbers, texts, bytes and times, with a liking for the extreme.
+//! Generates random numbers, texts, bytes and times, often extreme ones.
 
 use prost_reflect::EnumDescriptor;
 
 use crate::dice::Dice;
 
-/// Where the lengths of varints and the ways of the translator part.
+/// Lengths around the limits of varints and of the translator's special cases, in bytes.
 const LENGTHS: [usize; 9] = [12, 31, 32, 127, 128, 4095, 4096, 16_384, 20_000];
 
 pub fn int32(dice: &mut Dice<'_>) -> i64 {
@@ -16,10 +16,10 @@ pub fn int32(dice: &mut Dice<'_>) -> i64 {
 }
 
 pub fn int64(dice: &mut Dice<'_>) -> i64 {
-    const EXACT: i64 = 1 << 53;
+    const MAX_EXACT: i64 = 1 << 53;
     match dice.below(3) {
         0 => int32(dice),
-        1 => dice.pick(&[i64::MIN, i64::MAX, EXACT, EXACT + 1, -EXACT - 1, 1 << 62, -1 << 33]),
+        1 => dice.pick(&[i64::MIN, i64::MAX, MAX_EXACT, MAX_EXACT + 1, -MAX_EXACT - 1, 1 << 62, -1 << 33]),
         _ => dice.bits() as i64,
     }
 }
@@ -34,11 +34,20 @@ pub fn float(dice: &mut Dice<'_>) -> f32 {
 }
 
 pub fn double(dice: &mut Dice<'_>) -> f64 {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     let value = match dice.below(4) {
         0 => dice.pick(&[0.0, 1.0, 5.0, -0.25, 0.1, 100.0]),
         1 => dice.pick(&[-0.0, f64::MAX, f64::MIN, f64::MIN_POSITIVE, f64::from_bits(1), f64::EPSILON]),
-        2 => dice.pick(&[EXACT, EXACT - 1.0, EXACT + 2.0, -EXACT, 1e22, 1e23, 123_456_789_012_345_680.0, 1e300]),
+        2 => dice.pick(&[
+            MAX_EXACT,
+            MAX_EXACT - 1.0,
+            MAX_EXACT + 2.0,
+            -MAX_EXACT,
+            1e22,
+            1e23,
+            123_456_789_012_345_680.0,
+            1e300,
+        ]),
         _ => f64::from_bits(dice.bits()),
     };
     if value.is_finite() { value } else { 1e100 }
@@ -46,7 +55,7 @@ pub fn double(dice: &mut Dice<'_>) -> f64 {
 
 pub fn enumeration(dice: &mut Dice<'_>, kind: &EnumDescriptor) -> i64 {
     let known: Vec<i32> = kind.values().map(|value| value.number()).collect();
-    // null has one value only.
+    // `NullValue` has only one value.
     if kind.full_name() == "google.protobuf.NullValue" || !dice.one_in(5) {
         return dice.pick(&known).into();
     }
@@ -63,7 +72,7 @@ pub fn text(dice: &mut Dice<'_>) -> String {
 }
 
 fn character(dice: &mut Dice<'_>) -> char {
-    const ODD: [char; 18] = [
+    const SPECIAL: [char; 18] = [
         '"',
         '\\',
         '/',
@@ -87,8 +96,8 @@ fn character(dice: &mut Dice<'_>) -> char {
     let rest = roll / 4;
     match roll % 4 {
         0 | 1 => char::from(b'a' + (rest % 26) as u8),
-        2 => ODD[rest as usize % ODD.len()],
-        // The gap of the surrogates has no characters.
+        2 => SPECIAL[rest as usize % SPECIAL.len()],
+        // Surrogates are not characters.
         _ => char::from_u32(rest % 0x11_0000).unwrap_or('\u{fffd}'),
     }
 }
@@ -117,11 +126,11 @@ pub fn duration(dice: &mut Dice<'_>) -> (i64, i64) {
 pub fn timestamp(dice: &mut Dice<'_>) -> (i64, i64) {
     const FIRST: i64 = -62_135_596_800;
     const LAST: i64 = 253_402_300_799;
-    // 29 February of 2000, the last seconds of 1900, 1969 and 2100, and the ends.
-    const ODD: [i64; 6] = [951_782_400, -2_177_452_801, -1, 4_133_980_799, FIRST, LAST];
+    // 29 February 2000, the last seconds of 1900, 1969 and 2100, and the limits.
+    const SPECIAL: [i64; 6] = [951_782_400, -2_177_452_801, -1, 4_133_980_799, FIRST, LAST];
     let seconds = match dice.below(3) {
         0 => i64::from(dice.roll()),
-        1 => dice.pick(&ODD),
+        1 => dice.pick(&SPECIAL),
         _ => FIRST + (dice.bits() % (LAST - FIRST) as u64) as i64,
     };
     (seconds, nanos(dice))

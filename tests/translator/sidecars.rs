@@ -1,4 +1,4 @@
-//! Answers that are damaged where it does not matter: their content arrives as it is.
+//! The content of a response arrives unchanged, even if everything else in it is damaged.
 
 use gemini_grpc::gemini::json::{self, to_json};
 use gemini_grpc::gemini::steps::Steps;
@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::harness::for_all;
 use crate::quirks::tokens;
 
-/// What an answer is made of, by the names of members; all else are sidecars.
+/// The JSON names of members that are content; all others are sidecars.
 const CONTENT: [&str; 13] = [
     "candidates",
     "content",
@@ -31,8 +31,8 @@ const CONTENT: [&str; 13] = [
 ];
 
 fn read(json: &[u8]) -> GenerateContentResponse {
-    let read = json::response(json, None, &mut Steps::unlimited()).expect("a sidecar does not cost an answer");
-    GenerateContentResponse::decode(&read.message[..]).expect("what is read is a message")
+    let read = json::response(json, None, &mut Steps::unlimited()).expect("a sidecar does not make a response fail");
+    GenerateContentResponse::decode(&read.message[..]).expect("the result is a valid message")
 }
 
 /// The data of all parts, by candidate.
@@ -44,13 +44,13 @@ fn content(answer: &GenerateContentResponse) -> Vec<Vec<Option<Data>>> {
 }
 
 #[test]
-fn the_content_of_an_answer_arrives_whatever_stands_beside_it() {
+fn the_content_of_a_response_arrives_whatever_its_sidecars_are() {
     for_all(|case, dice| {
         if case.name() != RESPONSE {
             return Ok(());
         }
         let mut value: Value = serde_json::from_slice(&to_json(RESPONSE, &case.wire).unwrap()).unwrap();
-        // serde_json rounds some doubles to the second nearest, so the undamaged answer has to go through it as well.
+        // serde_json rounds some doubles to the second nearest, so the undamaged response has to go through it as well.
         let whole = value.to_string();
         for _ in 0..=dice.below(4) {
             damage(&mut value, dice);
@@ -61,7 +61,7 @@ fn the_content_of_an_answer_arrives_whatever_stands_beside_it() {
     });
 }
 
-/// Replaces a sidecar somewhere by any other value, or adds one.
+/// Replaces a sidecar somewhere by a random value, or adds one.
 fn damage(value: &mut Value, dice: &mut Dice<'_>) {
     match value {
         Value::Array(values) if !values.is_empty() => {
@@ -69,14 +69,14 @@ fn damage(value: &mut Value, dice: &mut Dice<'_>) {
             damage(&mut values[at], dice);
         }
         Value::Object(members) => {
-            let inside: Vec<String> =
+            let containers: Vec<String> =
                 members.keys().filter(|name| ["candidates", "content", "parts"].contains(&&***name)).cloned().collect();
-            let beside: Vec<String> = members.keys().filter(|name| !CONTENT.contains(&&***name)).cloned().collect();
+            let sidecars: Vec<String> = members.keys().filter(|name| !CONTENT.contains(&&***name)).cloned().collect();
             match dice.below(3) {
-                0 if !inside.is_empty() => damage(&mut members[&dice.pick(&inside)], dice),
-                1 if !beside.is_empty() => {
-                    // Deeper down all are sidecars.
-                    let inner = &mut members[&dice.pick(&beside)];
+                0 if !containers.is_empty() => damage(&mut members[&dice.pick(&containers)], dice),
+                1 if !sidecars.is_empty() => {
+                    // All members inside a sidecar are sidecars.
+                    let inner = &mut members[&dice.pick(&sidecars)];
                     if dice.one_in(2) { replace_inside(inner, dice) } else { *inner = any_value(dice, 3) }
                 }
                 _ => {
@@ -124,13 +124,13 @@ fn any_value(dice: &mut Dice<'_>, depth: usize) -> Value {
 }
 
 #[test]
-fn a_lone_half_of_a_character_never_costs_an_answer() {
+fn a_lone_surrogate_never_makes_a_response_fail() {
     for_all(|case, dice| {
         if case.name() != RESPONSE {
             return Ok(());
         }
         let whole = String::from_utf8(to_json(RESPONSE, &case.wire).unwrap()).unwrap();
-        // Behind an opening quote it is in a name or in a text, be it base64 or the name of an enum.
+        // Right after an opening quote: in a member name or in any string, such as base64 or an enum name.
         let mut end = 0;
         let starts = tokens(whole.as_bytes()).filter_map(|token| {
             end += token.len();
@@ -141,7 +141,7 @@ fn a_lone_half_of_a_character_never_costs_an_answer() {
         let half = dice.pick(&["\\ud83d", "\\ude00", "\\udfff\\ud800"]);
         let json = [&whole[..at], half, &whole[at..]].concat();
         if let Err(error) = json::response(json.as_bytes(), None, &mut Steps::unlimited()) {
-            // Pictures are content.
+            // Except in the base64 of an image, which is content.
             prop_assert!(error.path().ends_with("data"), "{}: {}", error, json);
         }
         Ok(())
@@ -150,7 +150,7 @@ fn a_lone_half_of_a_character_never_costs_an_answer() {
 
 proptest! {
     #[test]
-    fn parts_with_several_members_lose_none(members in prop::collection::vec(0..5usize, 1..6), thought: bool) {
+    fn a_part_with_several_members_of_data_loses_none(members in prop::collection::vec(0..5usize, 1..6), thought: bool) {
         const DATA: [&str; 5] = [
             r#""text":"a""#,
             r#""text":"""#,

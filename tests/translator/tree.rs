@@ -1,11 +1,11 @@
-//! A message as a tree, which keeps the order of its maps.
+//! A message as a tree that keeps the order of map entries.
 
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 #[derive(Clone, Debug)]
 pub struct Tree {
     pub kind: MessageDescriptor,
-    /// In order of their numbers.
+    /// In the order of their numbers.
     pub fields: Vec<(FieldDescriptor, Datum)>,
 }
 
@@ -24,7 +24,7 @@ pub enum Datum {
 }
 
 impl Datum {
-    /// What a field without presence leaves out. Minus zero is a value of its own.
+    /// Whether a field without presence would leave the value out. Minus zero is not zero here.
     pub fn is_zero(&self) -> bool {
         match self {
             Self::Bool(value) => !value,
@@ -40,12 +40,12 @@ impl Datum {
     }
 }
 
-/// Whether that is a message of Google's which has a JSON form of its own.
+/// Whether the message is one of Google's well-known types, which have JSON forms of their own.
 pub fn is_well_known(kind: &MessageDescriptor) -> bool {
     kind.package_name() == "google.protobuf"
 }
 
-/// Whether a JSON member of that name would be a field of the message.
+/// Whether a JSON member with this name would be a field of the message.
 pub fn is_member(kind: &MessageDescriptor, name: &str) -> bool {
     (kind.fields()).any(|field| !is_additional(&field) && (field.json_name() == name || field.name() == name))
 }
@@ -54,7 +54,7 @@ pub fn is_additional(field: &FieldDescriptor) -> bool {
     field.number() == 18999
 }
 
-/// Whether null is a value of the field, and not its absence.
-pub fn takes_null(field: &FieldDescriptor) -> bool {
+/// Whether null is a value of the field instead of its absence.
+pub fn accepts_null(field: &FieldDescriptor) -> bool {
     !field.is_list() && field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.Value")
 }

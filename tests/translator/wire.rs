@@ -1,5 +1,5 @@
-//! Wire bytes in canonical form: fields in order of their numbers, lists of numbers packed, and each entry of a map
-//! with its key and its value.
+//! Writes wire bytes in canonical form: fields in the order of their numbers, lists of numbers packed, and each map
+//! entry with its key and its value. Independent of the translator's own code.
 
 use prost_reflect::Kind;
 

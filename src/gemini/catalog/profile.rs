@@ -1,4 +1,4 @@
-//! The image models that are built in, for each upstream whose documentation lists some.
+//! The built-in image models, for each upstream whose documentation lists them.
 
 use super::ImageModel;
 
@@ -6,7 +6,7 @@ const RATIOS: [&str; 10] = ["1:1", "4:3", "3:2", "2:3", "5:4", "4:5", "3:4", "16
 const WIDE_RATIOS: [&str; 4] = ["1:4", "4:1", "1:8", "8:1"];
 const SIZES: [&str; 3] = ["1K", "2K", "4K"];
 
-/// Whose image models are known.
+/// The upstream whose image models are built in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
     /// The table of Mountsea's documentation (docs.mountsea.ai/api-reference/gemini/image).

@@ -1,4 +1,5 @@
-//! The `details` of an error: JSON objects with an `@type` to `google.protobuf.Any`, and what they mean.
+//! Reads the `details` of an error: JSON objects with an `@type` become `google.protobuf.Any`, and some have a meaning
+//! for the gateway.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,18 +8,19 @@ use prost::Message;
 use prost_types::{Any, Struct, Value as ProtoValue, value::Kind};
 use serde_json::{Map, Value};
 
-use super::{Encode, Info, delay};
+use super::{Encode, Info, retry_delay};
 
-const TYPES: &str = "type.googleapis.com/";
+const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 const STRUCT: &str = "google.protobuf.Struct";
-/// So many details of an error are read. Google sends a handful, and each takes memory.
+/// At most this many details of an error are read. Google sends a few, and each takes memory.
 const MAX_DETAILS: usize = 64;
-/// The longest name of a domain (RFC 1035), in bytes.
-const MAX_DOMAIN: usize = 253;
-/// The caller gets these from the gateway, once each: one that cannot be read must not come beside it.
-const TOLD_ONCE: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
+/// The longest domain name (RFC 1035), in bytes.
+const MAX_DOMAIN_BYTES: usize = 253;
+/// The gateway sends one detail of each of these types itself. One that cannot be read is dropped, so that no second
+/// one stands beside it as a `Struct`.
+const SENT_BY_THE_GATEWAY: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
 
-/// The details, and what the gateway itself has to know of them.
+/// The details, and what the gateway itself uses of them.
 #[derive(Default)]
 pub(super) struct Details {
     pub(super) any: Vec<Any>,
@@ -26,8 +28,9 @@ pub(super) struct Details {
     pub(super) info: Option<Info>,
     /// `RetryInfo.retryDelay`.
     pub(super) delay: Option<Duration>,
-    /// A delay in the metadata of an `ErrorInfo`.
-    pub(super) other_delay: Option<Duration>,
+    /// A retry delay in the metadata of an `ErrorInfo`.
+    pub(super) metadata_delay: Option<Duration>,
+    /// A quota per day is used up.
     pub(super) daily_quota: bool,
 }
 
@@ -41,11 +44,11 @@ impl Details {
                 "google.rpc.ErrorInfo" => {
                     let metadata = detail.get("metadata").and_then(Value::as_object);
                     read.daily_quota |= metadata.is_some_and(is_daily);
-                    read.other_delay = read.other_delay.or_else(|| metadata.and_then(delay_in));
+                    read.metadata_delay = read.metadata_delay.or_else(|| metadata.and_then(delay_in));
                     read.info = read.info.or_else(|| info(&detail));
                 }
                 "google.rpc.RetryInfo" => {
-                    let delay = member(&detail, "retryDelay", "retry_delay").and_then(delay::from_json);
+                    let delay = member(&detail, "retryDelay", "retry_delay").and_then(retry_delay::from_json);
                     read.delay = read.delay.or(delay);
                 }
                 "google.rpc.QuotaFailure" => {
@@ -55,7 +58,7 @@ impl Details {
                 _ => {}
             }
             let any = any(name, &detail, encode);
-            if !(TOLD_ONCE.contains(&name) && any.type_url.ends_with(STRUCT)) {
+            if !(SENT_BY_THE_GATEWAY.contains(&name) && any.type_url.ends_with(STRUCT)) {
                 read.any.push(any);
             }
         }
@@ -63,8 +66,8 @@ impl Details {
     }
 }
 
-/// The type of a detail, by the name after the last slash of `@type`, or by its members if it has none. Empty if it is not
-/// known.
+/// The type name of a detail: from the part of `@type` after the last slash, or guessed from its members if it has no
+/// `@type`. Empty if it is unknown. Also returns the detail with the member names of that type.
 fn typed(detail: &Map<String, Value>) -> (&str, Cow<'_, Map<String, Value>>) {
     let url = detail.get("@type").and_then(Value::as_str).unwrap_or_default();
     let name = url.rsplit('/').next().unwrap_or_default();
@@ -96,23 +99,24 @@ fn typed(detail: &Map<String, Value>) -> (&str, Cow<'_, Map<String, Value>>) {
     (name, Cow::Borrowed(detail))
 }
 
-/// A delay in metadata: `quotaResetDelay` is Google's own, the others are of relays.
+/// The retry delay in metadata. `quotaResetDelay` is Google's own name for it, the others are used by relays.
 fn delay_in(metadata: &Map<String, Value>) -> Option<Duration> {
     let names = ["quotaResetDelay", "quota_reset_delay", "retryDelay", "retry_delay"];
-    names.iter().filter_map(|name| metadata.get(*name)?.as_str()).find_map(delay::from_text)
+    names.iter().filter_map(|name| metadata.get(*name)?.as_str()).find_map(retry_delay::from_text)
 }
 
+/// The member with this name, in either spelling.
 fn member<'a>(map: &'a Map<String, Value>, name: &str, snake_case: &str) -> Option<&'a Value> {
     map.get(name).or_else(|| map.get(snake_case))
 }
 
-/// An `ErrorInfo`, if its reason is as its definition wants it: UPPER_SNAKE_CASE, at most 63 letters. Its domain may be
-/// missing.
+/// Reads an `ErrorInfo`. Its reason must be valid by the definition: UPPER_SNAKE_CASE, at most 63 characters. Its
+/// domain may be missing.
 fn info(detail: &Map<String, Value>) -> Option<Info> {
     let text = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (reason, domain) = (text("reason"), text("domain"));
-    let well_formed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if !(1..=63).contains(&reason.len()) || !reason.bytes().all(well_formed) || domain.len() > MAX_DOMAIN {
+    let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if !(1..=63).contains(&reason.len()) || !reason.bytes().all(is_allowed) || domain.len() > MAX_DOMAIN_BYTES {
         return None;
     }
     let metadata = detail.get("metadata").and_then(Value::as_object).into_iter().flatten();
@@ -120,7 +124,7 @@ fn info(detail: &Map<String, Value>) -> Option<Info> {
     Some(Info { reason, domain, metadata })
 }
 
-/// A value of metadata: a string, or from relays a number or a truth value.
+/// A metadata value as a string. By definition it is one; relays also send numbers and booleans.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -129,7 +133,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a violated quota, or the metadata of an error about one, is counted per day.
+/// Whether a quota violation, or the metadata of an error about a quota, names a quota per day.
 fn is_daily(quota: &Map<String, Value>) -> bool {
     ["quotaId", "quota_id", "quota_limit", "subject", "description"]
         .iter()
@@ -137,31 +141,32 @@ fn is_daily(quota: &Map<String, Value>) -> bool {
         .any(names_a_day)
 }
 
-/// Whether `per day` or `daily` is among the words, however they are written together:
-/// `GenerateRequestsPerDayPerProject`, `requests_per_day`, `Daily limit`.
+/// Whether `per day` or `daily` is among the words of a text, in any style: `GenerateRequestsPerDayPerProject`,
+/// `requests_per_day`, `Daily limit`.
 fn names_a_day(text: &str) -> bool {
     let mut words: Vec<String> = Vec::new();
-    let mut after = ' ';
+    let mut previous = ' ';
     for letter in text.chars() {
         if letter.is_alphabetic() {
-            let begins = !after.is_alphabetic() || (letter.is_uppercase() && !after.is_uppercase());
+            let begins = !previous.is_alphabetic() || (letter.is_uppercase() && !previous.is_uppercase());
             match words.last_mut() {
                 Some(word) if !begins => word.extend(letter.to_lowercase()),
                 _ => words.push(letter.to_lowercase().collect()),
             }
         }
-        after = letter;
+        previous = letter;
     }
     words.iter().any(|word| word == "daily" || word == "perday") || words.windows(2).any(|pair| pair == ["per", "day"])
 }
 
+/// The detail as an `Any` of its own type if that is known, otherwise as a `Struct`.
 fn any(name: &str, detail: &Map<String, Value>, encode: &Encode<'_>) -> Any {
     let known = name.starts_with("google.rpc.").then(|| encode(name, &Value::Object(detail.clone()))).flatten();
     let (name, value) = match known {
         Some(wire) => (name, wire),
         None => (STRUCT, proto_struct(detail).encode_to_vec()),
     };
-    Any { type_url: format!("{TYPES}{name}"), value }
+    Any { type_url: format!("{TYPE_URL_PREFIX}{name}"), value }
 }
 
 fn proto_struct(map: &Map<String, Value>) -> Struct {

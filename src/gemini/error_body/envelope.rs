@@ -1,40 +1,41 @@
-//! The JSON shapes of errors, brought to one.
+//! Reads the known JSON shapes of errors into one form.
 //!
-//! Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
-//! NestJS: `{"statusCode", "message": string or list, "error": string}`, where `message` or `error` may also be Google's
-//! whole object; where it was a text, `nested` has unfolded it. OpenAI: `{"error": {"message", "type", "code": string}}`.
-//! Others: `{"error": string}`, `{"message"}`, `{"detail"}`, or a string alone.
+//! - Google: `{"error": {"code", "message", "status", "details"}}`, also as the only element of a list.
+//! - NestJS: `{"statusCode", "message": string or list, "error": string}`. `message` or `error` may also be Google's
+//!   whole object; if it was a string, `nested` has already replaced it by the object.
+//! - OpenAI: `{"error": {"message", "type", "code": string}}`.
+//! - Others: `{"error": string}`, `{"message"}`, `{"detail"}`, or only a string.
 
 use serde_json::{Map, Value};
 
 use super::super::code::Code;
 
-/// The members of an error that may contain another one, the first that does counts.
-pub(super) const SPEAKING: [&str; 3] = ["error", "message", "detail"];
+/// The members of an error that may contain another error. The first one that does counts.
+pub(super) const NESTING_MEMBERS: [&str; 3] = ["error", "message", "detail"];
 
-/// What an error says of itself.
+/// The members of an error that the gateway uses.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
-    /// The gRPC code that it names.
+    /// The gRPC code, given by name.
     pub(super) code: Option<Code>,
-    /// The number that it gives, of an HTTP error or of gRPC.
+    /// The number: an HTTP status, or a gRPC code.
     pub(super) number: Option<u16>,
-    /// What it says in words, if it does.
+    /// The message.
     pub(super) message: Option<String>,
-    /// A name that it has where words are missing, as `insufficient_quota`.
+    /// A name such as `insufficient_quota`, to show if there is no message.
     pub(super) label: Option<&'a str>,
     pub(super) details: Vec<&'a Map<String, Value>>,
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads an error. In one that was nested as a text, the codes around it are those of relays: they count only if it has
-    /// none itself.
+    /// Reads an error. `is_nested`: it was nested in the error of a relay as a text. Then code and number are taken
+    /// from the innermost error that has either, since the ones around it are those of the relay.
     pub(super) fn of(json: &'a Value, is_nested: bool) -> Self {
         let Some(outer) = objects(json).and_then(|maps| maps.first().copied()) else {
             return Self { message: words(json), ..Self::default() };
         };
-        // What the inner object does not say, the one around it may.
-        let maps = inwards(outer);
+        // From the innermost error outwards: what it lacks may be in the one around it.
+        let maps = nested_errors(outer);
         let maps = || maps.iter().rev().copied();
         let name = |value: &Value| Code::from_name(value.as_str()?).filter(|code| *code != Code::Ok);
         let label = |value: &'a Value| value.as_str().filter(|label| !label.is_empty());
@@ -53,7 +54,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The first member of one of these names that `read` makes something of.
+/// The first member with one of these names for which `read` returns a value.
 fn first<'a, T>(
     maps: impl Iterator<Item = &'a Map<String, Value>>,
     names: &[&str],
@@ -62,7 +63,7 @@ fn first<'a, T>(
     maps.flat_map(|map| names.iter().filter_map(|name| map.get(*name))).find_map(read)
 }
 
-/// An object, or those in a list.
+/// The object, or all objects in the list.
 fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
     match json {
         Value::Object(map) => Some(vec![map]),
@@ -71,17 +72,16 @@ fn objects(json: &Value) -> Option<Vec<&Map<String, Value>>> {
     }
 }
 
-/// The object, and those in it that speak, or the first in a list of these, as long as there is an
-/// object.
-fn inwards(outer: &Map<String, Value>) -> Vec<&Map<String, Value>> {
+/// An error and the errors nested in it, from the outermost to the innermost.
+fn nested_errors(outer: &Map<String, Value>) -> Vec<&Map<String, Value>> {
     let mut maps = vec![outer];
-    while let Some(inner) = maps.last().and_then(|map| SPEAKING.iter().find_map(|name| object(map.get(*name)))) {
+    while let Some(inner) = maps.last().and_then(|map| NESTING_MEMBERS.iter().find_map(|name| object(map.get(*name)))) {
         maps.push(inner);
     }
     maps
 }
 
-/// The object that a member is, or an error in a list of one.
+/// The member if it is an object, or the first element if it is a list of errors.
 fn object(member: Option<&Value>) -> Option<&Map<String, Value>> {
     match member? {
         Value::Object(map) => Some(map),
@@ -92,7 +92,7 @@ fn object(member: Option<&Value>) -> Option<&Map<String, Value>> {
     }
 }
 
-/// A number, or a string that is one. Relays have numbers of their own; those say nothing.
+/// A number, or a string with a number. Only gRPC codes and HTTP errors: the own numbers of relays mean nothing here.
 fn number(value: &Value) -> Option<u16> {
     let number = match value {
         Value::Number(number) => number.as_u64()?.try_into().ok(),
@@ -102,7 +102,7 @@ fn number(value: &Value) -> Option<u16> {
     number.filter(|number| matches!(number, 1..=16 | 300..600))
 }
 
-/// A text with something to read in it, or several in a list.
+/// A text with at least one letter or digit, or several of them in a list.
 fn words(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.contains(char::is_alphanumeric).then(|| text.clone()),

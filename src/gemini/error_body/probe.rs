@@ -1,11 +1,14 @@
-//! Is this JSON an error rather than an answer? Asked of every event, so without reading it.
+//! Recognizes errors that come in place of a response. It runs for every event, so it reads only the names of the
+//! members.
 
 use memchr::memchr2;
 
-/// Whether `json` is an error in the place of an answer: an object, or a list whose first element is one,
-/// that has no `candidates` and has `error` with an object or a string, or NestJS's `statusCode` of an error.
+/// Whether `json` is an error in place of a response, which upstreams send with status 200. It is an object, or a list
+/// whose first element is an object, without `candidates` and with `error` (an object or a string) or NestJS's
+/// `statusCode` of 4xx or 5xx.
 ///
-/// An answer is known by its first member. What is not JSON is no error; its reader will refuse it.
+/// A response is usually recognized by its first member. JSON that is not valid is not an error here: the translator
+/// refuses it.
 pub fn is_error(json: &[u8]) -> bool {
     let mut error = false;
     let mut members = Members::of(json);
@@ -25,10 +28,10 @@ fn has_element(json: &[u8]) -> bool {
     json.strip_prefix(b"[").is_some_and(|list| !list.trim_ascii_start().starts_with(b"]"))
 }
 
-/// The members of a JSON object: a name as it is written, and what begins with its value.
+/// Iterates over the members of a JSON object: the name as it is written, and the rest of the text from its value on.
 struct Members<'a> {
     rest: &'a [u8],
-    /// The end of the object has been seen.
+    /// Whether the end of the object was reached.
     is_whole: bool,
 }
 
@@ -54,7 +57,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The length of a string up to and with its closing quote, its opening one left out.
+/// The length of a string up to and including its closing quote. `text` begins after the opening quote.
 fn string_end(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,16 +1,17 @@
-//! Keys out of texts.
+//! Redacts keys in texts.
 
 use serde_json::Value;
 
-use super::disguise;
+use super::key_search;
 
 const MASK: &str = "***";
 
-/// Keys that appear again when others were replaced are searched so often; then the text goes as a whole.
+/// Replacing a key can make another one from the text around it, so the search is repeated this many times. If it still
+/// finds keys, the whole text is replaced.
 const MAX_ROUNDS: usize = 4;
 
-/// Replaces `keys` by `***`, also encoded and split, and all that looks like a key: Google's `AIza...`, what follows
-/// `Bearer`, and what follows `key=` in a URL.
+/// Replaces `keys` by `***`, even if they are encoded or split, and everything that looks like a key: Google's
+/// `AIza...`, the word after `Bearer`, and the value of `key=` in a URL.
 pub fn redact(text: &str, keys: &[&str]) -> String {
     let mut texts = [text.to_owned()];
     redact_keys(&mut texts, &[0], keys);
@@ -18,7 +19,8 @@ pub fn redact(text: &str, keys: &[&str]) -> String {
     redact_lookalikes(&text)
 }
 
-/// [`redact`] for every string and every name in a JSON value. A key may be split over several of them.
+/// Applies [`redact`] to every string and every member name in a JSON value. A key that is split over several of them
+/// is found too.
 pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
     let (mut texts, mut names, mut strings) = (Vec::new(), Vec::new(), Vec::new());
     collect(&value, &mut texts, &mut names, &mut strings);
@@ -30,7 +32,8 @@ pub(super) fn redact_json(value: Value, keys: &[&str]) -> Value {
     replaced(value, &mut texts)
 }
 
-/// The strings and names of a value in their order, and which of them is what.
+/// Collects all texts of a value in order: its strings and its member names. `names` and `strings` get the indexes of
+/// each kind.
 fn collect(value: &Value, texts: &mut Vec<String>, names: &mut Vec<usize>, strings: &mut Vec<usize>) {
     match value {
         Value::String(text) => {
@@ -49,7 +52,7 @@ fn collect(value: &Value, texts: &mut Vec<String>, names: &mut Vec<usize>, strin
     }
 }
 
-/// The value with these strings and names, in the order of [`collect`].
+/// The value with its texts replaced by `texts`, in the order of [`collect`].
 fn replaced(value: Value, texts: &mut impl Iterator<Item = String>) -> Value {
     match value {
         Value::String(_) => Value::String(texts.next().unwrap_or_default()),
@@ -61,22 +64,23 @@ fn replaced(value: Value, texts: &mut impl Iterator<Item = String>) -> Value {
     }
 }
 
-/// Replaces keys in some of the texts, as if those followed one another.
+/// Replaces keys in the texts with these indexes, as if the texts were one text.
 fn redact_keys(texts: &mut [String], together: &[usize], keys: &[&str]) {
     for _ in 0..MAX_ROUNDS {
         let mut joined = String::new();
         for index in together {
             joined.push_str(&texts[*index]);
-            // No key has one, and none is hidden by one.
+            // A separator that is not part of any key; the search ignores it inside a key.
             joined.push('\n');
         }
-        let found = disguise::find(&joined, keys);
+        let found = key_search::find(&joined, keys);
         if found.is_empty() {
             return;
         }
         let (mut found, mut start) = (found.iter().peekable(), 0);
         for index in together {
             let text = &mut texts[*index];
+            // The text is `joined[start..end]`. A key may begin in an earlier text and end in a later one.
             let (end, mut done, mut masked) = (start + text.len(), start, String::new());
             while let Some(range) = found.peek().filter(|range| range.start < end) {
                 masked.push_str(&joined[done..range.start.max(done)]);
@@ -97,16 +101,16 @@ fn redact_keys(texts: &mut [String], together: &[usize], keys: &[&str]) {
     together.iter().for_each(|index| MASK.clone_into(&mut texts[*index]));
 }
 
-/// Replaces all that looks like a key, whosever it is.
+/// Replaces everything that looks like a key.
 fn redact_lookalikes(text: &str) -> String {
     let text = mask_after(text, "AIza", false);
     let text = mask_after(&text, "Bearer ", true);
     mask_after(&text, "key=", true)
 }
 
-/// Replaces what could be a key after each `marker`, in upper or lower case. The marker belongs to the
-/// key unless `keep`; then there may be blanks between them.
-fn mask_after(text: &str, marker: &str, keep: bool) -> String {
+/// Replaces what could be a key after each `marker`; its case is ignored. The marker is part of the key and is replaced
+/// with it, unless `keep_marker`; then blanks may follow it.
+fn mask_after(text: &str, marker: &str, keep_marker: bool) -> String {
     let folded = fold(text);
     let marker = marker.to_ascii_lowercase();
     let mut masked = String::with_capacity(text.len());
@@ -114,11 +118,11 @@ fn mask_after(text: &str, marker: &str, keep: bool) -> String {
     while let Some(found) = folded[done..].find(&marker) {
         let start = done + found;
         let mut value = start + marker.len();
-        if keep {
+        if keep_marker {
             value += folded[value..].bytes().take_while(|byte| *byte == b' ').count();
         }
-        let length = text[value..].bytes().take_while(|byte| is_of_a_key(*byte)).count();
-        masked.push_str(&text[done..if keep || length == 0 { value } else { start }]);
+        let length = text[value..].bytes().take_while(|byte| is_key_byte(*byte)).count();
+        masked.push_str(&text[done..if keep_marker || length == 0 { value } else { start }]);
         if length > 0 {
             masked.push_str(MASK);
         }
@@ -128,8 +132,8 @@ fn mask_after(text: &str, marker: &str, keep: bool) -> String {
     masked
 }
 
-/// The text in lower case, its blanks as spaces: a control character is shown as one. The same length in bytes, so places
-/// in one are places in the other.
+/// The text in lower case, with a space for every blank and control character. It has the same length in bytes, so an
+/// offset in one is an offset in the other.
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -142,7 +146,7 @@ fn fold(text: &str) -> String {
     folded
 }
 
-/// The alphabet of base64, of JWT, and of percent encoding.
-fn is_of_a_key(byte: u8) -> bool {
+/// Whether a byte can be part of a key: the alphabets of base64, JWT and percent encoding.
+fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=%*".contains(&byte)
 }

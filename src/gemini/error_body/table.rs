@@ -1,4 +1,4 @@
-//! The table of errors in tests/golden/errors.tsv: HTTP status × body shape → what the caller is told.
+//! Checks the table of errors in tests/golden/errors.tsv: for each HTTP status and body, what the caller gets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{ErrorBody, Reply};
+use super::{ErrorBody, ErrorReply};
 
 const NOW: &str = "Mon, 23 Nov 2026 08:00:00 GMT";
 const KEY: &str = "sk-live-0123456789";
 
-/// Takes the types of `google.rpc` that every client knows, and refuses a list that is none.
+/// Encodes the types of `google.rpc` that every client knows; fails if `links` is not a list.
 pub(super) fn encode(name: &str, detail: &Value) -> Option<Vec<u8>> {
     let known = [
         "ErrorInfo",
@@ -56,7 +56,7 @@ fn optional(field: &str) -> Option<&str> {
 }
 
 #[test]
-fn every_row_of_the_table_is_told_as_it_says() {
+fn every_row_of_the_table_is_read_as_expected() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/errors.tsv");
     let table = fs::read_to_string(path).unwrap();
     let mut rows = 0;
@@ -67,8 +67,8 @@ fn every_row_of_the_table_is_told_as_it_says() {
         let [status, content_type, retry_after, body, expected @ ..] = &fields[..] else {
             panic!("a row is cut: {row}")
         };
-        let told = ErrorBody::read(
-            &Reply {
+        let error = ErrorBody::read(
+            &ErrorReply {
                 status: status.parse().unwrap(),
                 content_type: optional(content_type),
                 retry_after: optional(retry_after),
@@ -78,21 +78,21 @@ fn every_row_of_the_table_is_told_as_it_says() {
             },
             &encode,
         );
-        let details: Vec<_> = told.details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
+        let details: Vec<_> = error.details.iter().map(|any| any.type_url.rsplit('.').next().unwrap()).collect();
         let or_none = |text: String| {
             if text.is_empty() { "-".to_owned() } else { text }
         };
-        let told = [
-            told.code.as_str().to_owned(),
-            told.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
-            if told.daily_quota { "daily" } else { "-" }.to_owned(),
-            or_none(told.reason().unwrap_or_default().to_owned()),
+        let error = [
+            error.code.as_str().to_owned(),
+            error.retry_after.map_or("-".to_owned(), |delay| delay.as_millis().to_string()),
+            if error.daily_quota { "daily" } else { "-" }.to_owned(),
+            or_none(error.reason().unwrap_or_default().to_owned()),
             or_none(details.join(" ")),
-            told.status.to_string(),
-            told.message.replace('\n', "\\n"),
+            error.status.to_string(),
+            error.message.replace('\n', "\\n"),
         ];
-        if told != expected {
-            wrong.push(format!("{row}\n    is told as {told:?}"));
+        if error != expected {
+            wrong.push(format!("{row}\n    is read as {error:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

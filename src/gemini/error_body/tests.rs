@@ -1,4 +1,4 @@
-//! What the table does not show: limits, keys, the wire form of details, the probe.
+//! Tests of what the table does not cover: limits, keys, the wire form of details, and the probe.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::{Duration, SystemTime};
@@ -9,26 +9,36 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 
 use super::table::encode;
-use super::{ErrorBody, MAX_BODY, MAX_MESSAGE, Reply, is_error, redact};
+use super::{ErrorBody, ErrorReply, MAX_ERROR_BODY_BYTES, MAX_ERROR_MESSAGE_BYTES, is_error, redact};
 use crate::gemini::code::Code;
 
-const NOTHING: Reply<'_> =
-    Reply { status: 500, content_type: None, retry_after: None, body: b"", now: SystemTime::UNIX_EPOCH, keys: &[] };
+const EMPTY_REPLY: ErrorReply<'_> = ErrorReply {
+    status: 500,
+    content_type: None,
+    retry_after: None,
+    body: b"",
+    now: SystemTime::UNIX_EPOCH,
+    keys: &[],
+};
 
 fn read(body: &[u8]) -> ErrorBody {
-    ErrorBody::read(&Reply { body, ..NOTHING }, &encode)
+    ErrorBody::read(&ErrorReply { body, ..EMPTY_REPLY }, &encode)
 }
 
 #[test]
-fn a_message_is_cut_at_a_kibibyte_between_letters() {
-    let exact = "x".repeat(MAX_MESSAGE);
+fn a_long_message_is_cut_at_one_kibibyte_between_characters() {
+    let exact = "x".repeat(MAX_ERROR_MESSAGE_BYTES);
     assert_eq!(read(exact.as_bytes()).message, exact);
     for letter in ["x", "é", "世", "𝒳"] {
         for start in ["", "a", "ab", "abc"] {
-            let text = format!("{start}{}", letter.repeat(MAX_MESSAGE + 1));
+            let text = format!("{start}{}", letter.repeat(MAX_ERROR_MESSAGE_BYTES + 1));
             for body in [text.clone(), format!("{{\"message\":\"{text}\"}}")] {
                 let message = read(body.as_bytes()).message;
-                assert!((MAX_MESSAGE - 4..=MAX_MESSAGE).contains(&message.len()), "{}", message.len());
+                assert!(
+                    (MAX_ERROR_MESSAGE_BYTES - 4..=MAX_ERROR_MESSAGE_BYTES).contains(&message.len()),
+                    "{}",
+                    message.len()
+                );
                 assert!(text.starts_with(message.strip_suffix('…').unwrap()));
             }
         }
@@ -36,18 +46,18 @@ fn a_message_is_cut_at_a_kibibyte_between_letters() {
 }
 
 #[test]
-fn a_key_is_removed_before_the_message_is_cut() {
+fn a_key_is_redacted_before_the_message_is_cut() {
     let key = "sk-0123456789abcdef";
-    let text = format!("{} {key}", "x".repeat(MAX_MESSAGE - 10));
-    let told = ErrorBody::read(&Reply { body: text.as_bytes(), keys: &[key], ..NOTHING }, &encode);
-    assert!(!told.message.contains("sk-"), "{}", told.message);
+    let text = format!("{} {key}", "x".repeat(MAX_ERROR_MESSAGE_BYTES - 10));
+    let error = ErrorBody::read(&ErrorReply { body: text.as_bytes(), keys: &[key], ..EMPTY_REPLY }, &encode);
+    assert!(!error.message.contains("sk-"), "{}", error.message);
 }
 
 #[test]
-fn a_key_is_removed_from_details() {
+fn a_key_is_redacted_in_details() {
     let body = br#"{"error": {"message": "m", "details": [{"AIzaSyA": ["Bearer abc"], "x": {"y": "-mine-"}}]}}"#;
-    let told = ErrorBody::read(&Reply { body, keys: &["mine"], ..NOTHING }, &encode);
-    let wire = String::from_utf8_lossy(&told.details[0].value).into_owned();
+    let error = ErrorBody::read(&ErrorReply { body, keys: &["mine"], ..EMPTY_REPLY }, &encode);
+    let wire = String::from_utf8_lossy(&error.details[0].value).into_owned();
     assert!(wire.contains("***") && wire.contains("-***-"), "{wire}");
     for key in ["AIza", "abc", "mine"] {
         assert!(!wire.contains(key), "{wire}");
@@ -55,7 +65,7 @@ fn a_key_is_removed_from_details() {
 }
 
 #[test]
-fn keys_and_what_looks_like_one_are_masked() {
+fn keys_and_texts_that_look_like_keys_are_redacted() {
     for (text, masked) in [
         ("nothing to hide", "nothing to hide"),
         ("a mine b mine", "a *** b ***"),
@@ -76,10 +86,10 @@ fn keys_and_what_looks_like_one_are_masked() {
 #[test]
 fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
     let body = br#"{"error": {"details": [{"@type": "type.example/x.Y", "n": 1.5, "l": [true, null, {"s": "t"}]}]}}"#;
-    let told = read(body);
-    assert_eq!(told.details.len(), 1);
-    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
-    let kept = Struct::decode(&told.details[0].value[..]).unwrap();
+    let error = read(body);
+    assert_eq!(error.details.len(), 1);
+    assert_eq!(error.details[0].type_url, "type.googleapis.com/google.protobuf.Struct");
+    let kept = Struct::decode(&error.details[0].value[..]).unwrap();
     let kind = |name: &str| kept.fields[name].kind.clone().unwrap();
     assert_eq!(kind("@type"), Kind::StringValue("type.example/x.Y".to_owned()));
     assert_eq!(kind("n"), Kind::NumberValue(1.5));
@@ -92,38 +102,40 @@ fn a_detail_of_an_unknown_type_is_kept_whole_as_a_struct() {
 #[test]
 fn a_detail_of_a_known_type_is_encoded_under_its_name() {
     let body = br#"{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.Help", "links": []}]}}"#;
-    let told = read(body);
-    assert_eq!(told.details[0].type_url, "type.googleapis.com/google.rpc.Help");
-    assert_eq!(told.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
+    let error = read(body);
+    assert_eq!(error.details[0].type_url, "type.googleapis.com/google.rpc.Help");
+    assert_eq!(error.details[0].value, br#"{"@type":"type.googleapis.com/google.rpc.Help","links":[]}"#);
 }
 
 #[test]
 fn a_body_beyond_the_limit_is_cut_there() {
-    let long = format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_BODY));
-    let told = read(long.as_bytes());
-    assert_eq!(told.code, Code::Internal);
-    assert_eq!(told.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
+    let long =
+        format!("{{\"error\": {{\"status\": \"ABORTED\", \"message\": \"{}\"}}}}", "x".repeat(MAX_ERROR_BODY_BYTES));
+    let error = read(long.as_bytes());
+    assert_eq!(error.code, Code::Internal);
+    assert_eq!(error.message, "upstream answered HTTP 500 (Internal Server Error) with JSON that cannot be read");
 }
 
 #[test]
-fn json_of_any_depth_is_survived() {
+fn deeply_nested_json_does_no_harm() {
     for open in ["[", "{\"error\":", "{\"message\":", "{\"error\":{\"details\":["] {
-        let told = read(open.repeat(10_000).as_bytes());
-        assert_eq!(told.code, Code::Internal);
+        let error = read(open.repeat(10_000).as_bytes());
+        assert_eq!(error.code, Code::Internal);
     }
     let deep = format!("{}\"words\"{}", "{\"error\":".repeat(100), "}".repeat(100));
     assert_eq!(read(deep.as_bytes()).message, "words");
 }
 
 #[test]
-fn the_largest_of_delays_is_no_overflow() {
+fn the_largest_possible_delay_does_not_overflow() {
     let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": {"seconds": 18446744073709551615, "nanos": 18446744073709551615}}]}}"#;
     assert_eq!(read(body).retry_after, Some(Duration::from_secs(24 * 60 * 60)));
 }
 
 #[test]
-fn a_refused_key_is_known_by_status_code_or_reason() {
-    let refused = |status, body: &[u8]| ErrorBody::read(&Reply { status, body, ..NOTHING }, &encode).is_key_refused();
+fn a_rejected_key_is_recognized_by_status_code_or_reason() {
+    let refused =
+        |status, body: &[u8]| ErrorBody::read(&ErrorReply { status, body, ..EMPTY_REPLY }, &encode).is_key_refused();
     assert!(refused(401, b""));
     assert!(refused(401, br#"{"error": {"status": "PERMISSION_DENIED"}}"#));
     assert!(refused(403, br#"{"error": {"status": "UNAUTHENTICATED"}}"#));
@@ -132,16 +144,16 @@ fn a_refused_key_is_known_by_status_code_or_reason() {
 }
 
 #[test]
-fn a_delay_that_no_client_could_read_does_not_come_as_another_type() {
+fn a_retry_info_that_cannot_be_encoded_is_dropped_and_its_delay_is_used() {
     let body = br#"{"error": {"details": [{"@type": "x/google.rpc.RetryInfo", "retryDelay": 38}, {"@type": "x/google.rpc.ErrorInfo", "reason": "R", "metadata": {"n": 1, "b": true, "l": []}}]}}"#;
-    let told = ErrorBody::read(&Reply { body, ..NOTHING }, &|_, _| None);
-    assert_eq!((told.retry_after, told.details), (Some(Duration::from_secs(38)), Vec::new()));
+    let error = ErrorBody::read(&ErrorReply { body, ..EMPTY_REPLY }, &|_, _| None);
+    assert_eq!((error.retry_after, error.details), (Some(Duration::from_secs(38)), Vec::new()));
     let metadata = [("n", "1"), ("b", "true")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(told.info.unwrap().metadata, metadata);
+    assert_eq!(error.info.unwrap().metadata, metadata);
 }
 
 #[test]
-fn of_very_many_details_the_first_are_read() {
+fn only_the_first_details_are_read() {
     let body = |count| format!(r#"{{"error": {{"details": [{}{{"retryDelay": "3s"}}]}}}}"#, "{},".repeat(count));
     let (all, some) = (read(body(63).as_bytes()), read(body(64).as_bytes()));
     assert_eq!((all.details.len(), all.retry_after), (64, Some(Duration::from_secs(3))));
@@ -149,7 +161,7 @@ fn of_very_many_details_the_first_are_read() {
 }
 
 #[test]
-fn a_domain_that_is_none_is_not_passed_on() {
+fn an_error_info_with_an_invalid_domain_is_not_passed_on() {
     let info = |length| {
         let detail = format!(r#"{{"reason": "R", "domain": "{}"}}"#, "d".repeat(length));
         read(format!(r#"{{"error": {{"details": [{detail}]}}}}"#).as_bytes()).info
@@ -159,10 +171,10 @@ fn a_domain_that_is_none_is_not_passed_on() {
 }
 
 #[test]
-fn what_a_caller_writes_does_not_put_the_blame_on_the_gateways_key() {
+fn a_quoted_request_does_not_make_an_error_one_about_the_key() {
     let about_key = |status, message: &str| {
         let body = format!(r#"{{"error": {{"code": {status}, "message": {}}}}}"#, serde_json::Value::from(message));
-        ErrorBody::read(&Reply { status, body: body.as_bytes(), ..NOTHING }, &encode).is_about_key()
+        ErrorBody::read(&ErrorReply { status, body: body.as_bytes(), ..EMPTY_REPLY }, &encode).is_about_key()
     };
     assert!(about_key(400, "API key not valid. Please pass a valid API key."));
     assert!(about_key(403, "Permission denied: Consumer 'projects/1' has been suspended."));
@@ -173,19 +185,19 @@ fn what_a_caller_writes_does_not_put_the_blame_on_the_gateways_key() {
 }
 
 #[test]
-fn debug_output_says_nothing_of_body_and_keys() {
-    let reply = Reply {
+fn debug_output_contains_neither_body_nor_keys() {
+    let reply = ErrorReply {
         body: br#"{"error": {"message": "secret", "details": [{"a": "secret"}]}}"#,
         keys: &["secret"],
-        ..NOTHING
+        ..EMPTY_REPLY
     };
-    let told = ErrorBody::read(&Reply { keys: &[], ..reply }, &encode);
-    assert!(told.message.contains("secret"));
-    assert!(!format!("{told:?} {reply:?}").contains("secret"));
+    let error = ErrorBody::read(&ErrorReply { keys: &[], ..reply }, &encode);
+    assert!(error.message.contains("secret"));
+    assert!(!format!("{error:?} {reply:?}").contains("secret"));
 }
 
 #[test]
-fn an_error_in_the_place_of_an_answer_is_noticed() {
+fn an_error_in_place_of_a_response_is_recognized() {
     for json in [
         r#"{"error":{"code":503}}"#,
         r#" { "error" : "text" } "#,
@@ -232,7 +244,7 @@ fn an_error_in_the_place_of_an_answer_is_noticed() {
 
 proptest! {
     #[test]
-    fn whatever_comes_there_is_a_code_and_a_message(
+    fn any_reply_gives_a_code_and_a_message(
         status in 0..700u16,
         body in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300),
@@ -241,16 +253,16 @@ proptest! {
         header in ".{0,30}",
     ) {
         let _ = is_error(&body);
-        let reply = Reply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..NOTHING };
-        let told = ErrorBody::read(&reply, &encode);
-        prop_assert_ne!(told.code, Code::Ok);
-        prop_assert!(told.message.contains(char::is_alphanumeric));
-        prop_assert!(told.message.len() <= MAX_MESSAGE);
-        prop_assert!(!told.message.contains(|letter: char| letter.is_control() && letter != '\n'));
+        let reply = ErrorReply { status, content_type: Some(&header), retry_after: Some(&header), body: &body, ..EMPTY_REPLY };
+        let error = ErrorBody::read(&reply, &encode);
+        prop_assert_ne!(error.code, Code::Ok);
+        prop_assert!(error.message.contains(char::is_alphanumeric));
+        prop_assert!(error.message.len() <= MAX_ERROR_MESSAGE_BYTES);
+        prop_assert!(!error.message.contains(|letter: char| letter.is_control() && letter != '\n'));
     }
 
     #[test]
-    fn the_probe_agrees_with_a_reader_of_json(value in any_members()) {
+    fn the_probe_agrees_with_serde_json(value in any_members()) {
         let object = value.as_object().unwrap();
         let has_candidates = object.get("candidates").and_then(|list| list.as_array()).is_some_and(|list| !list.is_empty());
         let error = object.get("error").is_some_and(|error| error.is_object() || error.is_string());

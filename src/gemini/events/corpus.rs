@@ -1,4 +1,4 @@
-//! The corpus: bodies in tests/golden/streams, each with the events it holds and how it ends.
+//! Reads the bodies in tests/golden/streams, for each of which the expected events and end are given.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -14,7 +14,7 @@ const LIMIT: usize = 64 << 10;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
-    /// What the case is for; read by people.
+    /// A description of the case for people.
     #[serde(rename = "about")]
     _about: String,
     events: Vec<String>,
@@ -86,16 +86,16 @@ fn read(framing: Framing, body: &Bytes, cuts: &[usize]) -> (Vec<Bytes>, End) {
 }
 
 #[track_caller]
-fn agrees(case: &Case, cuts: &[usize]) {
+fn assert_reads_as_expected(case: &Case, cuts: &[usize]) {
     let (events, end) = read(case.framing, &case.body, cuts);
     assert_eq!(events, case.expected.events, "{} cut at {cuts:?}", case.name);
     assert_eq!(end, case.expected.end, "{} cut at {cuts:?}", case.name);
 }
 
 #[test]
-fn every_body_holds_its_events() {
+fn every_body_gives_its_expected_events() {
     for case in corpus() {
-        agrees(&case, &[]);
+        assert_reads_as_expected(&case, &[]);
     }
 }
 
@@ -103,7 +103,7 @@ fn every_body_holds_its_events() {
 fn every_body_reads_the_same_cut_at_any_byte() {
     for case in corpus() {
         for cut in 0..=case.body.len() {
-            agrees(&case, &[cut]);
+            assert_reads_as_expected(&case, &[cut]);
         }
     }
 }
@@ -113,7 +113,7 @@ fn every_short_body_reads_the_same_cut_at_any_two_bytes() {
     for case in corpus().iter().filter(|case| case.body.len() < 700) {
         for first in 0..=case.body.len() {
             for second in first..=case.body.len() {
-                agrees(case, &[first, second]);
+                assert_reads_as_expected(case, &[first, second]);
             }
         }
     }
@@ -122,31 +122,31 @@ fn every_short_body_reads_the_same_cut_at_any_two_bytes() {
 #[test]
 fn every_body_reads_the_same_byte_by_byte() {
     for case in corpus() {
-        agrees(&case, &(0..case.body.len()).collect::<Vec<_>>());
+        assert_reads_as_expected(&case, &(0..case.body.len()).collect::<Vec<_>>());
     }
 }
 
-fn finishes(event: &Bytes) -> bool {
+fn has_finish_reason(event: &Bytes) -> bool {
     event.windows(14).any(|name| name == b"\"finishReason\"")
 }
 
 #[test]
-fn a_body_cut_short_never_ends_well_with_its_finish_reason() {
+fn a_truncated_body_with_its_finish_reason_never_passes_for_complete() {
     let mut cases = 0;
     for case in corpus().iter().filter(|case| case.expected.nothing_after_finish) {
         cases += 1;
-        assert!(finishes(read(case.framing, &case.body, &[]).0.last().unwrap()), "{}", case.name);
+        assert!(has_finish_reason(read(case.framing, &case.body, &[]).0.last().unwrap()), "{}", case.name);
         for length in 0..case.body.len() {
             let (events, end) = read(case.framing, &case.body.slice(..length), &[]);
-            let lies = end == End::Whole && events.iter().any(finishes);
-            assert!(!lies, "{} cut to {length} bytes passes for whole", case.name);
+            let passes_for_complete = end == End::Whole && events.iter().any(has_finish_reason);
+            assert!(!passes_for_complete, "{} cut to {length} bytes passes for complete", case.name);
         }
     }
     assert!(cases >= 25, "{cases} bodies end with their finish reason");
 }
 
 #[test]
-fn a_body_cut_short_gives_the_first_of_its_events_and_no_other() {
+fn a_truncated_body_gives_a_prefix_of_its_events() {
     for case in corpus() {
         for length in 0..case.body.len() {
             let (events, _) = read(case.framing, &case.body.slice(..length), &[]);

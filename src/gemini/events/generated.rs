@@ -1,4 +1,4 @@
-//! Bodies made at random: they read as they were written, however they are cut.
+//! Reads random bodies: the result does not depend on how they are cut into chunks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bytes::Bytes;
@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::tests::{LIMIT, cut, read};
-use super::{Framing, is_answer};
+use super::{Framing, has_content};
 
-/// The rules of the standard, one line at a time over the whole body; no JSON between events.
-fn by_the_book(body: &[u8]) -> Vec<Vec<u8>> {
+/// A simple reader by the rules of the standard, for comparison: one line at a time over the whole body, without JSON
+/// between events.
+fn read_by_the_standard(body: &[u8]) -> Vec<Vec<u8>> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let mut lines = vec![Vec::new()];
     let mut at = 0;
@@ -24,7 +25,7 @@ fn by_the_book(body: &[u8]) -> Vec<Vec<u8>> {
         }
         at += 1;
     }
-    // The last line has no end, so it is not one.
+    // The last line has no line end, so the standard ignores it.
     lines.pop();
     let mut events = Vec::new();
     let mut data = Vec::new();
@@ -42,7 +43,7 @@ fn by_the_book(body: &[u8]) -> Vec<Vec<u8>> {
             data.push(b'\n');
         }
     }
-    events.retain(|event| is_answer(event));
+    events.retain(|event| has_content(event));
     events
 }
 
@@ -72,13 +73,13 @@ fn json_text() -> impl Strategy<Value = String> {
     )
 }
 
-/// A part of an event stream: its lines, and the event that it makes.
+/// A piece of an event stream: its lines, and the event that they make.
 fn a_piece() -> impl Strategy<Value = (Vec<String>, Option<String>)> {
     prop_oneof![
         4 => (json_text(), prop_oneof![Just("data:"), Just("data: ")]).prop_map(|(text, field)| {
             let mut lines: Vec<_> = text.lines().map(|line| format!("{field}{line}")).collect();
             lines.push(String::new());
-            // Without a space after the colon, an indent loses its first.
+            // If there is no space after the colon, the first space of an indented line is taken for it.
             let value = |line: &str| if field == "data:" { line.strip_prefix(' ').unwrap_or(line).to_owned() } else { line.to_owned() };
             (lines, Some(text.lines().map(value).collect::<Vec<_>>().join("\n")))
         }),
@@ -90,8 +91,8 @@ fn a_piece() -> impl Strategy<Value = (Vec<String>, Option<String>)> {
     ]
 }
 
-/// Writes lines with the given line ends. An empty line that would be swallowed by the CR before it
-/// ends in CRLF.
+/// Writes lines with the given line ends, in turn. The LF of an empty line after a CR would be part of the line end
+/// before it, so such a line ends with CRLF.
 fn write(lines: &[String], ends: &[&str]) -> String {
     let mut body = String::new();
     for (line, end) in lines.iter().zip(ends.iter().cycle()) {
@@ -142,16 +143,16 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_read_by_the_book(body in "(data|:|: |\r|\n|\r\n|x|\u{FEFF}|\\[DONE\\]|[\u{0}-\u{FF}]){0,40}", sizes in sizes()) {
-        // What begins with a bracket would be taken for JSON.
+    fn any_bytes_are_read_as_the_standard_says(body in "(data|:|: |\r|\n|\r\n|x|\u{FEFF}|\\[DONE\\]|[\u{0}-\u{FF}]){0,40}", sizes in sizes()) {
+        // A line that begins with a bracket would be read as JSON.
         let body = Bytes::from(body.replace('{', "(").replace("\r[", "\r(").replace("\n[", "\n(").trim_start_matches('[').to_owned());
         prop_assume!(!body.starts_with("\u{FEFF}[".as_bytes()));
         let (events, _) = read(Framing::Sse, LIMIT, cut(&body, &sizes));
-        prop_assert_eq!(events, by_the_book(&body));
+        prop_assert_eq!(events, read_by_the_standard(&body));
     }
 
     #[test]
-    fn any_bytes_read_the_same_in_any_chunks(
+    fn any_bytes_are_read_the_same_in_any_chunks(
         body in r#"(data|:| |\r|\n|\r\n|x|"|\\|\{|\}|\[|\]|,|<|\u{FEFF}|DONE){0,60}"#, sizes in sizes(), sse in any::<bool>(), limit in 1..30usize,
     ) {
         let framing = if sse { Framing::Sse } else { Framing::Sniff };

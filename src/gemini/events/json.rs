@@ -1,29 +1,31 @@
-//! JSON values in a row: an array of objects, or objects one after the other, as they come.
+//! Reads JSON values as events: the elements of an array, or objects one after another.
 
 use bytes::Bytes;
 use memchr::memchr2;
 
 use super::body::Body;
-use super::{Error, is_answer};
+use super::{Error, has_content};
 
-/// Finds the end of an object or array, over as many pieces as it comes in; each byte is looked at
-/// once. Brackets are counted and strings skipped; whether the text is JSON, its reader tells.
+/// Finds the end of an object or array that arrives in any number of chunks. Each byte is read once.
+///
+/// It only counts brackets and skips strings. Whether the text is valid JSON is left to the translator.
 #[derive(Default)]
-pub(super) struct Brackets {
+pub(super) struct ValueEnd {
     depth: usize,
     in_string: bool,
     escaped: bool,
 }
 
-impl Brackets {
-    /// Reads on. The length up to and with the bracket that closes the value, if it is in `bytes`.
-    fn close(&mut self, bytes: &[u8]) -> Option<usize> {
+impl ValueEnd {
+    /// Continues with the next bytes. If they contain the bracket that closes the value, returns the length up to and
+    /// including it.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.escaped {
                 self.escaped = false;
             } else if self.in_string {
-                // Nearly all bytes of an answer are in strings.
+                // Nearly all bytes of a response are inside strings, so these are searched with SIMD.
                 at += memchr2(b'"', b'\\', &bytes[at..])?;
                 self.escaped = bytes[at] == b'\\';
                 self.in_string = self.escaped;
@@ -45,17 +47,17 @@ impl Brackets {
         None
     }
 
-    /// The value that `body` begins or goes on with, once it is whole.
+    /// Returns the value that `body` begins or continues with, once it is complete.
     pub(super) fn read(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {
-        let end = self.close(body.rest());
-        let length = body.held().len() + end.unwrap_or(body.rest().len());
+        let end = self.find(body.rest());
+        let length = body.buffered().len() + end.unwrap_or(body.rest().len());
         if length > limit {
             return Err(Error::TooLarge { limit });
         }
         Ok(match end {
             Some(end) => Some(body.take(end)),
             None => {
-                body.hold(limit);
+                body.buffer_rest(limit);
                 None
             }
         })
@@ -64,36 +66,38 @@ impl Brackets {
 
 /// Reads a body of JSON values.
 pub(super) struct JsonStream {
-    place: Place,
-    array: bool,
+    state: JsonState,
+    is_array: bool,
 }
 
-enum Place {
+enum JsonState {
+    /// Between two values, or before the first one.
     Between,
-    Value(Brackets),
+    Value(ValueEnd),
     /// After the `]` of the array.
     End,
 }
 
 impl JsonStream {
-    /// The elements of an array whose `[` has been read.
+    /// Reads the elements of an array whose `[` was consumed.
     pub(super) fn array() -> Self {
-        Self { place: Place::Between, array: true }
+        Self { state: JsonState::Between, is_array: true }
     }
 
-    /// Values in a row, with white space between them or none.
+    /// Reads values one after another, with or without white space between them.
     pub(super) fn objects() -> Self {
-        Self { place: Place::Between, array: false }
+        Self { state: JsonState::Between, is_array: false }
     }
 
+    /// Reads the next value; `None` if more of the body is needed.
     pub(super) fn read(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {
         loop {
-            if let Place::Value(brackets) = &mut self.place {
-                let Some(value) = brackets.read(body, limit)? else {
+            if let JsonState::Value(value_end) = &mut self.state {
+                let Some(value) = value_end.read(body, limit)? else {
                     return Ok(None);
                 };
-                self.place = Place::Between;
-                if is_answer(&value) {
+                self.state = JsonState::Between;
+                if has_content(&value) {
                     return Ok(Some(value));
                 }
             }
@@ -101,13 +105,13 @@ impl JsonStream {
             let Some(first) = body.rest().first() else {
                 return Ok(None);
             };
-            match (&self.place, first) {
-                (Place::Between, b'{' | b'[') => self.place = Place::Value(Brackets::default()),
-                // Commas are not counted: an element is whole by its own brackets.
-                (Place::Between, b',') if self.array => body.skip(1),
-                (Place::Between, b']') if self.array => {
+            match (&self.state, first) {
+                (JsonState::Between, b'{' | b'[') => self.state = JsonState::Value(ValueEnd::default()),
+                // Any number of commas is accepted: an element is complete by its own brackets.
+                (JsonState::Between, b',') if self.is_array => body.skip(1),
+                (JsonState::Between, b']') if self.is_array => {
                     body.skip(1);
-                    self.place = Place::End;
+                    self.state = JsonState::End;
                 }
                 _ => return Err(Error::Unreadable),
             }
@@ -116,10 +120,10 @@ impl JsonStream {
 
     /// Whether the body may end here.
     pub(super) fn may_end(&self) -> bool {
-        match self.place {
-            Place::Between => !self.array,
-            Place::Value(_) => false,
-            Place::End => true,
+        match self.state {
+            JsonState::Between => !self.is_array,
+            JsonState::Value(_) => false,
+            JsonState::End => true,
         }
     }
 }

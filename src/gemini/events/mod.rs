@@ -1,7 +1,7 @@
-//! The body of a streamed answer, cut into events: bytes in, complete JSON texts out.
+//! Splits the body of a streamed response into events: bytes in, complete JSON texts out.
 //!
-//! What an event holds is not looked at here, only where it begins and ends. An event is given out
-//! once it is whole, never before; an answer that ends in the middle of one is an error.
+//! Only the beginning and the end of an event are found here; its JSON is not read. An event is returned once it is
+//! complete, never before. A body that ends in the middle of an event is an error.
 
 mod body;
 mod json;
@@ -16,41 +16,42 @@ use self::body::Body;
 use self::json::JsonStream;
 use self::sse::Sse;
 
+/// The byte-order mark of UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
-/// OpenAI's last event. Upstreams that serve both APIs send it to Gemini's callers as well.
+/// The last event of OpenAI's streams. Upstreams that serve both APIs also send it to callers of Gemini.
 const DONE: &[u8] = b"[DONE]";
 
-/// How the body of an answer is to be read.
+/// The framing of events in a response body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// Server-sent events, by the rules of the HTML standard (9.2.6), and JSON on lines of its own:
-    /// Gemini sends an error in the middle of a stream so, without `data:`.
+    /// Server-sent events by the rules of the HTML standard (9.2.6), and also JSON without `data:` between them: Gemini
+    /// sends an error in the middle of a stream like that.
     Sse,
-    /// The first byte that is not white space tells: `[` is an array of objects, `{` one object or
-    /// several in a row, anything else but markup is server-sent events under a wrong name.
+    /// Decided by the first byte that is not white space: `[` is an array of objects, `{` is one object or several in a
+    /// row, `<` is a web page, which is an error. Anything else is server-sent events with a wrong content type.
     Sniff,
 }
 
 impl Framing {
-    /// The framing that a `Content-Type` header announces. An empty or unknown one is not believed.
+    /// The framing for a `Content-Type` header. For anything but `text/event-stream`, the body itself decides.
     pub fn from_content_type(content_type: &str) -> Self {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("text/event-stream") { Self::Sse } else { Self::Sniff }
     }
 }
 
-/// Why a body cannot be read on.
+/// Why a body cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Error {
-    /// One event, or one line that carries none, is longer than the reader may hold.
+    /// One event, or one line without data, is longer than the limit.
     #[error(
         "an event of the answer is larger than the limit of {limit} bytes; ask for less in one answer or raise the limit"
     )]
     TooLarge {
-        /// The most bytes that an event may have.
+        /// The limit of an event, in bytes.
         limit: usize,
     },
-    /// The body ended before the event that it was in.
+    /// The body ended in the middle of an event.
     #[error("the answer ended in the middle of an event")]
     Truncated,
     /// The body is neither server-sent events nor JSON objects.
@@ -58,14 +59,14 @@ pub enum Error {
     Unreadable,
 }
 
-/// Reads events from a body that comes in chunks, cut anywhere.
+/// Reads events from a body that arrives in chunks, which may be cut at any byte.
 ///
-/// Push a chunk, then take events until there are none, and so on; at the end of the body call
-/// [`Events::finish`]. As an [`Iterator`] it goes on after a `None` when there is more to read.
-/// After an error there are no more events.
+/// Push a chunk, then take events until there are none, and repeat. At the end of the body call [`Events::finish`]. As
+/// an [`Iterator`] it may return events again after a `None`, once another chunk was pushed. After an error there are
+/// no more events.
 ///
-/// An event that lies in one chunk is a slice of that chunk; only an event that spans chunks is
-/// copied. What is held is at most one event and one chunk.
+/// An event inside one chunk is a slice of that chunk; only an event that spans chunks is copied. At most one event and
+/// one chunk are buffered.
 pub struct Events {
     body: Body,
     limit: usize,
@@ -82,9 +83,9 @@ enum State {
 }
 
 impl Events {
-    /// A reader of events of at most `max_event` bytes each.
-    pub fn new(framing: Framing, max_event: usize) -> Self {
-        Self { body: Body::default(), limit: max_event, state: State::Start(framing) }
+    /// A reader for events of at most `max_event_bytes` each.
+    pub fn new(framing: Framing, max_event_bytes: usize) -> Self {
+        Self { body: Body::default(), limit: max_event_bytes, state: State::Start(framing) }
     }
 
     /// Takes the next chunk of the body.
@@ -94,9 +95,11 @@ impl Events {
         }
     }
 
-    /// The body has ended cleanly, and all events were taken: was it whole?
+    /// Checks that a body that has ended was complete. All events must have been taken before.
     ///
-    /// [`Error::Truncated`] if an event was begun and not ended, if bytes are unread, or after an error.
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] if an event has begun and not ended, if bytes are unread, or after an earlier error.
     pub fn finish(&mut self) -> Result<(), Error> {
         let whole = self.body.is_empty()
             && match &self.state {
@@ -109,9 +112,9 @@ impl Events {
         if whole { Ok(()) } else { Err(Error::Truncated) }
     }
 
-    /// How many bytes are held: those of an event that is not whole, and of a chunk that is not read.
-    pub fn held(&self) -> usize {
-        self.body.rest().len() + self.body.held().len()
+    /// The number of bytes in memory: of an event that is not complete, and of a chunk that is not read yet.
+    pub fn buffered_bytes(&self) -> usize {
+        self.body.rest().len() + self.body.buffered().len()
     }
 
     fn end(&mut self) {
@@ -150,17 +153,17 @@ impl Iterator for Events {
     }
 }
 
-/// Says nothing of what is held: that is somebody's answer.
+/// Does not print the buffered bytes, which may be private.
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
-/// Takes the byte-order mark away, if there is one. `None`: the first bytes do not yet tell.
+/// Skips a byte-order mark. `None`: more bytes are needed to know whether there is one.
 fn start(body: &mut Body, framing: Framing) -> Option<State> {
     if body.rest().len() < BOM.len() && BOM.starts_with(body.rest()) {
-        body.wait();
+        body.wait_for_more();
         return None;
     }
     if body.rest().starts_with(BOM) {
@@ -172,7 +175,7 @@ fn start(body: &mut Body, framing: Framing) -> Option<State> {
     })
 }
 
-/// Tells the framing by the first byte that is not white space. `None`: there is none yet.
+/// Decides the framing by the first byte that is not white space. `None`: there is none yet.
 fn sniff(body: &mut Body) -> Result<Option<State>, Error> {
     body.skip_white_space();
     Ok(match body.rest().first() {
@@ -187,9 +190,9 @@ fn sniff(body: &mut Body) -> Result<Option<State>, Error> {
     })
 }
 
-/// What a reader of answers has to see: not an empty event, which only keeps a connection alive, and
-/// not the `[DONE]` of another protocol.
-fn is_answer(payload: &[u8]) -> bool {
+/// Whether an event has to be returned. Not if it is empty, which only keeps the connection alive, and not if it is
+/// `[DONE]`, which belongs to another protocol.
+fn has_content(payload: &[u8]) -> bool {
     let payload = payload.trim_ascii();
     !payload.is_empty() && payload != DONE
 }

@@ -1,41 +1,43 @@
-//! Server-sent events, as the HTML standard reads them (9.2.6), and JSON that stands between them.
+//! Reads server-sent events by the rules of the HTML standard (9.2.6), and JSON between them.
 
 use bytes::{Buf, Bytes};
 use memchr::memchr2;
 
 use super::body::Body;
-use super::json::Brackets;
-use super::{DONE, Error, is_answer};
+use super::json::ValueEnd;
+use super::{DONE, Error, has_content};
 
-const DATA: &[u8] = b"data:";
+const DATA_FIELD: &[u8] = b"data:";
 
+/// A reader of server-sent events.
 #[derive(Default)]
 pub(super) struct Sse {
     line: Line,
+    /// The data lines of the current event.
     data: Option<Data>,
-    /// The last byte was a CR: an LF that follows belongs to it.
+    /// The last byte was a CR. An LF that follows is part of the same line end.
     after_cr: bool,
-    /// Lines end in CRLF here, so a CR at the very end is half a line end.
-    crlf: bool,
+    /// A line has ended with CRLF. Then a body that ends with a CR is cut inside a line end.
+    has_crlf: bool,
 }
 
-/// The line that is being read.
+/// The state of the current line.
 #[derive(Default)]
 enum Line {
     #[default]
     Start,
-    /// `data:`, with its beginning held.
+    /// A data line whose beginning is buffered.
     Data,
-    /// A comment, or a field of no use to us, of this length so far.
+    /// A comment or another field, with its length so far, in bytes.
     Ignored(usize),
-    /// Not a line but JSON, over as many lines as it likes.
-    Json(Brackets),
+    /// JSON without `data:`, on one line or several.
+    Json(ValueEnd),
 }
 
 /// The values of an event's data lines.
 enum Data {
     One(Bytes),
-    /// Joined with LF.
+    /// Several values, joined with LF as the standard requires.
     Several(Vec<u8>),
 }
 
@@ -49,23 +51,26 @@ impl Data {
 }
 
 impl Sse {
+    /// Reads the next event; `None` if more of the body is needed.
     pub(super) fn read(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {
         while let Some(&first) = body.rest().first() {
             if std::mem::take(&mut self.after_cr) && first == b'\n' {
-                self.crlf = true;
+                self.has_crlf = true;
                 body.skip(1);
                 continue;
             }
             let event = match &mut self.line {
-                Line::Json(brackets) => {
-                    let Some(value) = brackets.read(body, limit)? else {
+                Line::Json(value_end) => {
+                    let Some(value) = value_end.read(body, limit)? else {
                         return Ok(None);
                     };
                     self.line = Line::Start;
-                    Some(value).filter(|value| is_answer(value))
+                    Some(value).filter(|value| has_content(value))
                 }
+                // No field begins with a bracket. JSON here is an error that Gemini sends without `data:`. Data lines
+                // before it are an event of their own, although no empty line has ended it.
                 Line::Start if matches!(first, b'{' | b'[') => {
-                    self.line = Line::Json(Brackets::default());
+                    self.line = Line::Json(ValueEnd::default());
                     self.dispatch()
                 }
                 _ => match memchr2(b'\n', b'\r', body.rest()) {
@@ -80,18 +85,18 @@ impl Sse {
         Ok(None)
     }
 
-    /// The line ends at `end`. An empty one ends the event.
+    /// Reads a line that ends at `end`. An empty line ends the event.
     fn end_line(&mut self, body: &mut Body, end: usize, limit: usize) -> Result<Option<Bytes>, Error> {
         let line = &body.rest()[..end];
         let mut event = None;
         match self.line {
             Line::Start if line.is_empty() => event = self.dispatch(),
-            Line::Start if value_start(line).is_none() => within(line.len(), limit)?,
-            Line::Ignored(length) => within(length + line.len(), limit)?,
+            Line::Start if value_start(line).is_none() => check_limit(line.len(), limit)?,
+            Line::Ignored(length) => check_limit(length + line.len(), limit)?,
             _ => {
                 let mut line = body.take(end);
                 line.advance(value_start(&line).unwrap_or(0));
-                self.add(line, limit)?;
+                self.add_data(line, limit)?;
                 self.finish_line(body, 0);
                 return Ok(None);
             }
@@ -106,34 +111,36 @@ impl Sse {
         body.skip(end + 1);
     }
 
-    /// The line goes on in the next chunk.
+    /// Reads the beginning of a line that continues in the next chunk.
     fn begin_line(&mut self, body: &mut Body, limit: usize) -> Result<(), Error> {
         let rest = body.rest();
         if matches!(self.line, Line::Start) {
-            if rest.len() < DATA.len() && DATA.starts_with(rest) {
-                body.wait();
+            // Too short to know whether it is a data line.
+            if rest.len() < DATA_FIELD.len() && DATA_FIELD.starts_with(rest) {
+                body.wait_for_more();
                 return Ok(());
             }
-            self.line = if rest.starts_with(DATA) { Line::Data } else { Line::Ignored(0) };
+            self.line = if rest.starts_with(DATA_FIELD) { Line::Data } else { Line::Ignored(0) };
         }
+        // What is ignored is counted against the limit, but not buffered.
         if let Line::Ignored(length) = &mut self.line {
             *length += rest.len();
-            within(*length, limit)?;
+            check_limit(*length, limit)?;
             body.skip(rest.len());
             return Ok(());
         }
-        body.hold(DATA.len() + 1 + limit);
-        let line = body.held();
-        within(self.joined(line.len() - value_start(line).unwrap_or(0)), limit)
+        body.buffer_rest(DATA_FIELD.len() + 1 + limit);
+        let line = body.buffered();
+        check_limit(self.joined_length(line.len() - value_start(line).unwrap_or(0)), limit)
     }
 
-    /// The size of the data with one more value.
-    fn joined(&self, value: usize) -> usize {
+    /// The length of the data with one more value of this length, in bytes.
+    fn joined_length(&self, value: usize) -> usize {
         self.data.as_ref().map_or(value, |data| data.len() + 1 + value)
     }
 
-    fn add(&mut self, value: Bytes, limit: usize) -> Result<(), Error> {
-        within(self.joined(value.len()), limit)?;
+    fn add_data(&mut self, value: Bytes, limit: usize) -> Result<(), Error> {
+        check_limit(self.joined_length(value.len()), limit)?;
         self.data = Some(match self.data.take() {
             None => Data::One(value),
             Some(data) => {
@@ -149,36 +156,38 @@ impl Sse {
         Ok(())
     }
 
+    /// Ends the event and returns its data, if it has any.
     fn dispatch(&mut self) -> Option<Bytes> {
         let payload = match self.data.take()? {
             Data::One(value) => value,
             Data::Several(values) => values.into(),
         };
-        is_answer(&payload).then_some(payload)
+        has_content(&payload).then_some(payload)
     }
 
-    /// Whether the body may end here. `[DONE]` alone needs no line end: there is nothing in it to lose.
+    /// Whether the body may end here. A `[DONE]` may be cut before its line end, since nothing is lost with it.
     pub(super) fn may_end(&self, body: &Body) -> bool {
-        let done = match (&self.line, &self.data) {
+        let is_complete = match (&self.line, &self.data) {
             (Line::Start, None) => true,
             (Line::Start, Some(Data::One(value))) => value == DONE,
-            (Line::Data, None) => value_start(body.held()).is_some_and(|start| &body.held()[start..] == DONE),
+            (Line::Data, None) => value_start(body.buffered()).is_some_and(|start| &body.buffered()[start..] == DONE),
             _ => false,
         };
-        done && !(self.after_cr && self.crlf)
+        is_complete && !(self.after_cr && self.has_crlf)
     }
 }
 
-/// Where the value of a data line begins. `None` for any other line.
+/// The offset of the value in a data line; `None` for any other line.
 fn value_start(line: &[u8]) -> Option<usize> {
-    match line.strip_prefix(DATA) {
-        Some([b' ', ..]) => Some(DATA.len() + 1),
-        Some(_) => Some(DATA.len()),
-        // A field without a colon has the empty value.
+    match line.strip_prefix(DATA_FIELD) {
+        Some([b' ', ..]) => Some(DATA_FIELD.len() + 1),
+        Some(_) => Some(DATA_FIELD.len()),
+        // A field without a colon has an empty value.
         None => (line == b"data").then_some(line.len()),
     }
 }
 
-fn within(length: usize, limit: usize) -> Result<(), Error> {
+/// Fails if `length` is over the limit of an event.
+fn check_limit(length: usize, limit: usize) -> Result<(), Error> {
     if length > limit { Err(Error::TooLarge { limit }) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! The rules one at a time: framing, copies, limits, ends.
+//! The rules of reading events one by one: framing, copies, limits and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use super::{Error, Events, Framing};
 
 pub(super) const LIMIT: usize = 1 << 20;
 
-/// What a body held, and how it ended.
+/// The events of a body, and how it ended.
 pub(super) type Reading = (Vec<Bytes>, Result<(), Error>);
 
 pub(super) fn read(framing: Framing, limit: usize, chunks: impl IntoIterator<Item = Bytes>) -> Reading {
@@ -29,7 +29,7 @@ fn read_whole(framing: Framing, body: &str) -> Reading {
     read(framing, LIMIT, [Bytes::copy_from_slice(body.as_bytes())])
 }
 
-/// Cuts `body` into pieces of the given sizes, over and over.
+/// Cuts `body` into chunks of the given sizes, in turn.
 pub(super) fn cut(body: &Bytes, sizes: &[usize]) -> Vec<Bytes> {
     let mut rest = body.clone();
     let mut chunks = Vec::new();
@@ -47,7 +47,7 @@ fn too_large(limit: usize) -> Error {
 }
 
 #[test]
-fn the_content_type_tells_the_framing() {
+fn the_content_type_decides_the_framing() {
     for name in ["text/event-stream", "Text/Event-Stream; charset=utf-8", " text/event-stream ;x"] {
         assert_eq!(Framing::from_content_type(name), Framing::Sse, "{name}");
     }
@@ -79,7 +79,7 @@ fn an_event_within_one_chunk_is_a_slice_of_it() {
 }
 
 #[test]
-fn nothing_is_held_between_events() {
+fn nothing_is_buffered_between_events() {
     for (framing, body) in [(Framing::Sse, "data: {\"a\":1}\r\n\r\n"), (Framing::Sniff, "[{\"a\":1},")] {
         let mut events = Events::new(framing, LIMIT);
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -87,14 +87,14 @@ fn nothing_is_held_between_events() {
             events.push(chunk);
             events.by_ref().for_each(drop);
         }
-        assert_eq!(events.body.held().len(), 0);
+        assert_eq!(events.body.buffered().len(), 0);
         assert!(events.body.is_empty());
         assert!(body.is_unique(), "a chunk is kept alive");
     }
 }
 
 #[test]
-fn the_first_letters_of_a_line_do_not_keep_their_chunk() {
+fn the_first_bytes_of_a_line_do_not_keep_their_chunk_in_memory() {
     let mut events = Events::new(Framing::Sse, LIMIT);
     let chunk = Bytes::copy_from_slice(b"data: {}\n\nda");
     events.push(chunk.clone());
@@ -103,7 +103,7 @@ fn the_first_letters_of_a_line_do_not_keep_their_chunk() {
 }
 
 #[test]
-fn an_event_is_given_out_at_once_not_with_the_next_byte() {
+fn an_event_is_returned_as_soon_as_it_is_complete() {
     let mut events = Events::new(Framing::Sse, LIMIT);
     events.push(Bytes::from_static(b"data: {}\r\n\r"));
     assert_eq!(events.next(), Some(Ok(Bytes::from_static(b"{}"))));
@@ -124,14 +124,14 @@ fn chunks_may_be_pushed_before_the_last_is_read() {
 }
 
 #[test]
-fn an_end_with_unread_events_is_no_end() {
+fn a_body_that_ends_before_its_events_were_taken_is_truncated() {
     let mut events = Events::new(Framing::Sse, LIMIT);
     events.push(Bytes::from_static(b"data: {}\n\n"));
     assert_eq!(events.finish(), Err(Error::Truncated));
 }
 
 #[test]
-fn there_is_nothing_after_an_error() {
+fn there_are_no_events_after_an_error() {
     let mut events = Events::new(Framing::Sse, 4);
     events.push(Bytes::from_static(b"data: 1234\n\ndata: 12345\n\ndata: 1\n\n"));
     assert_eq!(events.next(), Some(Ok(Bytes::from_static(b"1234"))));
@@ -143,7 +143,7 @@ fn there_is_nothing_after_an_error() {
 }
 
 #[test]
-fn debug_output_says_nothing_of_the_answer() {
+fn debug_output_contains_nothing_of_the_response() {
     let mut events = Events::new(Framing::Sse, LIMIT);
     events.push(Bytes::from_static(b"data: secret"));
     assert!(!format!("{events:?}").contains("secret"));
@@ -151,7 +151,7 @@ fn debug_output_says_nothing_of_the_answer() {
     assert!(!format!("{events:?}").contains("secret"));
 }
 
-/// Bodies whose largest event, or line without one, has exactly `limit` bytes, or one more.
+/// Bodies whose largest event, or line without data, has exactly `limit` bytes.
 fn bodies_of(limit: usize) -> Vec<(Framing, String)> {
     let json = format!("{{\"a\":\"{}\"}}", "x".repeat(limit - 8));
     let text = "x".repeat(limit);
@@ -187,7 +187,7 @@ fn an_event_may_have_as_many_bytes_as_the_limit_and_not_one_more() {
 }
 
 #[test]
-fn what_never_ends_is_refused_at_the_limit_and_not_held_beyond_it() {
+fn an_event_that_never_ends_is_refused_at_the_limit_and_not_buffered_beyond_it() {
     for (framing, start, more) in [
         (Framing::Sse, "data: ", "xxxxxxxxxx"),
         (Framing::Sse, ": ", "xxxxxxxxxx"),
@@ -206,25 +206,25 @@ fn what_never_ends_is_refused_at_the_limit_and_not_held_beyond_it() {
             if let Some(end) = events.next() {
                 break end;
             }
-            assert!(events.body.held().len() <= 1000 + "data: ".len());
+            assert!(events.body.buffered().len() <= 1000 + "data: ".len());
             assert!(pushed <= 6000, "{start:?} {more:?} is not refused");
             events.push(Bytes::from_static(more.as_bytes()));
             pushed += more.len();
         };
         assert_eq!(end, Err(too_large(1000)), "{start:?} {more:?}");
-        assert_eq!(events.body.held().len(), 0);
+        assert_eq!(events.body.buffered().len(), 0);
     }
 }
 
 #[test]
-fn signs_of_life_are_unlimited_in_number() {
+fn the_number_of_keep_alive_events_is_not_limited() {
     let (events, end) =
         read(Framing::Sse, 100, [Bytes::from(": ping\n\n".repeat(10_000)), Bytes::from("data\n\n".repeat(10_000))]);
     assert_eq!((events.len(), end), (0, Ok(())));
 }
 
 #[test]
-fn an_answer_of_megabytes_in_small_pieces_comes_whole() {
+fn an_event_of_megabytes_in_small_chunks_is_returned_whole() {
     let text = format!("{{\"data\":\"{}\"}}", "iVBORw0K".repeat(1 << 17));
     for (framing, body) in [
         (Framing::Sse, format!("data: {text}\r\n\r\n")),

@@ -1,19 +1,19 @@
-//! What can be wrong with a message, and where.
+//! The error of the translator: what is wrong with a message, and in which field.
 
 use std::fmt;
 
 use crate::gemini::steps::Interrupted;
 use crate::gemini::wire::WireError;
 
-/// A message that cannot be translated: where the fault lies and what it is.
+/// A message that cannot be translated: the problem and the path of the field that has it.
 ///
-/// The text holds field names and limits, never values: those may be prompts or keys.
+/// Its text contains field names and limits, never values: those may be prompts or keys.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
-    /// From the inside out: the way it is gathered while the error travels up.
+    /// From the innermost segment to the outermost, since they are added while the error is returned.
     path: Vec<Segment>,
     problem: Problem,
 }
@@ -24,7 +24,7 @@ enum Segment {
     Index(usize),
 }
 
-/// The kinds of fault.
+/// What is wrong with a message. The texts reach callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("the protobuf bytes end inside a value")]
@@ -52,8 +52,8 @@ pub enum Problem {
          send fewer, or raise GEMINI_GRPC_MAX_ELEMENTS"
     )]
     TooManyElements(usize),
-    #[error("one message in the request is in too many places, or a map has too many keys")]
-    TooScattered,
+    #[error("one message of the request is split into too many pieces, or a map has too many keys")]
+    TooFragmented,
     #[error("the translation would be longer than 8 times the message and 8 MiB; send fewer short values")]
     TooLong,
     #[error("the JSON ends too early")]
@@ -77,7 +77,7 @@ pub enum Problem {
 }
 
 impl Error {
-    /// Out of line, so that the ways that do not fail stay short.
+    /// Not inlined, so that the code of the successful paths stays small.
     #[cold]
     #[inline(never)]
     pub(super) fn new(problem: Problem) -> Self {
@@ -85,24 +85,26 @@ impl Error {
     }
 
     #[cold]
+    /// Adds a field name in front of the path.
     pub(super) fn in_field(mut self, name: &str) -> Self {
         self.0.path.push(Segment::Field(name.into()));
         self
     }
 
     #[cold]
+    /// Adds the index of a list element or a map entry in front of the path.
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.0.path.push(Segment::Index(index));
         self
     }
 
-    /// What is wrong.
+    /// What is wrong with the field.
     pub fn problem(&self) -> Problem {
         self.0.problem
     }
 
-    /// Where, in proto names: `contents[0].parts[2].inline_data`; empty for the message itself.
-    /// An entry of a map or of a `Struct` is named by its place, since a key may be private.
+    /// The path of the field in proto names, such as `contents[0].parts[2].inline_data`; empty for the message itself.
+    /// An entry of a map or a `Struct` is named by its index, since its key may be private.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in self.0.path.iter().rev() {

@@ -6,7 +6,7 @@ use super::plain::is_plain;
 /// Up to this length, in bytes, it is cheaper to test whether a text is plain than to search for bytes that are not.
 const MAX_PLAIN_TEST: usize = 64;
 
-/// Appends a text with what JSON escapes; the bytes must be UTF-8.
+/// Appends a text with its JSON escapes, without quotes. Fails if the bytes are not UTF-8.
 pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() <= MAX_PLAIN_TEST && is_plain(bytes) {
         out.extend_from_slice(bytes);
@@ -23,9 +23,10 @@ pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
-/// How many bytes [`put_escaped`] writes.
+/// The number of bytes that [`put_escaped`] writes.
 pub(super) fn escaped_length(bytes: &[u8]) -> usize {
-    /// Few enough for the sum to fit into a byte, and a block for SIMD.
+    /// Small enough for the sum of a block, at most 5 × 32, to fit into a byte: sums of bytes are the fastest with
+    /// SIMD.
     const BLOCK: usize = 32;
     let added = |&b: &u8| match b {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 1,
@@ -35,7 +36,8 @@ pub(super) fn escaped_length(bytes: &[u8]) -> usize {
     bytes.len() + bytes.chunks(BLOCK).map(|block| usize::from(block.iter().map(added).sum::<u8>())).sum::<usize>()
 }
 
-/// The place of the first byte that must be escaped. In blocks, so that the compiler can use SIMD.
+/// The offset of the first byte that must be escaped. Searches in blocks, without an early exit inside a block, so that
+/// the compiler can use SIMD.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
     let special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';

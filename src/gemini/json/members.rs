@@ -1,11 +1,12 @@
-//! Finds the field that the name of a JSON member means.
+//! Finds a field by the name of its JSON member.
 
 /// The index of no field.
 pub(super) const NONE: u8 = u8::MAX;
 
-/// JSON member names to fields: open addressing over a power of two, at most half full.
+/// A hash table from JSON member names to fields: open addressing, a power of two slots, at most half full.
 #[derive(Debug)]
 pub(super) struct Members {
+    /// Names and field indexes; `NONE` marks a free slot.
     slots: Box<[(&'static str, u8)]>,
 }
 
@@ -32,6 +33,7 @@ impl Members {
         self.slots[at] = (name, index);
     }
 
+    /// The index of the field with this JSON name or proto name.
     pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
         let mask = self.slots.len() - 1;
         let mut at = Self::hash(name) & mask;
@@ -44,7 +46,8 @@ impl Members {
         None
     }
 
-    /// Length and four letters tell the members of every message apart, nearly.
+    /// Hashes the length and three letters: nearly unique among the members of each message, and much cheaper than the
+    /// whole name.
     fn hash(name: &[u8]) -> usize {
         let n = name.len();
         let letter = |i: usize| name.get(i).copied().unwrap_or(0) as usize;

@@ -1,25 +1,26 @@
-//! Where the JSON goes: into a buffer, or nowhere, when only its length is asked for.
+//! The target of the encoder: a buffer, or a counter if only the length of the JSON is needed.
 
 use base64_simd::STANDARD;
 
 use super::error::Error;
 use super::escape::{escaped_length, put_escaped};
 
-/// Takes JSON piece by piece.
+/// Receives JSON piece by piece.
 pub(super) trait Output {
-    /// How many bytes there are so far.
+    /// The number of bytes so far.
     fn len(&self) -> usize;
 
     /// Appends bytes as they are.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Appends the inside of a string, or a part of it, with what JSON escapes.
+    /// Appends the text of a string, or a part of it, with its JSON escapes and without quotes.
     fn text(&mut self, text: &[u8]) -> Result<(), Error>;
 
     /// Appends base64 without its quotes.
     fn base64(&mut self, bytes: &[u8]);
 
-    /// Ends an object or a list. If it is not empty, the bracket replaces the comma behind its last element.
+    /// Ends an object or a list. Every element is written with a comma after it, so unless the list is empty the
+    /// bracket replaces the last comma.
     fn close(&mut self, bracket: u8, empty: bool);
 }
 
@@ -51,7 +52,7 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Only counts the bytes.
+/// Counts the bytes of the JSON without writing it.
 #[derive(Debug, Default)]
 pub(super) struct Length(usize);
 
@@ -64,7 +65,7 @@ impl Output for Length {
         self.0 += bytes.len();
     }
 
-    /// Does not look whether the text is UTF-8: the same text is written later, and refused then.
+    /// Does not check that the text is UTF-8: the same text is written later and fails then.
     fn text(&mut self, text: &[u8]) -> Result<(), Error> {
         self.0 += escaped_length(text);
         Ok(())

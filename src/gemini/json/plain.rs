@@ -1,28 +1,33 @@
-//! Which bytes of a string need a second look, told for eight bytes at a time.
+//! Finds the bytes of a string that need special treatment, eight bytes at a time in one 64-bit word.
 //!
-//! Most strings of an answer are names and short words, for which a call of a vectorised search costs more than the search.
+//! Most strings of a response are names and short words. For those, calling a vectorized search costs more than the
+//! search.
 
-/// A byte in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = EACH << 7;
+/// A 1 in each byte of a word.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte of a word.
+const HIGH_BITS: u64 = ONES << 7;
 
-/// Marks, in the highest bit of their bytes, the quotes and backslashes of a word, and the bytes that are not
-/// printable ASCII. The lowest mark of each is right; one above it may be wrong (Hacker's Delight, 6-1).
+/// Returns two words that have the highest bit set in some bytes: in the first, those of quotes and backslashes; in the
+/// second, those of bytes that are not printable ASCII.
+///
+/// The lowest mark is always correct, the ones above it may be wrong: the subtraction borrows from the next byte
+/// (Hacker's Delight, 6-1).
 #[inline]
-pub(super) fn ends_and_odds(word: [u8; 8]) -> (u64, u64) {
+pub(super) fn mark_ends_and_non_plain(word: [u8; 8]) -> (u64, u64) {
     let word = u64::from_le_bytes(word);
-    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & HIGH;
-    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    (is(b'"') | is(b'\\'), below(word, 0x20) | (word & HIGH))
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH_BITS;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (is(b'"') | is(b'\\'), below(word, 0x20) | (word & HIGH_BITS))
 }
 
-/// Whether a short text is ASCII without anything that JSON escapes.
+/// Whether a text is printable ASCII without anything that JSON escapes. For short texts.
 #[inline]
 pub(super) fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks();
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).all(|word| ends_and_odds(*word) == (0, 0))
+    words.iter().chain([&last]).all(|word| mark_ends_and_non_plain(*word) == (0, 0))
 }
 
 #[cfg(test)]
@@ -30,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_that_is_not_plain_is_seen_wherever_it_stands() {
+    fn a_byte_that_is_not_plain_is_found_at_any_position() {
         for length in 0..40 {
             assert!(is_plain(&vec![b'~'; length]));
             for at in 0..length {

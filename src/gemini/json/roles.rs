@@ -1,9 +1,9 @@
-//! Which members of an answer are its content. All others are sidecars: an answer is worth something without them, so
-//! one that cannot be read does not cost the answer.
+//! Decides which members of a response are its content. All others are sidecars: a response is useful without them, so
+//! one that cannot be read does not make it fail.
 
 use super::schema::{Field, Form, Kind, Message, Role};
 
-/// What an answer is made of, by message and field.
+/// The fields that are content, by message.
 const CONTENT: [(&str, &[&str]); 14] = [
     ("GenerateContentResponse", &["candidates"]),
     ("Candidate", &["content"]),
@@ -21,14 +21,14 @@ const CONTENT: [(&str, &[&str]); 14] = [
     ("ToolResponse", &["response"]),
 ];
 
-/// The oneof of a part whose members are its content.
-pub(super) const DATA: &str = "data";
+/// The oneof of `Part` whose members are content as well.
+pub(super) const DATA_ONEOF: &str = "data";
 
-/// Finds the role of each field of the messages that `answer` consists of.
-pub(super) fn assign(messages: &mut [Message], answer: usize) {
+/// Sets the role of each field of all messages that the message `response` can contain, by its index.
+pub(super) fn assign(messages: &mut [Message], response: usize) {
     let mut seen = vec![false; messages.len()];
-    let mut left = vec![answer];
-    while let Some(index) = left.pop() {
+    let mut to_visit = vec![response];
+    while let Some(index) = to_visit.pop() {
         let message = &mut messages[index];
         if std::mem::replace(&mut seen[index], true) || message.form != Form::Object {
             continue;
@@ -38,14 +38,14 @@ pub(super) fn assign(messages: &mut [Message], answer: usize) {
         for field in &mut message.fields {
             field.role = role(name, field, content, oneofs);
             if let Kind::Message(inner) = field.kind {
-                left.push(inner);
+                to_visit.push(inner);
             }
         }
     }
 }
 
 fn role(message: &str, field: &Field, content: &[&str], oneofs: &[&str]) -> Role {
-    let is_data = field.oneof.is_some_and(|oneof| oneofs.get(usize::from(oneof)) == Some(&DATA));
+    let is_data = field.oneof.is_some_and(|oneof| oneofs.get(usize::from(oneof)) == Some(&DATA_ONEOF));
     match field.name {
         "text" if is_data && message == "Part" => Role::Text,
         name if is_data || content.contains(&name) => Role::Content,

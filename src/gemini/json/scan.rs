@@ -1,97 +1,88 @@
-//! Reads JSON text piece by piece (RFC 8259), without building anything.
-
-use std::borrow::Cow;
+//! Reads JSON text token by token (RFC 8259), without building a tree.
 
 use memchr::memchr2;
 
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
-use super::plain::ends_and_odds;
-use super::repairs::{Repairs, is_high, is_low, pair};
+use super::plain::mark_ends_and_non_plain;
+use super::string::Str;
 use crate::gemini::steps::Steps;
 
-/// A place in a JSON text. What is read is counted in steps.
+/// A position in a JSON text. Reading is counted in steps.
 #[derive(Debug)]
 pub(super) struct Scanner<'j, 's> {
     text: &'j [u8],
     at: usize,
     steps: &'j mut Steps<'s>,
-    /// Whether an answer is read as well as possible, or only what is JSON by the letter.
+    /// Whether to accept what is common in responses and not valid JSON: `NaN`, `Infinity`, and skipped values of any
+    /// depth.
     pub(super) tolerant: bool,
 }
 
-/// What stands between the quotes of a string.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Str<'j> {
-    pub(super) raw: &'j [u8],
-    pub(super) escaped: bool,
-    /// It is known to be ASCII without control characters: nothing is left to check.
-    plain: bool,
-}
-
-/// Strings are looked at word by word so far, in bytes; most end before that. memchr is faster from there.
-const SHORT: usize = 32;
+/// The end of a string is searched eight bytes at a time up to this length; most strings end before it. From there on
+/// memchr is faster.
+const MAX_WORDWISE_BYTES: usize = 32;
 
 impl<'j, 's> Scanner<'j, 's> {
-    /// Starts behind a byte-order mark, if there is one (RFC 8259, 8.1 lets a reader ignore it).
+    /// Starts at the first byte after a byte-order mark, which RFC 8259 (8.1) allows a reader to ignore.
     pub(super) fn new(text: &'j [u8], steps: &'j mut Steps<'s>) -> Self {
         Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, steps, tolerant: false }
     }
 
-    /// Counts what is done with the text.
+    /// The steps that reading is counted with.
     pub(super) fn steps(&mut self) -> &mut Steps<'s> {
         self.steps
     }
 
-    /// How long the text is, in bytes.
+    /// The length of the whole text, in bytes.
     pub(super) fn length(&self) -> usize {
         self.text.len()
     }
 
-    /// How much of the text was read, in bytes.
-    pub(super) fn at(&self) -> usize {
+    /// The offset of the next byte.
+    pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// Goes back, or forth again, to a place that [`Scanner::at`] gave.
+    /// Moves to an offset that [`Scanner::position`] returned.
     pub(super) fn seek(&mut self, at: usize) {
         self.at = at;
     }
 
-    /// How much text is left, in bytes.
-    pub(super) fn left(&self) -> usize {
+    /// The number of bytes that were not read yet.
+    pub(super) fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
 
-    /// The first byte of the next token; it is not consumed.
+    /// The first byte of the next token, without consuming it. White space before it is consumed.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
         match self.text.get(self.at) {
             Some(&byte) if byte > b' ' => Ok(byte),
-            _ => self.peek_behind_space(),
+            _ => self.peek_past_space(),
         }
     }
 
     #[inline(always)]
-    fn peek_behind_space(&mut self) -> Result<u8, Error> {
-        // Most writers put one space behind a colon or a comma, or none.
+    fn peek_past_space(&mut self) -> Result<u8, Error> {
+        // Most writers put one space after a colon or a comma, or none.
         if let [b' ', next, ..] = self.text[self.at..]
             && next > b' '
         {
             self.at += 1;
             return Ok(next);
         }
-        self.peek_behind_spaces()
+        self.peek_past_spaces()
     }
 
-    fn peek_behind_spaces(&mut self) -> Result<u8, Error> {
-        /// Between these the work may be interrupted.
+    fn peek_past_spaces(&mut self) -> Result<u8, Error> {
+        /// The work can be interrupted after each block of this many bytes.
         const BLOCK: usize = 64 << 10;
         loop {
             let rest = &self.text[self.at..];
             let block = &rest[..rest.len().min(BLOCK)];
             let blank = block.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
-            // A byte of white space is looked at alone.
+            // White space is read byte by byte, which takes 16 times as long as a vectorized search.
             self.steps.take_bytes(blank * 16)?;
             self.at += blank;
             if let Some(&byte) = block.get(blank) {
@@ -118,15 +109,15 @@ impl<'j, 's> Scanner<'j, 's> {
 
     /// Consumes `null` if it comes next.
     #[inline(always)]
-    pub(super) fn null(&mut self) -> Result<bool, Error> {
+    pub(super) fn eat_null(&mut self) -> Result<bool, Error> {
         if self.peek()? != b'n' {
             return Ok(false);
         }
-        self.word(b"null")?;
+        self.expect_word(b"null")?;
         Ok(true)
     }
 
-    pub(super) fn word(&mut self, word: &[u8]) -> Result<(), Error> {
+    pub(super) fn expect_word(&mut self, word: &[u8]) -> Result<(), Error> {
         if !self.text[self.at..].starts_with(word) {
             return Err(Problem::Syntax.into());
         }
@@ -134,9 +125,9 @@ impl<'j, 's> Scanner<'j, 's> {
         Ok(())
     }
 
-    /// Moves to the next element or member after one was read: true if there is one, false at `close`.
+    /// After an element or a member: consumes the comma and returns true, or consumes `close` and returns false.
     #[inline(always)]
-    pub(super) fn more(&mut self, close: u8) -> Result<bool, Error> {
+    pub(super) fn has_next(&mut self, close: u8) -> Result<bool, Error> {
         let byte = self.peek()?;
         if byte != b',' && byte != close {
             return Err(Problem::Syntax.into());
@@ -145,40 +136,41 @@ impl<'j, 's> Scanner<'j, 's> {
         Ok(byte == b',')
     }
 
-    /// Consumes `key`, a plain name in quotes with its colon, if just that is here, without white space before it.
+    /// Consumes `key`, which is a name with its quotes and its colon, if exactly these bytes come next.
     #[inline]
-    pub(super) fn key(&mut self, key: &str) -> bool {
+    pub(super) fn eat_key(&mut self, key: &str) -> bool {
         let there = self.text[self.at..].starts_with(key.as_bytes());
         self.at += if there { key.len() } else { 0 };
         there
     }
 
-    /// A string; its text is not looked at beyond finding its end.
+    /// Reads a string: finds its end, and checks its text only as far as that costs nothing.
     #[inline]
     pub(super) fn string(&mut self) -> Result<Str<'j>, Error> {
         self.expect(b'"')?;
         let text = &self.text[self.at..];
-        let mut odd_before = 0;
-        for at in (0..SHORT).step_by(8) {
+        // Bytes before the end that are not printable ASCII.
+        let mut non_plain = 0;
+        for at in (0..MAX_WORDWISE_BYTES).step_by(8) {
             let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) else { break };
-            let (end, odd) = ends_and_odds(*word);
-            if end == 0 {
-                odd_before |= odd;
+            let (ends, word_non_plain) = mark_ends_and_non_plain(*word);
+            if ends == 0 {
+                non_plain |= word_non_plain;
                 continue;
             }
-            let length = at + end.trailing_zeros() as usize / 8;
+            let length = at + ends.trailing_zeros() as usize / 8;
             if text[length] == b'\\' {
                 break;
             }
             self.at += length + 1;
-            // Bytes below the end.
-            odd_before |= odd & ((end & end.wrapping_neg()) - 1);
-            return Ok(Str { raw: &text[..length], escaped: false, plain: odd_before == 0 });
+            // Only the marks below the lowest end mark: the bytes after the closing quote do not belong to the string.
+            non_plain |= word_non_plain & ((ends & ends.wrapping_neg()) - 1);
+            return Ok(Str { raw: &text[..length], escaped: false, plain: non_plain == 0 });
         }
         self.long_string()
     }
 
-    /// A string whose opening quote was consumed.
+    /// Reads the rest of a string whose opening quote was consumed.
     fn long_string(&mut self) -> Result<Str<'j>, Error> {
         let start = self.at;
         let mut escaped = false;
@@ -191,24 +183,24 @@ impl<'j, 's> Scanner<'j, 's> {
             }
             escaped = true;
             self.steps.take(1)?;
-            if self.left() == 0 {
+            if self.remaining() == 0 {
                 return Err(Problem::TruncatedJson.into());
             }
             self.at += 1;
         }
     }
 
-    /// A whole number of few digits, if that is what comes next; else nothing is consumed.
+    /// Reads a whole number of at most 18 digits. Returns `None` for anything else, and consumes nothing then.
     #[inline]
     pub(super) fn short_integer(&mut self) -> Option<i64> {
-        /// So many digits fit into 64 bits, whatever they are.
-        const DIGITS: usize = 18;
+        /// Any number of this many digits fits into 64 bits.
+        const MAX_DIGITS: usize = 18;
         let text = &self.text[self.at..];
         let sign = usize::from(text.first() == Some(&b'-'));
         let mut value = 0;
         let mut at = sign;
         while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            if at - sign == DIGITS {
+            if at - sign == MAX_DIGITS {
                 return None;
             }
             value = value * 10 + i64::from(digit);
@@ -222,7 +214,7 @@ impl<'j, 's> Scanner<'j, 's> {
         Some(if sign == 1 { -value } else { value })
     }
 
-    /// A number by RFC 8259's grammar.
+    /// Reads a number by the grammar of RFC 8259.
     pub(super) fn number(&mut self) -> Result<&'j str, Error> {
         let start = self.at;
         let digits = |scanner: &mut Self| {
@@ -247,147 +239,60 @@ impl<'j, 's> Scanner<'j, 's> {
             self.at += usize::from(next_is(self, b"+-"));
             digits(self)?;
         }
-        // Digits are looked at one by one, here and when the number is made of them.
+        // Digits are read one by one, here and again when they are parsed.
         self.steps.take_bytes((self.at - start) * 16)?;
         str::from_utf8(&self.text[start..self.at]).map_err(|_| Problem::Utf8.into())
     }
 
-    /// `NaN`, `Infinity` or `-Infinity` without quotes, which are no JSON. Python writes them all the same.
-    pub(super) fn not_finite(&mut self) -> Option<&'static str> {
+    /// Consumes `NaN`, `Infinity` or `-Infinity` without quotes, if `tolerant`. They are not JSON, but Python's `json`
+    /// writes them.
+    pub(super) fn eat_non_finite(&mut self) -> Option<&'static str> {
         let rest = &self.text[self.at..];
         let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))?;
         self.at += if self.tolerant { word.len() } else { return None };
         Some(word)
     }
 
-    /// Skips a value of any kind, however deep it is.
-    pub(super) fn skip(&mut self) -> Result<(), Error> {
-        let mut open = 0;
+    /// Skips a value of any kind. Without recursion, so that a deep value cannot overflow the stack. The order of the
+    /// tokens inside is not checked: what is kept is read again, and fails then.
+    pub(super) fn skip_value(&mut self) -> Result<(), Error> {
+        let mut depth = 0;
         loop {
             self.steps.take(1)?;
             match self.peek()? {
                 b'{' | b'[' => {
-                    open += 1;
+                    depth += 1;
                     self.at += 1;
-                    if open > MAX_DEPTH && !self.tolerant {
+                    if depth > MAX_DEPTH && !self.tolerant {
                         return Err(Problem::TooDeep.into());
                     }
                     continue;
                 }
-                b'}' | b']' if open > 0 => {
-                    open -= 1;
+                b'}' | b']' if depth > 0 => {
+                    depth -= 1;
                     self.at += 1;
                 }
-                b',' | b':' if open > 0 => {
+                b',' | b':' if depth > 0 => {
                     self.at += 1;
                     continue;
                 }
                 b'"' => drop(self.string()?),
-                b'n' => self.word(b"null")?,
-                b't' => self.word(b"true")?,
-                b'f' => self.word(b"false")?,
-                _ if self.not_finite().is_some() => {}
+                b'n' => self.expect_word(b"null")?,
+                b't' => self.expect_word(b"true")?,
+                b'f' => self.expect_word(b"false")?,
+                _ if self.eat_non_finite().is_some() => {}
                 _ => drop(self.number()?),
             }
-            if open == 0 {
+            if depth == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// Nothing but white space may follow.
-    pub(super) fn end(&mut self) -> Result<(), Error> {
+    /// Fails unless only white space follows.
+    pub(super) fn expect_end(&mut self) -> Result<(), Error> {
         if self.peek().is_ok() { Err(Problem::TrailingData.into()) } else { Ok(()) }
     }
-}
-
-impl<'j> Str<'j> {
-    /// Appends the text of the string. `repairs` says what becomes of that which UTF-8 cannot carry. A bare control
-    /// character is an error.
-    #[inline]
-    pub(super) fn put(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
-        if self.plain {
-            out.extend_from_slice(self.raw);
-            return Ok(());
-        }
-        self.put_checked(out, steps, repairs)
-    }
-
-    fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
-        steps.take_bytes(self.raw.len())?;
-        let is_utf8 = self.utf8()?.is_some();
-        if !self.escaped && is_utf8 {
-            out.extend_from_slice(self.raw);
-            return Ok(());
-        }
-        let start = out.len();
-        let mut rest = self.raw;
-        while let Some(at) = memchr::memchr(b'\\', rest) {
-            steps.take(1)?;
-            repairs.put(&rest[..at], is_utf8, out)?;
-            rest = unescape(&rest[at + 1..], out, start, repairs)?;
-        }
-        repairs.put(rest, is_utf8, out)
-    }
-
-    /// What stands between the quotes, if it is UTF-8. A bare control character is an error.
-    fn utf8(&self) -> Result<Option<&'j str>, Error> {
-        if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
-            return Err(Problem::Syntax.into());
-        }
-        Ok(simdutf8::basic::from_utf8(self.raw).ok())
-    }
-
-    /// The text of a string that is short or rare.
-    pub(super) fn text(&self, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<Cow<'j, str>, Error> {
-        if !self.escaped {
-            steps.take_bytes(self.raw.len())?;
-            if let Some(text) = self.utf8()? {
-                return Ok(Cow::Borrowed(text));
-            }
-        }
-        let mut out = Vec::with_capacity(self.raw.len());
-        self.put(&mut out, steps, repairs)?;
-        String::from_utf8(out).map(Cow::Owned).map_err(|_| Problem::Utf8.into())
-    }
-}
-
-/// Appends the character that an escape stands for; returns what follows it. The text of the string began at `start`.
-fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>, start: usize, repairs: &mut Repairs) -> Result<&'j [u8], Error> {
-    let (&letter, rest) = escape.split_first().ok_or(Problem::Syntax)?;
-    out.push(match letter {
-        b'"' | b'\\' | b'/' => letter,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'u' => {
-            let (first, rest) = hex(rest)?;
-            let second = if is_high(first) { rest.strip_prefix(b"\\u").map(hex).transpose()? } else { None };
-            let (code, rest) = match second {
-                Some((second, rest)) if is_low(second) => (pair(first, second), rest),
-                _ => (first, rest),
-            };
-            match char::from_u32(code) {
-                Some(character) => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-                // A surrogate without its other half is no character.
-                None => repairs.half(code, out.len() == start, rest.is_empty(), out)?,
-            }
-            return Ok(rest);
-        }
-        _ => return Err(Problem::Syntax.into()),
-    });
-    Ok(rest)
-}
-
-fn hex(text: &[u8]) -> Result<(u32, &[u8]), Error> {
-    let (digits, rest) = text.split_first_chunk::<4>().ok_or(Problem::Syntax)?;
-    let mut value = 0;
-    for &digit in digits {
-        value = value << 4 | char::from(digit).to_digit(16).ok_or(Problem::Syntax)?;
-    }
-    Ok((value, rest))
 }
 
 #[cfg(test)]

@@ -4,38 +4,40 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::members::{Members, NONE};
 
-/// The field that carries the JSON members which the schema does not know.
+/// The number of the field that contains the JSON members which the schema does not know.
 pub(super) const ADDITIONAL_FIELDS: u32 = 18999;
 
-/// Numbers from here on are not Google's (the header of `generative_service.proto`).
+/// Field and enum numbers from this one on are ours, not Google's (see the header of `generative_service.proto`).
 const FIRST_OWN_NUMBER: i32 = 10_001;
 
-/// Numbers below this are looked up directly, the others by a binary search.
-pub(super) const DIRECT: usize = 64;
+/// Field numbers below this are looked up in an array, the others by binary search.
+pub(super) const DIRECT_NUMBERS: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Message {
-    /// Its own name, without those of package and outer messages.
+    /// Its name without package and outer messages.
     pub(super) name: &'static str,
     pub(super) form: Form,
-    /// In order of their numbers.
+    /// In the order of their numbers. At most 64: both directions have bit sets of field indexes.
     pub(super) fields: Vec<Field>,
     /// The index of `additional_fields`.
     pub(super) additional: Option<usize>,
-    /// The names of the oneofs; those that proto3 `optional` implies are left out.
+    /// The names of the oneofs, without the synthetic ones of `optional` fields.
     pub(super) oneofs: Vec<&'static str>,
-    pub(super) direct: [u8; DIRECT],
+    /// The index of the field of each small number, or [`NONE`].
+    pub(super) direct: [u8; DIRECT_NUMBERS],
     pub(super) members: Members,
-    /// The member that comes first.
+    /// The first member of its JSON object.
     pub(super) first: Guess,
 }
 
-/// Which member of a message comes next, as far as is known: an upstream writes its members in one order. A wrong
-/// guess costs a comparison.
+/// A guess which member of a message comes next, learned from JSON that was read before: an upstream writes its members
+/// in the same order each time. A right guess saves a lookup, a wrong one costs a comparison. All threads share it,
+/// without ordering: a wrong guess does no harm.
 #[derive(Debug)]
 pub(super) struct Guess(AtomicU8);
 
-/// How a message looks in JSON.
+/// The JSON form of a message: an object of its fields, or the special form of a well-known type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Object,
@@ -55,25 +57,26 @@ pub(super) struct Field {
     pub(super) json_name: &'static str,
     pub(super) kind: Kind,
     pub(super) shape: Shape,
+    /// The index of its oneof.
     pub(super) oneof: Option<u8>,
-    /// A bit for each other member of the oneof, by its index.
-    pub(super) rivals: u64,
-    /// What it is in an answer.
+    /// The other members of its oneof, as a bit set of field indexes.
+    pub(super) oneof_siblings: u64,
     pub(super) role: Role,
-    /// The key to write while the field of this index is absent.
-    pub(super) key_without: Option<(usize, String)>,
-    /// The member that comes after this one.
+    /// A field whose name this one may take, by its index, and that name as a key: `responseJsonSchema` instead of
+    /// `_responseJsonSchema` while the other field is absent.
+    pub(super) short_key: Option<(usize, String)>,
+    /// The member that follows this one in JSON.
     pub(super) next: Guess,
 }
 
-/// What a field is in an answer.
+/// What a field means for a response that has a fault in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It is not in an answer, or an answer is nothing without it.
+    /// The response is useless without it. Also the role of fields that no response has.
     Content,
-    /// It is content too: the text of a part, which may go on in the next one.
+    /// Content too: the text of a part, which may continue in the next part.
     Text,
-    /// An answer is worth something without it.
+    /// The response is useful without it.
     Sidecar,
 }
 
@@ -91,7 +94,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether a list of these may stand on the wire without a tag for each.
+    /// Whether a list of these may be packed on the wire: one length-delimited field, without a tag for each element.
     pub(super) fn is_packable(self) -> bool {
         !matches!(self, Self::String | Self::Bytes | Self::Message(_))
     }
@@ -99,12 +102,12 @@ impl Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Zero is the same as absent.
+    /// One value without presence: zero is the same as absent.
     Implicit,
-    /// An explicit zero is a value.
+    /// One value with presence: an explicit zero is kept.
     Optional,
     Repeated,
-    /// Keys are strings; the kind is that of the values.
+    /// A map with string keys. The kind of the field is that of the values.
     Map,
 }
 
@@ -116,7 +119,7 @@ pub(super) struct Enum {
 }
 
 impl Message {
-    /// The index of the field of that number.
+    /// The index of the field with this number.
     pub(super) fn field(&self, number: u32) -> Option<usize> {
         match self.direct.get(number as usize) {
             Some(&NONE) => None,
@@ -125,7 +128,7 @@ impl Message {
         }
     }
 
-    /// The index of the field that a JSON member of this name, in either spelling, means.
+    /// The index of the field with this JSON member name, in either spelling.
     pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
         self.members.find(name)
     }
@@ -136,37 +139,41 @@ impl Guess {
         Self(AtomicU8::new(NONE))
     }
 
+    /// The guessed field and its index, if there is a guess.
     pub(super) fn field<'m>(&self, message: &'m Message) -> Option<(usize, &'m Field)> {
         let index = self.0.load(Ordering::Relaxed).into();
         Some((index, message.fields.get(index)?))
     }
 
+    /// Sets the guess to the field with this index.
     pub(super) fn learn(&self, index: usize) {
         self.0.store(index as u8, Ordering::Relaxed);
     }
 }
 
 impl Field {
-    /// Whether it is a list that may stand on the wire without a tag for each element.
+    /// Whether it is a list that may be packed on the wire.
     pub(super) fn is_packable_list(&self) -> bool {
         self.shape == Shape::Repeated && self.kind.is_packable()
     }
 }
 
 impl Enum {
-    /// The number of a value for readers that have Google's schema: `OTHER` for a value that it lacks, if it has that.
-    pub(super) fn as_google_knows_it(&self, number: i32) -> i32 {
+    /// The number of a value for a reader with Google's schema: if that schema lacks the value, the number of `OTHER`
+    /// if there is one.
+    pub(super) fn in_googles_schema(&self, number: i32) -> i32 {
         match self.other {
             Some(other) if number >= FIRST_OWN_NUMBER || self.name(number).is_none() => other,
             _ => number,
         }
     }
 
+    /// The name of the value with this number.
     pub(super) fn name(&self, number: i32) -> Option<&'static str> {
         self.values.iter().find(|v| v.1 == number).map(|v| v.0)
     }
 
-    /// The number of that name; case does not count, as on Google's servers.
+    /// The number of the value with this name. Case is ignored, as on Google's servers.
     pub(super) fn number(&self, name: &[u8]) -> Option<i32> {
         self.values.iter().find(|v| v.0.as_bytes().eq_ignore_ascii_case(name)).map(|v| v.1)
     }

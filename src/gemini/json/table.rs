@@ -1,4 +1,4 @@
-//! The one table that drives both directions, built once from a descriptor set.
+//! The table of messages and fields that drives both directions, built once from a descriptor set.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 
 use super::members::{Members, NONE};
 use super::roles;
-use super::schema::{ADDITIONAL_FIELDS, DIRECT, Enum, Field, Form, Guess, Kind, Message, Role, Shape};
+use super::schema::{ADDITIONAL_FIELDS, DIRECT_NUMBERS, Enum, Field, Form, Guess, Kind, Message, Role, Shape};
 
-/// The message that an answer is.
-pub(super) const ANSWER: &str = "mountsea.gemini.v1.GenerateContentResponse";
+/// The full name of the message that a response is.
+pub(super) const RESPONSE_NAME: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
-/// Every message and enum of a descriptor set, ready to be walked.
+/// Every message and enum of a descriptor set. A message or enum is referred to by its index.
 #[derive(Debug)]
 pub(super) struct Table {
     messages: Vec<Message>,
@@ -21,15 +21,15 @@ pub(super) struct Table {
     by_name: HashMap<String, usize>,
 }
 
-/// A descriptor set that uses something which this translator does not do.
+/// The descriptor set uses something that the translator does not support.
 #[derive(Debug, thiserror::Error)]
 #[error("unsupported descriptor: {0}")]
 pub(super) struct Unsupported(String);
 
 impl Table {
-    /// Builds the table. It lives as long as the process, so the names are leaked once.
+    /// Builds the table. It lives as long as the process, so its names are leaked once.
     pub(super) fn new(sets: &[&[u8]]) -> Result<Self, Unsupported> {
-        let mut found = Found::default();
+        let mut found = FlatDescriptors::default();
         for set in sets {
             let set = FileDescriptorSet::decode(*set).map_err(|e| Unsupported(e.to_string()))?;
             for file in set.file {
@@ -44,17 +44,17 @@ impl Table {
             .filter(|(_, m)| m.options.as_ref().is_some_and(|o| o.map_entry()))
             .map(|(name, m)| (name.as_str(), m))
             .collect();
-        let names = Names { messages: &by_name, enums: &enums_by_name, entries: &entries };
+        let names = TypeNames { messages: &by_name, enums: &enums_by_name, entries: &entries };
         let mut messages =
             (found.messages.iter()).map(|(name, m)| message(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(answer) = by_name.get(ANSWER) {
-            roles::assign(&mut messages, *answer);
+        if let Some(response) = by_name.get(RESPONSE_NAME) {
+            roles::assign(&mut messages, *response);
         }
         let enums = found.enums.iter().map(|(_, e)| enumeration(e)).collect();
         Ok(Self { messages, enums, by_name })
     }
 
-    /// The message of that full name, without a leading dot.
+    /// The message with this full name, without a leading dot.
     pub(super) fn find(&self, name: &str) -> Option<&Message> {
         self.by_name.get(name).map(|&i| &self.messages[i])
     }
@@ -68,7 +68,7 @@ impl Table {
     }
 }
 
-fn message(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Message, Unsupported> {
+fn message(name: &str, proto: &DescriptorProto, names: &TypeNames<'_>) -> Result<Message, Unsupported> {
     let form = match name {
         "google.protobuf.Struct" => Form::Struct,
         "google.protobuf.Value" => Form::Value,
@@ -77,33 +77,32 @@ fn message(name: &str, proto: &DescriptorProto, names: &Names<'_>) -> Result<Mes
         "google.protobuf.Timestamp" => Form::Timestamp,
         _ => Form::Object,
     };
-    // protoc puts the oneofs of `optional` fields after the real ones.
+    // Compilers put the synthetic oneofs of `optional` fields after the real ones.
     let synthetic = proto.field.iter().filter(|f| f.proto3_optional()).count();
     let real = proto.oneof_decl.len().saturating_sub(synthetic);
     let oneofs = proto.oneof_decl[..real].iter().map(|o| leak(o.name())).collect();
     let mut fields = (proto.field.iter()).map(|f| field(f, names)).collect::<Result<Vec<_>, _>>()?;
     fields.sort_by_key(|f| f.number);
-    // Both directions have a bit for each.
-    if fields.len() > 64 {
+    if fields.len() > u64::BITS as usize {
         return Err(Unsupported(format!("{name} has over 64 fields")));
     }
-    let mut direct = [NONE; DIRECT];
+    let mut direct = [NONE; DIRECT_NUMBERS];
     for (i, field) in fields.iter().enumerate() {
         if let Some(slot) = direct.get_mut(field.number as usize) {
             *slot = i as u8;
         }
     }
     for i in 0..fields.len() {
-        fields[i].rivals = (fields.iter().enumerate())
+        fields[i].oneof_siblings = (fields.iter().enumerate())
             .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
-            .fold(0, |rivals, (other, _)| rivals | 1 << other);
+            .fold(0, |siblings, (other, _)| siblings | 1 << other);
     }
-    // `_x` is the JSON name of a field that had to make room for another one's `x`. While that one is absent it is
-    // called `x`, as others call it.
+    // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one
+    // is written as `x`, the name under which upstreams know it.
     for i in 0..fields.len() {
         let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
         let namesake = fields.iter().position(|field| field.json_name == plain);
-        fields[i].key_without = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
+        fields[i].short_key = namesake.map(|namesake| (namesake, fields[namesake].key.clone()));
     }
     let additional = fields.iter().position(|f| f.number == ADDITIONAL_FIELDS);
     let members = members(&fields);
@@ -120,7 +119,7 @@ fn members(fields: &[Field]) -> Members {
     Members::new(&names)
 }
 
-fn field(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Field, Unsupported> {
+fn field(proto: &FieldDescriptorProto, names: &TypeNames<'_>) -> Result<Field, Unsupported> {
     let repeated = proto.label() == Label::Repeated;
     let entry = names.entries.get(proto.type_name().trim_start_matches('.'));
     let shape = match (repeated, entry) {
@@ -148,9 +147,9 @@ fn field(proto: &FieldDescriptorProto, names: &Names<'_>) -> Result<Field, Unsup
         kind,
         shape,
         oneof,
-        rivals: 0,
+        oneof_siblings: 0,
         role: Role::Content,
-        key_without: None,
+        short_key: None,
         next: Guess::none(),
     })
 }
@@ -161,14 +160,14 @@ fn enumeration(proto: &EnumDescriptorProto) -> Enum {
     Enum { values, other }
 }
 
-/// The descriptors of all files, flat, under their full names.
+/// The messages and enums of all files in two flat lists, with their full names.
 #[derive(Default)]
-struct Found {
+struct FlatDescriptors {
     messages: Vec<(String, DescriptorProto)>,
     enums: Vec<(String, EnumDescriptorProto)>,
 }
 
-impl Found {
+impl FlatDescriptors {
     fn file(&mut self, file: prost_types::FileDescriptorProto) {
         let package = file.package().to_owned();
         for message in file.message_type {
@@ -191,13 +190,15 @@ impl Found {
     }
 }
 
-struct Names<'a> {
+/// Finds types by their full names.
+struct TypeNames<'a> {
     messages: &'a HashMap<String, usize>,
     enums: &'a HashMap<&'a str, usize>,
+    /// The entry messages of maps.
     entries: &'a HashMap<&'a str, &'a DescriptorProto>,
 }
 
-impl Names<'_> {
+impl TypeNames<'_> {
     fn kind(&self, proto: &FieldDescriptorProto) -> Result<Kind, Unsupported> {
         let target = proto.type_name().trim_start_matches('.');
         let unsupported = || Unsupported(format!("field {} is a {:?}", proto.name(), proto.r#type()));

@@ -1,12 +1,12 @@
-//! The quirks of Gemini's JSON, a sentence each.
+//! The rules of Gemini's JSON, one test for each.
 
-/// Characters that are cut in two.
-mod halves;
-/// What a translation may take.
+/// Limits on elements, bytes and steps.
 mod limits;
-/// Keys that must not come back.
+/// The gateway's key in responses.
 mod secret;
-/// What is odd in an answer and does not cost it.
+/// Surrogate pairs that are cut in two.
+mod surrogates;
+/// Faults of a response that do not make it fail.
 mod tolerance;
 
 use super::*;
@@ -15,7 +15,7 @@ use crate::gemini::wire;
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
-/// Through wire bytes and back: how a request written with any of the accepted spellings is emitted.
+/// The JSON of a request after it was read into wire bytes and written again.
 fn emitted(json: &str) -> String {
     let wire = to_wire(REQUEST, json.as_bytes()).unwrap();
     String::from_utf8(to_json(REQUEST, &wire).unwrap()).unwrap()
@@ -56,7 +56,7 @@ fn the_two_json_schemas_keep_their_names_apart() {
 }
 
 #[test]
-fn upstream_is_sent_one_json_schema_under_the_name_that_everybody_uses() {
+fn a_single_json_schema_is_sent_upstream_under_its_common_name() {
     for given in ["_responseJsonSchema", "response_json_schema", "responseJsonSchema", "response_json_schema_ordered"] {
         let wire = to_wire(REQUEST, format!(r#"{{"generationConfig":{{"{given}":{{"b":1,"a":2}}}}}}"#).as_bytes());
         let sent = request(&[&wire.unwrap()]).unwrap().json;
@@ -68,7 +68,7 @@ fn upstream_is_sent_one_json_schema_under_the_name_that_everybody_uses() {
 }
 
 #[test]
-fn an_additional_field_may_not_have_the_name_that_a_json_schema_is_called_by() {
+fn an_additional_field_may_not_have_the_name_that_a_json_schema_is_written_under() {
     let mut config = to_wire("mountsea.gemini.v1.GenerationConfig", br#"{"_responseJsonSchema":1}"#).unwrap();
     let extra = to_wire("google.protobuf.Struct", br#"{"responseJsonSchema":1}"#).unwrap();
     config.extend_from_slice(&[0xba, 0xa3, 0x09, extra.len() as u8]);
@@ -78,7 +78,7 @@ fn an_additional_field_may_not_have_the_name_that_a_json_schema_is_called_by() {
 }
 
 #[test]
-fn numbers_are_read_in_every_form_and_written_shortest() {
+fn numbers_are_read_in_every_form_and_written_in_the_shortest() {
     let json = r#"{"generationConfig":{"topK":40.0,"maxOutputTokens":"7","temperature":0.95,"seed":0,"responseSchema":{"minLength":"3","maxLength":9007199254740993,"minimum":-0.0}}}"#;
     assert_eq!(
         emitted(json),
@@ -112,7 +112,7 @@ fn an_enum_is_read_in_any_case_or_as_a_number() {
 }
 
 #[test]
-fn an_enum_name_that_is_not_known_is_kept_under_its_member() {
+fn an_unknown_enum_name_is_kept_under_the_name_of_its_member() {
     let json = r#"{"candidates":[{"index":0,"finishReason":"TIRED"}],"usageMetadata":{"promptTokenCount":1}}"#;
     let wire = to_wire(RESPONSE, json.as_bytes()).unwrap();
     assert_eq!(to_json(RESPONSE, &wire).unwrap(), json.as_bytes());
@@ -121,7 +121,7 @@ fn an_enum_name_that_is_not_known_is_kept_under_its_member() {
 }
 
 #[test]
-fn unknown_members_go_to_additional_fields_and_back_in_their_order() {
+fn unknown_members_go_to_additional_fields_and_back_in_the_same_order() {
     let json = r#"{"contents":[{"parts":[{"text":"a","zeta":[1,{"y":null,"x":"\u00e9"}],"alpha":2.5}]}],"newThing":{"b":1,"a":true}}"#;
     assert_eq!(emitted(json), json.replace("\\u00e9", "é"));
 }
@@ -151,7 +151,7 @@ fn base64_is_read_in_both_alphabets_with_and_without_padding() {
 }
 
 #[test]
-fn null_is_absent_but_for_a_value() {
+fn null_means_absent_except_for_a_protobuf_value() {
     let json = r#"{"contents":null,"generationConfig":{"temperature":null,"stopSequences":null,"responseSchema":{"type":null,"default":null,"properties":{"a":{"example":null}}}}}"#;
     assert_eq!(
         emitted(json),
@@ -166,7 +166,7 @@ fn explicit_zeros_empty_messages_and_empty_texts_stay() {
 }
 
 #[test]
-fn durations_and_times_are_texts() {
+fn durations_and_times_are_strings() {
     let json = r#"{"contents":[{"parts":[{"text":"","videoMetadata":{"startOffset":"0s","endOffset":"1.5s"}}]}],"tools":[{"googleSearch":{"timeRangeFilter":{"startTime":"2025-01-02T03:04:05.678900+00:00"}}}]}"#;
     let written = emitted(json);
     assert!(written.contains(r#""startOffset":"0s","endOffset":"1.500s""#), "{written}");
@@ -174,7 +174,7 @@ fn durations_and_times_are_texts() {
 }
 
 #[test]
-fn a_fault_is_named_with_its_path() {
+fn an_error_has_the_path_of_its_field() {
     for (json, error) in [
         ("", "the JSON ends too early"),
         ("[]", "an object was expected"),
@@ -212,8 +212,8 @@ fn nesting_stops_at_the_same_depth_in_both_directions() {
 }
 
 #[test]
-fn a_list_is_a_level_of_its_own_in_both_directions() {
-    // In the request: the request itself, the configuration, the schema, and two for each list.
+fn a_list_counts_as_a_level_in_both_directions() {
+    // The levels are the request, the configuration, the schema, and two for each list.
     let json = |n: usize| {
         let schema = format!("{}{{}}{}", r#"{"anyOf":["#.repeat(n), "]}".repeat(n));
         format!(r#"{{"generationConfig":{{"responseSchema":{schema}}}}}"#)
@@ -234,7 +234,7 @@ fn a_list_is_a_level_of_its_own_in_both_directions() {
 }
 
 #[test]
-fn what_protobuf_merges_is_merged() {
+fn a_message_in_several_fragments_is_merged_as_protobuf_requires() {
     let one = to_wire(REQUEST, br#"{"generationConfig":{"topK":1,"stopSequences":["a"]},"model":"m"}"#).unwrap();
     let two =
         to_wire(REQUEST, br#"{"generationConfig":{"topK":2,"stopSequences":["b"],"imageConfig":{"imageSize":"2K"}}}"#)
@@ -265,7 +265,7 @@ fn the_value_of_a_map_entry_is_merged_too() {
 }
 
 #[test]
-fn a_zero_is_a_zero_whatever_stands_above_its_32_bits() {
+fn only_the_lower_32_bits_of_an_int32_decide_whether_it_is_zero() {
     let mut segment = Vec::new();
     for (number, value) in [(1, 1 << 32), (2, 5 << 32 | 7)] {
         wire::put_tag(&mut segment, number, wire::WireType::Varint);
@@ -275,7 +275,7 @@ fn a_zero_is_a_zero_whatever_stands_above_its_32_bits() {
 }
 
 #[test]
-fn a_bare_line_break_is_not_json_even_in_base64() {
+fn an_unescaped_line_break_in_a_string_is_refused_even_in_base64() {
     assert_eq!(
         refused("{\"contents\":[{\"parts\":[{\"thoughtSignature\":\"AQ\n==\"}]}]}"),
         "contents[0].parts[0].thought_signature: the JSON is not well formed"
@@ -296,7 +296,7 @@ fn a_group_is_skipped_as_an_unknown_field_and_refused_as_a_known_one() {
 }
 
 #[test]
-fn members_are_read_in_any_order_whatever_came_before() {
+fn members_are_read_in_any_order_whatever_order_was_learned_before() {
     let orders = [
         r#"{"contents":[],"store":true,"new":1}"#,
         r#"{"store":true,"new":1,"contents":[]}"#,
@@ -311,7 +311,7 @@ fn members_are_read_in_any_order_whatever_came_before() {
 }
 
 #[test]
-fn members_that_the_schema_does_not_know_are_reported_by_name() {
+fn unknown_members_are_reported_by_name() {
     let json = br#"{"news":1,"candidates":[{"content":{"parts":[{"text":"x","later":true}]},"finishReason":"TIRED"}]}"#;
     let names = response(json).unwrap().unknown_members;
     assert_eq!(names, ["later", "finishReason", "news"]);

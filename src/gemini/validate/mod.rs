@@ -79,7 +79,7 @@ fn contents(
     violations: &mut Violations,
     steps: &mut Steps<'_>,
 ) -> Result<Estimate, ReadError> {
-    let mut estimate = request.beside_contents();
+    let mut estimate = request.outside_contents();
     let mut contents = request.contents();
     let mut i = 0;
     while let Some(content) = contents.next(steps)? {

@@ -1,4 +1,5 @@
-//! Contents for telemetry that captures prompts and responses: borrowed, so that as little as wanted is copied.
+//! The contents of prompts and responses for telemetry that captures them. They are borrowed: telemetry copies only
+//! what it records.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use super::numbers::{content, media, part};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
-/// What is captured of a part. Its texts were not checked: they need not be UTF-8.
+/// The captured fields of a part. Texts were not checked: they may be invalid UTF-8.
 #[derive(Clone, Copy)]
 pub enum PartContent<'w> {
     Text {
@@ -35,22 +36,27 @@ pub enum PartContent<'w> {
 }
 
 impl<'w> PartContent<'w> {
-    /// Reads the wire bytes of a `Part`; `None` if it has no data, or data of another kind. Of a struct in several
-    /// places, the last one is kept.
+    /// Reads the wire bytes of a `Part`. Returns `None` if it has no data, or data of another kind. If a `Struct`
+    /// occurs several times, the last one is returned; they are not merged.
+    ///
+    /// # Errors
+    ///
+    /// The part cannot be read, or the steps ran out.
     pub fn read(part: &'w [u8], steps: &mut Steps<'_>) -> Result<Option<Self>, ReadError> {
         let (mut member, mut text, mut thought) = (0, &[][..], false);
-        // The values of the fields that `fields` names, of the message that is the member.
+        // The values of the captured fields of the member, in the order of `captured_fields`.
         let mut values = [None; 3];
         let mut reader = Reader::new(part);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
                 part::THOUGHT => thought = int32(value)? != 0,
                 _ if part::DATA.contains(&number) => {
+                    // Another member of the oneof replaces the one before; the same member is merged.
                     if member != number {
                         (member, values) = (number, [None; 3]);
                     }
                     text = bytes(value)?;
-                    for (value, field) in values.iter_mut().zip(fields(number)) {
+                    for (value, field) in values.iter_mut().zip(captured_fields(number)) {
                         *value = last(text, *field, steps)?.or(*value);
                     }
                 }
@@ -70,7 +76,7 @@ impl<'w> PartContent<'w> {
     }
 }
 
-/// Without prompts.
+/// Without the content, which may be private.
 impl fmt::Debug for PartContent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,8 +89,8 @@ impl fmt::Debug for PartContent<'_> {
     }
 }
 
-/// The fields that are captured of a member, in the order in which they are taken out of the values.
-fn fields(member: u32) -> &'static [u32] {
+/// The numbers of the captured fields of a member of `Part`. At most three; `PartContent::read` relies on their order.
+fn captured_fields(member: u32) -> &'static [u32] {
     match member {
         part::INLINE_DATA => &[media::BLOB_MIME_TYPE],
         part::FILE_DATA => &[media::FILE_MIME_TYPE, media::FILE_URI],
@@ -94,7 +100,11 @@ fn fields(member: u32) -> &'static [u32] {
     }
 }
 
-/// The role of the wire bytes of a `Content`; it was not checked and need not be UTF-8.
+/// The role in the wire bytes of a `Content`. It was not checked, and may be invalid UTF-8.
+///
+/// # Errors
+///
+/// The content cannot be read, or the steps ran out.
 pub fn role<'w>(content: &'w [u8], steps: &mut Steps<'_>) -> Result<&'w [u8], ReadError> {
     Ok(last(content, content::ROLE, steps)?.unwrap_or_default())
 }

@@ -1,11 +1,11 @@
-//! The generation config of a request.
+//! The view of a request's generation config.
 
 use super::fields::{Elements, ReadError, bytes, float, int32, next, text};
 use super::numbers::config;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
-/// A `GenerationConfig`, with the members of its small messages beside its own.
+/// A `GenerationConfig`, including the fields of its small nested messages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationConfigView<'w> {
     pub candidate_count: Option<i32>,
@@ -18,25 +18,25 @@ pub struct GenerationConfigView<'w> {
     pub presence_penalty: Option<f32>,
     pub frequency_penalty: Option<f32>,
     pub response_modalities: Modalities,
-    /// `thinking_config.thinking_level`: `ThinkingConfig.ThinkingLevel` by number.
+    /// `thinking_config.thinking_level`: the number of a `ThinkingConfig.ThinkingLevel`.
     pub thinking_level: Option<i32>,
     /// `image_config.aspect_ratio`.
     pub aspect_ratio: Option<&'w str>,
     /// `image_config.image_size`.
     pub image_size: Option<&'w str>,
-    /// `response_format.image.aspect_ratio`: `ImageResponseFormat.AspectRatio` by number.
+    /// `response_format.image.aspect_ratio`: the number of an `ImageResponseFormat.AspectRatio`.
     pub format_aspect_ratio: Option<i32>,
-    /// `response_format.image.image_size`: `ImageResponseFormat.ImageSize` by number.
+    /// `response_format.image.image_size`: the number of an `ImageResponseFormat.ImageSize`.
     pub format_image_size: Option<i32>,
-    /// The length of all schemas on the wire.
+    /// The length of all schemas on the wire, in bytes.
     pub(super) schema_bytes: u64,
 }
 
-/// MIME types of responses that have a meaning to us.
+/// The MIME types of responses that telemetry distinguishes.
 const KNOWN_MIME_TYPES: [&str; 2] = ["application/json", "text/plain"];
 
 impl<'w> GenerationConfigView<'w> {
-    /// The same for longer than the request is kept: without its texts, but for a known MIME type.
+    /// A copy that does not borrow from the request: without its texts, except for a known MIME type.
     pub fn without_texts(&self) -> GenerationConfigView<'static> {
         let known = KNOWN_MIME_TYPES.into_iter().find(|known| *known == self.response_mime_type);
         GenerationConfigView {
@@ -47,6 +47,7 @@ impl<'w> GenerationConfigView<'w> {
         }
     }
 
+    /// Merges the wire bytes of a `GenerationConfig` into this one.
     pub(super) fn merge(&mut self, message: &'w [u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
         let mut reader = Reader::new(message);
         while let Some((number, value)) = next(&mut reader, steps)? {
@@ -114,7 +115,7 @@ impl<'w> GenerationConfigView<'w> {
 /// A set of `GenerationConfig.Modality`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modalities {
-    /// A bit for each number; the last one for all further ones.
+    /// A bit for each enum number. The last bit stands for all higher numbers.
     bits: u8,
 }
 
@@ -124,17 +125,17 @@ impl Modalities {
     pub const AUDIO: i32 = 3;
     const OTHER: u32 = u8::BITS - 1;
 
-    /// Whether the request names none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.bits == 0
     }
 
-    /// Whether the request names this one: one of the constants, since further ones are not told apart.
+    /// Whether the set contains this modality. It must be one of the constants, since higher numbers share a bit.
     pub fn contains(self, modality: i32) -> bool {
         self.bits & Self::bit(modality) != 0
     }
 
-    /// Reads an element, or many of them in a packed list.
+    /// Adds one element, or all elements of a packed list.
     fn merge(&mut self, value: Raw<'_>, steps: &mut Steps<'_>) -> Result<(), ReadError> {
         let Raw::Len(packed) = value else {
             self.bits |= Self::bit(int32(value)?);

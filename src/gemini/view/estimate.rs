@@ -1,13 +1,14 @@
-//! How much text and how many pictures a message contains, for calls whose usage upstream did not report.
+//! An estimate of the tokens of a message, for calls whose usage upstream does not report.
 
 use std::ops::AddAssign;
 
-/// What a message contains of that which upstream charges for.
+/// The amount of text and images in a message, which is what upstream charges for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// Texts and thoughts; calls, responses and declarations of functions, code and schemas by their length on the wire.
+    /// The bytes of texts and thoughts, and the length on the wire of function calls, responses and declarations, code
+    /// and schemas.
     pub text_bytes: u64,
-    /// Pictures, as bytes or by URI.
+    /// The number of images, as bytes or as URIs.
     pub images: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the fields of a message one after another, and counts each as a step.
+//! Functions that read the fields of a message one after another and count each as a step.
 
 use crate::gemini::steps::{Interrupted, Steps};
 use crate::gemini::wire::{Raw, Reader, WireError};
@@ -6,11 +6,11 @@ use crate::gemini::wire::{Raw, Reader, WireError};
 /// Why a view could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The [`Steps`] ran out, or their caller wants to stop.
+    /// The [`Steps`] ran out, or their caller interrupted the work.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// The bytes are not protobuf, a field has another type than the contract gives it, or a text is not UTF-8. The
-    /// translator knows where: it reads every field, and its errors have a path.
+    /// The bytes are not protobuf, a field does not have the type of the contract, or a text is not UTF-8. There is no
+    /// path here: the translator reads the same message, and its error has one.
     #[error("the protobuf bytes are not readable")]
     Unreadable,
 }
@@ -24,7 +24,7 @@ impl From<WireError> for ReadError {
     }
 }
 
-/// The number and the value of the next field; `None` at the end of the message.
+/// Reads the number and the value of the next field. Returns `None` at the end of the message.
 #[inline(always)]
 pub(super) fn next<'w>(reader: &mut Reader<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, ReadError> {
     if reader.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn next<'w>(reader: &mut Reader<'w>, steps: &mut Steps<'_>) -> Result
     Ok(Some(reader.counted_field(steps)?))
 }
 
-/// An `int32` or an enum: 32 bits of the varint count (protobuf.dev/programming-guides/encoding).
+/// The value of an `int32` or an enum: the lower 32 bits of the varint (protobuf.dev/programming-guides/encoding).
 pub(super) fn int32(value: Raw<'_>) -> Result<i32, ReadError> {
     match value {
         Raw::Varint(value) => Ok(value as i32),
@@ -41,11 +41,12 @@ pub(super) fn int32(value: Raw<'_>) -> Result<i32, ReadError> {
     }
 }
 
-/// A number of tokens. A negative one makes no sense and is read as 0.
+/// A number of tokens. A negative number makes no sense and is read as 0.
 pub(super) fn count(value: Raw<'_>) -> Result<u64, ReadError> {
     Ok(u64::try_from(int32(value)?).unwrap_or(0))
 }
 
+/// The value of a `float`.
 pub(super) fn float(value: Raw<'_>) -> Result<f32, ReadError> {
     match value {
         Raw::Fixed32(bits) => Ok(f32::from_bits(bits)),
@@ -53,7 +54,7 @@ pub(super) fn float(value: Raw<'_>) -> Result<f32, ReadError> {
     }
 }
 
-/// Bytes, a message, or a text whose content does not matter.
+/// The value of a bytes field, a message, or a text that need not be valid UTF-8.
 #[inline]
 pub(super) fn bytes(value: Raw<'_>) -> Result<&[u8], ReadError> {
     match value {
@@ -62,13 +63,14 @@ pub(super) fn bytes(value: Raw<'_>) -> Result<&[u8], ReadError> {
     }
 }
 
+/// The value of a text, which must be valid UTF-8.
 pub(super) fn text<'w>(value: Raw<'w>, steps: &mut Steps<'_>) -> Result<&'w str, ReadError> {
     let bytes = bytes(value)?;
     steps.take_bytes(bytes.len())?;
     simdutf8::basic::from_utf8(bytes).map_err(|_| ReadError::Unreadable)
 }
 
-/// The messages that a repeated field contains.
+/// Reads the elements of a repeated message field.
 #[derive(Clone, Debug)]
 pub(in crate::gemini) struct Elements<'w> {
     reader: Reader<'w>,
@@ -80,7 +82,7 @@ impl<'w> Elements<'w> {
         Self { reader: Reader::new(message), number }
     }
 
-    /// The wire bytes of the next message. Not an `Iterator`, since each call borrows the steps.
+    /// The wire bytes of the next element. This is not an `Iterator`, since each call borrows the steps.
     pub(in crate::gemini) fn next(&mut self, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
         while let Some((number, value)) = next(&mut self.reader, steps)? {
             if number == self.number {
@@ -91,7 +93,7 @@ impl<'w> Elements<'w> {
     }
 }
 
-/// The last value of a text or bytes field, if it is there.
+/// The last value of a length-delimited field, if there is any.
 pub(super) fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) -> Result<Option<&'w [u8]>, ReadError> {
     let mut found = None;
     let mut values = Elements::new(message, number);
@@ -101,8 +103,12 @@ pub(super) fn last<'w>(message: &'w [u8], number: u32, steps: &mut Steps<'_>) ->
     Ok(found)
 }
 
-/// Calls `f` with the wire bytes of each message at `path`, a field number for each level below `message`, in their
-/// order, until it returns false. Returns whether it never did.
+/// Calls `f` with the wire bytes of each message at `path`, in order, until it returns false. `path` has a field number
+/// for each level below `message`. Returns false if `f` did.
+///
+/// # Errors
+///
+/// The message cannot be read, or the steps ran out.
 pub fn for_each<'w>(
     message: &'w [u8],
     path: &[u32],

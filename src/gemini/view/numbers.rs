@@ -1,6 +1,6 @@
-//! The field numbers of `proto/mountsea/gemini/v1` that are read; a test compares them with the descriptors.
+//! The field numbers of `proto/mountsea/gemini/v1` that the views use. A test compares them with the descriptors.
 
-/// Members that the contract does not have, in every message.
+/// The members that the contract does not have; the same number in every message.
 pub(in crate::gemini) const ADDITIONAL_FIELDS: u32 = 18999;
 
 pub(in crate::gemini) mod request {
@@ -140,7 +140,7 @@ pub(in crate::gemini) mod json {
     pub(in crate::gemini) const STRING: u32 = 3;
 }
 
-/// Where messages lie in requests and responses, for [`for_each`](super::for_each).
+/// Paths to messages in requests and responses, for [`for_each`](super::for_each).
 pub mod path {
     use super::{content, request, response};
 

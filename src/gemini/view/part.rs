@@ -1,4 +1,4 @@
-//! A part of a content: media for the rules, and how much there is of text and pictures.
+//! The view of a part: its media for validation, and its amount of text and images.
 
 use super::Estimate;
 use super::fields::{Elements, ReadError, bytes, last, next, text};
@@ -6,7 +6,7 @@ use super::numbers::{ADDITIONAL_FIELDS, media, part};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
-/// Media in a message.
+/// Media in a part.
 #[derive(Clone, Copy, Default)]
 pub(in crate::gemini) struct BlobView<'w> {
     pub(in crate::gemini) mime_type: &'w str,
@@ -27,21 +27,22 @@ impl<'w> BlobView<'w> {
     }
 }
 
-/// The member of a part's oneof `data` that counts, which is the last one.
+/// A part with the member of its oneof `data` that counts, which is the last one.
 #[derive(Clone, Copy, Default)]
 pub(in crate::gemini) struct PartView<'w> {
     /// The field number of the member; 0 for none.
     member: u32,
     /// The `inline_data`, if that is the member.
     blob: BlobView<'w>,
-    /// Pictures of a function's response or in a file.
-    pictures: u64,
+    /// The number of images in a file or in a function response.
+    images: u64,
     text_bytes: u64,
-    /// Whether it has a signature, or members that the contract does not have.
+    /// Whether the part has a thought signature, or members that the contract does not have.
     has_others: bool,
 }
 
 impl<'w> PartView<'w> {
+    /// Reads the wire bytes of a `Part`.
     pub(in crate::gemini) fn read(part: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
         let (mut view, mut has_others) = (Self::default(), false);
         let mut reader = Reader::new(part);
@@ -52,9 +53,9 @@ impl<'w> PartView<'w> {
                 part::FUNCTION_RESPONSE => view.member(number).function_response(bytes(value)?, steps)?,
                 part::FILE_DATA => {
                     let mime_type = last(bytes(value)?, media::FILE_MIME_TYPE, steps)?;
-                    view.member(number).file_or_blob(mime_type);
+                    view.member(number).set_mime_type(mime_type);
                 }
-                // Names, arguments, code and what it printed: nearly all of these messages is text.
+                // Names, arguments, code and its output: nearly all of these messages is text.
                 part::FUNCTION_CALL
                 | part::EXECUTABLE_CODE
                 | part::CODE_EXECUTION_RESULT
@@ -67,8 +68,8 @@ impl<'w> PartView<'w> {
         Ok(Self { has_others, ..view })
     }
 
-    /// Whether it has nothing that could be its data: a model refuses such a part. A signature alone ends a thought, and
-    /// what the contract does not have may be new data.
+    /// Whether the part has nothing that could be its data; a model refuses such a part. A part with only a signature
+    /// is valid (it ends a thought), and a member that the contract does not have may be a new kind of data.
     pub(in crate::gemini) fn is_empty(&self) -> bool {
         self.member == 0 && !self.has_others
     }
@@ -78,11 +79,11 @@ impl<'w> PartView<'w> {
     }
 
     pub(in crate::gemini) fn estimate(&self) -> Estimate {
-        let images = self.pictures + u64::from(is_image(self.blob.mime_type.as_bytes()));
+        let images = self.images + u64::from(is_image(self.blob.mime_type.as_bytes()));
         Estimate { text_bytes: self.text_bytes, images }
     }
 
-    /// Sets the member: another one is replaced, the same one is merged.
+    /// Sets the member. Another member before it is replaced; the same one is kept, to be merged.
     fn member(&mut self, number: u32) -> &mut Self {
         if self.member != number {
             *self = Self { member: number, ..Self::default() };
@@ -90,26 +91,26 @@ impl<'w> PartView<'w> {
         self
     }
 
-    fn file_or_blob(&mut self, mime_type: Option<&[u8]>) {
+    fn set_mime_type(&mut self, mime_type: Option<&[u8]>) {
         if let Some(mime_type) = mime_type {
-            self.pictures = u64::from(is_image(mime_type));
+            self.images = u64::from(is_image(mime_type));
         }
     }
 
-    /// All of it is text but its parts, which are media.
+    /// Merges a `FunctionResponse`: its parts are media, everything else is text.
     fn function_response(&mut self, response: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
         self.text_bytes += length(response);
         let mut parts = Elements::new(response, media::RESPONSE_PARTS);
         while let Some(part) = parts.next(steps)? {
             self.text_bytes -= length(part);
-            self.pictures += u64::from(is_picture(part, steps)?);
+            self.images += u64::from(is_image_part(part, steps)?);
         }
         Ok(())
     }
 }
 
-/// Whether the part of a function's response is a picture.
-fn is_picture(part: &[u8], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
+/// Whether a `FunctionResponsePart` is an image.
+fn is_image_part(part: &[u8], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
     let mut view = PartView::default();
     let mut reader = Reader::new(part);
     while let Some((number, value)) = next(&mut reader, steps)? {
@@ -119,12 +120,12 @@ fn is_picture(part: &[u8], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
             _ => continue,
         };
         let mime_type = last(bytes(value)?, field, steps)?;
-        view.member(number).file_or_blob(mime_type);
+        view.member(number).set_mime_type(mime_type);
     }
-    Ok(view.pictures > 0)
+    Ok(view.images > 0)
 }
 
-/// MIME types are equal in either case (RFC 2045, 5.1).
+/// Whether this is the MIME type of an image. Case does not matter (RFC 2045, 5.1).
 fn is_image(mime_type: &[u8]) -> bool {
     const IMAGE: &[u8] = b"image/";
     mime_type.get(..IMAGE.len()).is_some_and(|start| start.eq_ignore_ascii_case(IMAGE))

@@ -1,4 +1,4 @@
-//! A request as the rules see it.
+//! The view of a request, for validation.
 
 use std::fmt;
 
@@ -8,26 +8,31 @@ use super::{Estimate, GenerationConfigView, PartView};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
-/// A `GenerateContentRequest`. Its contents are not read yet: validation walks through them.
+/// A `GenerateContentRequest`. Its contents are not read here: validation iterates over them.
 #[derive(Clone)]
 pub struct RequestView<'w> {
     wire: &'w [u8],
     pub model: &'w str,
     pub generation_config: Option<GenerationConfigView<'w>>,
-    beside_contents: Estimate,
+    outside_contents: Estimate,
+    /// The number of parts of the system instruction.
     system_parts: usize,
-    /// The first part of the system instruction that has no data.
+    /// The index of the first part of the system instruction that has no data.
     pub(in crate::gemini) empty_system_part: Option<usize>,
 }
 
 impl<'w> RequestView<'w> {
     /// Reads the wire bytes of a request.
+    ///
+    /// # Errors
+    ///
+    /// The request cannot be read, or the steps ran out.
     pub fn read(wire: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
         let mut view = Self {
             wire,
             model: "",
             generation_config: None,
-            beside_contents: Estimate::default(),
+            outside_contents: Estimate::default(),
             system_parts: 0,
             empty_system_part: None,
         };
@@ -39,13 +44,13 @@ impl<'w> RequestView<'w> {
                     view.generation_config.get_or_insert_default().merge(bytes(value)?, steps)?;
                 }
                 request::SYSTEM_INSTRUCTION => view.system_instruction(bytes(value)?, steps)?,
-                // Declarations of functions are part of the prompt.
-                request::TOOLS => view.beside_contents.text_bytes += bytes(value)?.len() as u64,
+                // Function declarations are part of the prompt, so they are counted as text.
+                request::TOOLS => view.outside_contents.text_bytes += bytes(value)?.len() as u64,
                 _ => {}
             }
         }
         let schemas = view.generation_config.as_ref().map_or(0, |config| config.schema_bytes);
-        view.beside_contents.text_bytes += schemas;
+        view.outside_contents.text_bytes += schemas;
         Ok(view)
     }
 
@@ -53,7 +58,7 @@ impl<'w> RequestView<'w> {
         let mut parts = Elements::new(content, content::PARTS);
         while let Some(part) = parts.next(steps)? {
             let part = PartView::read(part, steps)?;
-            self.beside_contents += part.estimate();
+            self.outside_contents += part.estimate();
             if part.is_empty() {
                 self.empty_system_part.get_or_insert(self.system_parts);
             }
@@ -62,23 +67,23 @@ impl<'w> RequestView<'w> {
         Ok(())
     }
 
-    /// What there is of text and pictures outside of the contents: system instruction, tools and schemas.
-    pub(in crate::gemini) fn beside_contents(&self) -> Estimate {
-        self.beside_contents
+    /// The text and images outside the contents: system instruction, tools and schemas.
+    pub(in crate::gemini) fn outside_contents(&self) -> Estimate {
+        self.outside_contents
     }
 
-    /// The wire bytes of its contents.
+    /// The wire bytes of each content.
     pub(in crate::gemini) fn contents(&self) -> Elements<'w> {
         Elements::new(self.wire, request::CONTENTS)
     }
 
-    /// The wire bytes of the parts of a content.
+    /// The wire bytes of each part of a content.
     pub(in crate::gemini) fn parts(content: &'w [u8]) -> Elements<'w> {
         Elements::new(content, content::PARTS)
     }
 }
 
-/// Without the prompt.
+/// Without the prompt, which is private.
 impl fmt::Debug for RequestView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestView").field("bytes", &self.wire.len()).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! A response, or one message of a streamed response, as the gateway watches it.
+//! The view of a response, or of one message of a streamed response, for the gateway.
 
 use super::fields::{Elements, ReadError, bytes, int32, last, next};
 use super::numbers::{ADDITIONAL_FIELDS, content, json, response};
@@ -6,40 +6,41 @@ use super::{Estimate, PartView, UsageView};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
-/// Finish reasons of this many candidates are kept; Gemini makes at most 8.
+/// Finish reasons are kept for this many candidates. Gemini generates at most 8.
 pub const MAX_CANDIDATES: usize = 16;
 
 /// A `GenerateContentResponse`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseView {
-    /// How many candidates there are.
+    /// The number of candidates.
     pub candidates: usize,
     pub finish_reasons: FinishReasons,
     pub prompt_feedback: Option<PromptFeedbackView>,
     pub usage_metadata: Option<UsageView>,
-    /// Whether there are members that the contract does not have. An error would be among them.
+    /// Whether there are members that the contract does not have. An error would be one of them.
     pub has_additional_fields: bool,
-    /// The text and the pictures of all candidates.
+    /// The text and images of all candidates.
     pub estimate: Estimate,
     /// Whether a candidate has a part.
     pub has_parts: bool,
-    /// Which candidates it has, and which of them it ends.
+    /// Which candidates it contains, and which of them end in it.
     pub ends: Ends,
 }
 
-/// Which candidates were seen, and which of them have ended. Those of several messages add up.
+/// Which candidates were seen, and which of them have ended. It can be accumulated over the messages of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// A bit for each candidate; those from the 64th on share the last.
+    /// A bit for each candidate. Those from the 64th on share the last bit.
     seen: u64,
     ended: u64,
     is_blocked: bool,
 }
 
-/// What a `Candidate` says of itself.
+/// A `Candidate`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::gemini) struct CandidateView {
     index: Option<i32>,
+    /// `FinishReason` by number; 0 for none, and for one that the contract does not have.
     reason: i32,
     /// Whether there is a reason that the contract does not have.
     has_unknown_reason: bool,
@@ -47,10 +48,12 @@ pub(in crate::gemini) struct CandidateView {
     has_parts: bool,
 }
 
-/// Tells the candidates of one message apart.
+/// Assigns a key to each candidate of one message, by which it is recognized in all messages of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::gemini) struct CandidateKeys {
+    /// The position of the next candidate in the message.
     position: u64,
+    /// Whether the candidate with the key 0 has come.
     has_first: bool,
 }
 
@@ -65,6 +68,10 @@ pub struct PromptFeedbackView {
 
 impl ResponseView {
     /// Reads the wire bytes of a response.
+    ///
+    /// # Errors
+    ///
+    /// The response cannot be read, or the steps ran out.
     pub fn read(message: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
         let (mut view, mut keys) = (Self::default(), CandidateKeys::default());
         let mut reader = Reader::new(message);
@@ -86,9 +93,9 @@ impl ResponseView {
         Ok(view)
     }
 
-    /// Whether it is an answer that is complete by itself: each candidate has ended, or the prompt was blocked.
+    /// Whether this is a complete unary response: each candidate has ended, or the prompt was blocked.
     ///
-    /// An upstream that reports no reason at all leaves nothing to look for but the content.
+    /// Some upstreams never report a reason. Then a response with content is taken for complete.
     pub fn is_whole(&self) -> bool {
         self.ends.is_finished() || (self.ends.ended == 0 && self.has_parts)
     }
@@ -110,17 +117,17 @@ impl ResponseView {
 }
 
 impl Ends {
-    /// Adds what a later message says.
+    /// Adds the candidates of a later message.
     pub fn add(&mut self, later: &Self) {
         self.seen |= later.seen;
         self.ended |= later.ended;
         self.is_blocked |= later.is_blocked;
     }
 
-    /// Whether every candidate that was seen has ended, or the prompt was blocked: without either, an answer is not
+    /// Whether every candidate that was seen has ended, or the prompt was blocked. Otherwise a response is not
     /// complete.
     ///
-    /// Some models rate every prompt in `promptFeedback`; without a reason that says nothing about the end.
+    /// A `promptFeedback` without a block reason does not count: some models rate every prompt in it.
     pub fn is_finished(&self) -> bool {
         self.is_blocked || (self.seen != 0 && self.seen == self.ended)
     }
@@ -149,7 +156,7 @@ impl CandidateView {
                 response::FINISH_REASON => view.reason = int32(value)?,
                 response::INDEX => view.index = Some(int32(value)?),
                 ADDITIONAL_FIELDS => {
-                    view.has_unknown_reason |= names(bytes(value)?, ["finishReason", "finish_reason"], steps)?;
+                    view.has_unknown_reason |= has_enum_name(bytes(value)?, ["finishReason", "finish_reason"], steps)?;
                 }
                 _ => {}
             }
@@ -157,7 +164,7 @@ impl CandidateView {
         Ok(view)
     }
 
-    /// Whether it has a finish reason, be it one that the contract does not have.
+    /// Whether it has a finish reason, including one that the contract does not have.
     pub(in crate::gemini) fn has_ended(&self) -> bool {
         self.reason != 0 || self.has_unknown_reason
     }
@@ -173,8 +180,8 @@ impl CandidateView {
 }
 
 impl CandidateKeys {
-    /// What the next candidate of the message is known by in all messages: its index. Without one it is the first, if
-    /// that has not come yet, since writers leave a 0 out; otherwise its place counts.
+    /// The key of the next candidate: its index. A candidate without an index is number 0, since writers leave a zero
+    /// out; if number 0 has already come, its position counts.
     pub(in crate::gemini) fn next(&mut self, candidate: &CandidateView) -> u64 {
         let key = match candidate.index {
             Some(index) => u64::try_from(index).unwrap_or(u64::MAX),
@@ -194,7 +201,7 @@ impl PromptFeedbackView {
             match number {
                 response::BLOCK_REASON => self.block_reason = int32(value)?,
                 ADDITIONAL_FIELDS => {
-                    self.has_unknown_reason |= names(bytes(value)?, ["blockReason", "block_reason"], steps)?;
+                    self.has_unknown_reason |= has_enum_name(bytes(value)?, ["blockReason", "block_reason"], steps)?;
                 }
                 _ => {}
             }
@@ -203,9 +210,9 @@ impl PromptFeedbackView {
     }
 }
 
-/// Whether a struct has a text by one of these names: an enum value that the contract does not have is kept so. What is
-/// no text is no value of an enum.
-fn names(additional: &[u8], spellings: [&str; 2], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
+/// Whether `additional` has a string under one of these names that is not blank: the translator keeps an unknown enum
+/// name like that. Any other value is not an enum name.
+fn has_enum_name(additional: &[u8], spellings: [&str; 2], steps: &mut Steps<'_>) -> Result<bool, ReadError> {
     let mut entries = Elements::new(additional, json::ENTRIES);
     while let Some(entry) = entries.next(steps)? {
         let key = last(entry, json::KEY, steps)?.unwrap_or_default();
@@ -219,28 +226,28 @@ fn names(additional: &[u8], spellings: [&str; 2], steps: &mut Steps<'_>) -> Resu
     Ok(false)
 }
 
-/// `FinishReason` by number of the first [`MAX_CANDIDATES`] candidates; 0 for one that has not ended.
+/// The `FinishReason`s, by number, of the first [`MAX_CANDIDATES`] candidates; 0 for one that has not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishReasons {
     reasons: [i32; MAX_CANDIDATES],
-    /// Up to the last candidate that has one.
+    /// The number of candidates up to the last one that has a reason.
     len: usize,
 }
 
 impl FinishReasons {
-    /// By candidate, up to the last that has one.
+    /// The reason of each candidate, up to the last one that has a reason.
     pub fn as_slice(&self) -> &[i32] {
         self.reasons.get(..self.len).unwrap_or_default()
     }
 
-    /// Takes over those of a later message.
+    /// Takes over the reasons of a later message.
     pub fn merge(&mut self, later: &Self) {
         later.as_slice().iter().enumerate().for_each(|(candidate, reason)| self.set(candidate, *reason));
     }
 
     fn set(&mut self, candidate: usize, reason: i32) {
-        if let Some(place) = self.reasons.get_mut(candidate).filter(|_| reason != 0) {
-            *place = reason;
+        if let Some(known) = self.reasons.get_mut(candidate).filter(|_| reason != 0) {
+            *known = reason;
             self.len = self.len.max(candidate + 1);
         }
     }

@@ -1,4 +1,4 @@
-//! Views against generated messages, and wire bytes that protobuf allows but no encoder writes.
+//! Compares views with messages of the translator, and with wire bytes that protobuf allows but no encoder writes.
 
 mod contract;
 mod oracle;
@@ -16,18 +16,18 @@ fn response(wire: &[u8]) -> ResponseView {
     ResponseView::read(wire, &mut Steps::unlimited()).unwrap()
 }
 
-/// A field that is a message, a text or bytes, with a number below 16 and shorter than 128 bytes.
+/// A length-delimited field with a number below 16 and fewer than 128 bytes.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, value.len() as u8], value].concat()
 }
 
-/// A request of one content, with the parts that are given by their wire bytes.
+/// A request with one content that has these parts, given as wire bytes.
 fn parts(parts: &[&[u8]]) -> Vec<u8> {
     field(2, &parts.iter().flat_map(|part| field(1, part)).collect::<Vec<_>>())
 }
 
 #[test]
-fn an_answer_is_finished_when_each_candidate_has_ended_or_the_prompt_was_blocked() {
+fn a_response_is_finished_when_each_candidate_has_ended_or_the_prompt_was_blocked() {
     let finished = |json: &str| response(&wire_of(json)).ends.is_finished();
     for json in [
         r#"{"candidates":[{"finishReason":"STOP"}]}"#,
@@ -64,14 +64,14 @@ fn an_answer_is_finished_when_each_candidate_has_ended_or_the_prompt_was_blocked
         assert!(!finished(json), "{json}");
     }
     assert!(response(&wire_of(r#"{"error":{}}"#)).has_additional_fields);
-    // The 20th candidate has no place in the list of reasons, and counts all the same.
+    // The list of reasons is too short for the 20th candidate, but it counts for the end.
     let many = format!(r#"{{"candidates":[{}{{"finishReason":"STOP"}}]}}"#, r#"{"finishReason":"STOP"},"#.repeat(19));
     let view = response(&wire_of(&many));
     assert!(view.ends.is_finished() && view.candidates == 20 && view.finish_reasons.as_slice().len() == 16);
 }
 
 #[test]
-fn a_candidate_is_known_by_its_index_in_all_messages() {
+fn a_candidate_is_recognized_by_its_index_in_all_messages() {
     let finished = |messages: &[&str]| {
         let mut ends = Ends::default();
         messages.iter().for_each(|json| ends.add(&response(&wire_of(json)).ends));
@@ -80,7 +80,7 @@ fn a_candidate_is_known_by_its_index_in_all_messages() {
     let (one, two) = (r#"{"candidates":[{"finishReason":"STOP"}]}"#, r#"{"candidates":[{"index":1}]}"#);
     assert!(!finished(&[two, one]));
     assert!(finished(&[two, one, r#"{"candidates":[{"index":1,"finishReason":"SAFETY"}]}"#]));
-    // The two of one message without an index are the first and the second.
+    // Two candidates without an index in one message are number 0 and number 1.
     assert!(!finished(&[r#"{"candidates":[{},{}]}"#, one]));
     assert!(finished(&[
         r#"{"candidates":[{"index":1},{}]}"#,
@@ -89,7 +89,7 @@ fn a_candidate_is_known_by_its_index_in_all_messages() {
 }
 
 #[test]
-fn a_single_answer_is_whole_if_it_has_content_or_an_end() {
+fn a_unary_response_is_complete_if_it_has_content_or_an_end() {
     let whole = |json: &str| response(&wire_of(json)).is_whole();
     for json in [
         r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}"#,
@@ -113,7 +113,7 @@ fn a_single_answer_is_whole_if_it_has_content_or_an_end() {
 }
 
 #[test]
-fn finish_reasons_of_later_messages_stand_beside_those_of_earlier_ones() {
+fn finish_reasons_of_several_messages_are_combined() {
     let mut reasons = response(&wire_of(r#"{"candidates":[{},{"finishReason":"STOP"}]}"#)).finish_reasons;
     assert_eq!(reasons.as_slice(), [0, 1]);
     reasons.merge(&response(&wire_of(r#"{"candidates":[{"finishReason":"SAFETY"},{}]}"#)).finish_reasons);
@@ -121,7 +121,7 @@ fn finish_reasons_of_later_messages_stand_beside_those_of_earlier_ones() {
 }
 
 #[test]
-fn pictures_are_counted_and_words_about_them_are_not() {
+fn images_are_counted_and_texts_about_them_are_not() {
     let estimate = |parts: &str| {
         let Estimate { text_bytes, images } =
             response(&wire_of(&format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#))).estimate;
@@ -137,7 +137,7 @@ fn pictures_are_counted_and_words_about_them_are_not() {
 /// The estimate of a request, as validation adds it up.
 fn estimate_of_request(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate, ReadError> {
     let view = RequestView::read(request, steps)?;
-    let mut sum = view.beside_contents();
+    let mut sum = view.outside_contents();
     let mut contents = view.contents();
     while let Some(content) = contents.next(steps)? {
         let mut parts = Elements::new(content, numbers::content::PARTS);
@@ -149,7 +149,7 @@ fn estimate_of_request(request: &[u8], steps: &mut Steps<'_>) -> Result<Estimate
 }
 
 #[test]
-fn a_prompt_is_all_that_the_model_reads() {
+fn the_estimate_of_a_request_covers_everything_that_the_model_reads() {
     let estimate = |json: &str| {
         let wire = json::to_wire("mountsea.gemini.v1.GenerateContentRequest", json.as_bytes()).unwrap();
         estimate_of_request(&wire, &mut Steps::unlimited()).unwrap()
@@ -157,7 +157,7 @@ fn a_prompt_is_all_that_the_model_reads() {
     assert_eq!(estimate(r#"{"model":"m","labels":{"a":"b"}}"#), Estimate::default());
     let texts = r#"{"systemInstruction":{"parts":[{"text":"12345"}]},"contents":[{"parts":[{"text":"1234"},{"text":"123"}]},{"parts":[{"text":"12"}]}]}"#;
     assert_eq!(estimate(texts), Estimate { text_bytes: 14, images: 0 });
-    // 8 bytes are the tags and lengths of a function's response and of its struct.
+    // The name has 8 bytes; the rest is tags and lengths.
     let response = r#"{"contents":[{"parts":[{"functionResponse":{"name":"12345678","response":{},"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}},{"fileData":{"mimeType":"image/png"}},{"inlineData":{"mimeType":"a/b"}}]}}]}]}"#;
     let found = estimate(response);
     assert_eq!(found.images, 2);
@@ -184,13 +184,13 @@ fn a_later_member_of_a_part_replaces_an_earlier_one() {
     assert_eq!(read(&[&png, &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
     assert_eq!(read(&[&field(2, b"hello"), &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
     assert_eq!(read(&[&field(2, b"hi"), &png]), Estimate { text_bytes: 0, images: 1 });
-    // The same member in two places is one message.
+    // The same member twice is merged to one message.
     assert_eq!(read(&[&png, &field(3, &field(2, b"data"))]), Estimate { text_bytes: 0, images: 1 });
     assert_eq!(read(&[&call, &call]), Estimate { text_bytes: 12, images: 0 });
 }
 
 #[test]
-fn a_request_in_several_places_is_merged() {
+fn a_request_in_several_fragments_is_merged() {
     let wire = [
         field(1, b"first"),
         field(4, &[0x08, 5, 0xa2, 1, 2, 1, 2]), // candidate_count, response_modalities packed
@@ -207,7 +207,7 @@ fn a_request_in_several_places_is_merged() {
 }
 
 #[test]
-fn modalities_that_have_no_name_here_are_some_but_none_of_those_that_have() {
+fn an_unknown_modality_is_in_the_set_but_is_none_of_the_known_ones() {
     for other in [0, 4, 7, 8, 39, 10001, -1, i32::MIN, i32::MAX] {
         let set: Modalities = [other].into_iter().collect();
         let named = [Modalities::TEXT, Modalities::IMAGE, Modalities::AUDIO];
@@ -217,7 +217,7 @@ fn modalities_that_have_no_name_here_are_some_but_none_of_those_that_have() {
 }
 
 #[test]
-fn unknown_fields_are_skipped_and_wrong_types_are_not_readable() {
+fn unknown_fields_are_skipped_and_wrong_types_are_unreadable() {
     let group = [0x1b, 0x08, 0x01, 0x1c]; // 3: a group with a number in it
     let unknown = [&group[..], &[0x9d, 6, 1, 2, 3, 4], &[0x99, 6, 1, 2, 3, 4, 5, 6, 7, 8], &field(1, b"m")].concat();
     let view = RequestView::read(&unknown, &mut Steps::unlimited()).unwrap();
@@ -230,7 +230,7 @@ fn unknown_fields_are_skipped_and_wrong_types_are_not_readable() {
         b"\x22\x02\x28\x01",                 // temperature is a varint
         b"\x22\x04\xa2\x01\x01\x80",         // response_modalities ends within a number
         b"\x0a",                             // cut
-        b"\x00",                             // a tag of nothing
+        b"\x00",                             // a tag with the number 0
         b"\x1b\x1b\x1c",                     // a group that does not end
         &[b"\x0a", &[0xff; 9][..]].concat(), // a length over all bytes
     ] {
@@ -251,7 +251,7 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
     assert_eq!(total(r#"{"promptTokenCount":7,"candidatesTokenCount":-5,"totalTokenCount":3}"#), 7);
     assert_eq!(total(r#"{"promptTokenCount":7,"candidatesTokenCount":5,"totalTokenCount":300}"#), 300);
     assert_eq!(total(r#"{"promptTokenCount":1,"toolUsePromptTokenCount":2,"thoughtsTokenCount":4}"#), 7);
-    // What was cached is part of the prompt.
+    // The cached tokens are part of the prompt.
     assert_eq!(total(r#"{"promptTokenCount":10,"cachedContentTokenCount":8}"#), 10);
     assert_eq!(total(r#"{"cachedContentTokenCount":8}"#), 8);
     let most = i32::MAX;
@@ -260,9 +260,9 @@ fn usage_is_at_least_the_sum_of_its_parts_and_never_negative() {
 }
 
 #[test]
-fn what_a_response_says_of_itself_stays_when_a_later_message_does_not_say_it() {
-    let mut about = AboutView::default();
-    let mut update = |json: &str| about.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
+fn metadata_is_kept_when_a_later_message_does_not_contain_it() {
+    let mut metadata = MetadataView::default();
+    let mut update = |json: &str| metadata.update(&wire_of(json), &mut Steps::unlimited()).unwrap();
     update(
         r#"{"modelVersion":"v1","responseId":"r","usageMetadata":{"promptTokensDetails":[{"modality":"TEXT","tokenCount":1},{"modality":"IMAGE","tokenCount":2},{"modality":"DOCUMENT","tokenCount":9}]}}"#,
     );
@@ -270,14 +270,16 @@ fn what_a_response_says_of_itself_stays_when_a_later_message_does_not_say_it() {
     update(r#"{"candidates":[{}]}"#);
     let counts = |text, image, audio| ModalityCounts { text, image, audio };
     let usage = UsageDetailsView { candidates: counts(None, None, Some(3)), ..UsageDetailsView::default() };
-    assert_eq!(about, AboutView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
-    // 300 bytes are cut at a letter.
-    about.update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited()).unwrap();
-    assert_eq!(about.model_version.len(), 255);
+    assert_eq!(metadata, MetadataView { model_version: "v1".into(), response_id: "r".into(), usage: Some(usage) });
+    // 301 bytes are cut at a character boundary.
+    metadata
+        .update(&wire_of(&format!(r#"{{"modelVersion":"x{}"}}"#, "ä".repeat(150))), &mut Steps::unlimited())
+        .unwrap();
+    assert_eq!(metadata.model_version.len(), 255);
 }
 
-/// Requests and responses that consist of one field many times.
-fn floods(times: usize) -> Vec<(&'static str, Vec<u8>)> {
+/// Requests and responses that consist of one field, repeated `times` times.
+fn repetitive_messages(times: usize) -> Vec<(&'static str, Vec<u8>)> {
     let many = |field: &[u8]| field.repeat(times);
     let within = |number: u32, inner: Vec<u8>| {
         let mut out = Vec::new();
@@ -306,13 +308,14 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
     let reads: [Read; 3] = [
         |wire, steps| estimate_of_request(wire, steps).map(drop),
         |wire, steps| ResponseView::read(wire, steps).map(drop),
-        |wire, steps| AboutView::default().update(wire, steps),
+        |wire, steps| MetadataView::default().update(wire, steps),
     ];
     for read in reads {
-        for ((name, small), (_, large)) in floods(1_000).into_iter().zip(floods(4_000)) {
+        for ((name, small), (_, large)) in repetitive_messages(1_000).into_iter().zip(repetitive_messages(4_000)) {
             let steps = |wire: &[u8]| {
                 let mut steps = Steps::unlimited();
-                // Bytes of the other message may be unreadable; steps are counted up to there.
+                // A request read as a response may be unreadable, and the other way round; steps are counted up to
+                // there.
                 let done = read(wire, &mut steps).is_ok();
                 if done {
                     let interrupted = read(wire, &mut Steps::at_most(steps.taken() - 1));
@@ -328,7 +331,7 @@ fn reading_takes_steps_in_proportion_to_the_message_and_can_be_interrupted() {
 }
 
 #[test]
-fn messages_at_a_path_come_in_their_order_until_enough_were_seen() {
+fn messages_at_a_path_are_visited_in_order_until_the_visitor_stops() {
     let wire = wire_of(
         r#"{"candidates":[{"content":{"parts":[{"text":"1"},{"text":"2"}]}},{},{"content":{"parts":[{"text":"3"}]}}]}"#,
     );

@@ -1,17 +1,17 @@
-//! The tokens of a response.
+//! The view of a response's token usage.
 
 use super::fields::{ReadError, count, next};
 use super::numbers::usage;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
-/// A `UsageMetadata`: the tokens of a response so far. A negative number is read as 0.
+/// A `UsageMetadata`: the tokens used so far. A negative number is read as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageView {
-    /// What was cached is part of it.
+    /// Includes the cached tokens.
     pub prompt_token_count: u64,
     pub candidates_token_count: u64,
-    /// As upstream reports it; [`total`](Self::total) is what counts.
+    /// As reported by upstream; use [`total`](Self::total) instead.
     pub total_token_count: u64,
     pub cached_content_token_count: u64,
     pub tool_use_prompt_token_count: u64,
@@ -19,15 +19,16 @@ pub struct UsageView {
 }
 
 impl UsageView {
-    /// All tokens: as many as upstream reports in total, but no fewer than their parts. Some upstreams leave the total
-    /// out.
+    /// The total number of tokens: what upstream reports, but at least the sum of the parts, since some upstreams leave
+    /// the total out.
     pub fn total(&self) -> u64 {
-        // Cached tokens are tokens of the prompt, so the prompt has no fewer.
+        // Cached tokens are part of the prompt, so the prompt has at least as many.
         let prompt = self.prompt_token_count.max(self.cached_content_token_count);
         let parts = prompt + self.candidates_token_count + self.tool_use_prompt_token_count + self.thoughts_token_count;
         parts.max(self.total_token_count)
     }
 
+    /// Merges the wire bytes of a `UsageMetadata` into this one.
     pub(super) fn merge(&mut self, message: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
         let mut reader = Reader::new(message);
         while let Some((number, value)) = next(&mut reader, steps)? {

@@ -4,7 +4,7 @@ use opentelemetry::trace::Span as _;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
 
-use crate::gemini::view::{AboutView, GenerationConfigView, Modalities, ModalityCounts, UsageDetailsView};
+use crate::gemini::view::{MetadataView, GenerationConfigView, Modalities, ModalityCounts, UsageDetailsView};
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;
 use crate::pb::gemini::thinking_config::ThinkingLevel;
@@ -39,7 +39,7 @@ pub(super) fn describe_response(
     span: &mut Span,
     is_streaming: bool,
     has_usage: bool,
-    about: &AboutView,
+    about: &MetadataView,
     facts: &OperationFacts,
     finish_reasons: &[String],
 ) {

@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use gemini_grpc::gemini::code::Code;
-use gemini_grpc::gemini::error_body::{ErrorBody, MAX_MESSAGE, Reply, is_error, redact};
+use gemini_grpc::gemini::error_body::{ErrorBody, ErrorReply, MAX_ERROR_MESSAGE_BYTES, is_error, redact};
 use gemini_grpc::gemini::json::{self, Problem};
 use gemini_grpc::upstream;
 use libfuzzer_sys::fuzz_target;
@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let [status, content_type, retry_after, key] =
         [status, content_type, retry_after, key].map(|line| String::from_utf8_lossy(line));
     let key = key_of(&key);
-    let reply = Reply {
+    let reply = ErrorReply {
         status: status.parse().unwrap_or(500),
         content_type: Some(&*content_type).filter(|line| !line.is_empty()),
         retry_after: Some(&*retry_after).filter(|line| !line.is_empty()),

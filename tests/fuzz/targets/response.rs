@@ -1,7 +1,7 @@
 //! Fuzzes responses of upstream, as JSON.
 #![no_main]
 
-use gemini_grpc::gemini::json::{self, CallerSchema, Halves, Problem, to_json};
+use gemini_grpc::gemini::json::{self, CallerSchema, Problem, SurrogateJoiner, to_json};
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::view::ResponseView;
 use gemini_grpc::pb::gemini::GenerateContentResponse;
@@ -21,7 +21,7 @@ fuzz_target!(|json: &[u8]| {
     if result.as_ref().is_err_and(|error| error.problem() == Problem::Interrupted) {
         panic!("it took more than {budget} steps");
     }
-    let Ok(json::Response { message: wire, oddities, .. }) = result else { return };
+    let Ok(json::Response { message: wire, anomalies, .. }) = result else { return };
     no_text_has_the_key(json);
     events_are_messages_too(json);
     // `[1,1,1]` grows most: two bytes become a tag, a length, a tag and a double.
@@ -61,11 +61,11 @@ fn has_key(value: &serde_json::Value) -> bool {
 
 /// The same text twice in a stream, for a client with Google's schema. Halves of surrogate pairs are joined or replaced.
 fn events_are_messages_too(json: &[u8]) {
-    let (mut halves, mut steps) = (Halves::default(), Steps::unlimited());
+    let (mut surrogates, mut steps) = (SurrogateJoiner::default(), Steps::unlimited());
     for is_last in [false, true] {
         let mut event = json::event(json, None, CallerSchema::Google, &mut steps).unwrap();
-        if event.has_halves || halves.is_waiting() {
-            halves.join(&mut event.response, is_last, &mut steps).unwrap();
+        if event.has_split_surrogates || surrogates.is_waiting() {
+            surrogates.join(&mut event.response, is_last, &mut steps).unwrap();
         }
         decode(&event.response.message);
     }

@@ -1,14 +1,14 @@
-//! JSON to protobuf wire bytes, in one pass and without a tree.
+//! Decodes JSON to protobuf wire bytes, in one pass and without a tree.
 //!
-//! What a reader of proto3 JSON must take is taken (protobuf.dev/programming-guides/json), and what
-//! Gemini-compatible services are known to send: null for anything, either spelling of a name, enum
-//! names in any case, whole numbers with a point, both base64 alphabets. A member that the schema
-//! does not know is kept in `additional_fields`.
+//! Accepts all forms that a proto3 JSON parser must accept (protobuf.dev/programming-guides/json), and what
+//! Gemini-compatible services send besides: null for any member, either spelling of a name, enum names in any case,
+//! whole numbers with a point, both base64 alphabets. A member that the schema does not know is kept in
+//! `additional_fields`.
 //!
-//! An answer is read with tolerance: it was paid for. Of its members only the content is worth failing for (`roles`).
+//! A response is read with tolerance, since its tokens are paid for: only its content can make it fail (`roles`).
 
-mod oddities;
-mod room;
+mod anomalies;
+mod capacity;
 mod scalar;
 mod secret;
 mod split;
@@ -16,54 +16,55 @@ mod structure;
 
 use memchr::memmem::Finder;
 
-use self::oddities::State;
-pub use self::oddities::{Fault, Oddity};
+use self::anomalies::State;
+pub use self::anomalies::{Anomaly, AnomalyKind};
 use self::split::Chosen;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
-use super::frames::Frames;
 use super::repairs::Repairs;
 use super::scan::Scanner;
 use super::schema::{Field, Form, Guess, Kind, Message, Shape};
 use super::table::Table;
 use super::time::{parse_duration, parse_timestamp};
+use super::writer::WireWriter;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 
-/// Reads one JSON text and appends the wire bytes of a message.
+/// Reads one JSON text and writes the wire bytes of a message.
 pub(super) struct Decoder<'j, 's> {
     table: &'static Table,
     json: Scanner<'j, 's>,
-    frames: Frames,
-    /// Where the members of the open messages begin that the schema does not know, as a stack: offsets in the text. It has
-    /// 4 bytes for each member, of 5 at least in the text.
+    writer: WireWriter,
+    /// Where the unknown members of the open messages begin, as a stack of offsets in the JSON. An offset has 4 bytes,
+    /// and a member at least 5 bytes of JSON, so this is never longer than the JSON.
     unknown: Vec<u32>,
-    /// The names of some of them.
+    /// The names of some unknown members, for telemetry.
     pub(super) reported: Vec<String>,
-    /// Is replaced wherever it stands in a text or a name.
+    /// The key to redact in every string and member name.
     secret: Option<&'j Finder<'j>>,
     depth: usize,
     repairs: Repairs,
-    pub(super) oddities: Vec<Oddity>,
+    pub(super) anomalies: Vec<Anomaly>,
     schema: CallerSchema,
 }
 
-/// Whose schema the caller of an answer has.
+/// The schema that the caller reads a response with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallerSchema {
-    /// Ours, with all values that Gemini has.
+    /// Ours, with every enum value that Gemini has.
     #[default]
     Own,
-    /// Google's, which lacks some values: such a reason is told as `OTHER`, since a client would see none.
+    /// Google's, which lacks some enum values. A value that it lacks is written as `OTHER`: otherwise the client would
+    /// see none.
     Google,
 }
 
-/// What a member turned out to be.
-enum Seen {
-    Known,
-    /// An enum name that the schema does not know: the whole member is kept as it is.
-    Unknown,
-    /// A sidecar that cannot be read: it is kept as it is too.
+/// What became of a member.
+enum Outcome {
+    Written,
+    /// It contains an enum name that the schema does not know. The whole member is kept in `additional_fields`.
+    UnknownEnumName,
+    /// It is a sidecar that cannot be read. It is kept in `additional_fields` too.
     Unreadable,
 }
 
@@ -75,50 +76,49 @@ impl<'j, 's> Decoder<'j, 's> {
         secret: Option<&'j Finder<'j>>,
         steps: &'j mut Steps<'s>,
     ) -> Result<Self, Error> {
-        // Places in the text have 32 bits.
+        // The offsets in `unknown` have 32 bits.
         if u32::try_from(json.len()).is_err() {
             return Err(Problem::TooLong.into());
         }
         let secret = secret.filter(|secret| !secret.needle().is_empty());
-        let (unknown, reported) = (Vec::new(), Vec::new());
         Ok(Self {
             table,
             json: Scanner::new(json, steps),
-            frames: Frames::new(out),
-            unknown,
-            reported,
+            writer: WireWriter::new(out),
+            unknown: Vec::new(),
+            reported: Vec::new(),
             secret,
             depth: 0,
             repairs: Repairs::default(),
-            oddities: Vec::new(),
+            anomalies: Vec::new(),
             schema: CallerSchema::Own,
         })
     }
 
-    /// Reads what follows as an answer, with tolerance, for a caller that has this schema.
-    pub(super) fn answer(mut self, schema: CallerSchema) -> Self {
+    /// Reads the JSON as a response, with tolerance, for a caller that has this schema.
+    pub(super) fn for_response(mut self, schema: CallerSchema) -> Self {
         self.schema = schema;
         self.json.tolerant = true;
         self.repairs.allowed = true;
         self
     }
 
-    /// Whether texts begin or end with the half of a character.
-    pub(super) fn has_halves(&self) -> bool {
-        self.repairs.has_halves
+    /// Whether a text begins or ends with half of a surrogate pair, which has to be joined.
+    pub(super) fn has_split_surrogates(&self) -> bool {
+        self.repairs.has_split_surrogates
     }
 
-    /// Reads the whole text as that message.
-    pub(super) fn whole(&mut self, message: &'static Message) -> Result<(), Error> {
+    /// Reads the whole JSON text as one message.
+    pub(super) fn decode(&mut self, message: &'static Message) -> Result<(), Error> {
         self.message(message)?;
         self.count_moved()?;
-        self.json.end()
+        self.json.expect_end()
     }
 
-    /// What was written.
+    /// The wire bytes that were written.
     #[inline]
     pub(super) fn into_wire(self) -> Vec<u8> {
-        self.frames.out
+        self.writer.out
     }
 
     fn message(&mut self, message: &'static Message) -> Result<(), Error> {
@@ -137,39 +137,41 @@ impl<'j, 's> Decoder<'j, 's> {
         if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
-    /// Reads an object. If `chosen` is given, only some of its members.
+    /// Reads an object; with `chosen`, only some of its members.
     fn object(&mut self, message: &'static Message, chosen: Option<&Chosen>) -> Result<(), Error> {
         self.descend()?;
-        self.open(b'{', "an object")?;
-        let mark = self.unknown.len();
+        self.expect_open(b'{', "an object")?;
+        let first_unknown = self.unknown.len();
+        // Bit sets: the fields, by index, and the oneofs that already have a member.
         let (mut seen, mut oneofs) = (0u64, 0u64);
         let mut more = !self.json.eat(b'}')?;
         let mut guess = &message.first;
-        // What does not change from member to member is looked up once.
+        // The state to go back to if a member cannot be read. It is taken once; only what changes is updated for each
+        // member.
         let mut state = self.state();
         while more {
             self.step()?;
             self.json.peek()?;
-            let start = self.json.at();
-            state.place.written = self.frames.written();
+            let start = self.json.position();
+            state.output.written = self.writer.written();
             let index = self.name(message, guess)?;
             let is_kept = match index {
                 _ if chosen.is_some_and(|chosen| !chosen.contains(message, index)) => {
-                    self.json.skip()?;
+                    self.json.skip_value()?;
                     false
                 }
                 Some(index) => {
                     let field = &message.fields[index];
-                    let again = seen >> index & 1 == 1;
+                    let is_duplicate = seen >> index & 1 == 1;
                     seen |= 1 << index;
                     guess = &field.next;
-                    match self.member(field, again, &mut oneofs, message) {
-                        Ok(Seen::Known) if self.repairs.count == 0 => false,
+                    match self.member(field, is_duplicate, &mut oneofs, message) {
+                        Ok(Outcome::Written) if self.repairs.count == 0 => false,
                         read => self.is_kept(read, (message, field), start, state)?,
                     }
                 }
                 None => {
-                    self.json.skip()?;
+                    self.json.skip_value()?;
                     true
                 }
             };
@@ -177,61 +179,63 @@ impl<'j, 's> Decoder<'j, 's> {
                 self.unknown.push(start as u32);
                 state.unknown += 1;
             }
-            more = self.json.more(b'}')?;
+            more = self.json.has_next(b'}')?;
         }
-        if self.unknown.len() > mark {
-            self.report(message, mark)?;
-            self.additional(message, mark).map_err(|e| e.in_field("additional_fields"))?;
+        // Unknown members are written last, all together: they are one field, `additional_fields`.
+        if self.unknown.len() > first_unknown {
+            self.report_unknown(message, first_unknown)?;
+            self.additional(message, first_unknown).map_err(|e| e.in_field("additional_fields"))?;
             if self.repairs.count > 0 {
-                self.note_repairs(message, oddities::ADDITIONAL);
+                self.note_repairs(message, anomalies::ADDITIONAL);
             }
         }
         self.depth -= 1;
         Ok(())
     }
 
-    /// Whether a member goes into `additional_fields`, after it was read in another way than most are.
+    /// Handles a member that was not simply written; returns whether to keep it in `additional_fields`.
     #[cold]
     fn is_kept(
         &mut self,
-        read: Result<Seen, Error>,
+        read: Result<Outcome, Error>,
         (message, field): (&'static Message, &'static Field),
         start: usize,
         state: State,
     ) -> Result<bool, Error> {
-        let seen = match read {
-            Ok(seen) => seen,
+        let outcome = match read {
+            Ok(outcome) => outcome,
             Err(error) => self.recover(error, (message, field), start, state)?,
         };
         if self.repairs.count > 0 {
             self.note_repairs(message, field.json_name);
         }
-        if matches!(seen, Seen::Unknown) {
+        if matches!(outcome, Outcome::UnknownEnumName) {
             self.put_other(field);
         }
-        Ok(!matches!(seen, Seen::Known))
+        Ok(!matches!(outcome, Outcome::Written))
     }
 
-    /// Tells a caller that has Google's schema that there is a value which this lacks.
+    /// Writes `OTHER` in place of an unknown enum name, for a caller that has Google's schema and cannot see
+    /// `additional_fields`.
     fn put_other(&mut self, field: &Field) {
         if let (CallerSchema::Google, Shape::Implicit | Shape::Optional, Kind::Enum(index)) =
             (self.schema, field.shape, field.kind)
             && let Some(other) = self.table.enumeration(index).other
         {
-            put_tag(&mut self.frames.out, field.number, WireType::Varint);
-            put_varint(&mut self.frames.out, i64::from(other) as u64);
+            put_tag(&mut self.writer.out, field.number, WireType::Varint);
+            put_varint(&mut self.writer.out, i64::from(other) as u64);
         }
     }
 
-    fn open(&mut self, bracket: u8, wanted: &'static str) -> Result<(), Error> {
+    fn expect_open(&mut self, bracket: u8, wanted: &'static str) -> Result<(), Error> {
         if self.json.eat(bracket)? { Ok(()) } else { Err(Problem::Expected(wanted).into()) }
     }
 
-    /// Reads the name of a member with its colon; the index of the field that it means.
+    /// Reads the name of a member and its colon. Returns the index of the field, or `None` for an unknown name.
     #[inline(always)]
     fn name(&mut self, message: &Message, guess: &Guess) -> Result<Option<usize>, Error> {
         if let Some((index, field)) = guess.field(message)
-            && self.json.key(&field.key)
+            && self.json.eat_key(&field.key)
         {
             return Ok(Some(index));
         }
@@ -248,12 +252,18 @@ impl<'j, 's> Decoder<'j, 's> {
         Ok(index)
     }
 
-    fn member(&mut self, field: &'static Field, again: bool, oneofs: &mut u64, owner: &Message) -> Result<Seen, Error> {
-        // Null means absent, but for a Value it is a value.
-        if !self.is_value(field) && self.json.null()? {
-            return Ok(Seen::Known);
+    fn member(
+        &mut self,
+        field: &'static Field,
+        is_duplicate: bool,
+        oneofs: &mut u64,
+        owner: &Message,
+    ) -> Result<Outcome, Error> {
+        // Null means absent, except for a `google.protobuf.Value`, for which it is a value.
+        if !self.is_value(field) && self.json.eat_null()? {
+            return Ok(Outcome::Written);
         }
-        if again {
+        if is_duplicate {
             return Err(Problem::Duplicate.into());
         }
         if let Some(oneof) = field.oneof {
@@ -277,28 +287,28 @@ impl<'j, 's> Decoder<'j, 's> {
         }
     }
 
-    fn map(&mut self, field: &'static Field) -> Result<Seen, Error> {
+    fn map(&mut self, field: &'static Field) -> Result<Outcome, Error> {
         self.descend()?;
-        self.open(b'{', "an object")?;
+        self.expect_open(b'{', "an object")?;
         let mut more = !self.json.eat(b'}')?;
         let mut index = 0;
         while more {
             self.step()?;
             let key = self.json.string()?;
             self.json.expect(b':')?;
-            self.frames.open(field.number);
+            self.writer.open_field(field.number);
             self.string(1, key).and_then(|()| self.map_value(field.kind)).map_err(|e| e.at_index(index))?;
-            self.frames.close();
+            self.writer.close_field();
             index += 1;
-            more = self.json.more(b'}')?;
+            more = self.json.has_next(b'}')?;
         }
         self.depth -= 1;
-        Ok(Seen::Known)
+        Ok(Outcome::Written)
     }
 
     fn map_value(&mut self, kind: Kind) -> Result<(), Error> {
         match kind {
-            Kind::Message(index) => self.framed(2, self.table.message(index)),
+            Kind::Message(index) => self.nested_message(2, self.table.message(index)),
             Kind::String => {
                 let value = self.text()?;
                 self.string(2, value)
@@ -307,80 +317,82 @@ impl<'j, 's> Decoder<'j, 's> {
         }
     }
 
-    fn framed(&mut self, number: u32, message: &'static Message) -> Result<(), Error> {
-        self.frames.open(number);
+    fn nested_message(&mut self, number: u32, message: &'static Message) -> Result<(), Error> {
+        self.writer.open_field(number);
         self.message(message)?;
-        self.frames.close();
+        self.writer.close_field();
         Ok(())
     }
 
-    fn repeated(&mut self, field: &'static Field) -> Result<Seen, Error> {
+    fn repeated(&mut self, field: &'static Field) -> Result<Outcome, Error> {
         let packed = field.kind.is_packable();
-        let (before, start) = (self.frames.out.len(), self.json.at());
+        let (output_start, json_start) = (self.writer.out.len(), self.json.position());
         self.descend()?;
-        self.open(b'[', "a list")?;
+        self.expect_open(b'[', "a list")?;
         let mut more = !self.json.eat(b']')?;
         if !more {
             self.depth -= 1;
-            return Ok(Seen::Known);
+            return Ok(Outcome::Written);
         }
+        // Lists of numbers are written packed: one field for the whole list, without a tag for each element.
         if packed {
-            self.frames.open(field.number);
+            self.writer.open_field(field.number);
         }
         let mut index = 0;
-        let mut known = true;
+        let mut all_known = true;
         while more {
             self.step()?;
             let element = if packed { self.number(field.kind, None, true) } else { self.element(field) };
-            known &= matches!(element.map_err(|e| e.at_index(index))?, Seen::Known);
+            all_known &= matches!(element.map_err(|e| e.at_index(index))?, Outcome::Written);
             index += 1;
-            more = self.json.more(b']')?;
+            more = self.json.has_next(b']')?;
         }
         if packed {
-            self.frames.close();
+            self.writer.close_field();
         }
         self.depth -= 1;
-        if known {
-            return Ok(Seen::Known);
+        if all_known {
+            return Ok(Outcome::Written);
         }
-        // One name is unknown: the list is kept whole and in its order.
-        self.frames.out.truncate(before);
-        self.json.seek(start);
-        self.json.skip()?;
-        Ok(Seen::Unknown)
+        // One unknown enum name: the whole list is kept in `additional_fields`, so that its order is not lost.
+        self.writer.out.truncate(output_start);
+        self.json.seek(json_start);
+        self.json.skip_value()?;
+        Ok(Outcome::UnknownEnumName)
     }
 
-    /// An element that is no number. One part of an answer may become several.
-    fn element(&mut self, field: &'static Field) -> Result<Seen, Error> {
-        let (state, start) = (self.state(), self.json.at());
+    /// Reads an element that is not a number. One part of a response may become several (`split`).
+    fn element(&mut self, field: &'static Field) -> Result<Outcome, Error> {
+        let (state, start) = (self.state(), self.json.position());
         match self.length_delimited(field) {
             Err(error) => self.split(field, start, state, error),
             done => done,
         }
     }
 
-    fn singular(&mut self, field: &'static Field, presence: bool) -> Result<Seen, Error> {
+    /// Reads a field that is not a list. Without `has_presence`, zero and the empty string are not written.
+    fn singular(&mut self, field: &'static Field, has_presence: bool) -> Result<Outcome, Error> {
         match field.kind {
             Kind::String | Kind::Bytes => {
                 let text = self.text()?;
-                if presence || !text.raw.is_empty() {
+                if has_presence || !text.raw.is_empty() {
                     self.put_text(field, text)?;
                 }
-                Ok(Seen::Known)
+                Ok(Outcome::Written)
             }
             Kind::Message(_) => self.length_delimited(field),
-            kind => self.number(kind, Some(field.number), presence),
+            kind => self.number(kind, Some(field.number), has_presence),
         }
     }
 
-    fn length_delimited(&mut self, field: &'static Field) -> Result<Seen, Error> {
+    fn length_delimited(&mut self, field: &'static Field) -> Result<Outcome, Error> {
         match field.kind {
-            Kind::Message(index) => self.framed(field.number, self.table.message(index))?,
+            Kind::Message(index) => self.nested_message(field.number, self.table.message(index))?,
             _ => {
                 let text = self.text()?;
                 self.put_text(field, text)?;
             }
         }
-        Ok(Seen::Known)
+        Ok(Outcome::Written)
     }
 }

@@ -1,4 +1,4 @@
-//! Texts, bytes, numbers, enums and times.
+//! Decodes strings, bytes, numbers, enums and times.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -6,24 +6,26 @@ use std::str::FromStr;
 use base64_simd::STANDARD;
 
 use super::super::error::{Error, Problem};
-use super::super::scan::Str;
+use super::super::string::Str;
 use super::super::schema::{Field, Kind, Role};
-use super::{CallerSchema, Decoder, Seen};
+use super::{CallerSchema, Decoder, Outcome};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 
-/// What an enum member says.
+/// What the JSON value of an enum is.
 enum EnumValue {
     Number(i32),
-    /// It is an empty name.
+    /// An empty name.
     Empty,
-    /// It is a name that the schema does not have.
+    /// A name that the schema does not have.
     Unknown,
 }
 
 impl<'j> Decoder<'j, '_> {
+    /// Writes a string or bytes field.
     pub(super) fn put_text(&mut self, field: &Field, text: Str<'j>) -> Result<(), Error> {
         match field.kind {
             Kind::Bytes => self.base64(field.number, text),
+            // Only an escape can be half of a surrogate pair, and only the text of a part continues in the next part.
             _ if text.escaped && field.role == Role::Text => {
                 self.repairs.joins = self.json.tolerant;
                 let done = self.string(field.number, text);
@@ -34,6 +36,7 @@ impl<'j> Decoder<'j, '_> {
         }
     }
 
+    /// Reads a string; fails for any other value.
     pub(super) fn text(&mut self) -> Result<Str<'j>, Error> {
         match self.json.peek()? {
             b'"' => self.json.string(),
@@ -41,46 +44,50 @@ impl<'j> Decoder<'j, '_> {
         }
     }
 
+    /// Writes a string field, without the key.
     pub(super) fn string(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
-        self.make_room(text.raw.len());
+        self.ensure_capacity(text.raw.len());
         if text.escaped || self.has_secret(text.raw)? {
-            return self.of_unknown_length(number, text);
+            return self.string_of_unknown_length(number, text);
         }
-        let start = self.frames.sized(number, text.raw.len());
+        // Most strings are copied as they are, so their length is known before their content.
+        let start = self.writer.sized_field(number, text.raw.len());
         let before = self.repairs.count;
-        text.put(&mut self.frames.out, self.json.steps(), &mut self.repairs)?;
+        text.put(&mut self.writer.out, self.json.steps(), &mut self.repairs)?;
         if self.repairs.count != before {
-            // The replacements are longer than what they replace.
-            self.frames.out.truncate(start);
+            // U+FFFD is longer than the invalid bytes, so the length is wrong: write it again.
+            self.writer.out.truncate(start);
             self.repairs.count = before;
-            return self.of_unknown_length(number, text);
+            return self.string_of_unknown_length(number, text);
         }
         Ok(())
     }
 
-    /// Writes a text that may become shorter or longer than it stands in the JSON, and without the key.
-    fn of_unknown_length(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
-        self.frames.open(number);
-        let start = self.frames.out.len();
-        text.put(&mut self.frames.out, self.json.steps(), &mut self.repairs)?;
+    /// Writes a string whose length is not that of its JSON: it has escapes, contains the key, or is repaired.
+    fn string_of_unknown_length(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        self.writer.open_field(number);
+        let start = self.writer.out.len();
+        text.put(&mut self.writer.out, self.json.steps(), &mut self.repairs)?;
         self.redact_from(start)?;
-        self.frames.close();
+        self.writer.close_field();
         Ok(())
     }
 
-    /// Base64 straight into the message: the standard alphabet with padding, which Google sends, at
-    /// full speed; the other forms after a second look.
+    /// Writes a bytes field. Base64 with the standard alphabet and padding, which Google sends, is decoded directly
+    /// into the output. Other forms take a slower path.
     pub(super) fn base64(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
         self.json.steps().take_bytes(text.raw.len())?;
         let padding = text.raw.iter().rev().take(2).filter(|&&b| b == b'=').count();
         if !text.escaped && text.raw.len().is_multiple_of(4) {
+            // The decoded length follows from the padding, so it can be written before the bytes are decoded behind it.
             let length = (text.raw.len() / 4 * 3).saturating_sub(padding);
-            self.make_room(length);
-            let start = self.frames.sized(number, length);
-            if STANDARD.decode_append(text.raw, &mut self.frames.out).is_ok() {
+            self.ensure_capacity(length);
+            let start = self.writer.sized_field(number, length);
+            if STANDARD.decode_append(text.raw, &mut self.writer.out).is_ok() {
                 return Ok(());
             }
-            self.frames.out.truncate(start);
+            // Not this form after all: remove what was written.
+            self.writer.out.truncate(start);
         }
         let mut owned = text.text(self.json.steps(), &mut self.repairs)?.into_owned().into_bytes();
         for byte in &mut owned {
@@ -91,14 +98,15 @@ impl<'j> Decoder<'j, '_> {
             }
         }
         let bytes = base64_simd::forgiving_decode_inplace(&mut owned).map_err(|_| Problem::Expected("base64"))?;
-        self.make_room(bytes.len());
-        self.frames.sized(number, bytes.len());
-        self.frames.out.extend_from_slice(bytes);
+        self.ensure_capacity(bytes.len());
+        self.writer.sized_field(number, bytes.len());
+        self.writer.out.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// A number, a bool or an enum; with its tag, unless it stands in a packed list.
-    pub(super) fn number(&mut self, kind: Kind, tag: Option<u32>, keep_zero: bool) -> Result<Seen, Error> {
+    /// Writes a number, a bool or an enum: with its tag, or without one in a packed list. Zero is written only with
+    /// `keep_zero`.
+    pub(super) fn number(&mut self, kind: Kind, tag: Option<u32>, keep_zero: bool) -> Result<Outcome, Error> {
         let (wire_type, bits) = match kind {
             Kind::Bool => (WireType::Varint, self.bool()?.into()),
             Kind::Int32 => {
@@ -109,16 +117,17 @@ impl<'j> Decoder<'j, '_> {
             Kind::Double => (WireType::Fixed64, self.float::<f64>("a double", f64::is_finite)?.to_bits()),
             Kind::Enum(index) => match self.enumeration(index)? {
                 EnumValue::Number(number) => (WireType::Varint, i64::from(number) as u64),
-                // As null. In a list it has a place.
-                EnumValue::Empty if tag.is_some() => return Ok(Seen::Known),
-                EnumValue::Empty | EnumValue::Unknown => return Ok(Seen::Unknown),
+                // An empty name means absent, as null does. In a list it cannot be left out: the elements after it
+                // would move.
+                EnumValue::Empty if tag.is_some() => return Ok(Outcome::Written),
+                EnumValue::Empty | EnumValue::Unknown => return Ok(Outcome::UnknownEnumName),
             },
             _ => (WireType::Varint, self.integer()? as u64),
         };
         if bits == 0 && !keep_zero {
-            return Ok(Seen::Known);
+            return Ok(Outcome::Written);
         }
-        let out = &mut self.frames.out;
+        let out = &mut self.writer.out;
         if let Some(number) = tag {
             put_tag(out, number, wire_type);
         }
@@ -127,7 +136,7 @@ impl<'j> Decoder<'j, '_> {
             WireType::Fixed64 => out.extend_from_slice(&bits.to_le_bytes()),
             _ => put_varint(out, bits),
         }
-        Ok(Seen::Known)
+        Ok(Outcome::Written)
     }
 
     pub(super) fn bool(&mut self) -> Result<bool, Error> {
@@ -136,21 +145,21 @@ impl<'j> Decoder<'j, '_> {
             b'f' => (false, &b"false"[..]),
             _ => return Err(Problem::Expected("true or false").into()),
         };
-        self.json.word(word)?;
+        self.json.expect_word(word)?;
         Ok(value)
     }
 
-    /// The text of a number, which may also stand in quotes.
+    /// Reads the text of a number, with or without quotes.
     pub(super) fn numeral(&mut self, wanted: &'static str) -> Result<Cow<'j, str>, Error> {
         match self.json.peek()? {
             b'"' => self.json.string()?.text(self.json.steps(), &mut self.repairs),
-            b'N' | b'I' | b'-' if let Some(word) = self.json.not_finite() => Ok(Cow::Borrowed(word)),
+            b'N' | b'I' | b'-' if let Some(word) = self.json.eat_non_finite() => Ok(Cow::Borrowed(word)),
             b'-' | b'0'..=b'9' => self.json.number().map(Cow::Borrowed),
             _ => Err(Problem::Expected(wanted).into()),
         }
     }
 
-    /// A whole number: 40, "40", and 40.0 as Python's SDK writes it.
+    /// Reads a whole number: 40, "40", or 40.0, which Google's Python SDK writes.
     pub(super) fn integer(&mut self) -> Result<i64, Error> {
         const WANTED: &str = "a whole number";
         self.json.peek()?;
@@ -165,13 +174,14 @@ impl<'j> Decoder<'j, '_> {
         if value.fract() != 0.0 {
             return Err(Problem::Expected(WANTED).into());
         }
-        // 2^63 is a double, i64::MAX is not.
+        // 2^63 is exact as a double and i64::MAX is not, so the range is half-open.
         if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
             return Err(Problem::OutOfRange("64 bits").into());
         }
         Ok(value as i64)
     }
 
+    /// Reads a floating-point number; `range` names the type in the error for a number that is too large.
     pub(super) fn float<T: FromStr + Copy>(&mut self, range: &'static str, finite: fn(T) -> bool) -> Result<T, Error> {
         const WANTED: &str = "a number";
         let text = self.numeral(WANTED)?;
@@ -179,13 +189,13 @@ impl<'j> Decoder<'j, '_> {
         match &*text {
             "NaN" | "Infinity" | "-Infinity" => Ok(value),
             _ if finite(value) => Ok(value),
-            // Words that Rust reads as numbers, but JSON does not.
+            // "inf", "nan" and other words that Rust parses and proto3 JSON does not.
             _ if text.ends_with(|c: char| c.is_ascii_alphabetic()) => Err(Problem::Expected(WANTED).into()),
             _ => Err(Problem::OutOfRange(range).into()),
         }
     }
 
-    /// An enum by name or number.
+    /// Reads an enum value, by its name or its number.
     fn enumeration(&mut self, index: usize) -> Result<EnumValue, Error> {
         let values = self.table.enumeration(index);
         let number = match self.json.peek()? {
@@ -200,17 +210,18 @@ impl<'j> Decoder<'j, '_> {
             b'-' | b'0'..=b'9' => i32::try_from(self.integer()?).map_err(|_| Problem::OutOfRange("32 bits"))?,
             _ => return Err(Problem::Expected("a name or a number of the enum").into()),
         };
-        let number = if self.schema == CallerSchema::Google { values.as_google_knows_it(number) } else { number };
+        let number = if self.schema == CallerSchema::Google { values.in_googles_schema(number) } else { number };
         Ok(EnumValue::Number(number))
     }
 
+    /// Writes the fields of a `Duration` or `Timestamp`.
     pub(super) fn time(&mut self, wanted: &'static str, parse: fn(&str) -> Option<(i64, i32)>) -> Result<(), Error> {
         let text = self.text()?.text(self.json.steps(), &mut self.repairs)?;
         let (seconds, nanos) = parse(&text).ok_or(Problem::Expected(wanted))?;
         for (number, value) in [(1, seconds), (2, nanos.into())] {
             if value != 0 {
-                put_tag(&mut self.frames.out, number, WireType::Varint);
-                put_varint(&mut self.frames.out, value as u64);
+                put_tag(&mut self.writer.out, number, WireType::Varint);
+                put_varint(&mut self.writer.out, value as u64);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The gateway's own key must not reach a caller, though upstream may repeat it.
+//! Redacts the gateway's own key, which upstream may echo in a response, so that it never reaches a caller.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use memchr::memmem::Finder;
 use super::super::error::Error;
 use super::Decoder;
 
-/// What stands in the place of the key.
+/// Replaces the key.
 const REDACTED: &[u8] = b"***";
 
 impl Decoder<'_, '_> {
-    /// Whether a text contains the key. Most are shorter than a key, and not searched.
+    /// Whether a text contains the key. Most texts are shorter than a key and are not searched.
     #[inline]
     pub(super) fn has_secret(&mut self, text: &[u8]) -> Result<bool, Error> {
         match self.secret {
@@ -23,24 +23,24 @@ impl Decoder<'_, '_> {
         }
     }
 
-    /// Takes the key out of what was written since `start`.
+    /// Redacts the key in the bytes that were written since `start`.
     pub(super) fn redact_from(&mut self, start: usize) -> Result<(), Error> {
         let Some(secret) = self.secret else { return Ok(()) };
-        let text = &self.frames.out[start..];
+        let text = &self.writer.out[start..];
         if text.len() < secret.needle().len() {
             return Ok(());
         }
         self.json.steps().take_bytes(text.len())?;
         if secret.find(text).is_some() {
             let text = redact(text, secret);
-            self.frames.out.truncate(start);
-            self.frames.out.extend_from_slice(&text);
+            self.writer.out.truncate(start);
+            self.writer.out.extend_from_slice(&text);
         }
         Ok(())
     }
 
-    /// A name to be reported, without the key.
-    pub(super) fn without_secret(&self, name: Cow<'_, str>) -> String {
+    /// A member name for telemetry, with the key redacted.
+    pub(super) fn redact_name(&self, name: Cow<'_, str>) -> String {
         match self.secret {
             Some(secret) if secret.find(name.as_bytes()).is_some() => {
                 String::from_utf8_lossy(&redact(name.as_bytes(), secret)).into_owned()

@@ -1,42 +1,44 @@
-//! Parts of an answer that have several members of the oneof `data`, of which the contract allows one.
+//! Splits a part that has several members of the oneof `data` into several parts: the contract allows one member.
 //!
 //! Upstreams put an empty text beside a function call, and sometimes a real one (`{"text":"…","functionCall":{…}}`).
 
 use super::super::error::{Error, Problem};
-use super::super::roles::DATA;
+use super::super::roles::DATA_ONEOF;
 use super::super::schema::{Field, Kind, Message, Role};
-use super::oddities::State;
-use super::{Decoder, Seen};
+use super::anomalies::State;
+use super::{Decoder, Outcome};
 
-/// Which members of `data` a part has, by their fields' indexes and in the order of the JSON.
+/// The members of `data` that a part has.
 #[derive(Default)]
 struct Data {
+    /// The indexes of their fields, in the order of the JSON.
     members: Vec<usize>,
-    /// The text, if it is empty.
+    /// The index of the text, if it is empty.
     empty_text: Option<usize>,
 }
 
-/// The members of a part that go into one of several parts.
+/// Which members of a part to read into one of the new parts.
 pub(super) struct Chosen {
-    /// The one member of `data`, by its field's index.
+    /// The index of the one member of `data`.
     data: usize,
-    /// Whether the members that are no data are among them.
-    others: bool,
+    /// Whether to read the members that are not in `data` as well.
+    with_others: bool,
 }
 
 impl Chosen {
-    /// Whether a member is among them, by the index of its field; `None` for one that the schema does not know.
+    /// Whether to read the member with this field index; `None` is a member that the schema does not know.
     pub(super) fn contains(&self, message: &Message, index: Option<usize>) -> bool {
         match index {
             Some(index) if is_data(message, index) => index == self.data,
-            _ => self.others,
+            _ => self.with_others,
         }
     }
 }
 
 impl Decoder<'_, '_> {
-    /// Reads an element of a list again, after `error`, as one element for each member of its `data`. An empty text is
-    /// dropped. The members that are no data stay with the first that is no text.
+    /// Handles the `error` of a list element: if the element is a part with several members of `data`, reads it again,
+    /// once for each of them, into parts of their own. An empty text is dropped. The other members, such as a thought
+    /// signature, go to the first part that is not a text.
     #[cold]
     pub(super) fn split(
         &mut self,
@@ -44,44 +46,44 @@ impl Decoder<'_, '_> {
         start: usize,
         state: State,
         error: Error,
-    ) -> Result<Seen, Error> {
+    ) -> Result<Outcome, Error> {
         let Kind::Message(index) = field.kind else { return Err(error) };
         let message = self.table.message(index);
-        if !self.may_recover(&error) || !matches!(error.problem(), Problem::Oneof(DATA)) {
+        if !self.may_recover(&error) || !matches!(error.problem(), Problem::Oneof(DATA_ONEOF)) {
             return Err(error);
         }
         self.rewind(state);
         self.json.seek(start);
-        let mut data = self.data_of(message)?;
-        let behind = self.json.at();
+        let mut data = self.find_data(message)?;
+        let end = self.json.position();
         if data.members.len() < 2 {
             return Err(error);
         }
         data.members.retain(|index| Some(*index) != data.empty_text);
         let is_text = |index: &usize| message.fields[*index].role == Role::Text;
-        let holder = data.members.iter().copied().find(|index| !is_text(index));
+        let owner_of_others = data.members.iter().copied().find(|index| !is_text(index));
         for member in data.members {
             self.json.seek(start);
-            self.frames.open(field.number);
-            self.object(message, Some(&Chosen { data: member, others: Some(member) == holder }))?;
-            self.frames.close();
+            self.writer.open_field(field.number);
+            self.object(message, Some(&Chosen { data: member, with_others: Some(member) == owner_of_others }))?;
+            self.writer.close_field();
         }
-        self.json.seek(behind);
-        Ok(Seen::Known)
+        self.json.seek(end);
+        Ok(Outcome::Written)
     }
 
-    /// Finds the members of `data` in an object, and moves behind it.
-    fn data_of(&mut self, message: &'static Message) -> Result<Data, Error> {
+    /// Finds the members of `data` in an object, and consumes the object.
+    fn find_data(&mut self, message: &'static Message) -> Result<Data, Error> {
         let mut data = Data::default();
-        self.open(b'{', "an object")?;
+        self.expect_open(b'{', "an object")?;
         let mut more = !self.json.eat(b'}')?;
         while more {
             self.step()?;
             self.json.peek()?;
             let name = self.name(message, &message.first)?;
-            let start = self.json.at();
+            let start = self.json.position();
             match name.filter(|index| is_data(message, *index)) {
-                Some(index) if !self.json.null()? => {
+                Some(index) if !self.json.eat_null()? => {
                     if data.members.contains(&index) {
                         return Err(Error::from(Problem::Duplicate).in_field(message.fields[index].name));
                     }
@@ -91,13 +93,13 @@ impl Decoder<'_, '_> {
                         data.empty_text = Some(index).filter(|_| is_empty);
                     } else {
                         self.json.seek(start);
-                        self.json.skip()?;
+                        self.json.skip_value()?;
                     }
                 }
                 Some(_) => {}
-                None => self.json.skip()?,
+                None => self.json.skip_value()?,
             }
-            more = self.json.more(b'}')?;
+            more = self.json.has_next(b'}')?;
         }
         Ok(data)
     }
@@ -105,5 +107,5 @@ impl Decoder<'_, '_> {
 
 fn is_data(message: &Message, index: usize) -> bool {
     let oneof = message.fields[index].oneof.and_then(|oneof| message.oneofs.get(usize::from(oneof)));
-    oneof == Some(&DATA)
+    oneof == Some(&DATA_ONEOF)
 }

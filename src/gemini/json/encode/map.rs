@@ -1,86 +1,86 @@
-//! Maps, and the members that the schema does not know, which are a map on the wire as well.
+//! Encodes maps, and the members that the schema does not know, which are a map on the wire as well (a `Struct`).
 
 use super::super::error::{Error, Problem};
 use super::super::output::Output;
 use super::super::schema::{Field, Kind, Message, Role};
 use super::super::text::put_string;
 use super::Encoder;
-use super::keys::{Entry, LastOfKey};
-use super::places::{Places, Span, Values};
-use super::scalar::len;
-use super::slots::{Fields, Slot};
+use super::fragments::{Fragments, Span, Values};
+use super::keys::{Entry, LastEntries};
+use super::scalar::length_delimited;
+use super::summary::{FieldSummary, PresentFields};
 use crate::gemini::wire::{Raw, Reader};
 
 impl<'w, O: Output> Encoder<'w, '_, O> {
-    /// Writes a map in the order of the wire; of entries with the same key, the last. `is_limited`: its entries count as
-    /// elements of the request.
+    /// Writes a map in the order of the wire. Of entries with the same key, only the last is written. `is_limited`: its
+    /// entries count against the limit of the request.
     pub(super) fn map(
         &mut self,
         field: &'static Field,
-        slot: Option<Slot<'w>>,
-        places: Places<'w, '_>,
+        summary: Option<FieldSummary<'w>>,
+        fragments: Fragments<'w, '_>,
         is_limited: bool,
     ) -> Result<(), Error> {
         self.out.put(b"{");
         let start = self.out.len();
-        if let Some(slot) = slot {
-            self.entries(field, &slot, places, None, is_limited)?;
+        if let Some(summary) = summary {
+            self.entries(field, &summary, fragments, None, is_limited)?;
         }
         self.out.close(b'}', self.out.len() == start);
         Ok(())
     }
 
-    /// Writes the members that the schema does not know, beside those that it does.
+    /// Writes the members that the schema does not know, into the object of the known ones.
     pub(super) fn additional(
         &mut self,
         message: &'static Message,
-        fields: &Fields,
-        slot: &Slot<'w>,
+        fields: &PresentFields,
+        summary: &FieldSummary<'w>,
         field: &'static Field,
-        places: Places<'w, '_>,
+        fragments: Fragments<'w, '_>,
     ) -> Result<(), Error> {
         let Kind::Message(index) = field.kind else {
             return Err(Problem::WireType.into());
         };
         let wrapper = self.table.message(index);
-        if slot.count == 1 {
-            return self.wrapped(wrapper, Places::one(len(slot.last)?), (message, fields));
+        if summary.count == 1 {
+            return self.struct_entries(wrapper, Fragments::one(length_delimited(summary.last)?), (message, fields));
         }
-        let spans = self.spans(field, slot, places)?;
-        self.wrapped(wrapper, Places::several(&spans), (message, fields))?;
+        let spans = self.spans(field, summary, fragments)?;
+        self.struct_entries(wrapper, Fragments::many(&spans), (message, fields))?;
         self.release(spans);
         Ok(())
     }
 
-    /// Writes the entries of a Struct without its braces.
-    fn wrapped(
+    /// Writes the entries of a `Struct` without its braces.
+    fn struct_entries(
         &mut self,
         wrapper: &'static Message,
-        places: Places<'w, '_>,
-        owner: (&Message, &Fields),
+        fragments: Fragments<'w, '_>,
+        owner: (&Message, &PresentFields),
     ) -> Result<(), Error> {
-        let inside = self.scan(wrapper, places)?;
-        if let Some(slot) = self.slots.get(&inside, 0) {
-            self.entries(&wrapper.fields[0], &slot, places, Some(owner), false)?;
+        let inside = self.scan(wrapper, fragments)?;
+        if let Some(summary) = self.summaries.get(&inside, 0) {
+            self.entries(&wrapper.fields[0], &summary, fragments, Some(owner), false)?;
         }
-        self.slots.close(&inside);
+        self.summaries.close(&inside);
         Ok(())
     }
 
-    /// Writes the entries of a map, each with a comma. Keys that are members of `owner` are refused.
+    /// Writes the entries of a map, each with a comma after it. Fails for a key that is a member of `owner`.
     fn entries(
         &mut self,
         field: &'static Field,
-        slot: &Slot<'w>,
-        places: Places<'w, '_>,
-        owner: Option<(&Message, &Fields)>,
+        summary: &FieldSummary<'w>,
+        fragments: Fragments<'w, '_>,
+        owner: Option<(&Message, &PresentFields)>,
         is_limited: bool,
     ) -> Result<(), Error> {
-        let keys = if slot.count > 1 { Some(self.last_of_each_key(field, slot, places)?) } else { None };
-        let mut values = Values::new(field, slot, places);
+        let keys = if summary.count > 1 { Some(self.last_entries(field, summary, fragments)?) } else { None };
+        let mut values = Values::new(field, summary, fragments);
         for index in 0.. {
             let Some(value) = values.next(self.wire, self.steps)? else { break };
-            let entry = self.read_entry(len(value)?)?;
+            let entry = self.read_entry(length_delimited(value)?)?;
             if is_limited {
                 self.budget.count_element().map_err(|e| e.at_index(index))?;
             }
@@ -90,33 +90,33 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
                 continue;
             }
             if let Some((message, fields)) = owner {
-                must_be_free(message, fields, entry.key)?;
+                check_name_is_free(message, fields, entry.key)?;
             }
             self.entry(field.kind, &entry).map_err(|e| e.at_index(index))?;
         }
-        self.budget.release(keys.map_or(0, |_| LastOfKey::memory(slot.count as usize)));
+        self.budget.release_scratch(keys.map_or(0, |_| LastEntries::allocated_bytes(summary.count as usize)));
         Ok(())
     }
 
-    fn last_of_each_key(
+    fn last_entries(
         &mut self,
         field: &'static Field,
-        slot: &Slot<'w>,
-        places: Places<'w, '_>,
-    ) -> Result<LastOfKey<'w>, Error> {
-        self.budget.reserve(LastOfKey::memory(slot.count as usize))?;
-        let mut keys = LastOfKey::new(slot.count as usize);
-        let mut values = Values::new(field, slot, places);
+        summary: &FieldSummary<'w>,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<LastEntries<'w>, Error> {
+        self.budget.reserve_scratch(LastEntries::allocated_bytes(summary.count as usize))?;
+        let mut keys = LastEntries::new(summary.count as usize);
+        let mut values = Values::new(field, summary, fragments);
         for index in 0.. {
             let Some(value) = values.next(self.wire, self.steps)? else { break };
-            let entry = self.read_entry(len(value)?)?;
+            let entry = self.read_entry(length_delimited(value)?)?;
             keys.add(index, &entry, self.wire, self.steps)?;
         }
         Ok(keys)
     }
 
     fn read_entry(&mut self, bytes: &'w [u8]) -> Result<Entry<'w>, Error> {
-        let mut entry = Entry { bytes, key: &[], key_field: &[], value: None, values: 0 };
+        let mut entry = Entry { bytes, key: &[], key_field: &[], value: None, value_count: 0 };
         let mut reader = Reader::new(bytes);
         while !reader.is_empty() {
             let field = reader.rest();
@@ -125,7 +125,7 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
                 (1, _) => return Err(Problem::WireType.into()),
                 (2, value) => {
                     entry.value = Some(value);
-                    entry.values += 1;
+                    entry.value_count += 1;
                 }
                 _ => {}
             }
@@ -134,13 +134,13 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
     }
 
     fn entry(&mut self, kind: Kind, entry: &Entry<'w>) -> Result<(), Error> {
-        self.budget.check(self.out.len())?;
+        self.budget.check_json(self.out.len())?;
         put_string(&mut self.out, entry.key, self.steps)?;
         self.out.put(b":");
         match (entry.value, kind) {
-            (Some(_), Kind::Message(index)) if entry.values > 1 => {
+            (Some(_), Kind::Message(index)) if entry.value_count > 1 => {
                 let spans = self.value_spans(entry)?;
-                self.message(self.table.message(index), Places::several(&spans))?;
+                self.message(self.table.message(index), Fragments::many(&spans))?;
                 self.release(spans);
             }
             (Some(value), _) => self.scalar(kind, value)?,
@@ -150,22 +150,24 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
         Ok(())
     }
 
-    /// The places of an entry's value.
+    /// The spans of the value of an entry, if it is a message in several fragments.
     fn value_spans(&mut self, entry: &Entry<'w>) -> Result<Vec<Span>, Error> {
-        let mut spans = self.new_spans(entry.values)?;
+        let mut spans = self.new_spans(entry.value_count)?;
         let mut reader = Reader::new(entry.bytes);
         while !reader.is_empty() {
             if let (2, value) = reader.counted_field(self.steps)? {
-                spans.extend(Some(len(value)?).filter(|bytes| !bytes.is_empty()).map(|bytes| self.wire.span(bytes)));
+                spans.extend(
+                    Some(length_delimited(value)?).filter(|bytes| !bytes.is_empty()).map(|bytes| self.wire.span(bytes)),
+                );
             }
         }
         Ok(spans)
     }
 
-    /// The value of a map entry that has none: the default of its kind.
+    /// Writes the value of a map entry that has none: the default of its kind.
     fn absent(&mut self, kind: Kind) -> Result<(), Error> {
         match kind {
-            Kind::Message(index) => self.message(self.table.message(index), Places::one(&[])),
+            Kind::Message(index) => self.message(self.table.message(index), Fragments::one(&[])),
             Kind::String | Kind::Bytes => {
                 self.out.put(b"\"\"");
                 Ok(())
@@ -175,16 +177,19 @@ impl<'w, O: Output> Encoder<'w, '_, O> {
     }
 }
 
-/// Refuses the name of a known member. One that is not given may be named if an answer may have had it here: an enum value
-/// can be newer than the schema, and a sidecar can be one that could not be read, so that callers can send contents back.
-fn must_be_free(message: &Message, fields: &Fields, name: &[u8]) -> Result<(), Error> {
+/// Fails if an additional member has the name of a known member.
+///
+/// There is one exception, so that callers can send the contents of a response back. A known member that is absent may
+/// be an additional one if the translator itself may have put it there: an enum name that is newer than the schema, or
+/// a sidecar that could not be read.
+fn check_name_is_free(message: &Message, fields: &PresentFields, name: &[u8]) -> Result<(), Error> {
     let Some(index) = message.member(name) else { return Ok(()) };
     let field = &message.fields[index];
     let is_present = |index: usize| fields.present >> index & 1 == 1;
-    // Its name may be given away while it is absent.
+    // The name is also taken if another field is written under it while this one is absent (`short_key`).
     let is_taken = is_present(index)
         || message.fields.iter().enumerate().any(|(other, field)| {
-            field.key_without.as_ref().is_some_and(|(namesake, _)| *namesake == index) && is_present(other)
+            field.short_key.as_ref().is_some_and(|(namesake, _)| *namesake == index) && is_present(other)
         });
     if is_taken || (field.role != Role::Sidecar && !matches!(field.kind, Kind::Enum(_))) {
         return Err(Problem::Collision(field.name).into());

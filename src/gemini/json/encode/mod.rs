@@ -1,21 +1,21 @@
-//! Protobuf wire bytes to JSON, in time linear in the message.
+//! Encodes protobuf wire bytes as JSON, in time linear in the message.
 //!
-//! Each message is scanned once for what its fields are (`slots`), and these are written in order. Protobuf allows what JSON
-//! does not: a field may be split over several places (the last scalar wins, messages merge, lists join), and a later member
-//! of a oneof replaces an earlier one. Values are not gathered: those of a list are read again where they are, from the first
-//! on, so that memory does not grow with them.
+//! Each message is scanned once to find its fields (`summary`), which are then written in the order of their numbers.
+//! The scan is needed because protobuf allows what JSON does not: a field may occur several times (the last scalar
+//! wins, messages merge, lists are concatenated), and a later member of a oneof replaces an earlier one. The values of
+//! a list are not collected: they are read again from the first one on, so that memory does not grow with their number.
 
 mod budget;
+mod fragments;
 mod keys;
 mod map;
-mod places;
 mod scalar;
-mod slots;
+mod summary;
 
 use self::budget::Budget;
-use self::places::{Places, Span, Values, Wire, is_empty_list};
-use self::scalar::{is_zero, len, unpack};
-use self::slots::{Fields, Slot, Slots};
+use self::fragments::{Fragments, Span, Values, Wire, is_empty_list};
+use self::scalar::{is_zero, length_delimited, unpack};
+use self::summary::{FieldSummary, PresentFields, SummaryStack};
 use super::error::{Error, Problem};
 use super::output::Output;
 use super::schema::{Field, Form, Kind, Message, Shape};
@@ -29,18 +29,18 @@ pub(super) struct Encoder<'w, 's, O> {
     table: &'static Table,
     wire: Wire<'w>,
     pub(super) out: O,
-    slots: Slots<'w>,
+    summaries: SummaryStack<'w>,
     steps: &'w mut Steps<'s>,
     budget: Budget,
-    /// How many fields on the wire the schema does not know. They have no name, so JSON cannot hold them.
-    pub(super) unknown: usize,
-    /// Whether a field whose JSON name had to make room for another one's is called as that one while it is absent.
-    pub(super) short_names: bool,
+    /// The number of fields on the wire that the schema does not know. They have no name, so they cannot be written.
+    pub(super) unknown_fields: usize,
+    /// Whether to write [`Field::short_key`].
+    pub(super) use_short_keys: bool,
     depth: usize,
 }
 
 impl<'w, 's, O: Output> Encoder<'w, 's, O> {
-    /// For a message whose bytes are the `parts` in a row.
+    /// An encoder for a message whose bytes are the `parts`, one after another.
     pub(super) fn new(
         table: &'static Table,
         parts: &'w [&'w [u8]],
@@ -49,55 +49,61 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         steps: &'w mut Steps<'s>,
     ) -> Result<Self, Error> {
         let budget = Budget::new(parts.iter().map(|part| part.len()).sum(), limits)?;
-        let (wire, slots) = (Wire::new(parts), Slots::new());
-        Ok(Self { table, wire, out, slots, steps, budget, unknown: 0, short_names: false, depth: 0 })
+        let (wire, summaries) = (Wire::new(parts), SummaryStack::new());
+        Ok(Self { table, wire, out, summaries, steps, budget, unknown_fields: 0, use_short_keys: false, depth: 0 })
     }
 
-    /// Writes the whole message, without the field `except`.
-    pub(super) fn whole(&mut self, message: &'static Message, except: Option<usize>) -> Result<(), Error> {
+    /// Writes the whole message, without the field with the index `except`.
+    pub(super) fn encode(&mut self, message: &'static Message, except: Option<usize>) -> Result<(), Error> {
         let (first, others) = self.wire.whole();
-        let places = Places::new(first, &others);
-        let mut fields = self.scan(message, places)?;
+        let fragments = Fragments::new(first, &others);
+        let mut fields = self.scan(message, fragments)?;
         if let Some(index) = except {
             fields.present &= !(1 << index);
         }
-        self.write(message, &fields, places)
+        self.write(message, &fields, fragments)
     }
 
-    fn message(&mut self, message: &'static Message, places: Places<'w, '_>) -> Result<(), Error> {
-        let fields = self.scan(message, places)?;
-        self.write(message, &fields, places)
+    fn message(&mut self, message: &'static Message, fragments: Fragments<'w, '_>) -> Result<(), Error> {
+        let fields = self.scan(message, fragments)?;
+        self.write(message, &fields, fragments)
     }
 
-    /// Finds which fields a message has.
-    fn scan(&mut self, message: &'static Message, mut places: Places<'w, '_>) -> Result<Fields, Error> {
-        let mut fields = self.slots.open();
+    /// Finds the fields that a message has.
+    fn scan(&mut self, message: &'static Message, mut fragments: Fragments<'w, '_>) -> Result<PresentFields, Error> {
+        let mut fields = self.summaries.open();
         loop {
-            let position = places.position();
-            let Some((number, value)) = places.field(self.wire, self.steps)? else { return Ok(fields) };
+            let position = fragments.position();
+            let Some((number, value)) = fragments.field(self.wire, self.steps)? else { return Ok(fields) };
             let Some(index) = message.field(number) else {
-                self.unknown += 1;
+                self.unknown_fields += 1;
                 continue;
             };
             let field = &message.fields[index];
-            fields.present &= !field.rivals;
-            self.slots.add(&mut fields, index, position, value, is_empty_list(field, value));
+            // A member of a oneof replaces the ones before it.
+            fields.present &= !field.oneof_siblings;
+            self.summaries.add(&mut fields, index, position, value, is_empty_list(field, value));
         }
     }
 
-    fn write(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
-        // A Value is not a level of JSON: its list or object is.
+    fn write(
+        &mut self,
+        message: &'static Message,
+        fields: &PresentFields,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<(), Error> {
+        // A `Value` is not a level of JSON itself, only the list or object in it.
         let level = usize::from(message.form != Form::Value);
         self.descend(level)?;
         match message.form {
-            Form::Object => self.object(message, fields, places)?,
-            Form::Struct => self.map(&message.fields[0], self.slots.get(fields, 0), places, false)?,
-            Form::List => self.list(&message.fields[0], self.slots.get(fields, 0), places, false)?,
-            Form::Value => self.value(message, fields, places)?,
+            Form::Object => self.object(message, fields, fragments)?,
+            Form::Struct => self.map(&message.fields[0], self.summaries.get(fields, 0), fragments, false)?,
+            Form::List => self.list(&message.fields[0], self.summaries.get(fields, 0), fragments, false)?,
+            Form::Value => self.value(message, fields, fragments)?,
             Form::Duration | Form::Timestamp => self.time(message.form, fields)?,
         }
         self.depth -= level;
-        self.slots.close(fields);
+        self.summaries.close(fields);
         Ok(())
     }
 
@@ -106,23 +112,28 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         if self.depth > MAX_DEPTH { Err(Problem::TooDeep.into()) } else { Ok(()) }
     }
 
-    fn object(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
+    fn object(
+        &mut self,
+        message: &'static Message,
+        fields: &PresentFields,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<(), Error> {
         self.out.put(b"{");
         let start = self.out.len();
         let mut left = fields.present;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             left &= left - 1;
-            let Some(slot) = self.slots.get(fields, index) else { continue };
+            let Some(summary) = self.summaries.get(fields, index) else { continue };
             let field = &message.fields[index];
             if Some(index) == message.additional {
-                self.additional(message, fields, &slot, field, places)
+                self.additional(message, fields, &summary, field, fragments)
             } else {
-                let key = match &field.key_without {
-                    Some((namesake, key)) if self.short_names && fields.present >> namesake & 1 == 0 => key,
+                let key = match &field.short_key {
+                    Some((namesake, key)) if self.use_short_keys && fields.present >> namesake & 1 == 0 => key,
                     _ => &field.key,
                 };
-                self.member(field, key, &slot, places)
+                self.member(field, key, &summary, fragments)
             }
             .map_err(|e| e.in_field(field.name))?;
         }
@@ -135,50 +146,60 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         &mut self,
         field: &'static Field,
         key: &str,
-        slot: &Slot<'w>,
-        places: Places<'w, '_>,
+        summary: &FieldSummary<'w>,
+        fragments: Fragments<'w, '_>,
     ) -> Result<(), Error> {
-        if field.shape == Shape::Implicit && is_zero(field.kind, slot.last) {
+        if field.shape == Shape::Implicit && is_zero(field.kind, summary.last) {
             return Ok(());
         }
-        self.budget.check(self.out.len())?;
+        self.budget.check_json(self.out.len())?;
         self.out.put(key.as_bytes());
         match field.shape {
             Shape::Repeated => {
                 self.descend(1)?;
-                self.list(field, Some(*slot), places, true)?;
+                self.list(field, Some(*summary), fragments, true)?;
                 self.depth -= 1;
             }
             Shape::Map => {
                 self.descend(1)?;
-                self.map(field, Some(*slot), places, true)?;
+                self.map(field, Some(*summary), fragments, true)?;
                 self.depth -= 1;
             }
-            Shape::Optional | Shape::Implicit => self.singular(field, slot, places)?,
+            Shape::Optional | Shape::Implicit => self.singular(field, summary, fragments)?,
         }
         self.out.put(b",");
         Ok(())
     }
 
-    /// A field that is no list. The places of a message are read as one.
-    fn singular(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<(), Error> {
+    /// Writes a field that is not a list. The fragments of a message are read as one message.
+    fn singular(
+        &mut self,
+        field: &'static Field,
+        summary: &FieldSummary<'w>,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<(), Error> {
         match field.kind {
-            Kind::Message(index) if slot.count > 1 => {
-                let spans = self.spans(field, slot, places)?;
-                self.message(self.table.message(index), Places::several(&spans))?;
+            Kind::Message(index) if summary.count > 1 => {
+                let spans = self.spans(field, summary, fragments)?;
+                self.message(self.table.message(index), Fragments::many(&spans))?;
                 self.release(spans);
                 Ok(())
             }
-            kind => self.scalar(kind, slot.last),
+            kind => self.scalar(kind, summary.last),
         }
     }
 
-    /// The places of a message that is in several; those that are empty add nothing to it.
-    fn spans(&mut self, field: &'static Field, slot: &Slot<'w>, places: Places<'w, '_>) -> Result<Vec<Span>, Error> {
-        let mut spans = self.new_spans(slot.count)?;
-        let mut values = Values::new(field, slot, places);
+    /// The spans of a message in several fragments. Empty fragments are left out, since they add nothing.
+    fn spans(
+        &mut self,
+        field: &'static Field,
+        summary: &FieldSummary<'w>,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<Vec<Span>, Error> {
+        let mut spans = self.new_spans(summary.count)?;
+        let mut values = Values::new(field, summary, fragments);
         while let Some(value) = values.next(self.wire, self.steps)? {
-            let bytes = len(value)?;
+            let bytes = length_delimited(value)?;
             if !bytes.is_empty() {
                 spans.push(self.wire.span(bytes));
             }
@@ -186,30 +207,31 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         Ok(spans)
     }
 
-    /// Room for this many places.
+    /// An empty list with capacity for this many fragments, counted against the budget.
     fn new_spans(&mut self, count: u32) -> Result<Vec<Span>, Error> {
-        self.budget.reserve(count as usize * size_of::<Span>())?;
+        self.budget.reserve_scratch(count as usize * size_of::<Span>())?;
         Ok(Vec::with_capacity(count as usize))
     }
 
     fn release(&mut self, spans: Vec<Span>) {
-        self.budget.release(spans.capacity() * size_of::<Span>());
+        self.budget.release_scratch(spans.capacity() * size_of::<Span>());
     }
 
-    /// Writes a list. `is_limited`: its elements count as elements of the request.
+    /// Writes a list. `is_limited`: its elements count against the limit of the request.
     fn list(
         &mut self,
         field: &'static Field,
-        slot: Option<Slot<'w>>,
-        places: Places<'w, '_>,
+        summary: Option<FieldSummary<'w>>,
+        fragments: Fragments<'w, '_>,
         is_limited: bool,
     ) -> Result<(), Error> {
         self.out.put(b"[");
         let mut index = 0;
-        if let Some(slot) = slot {
-            let mut values = Values::new(field, &slot, places);
+        if let Some(summary) = summary {
+            let mut values = Values::new(field, &summary, fragments);
             while let Some(value) = values.next(self.wire, self.steps)? {
                 match value {
+                    // A list of numbers may be packed, unpacked, or both in turn.
                     Raw::Len(packed) if field.kind.is_packable() => {
                         let mut reader = Reader::new(packed);
                         while !reader.is_empty() {
@@ -234,21 +256,27 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
         if is_limited {
             self.budget.count_element()?;
         }
-        self.budget.check(self.out.len())?;
+        self.budget.check_json(self.out.len())?;
         self.scalar(kind, value)?;
         self.out.put(b",");
         Ok(())
     }
 
-    /// A `google.protobuf.Value`: its one member, or null. All its fields are members of one oneof.
-    fn value(&mut self, message: &'static Message, fields: &Fields, places: Places<'w, '_>) -> Result<(), Error> {
+    /// Writes a `google.protobuf.Value`: its one member, or null. All its fields are in one oneof, so at most one is
+    /// present.
+    fn value(
+        &mut self,
+        message: &'static Message,
+        fields: &PresentFields,
+        fragments: Fragments<'w, '_>,
+    ) -> Result<(), Error> {
         let index = fields.present.trailing_zeros() as usize;
         let Some(field) = message.fields.get(index).filter(|field| !matches!(field.kind, Kind::Enum(_))) else {
             self.out.put(b"null");
             return Ok(());
         };
-        match self.slots.get(fields, index) {
-            Some(slot) => self.singular(field, &slot, places),
+        match self.summaries.get(fields, index) {
+            Some(summary) => self.singular(field, &summary, fragments),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What a translation may take: elements, bytes and steps.
+//! Limits of a translation: elements, bytes and steps.
 
 use super::REQUEST;
 use crate::gemini::json::*;
@@ -12,8 +12,8 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_has_as_many_elements_as_its_limit_and_no_more() {
-    // Two contents, three parts, two modalities, an entry of a map: eight. Free-form JSON is not counted.
+fn a_request_may_have_as_many_elements_as_the_limit_and_no_more() {
+    // Eight elements: two contents, three parts, two modalities, an entry of a map. Free-form JSON is not counted.
     let json = br#"{"contents":[{"parts":[{"text":"a"},{"functionCall":{"args":{"a":[1,2,3],"b":0}}}]},{"parts":[{}]}],"generationConfig":{"responseModalities":["TEXT","IMAGE"],"responseJsonSchema":{"a":[]}},"labels":{"a":"b"},"news":[1,2]}"#;
     let wire = to_wire(REQUEST, json).unwrap();
     let translate = |elements| {
@@ -31,7 +31,7 @@ fn a_request_has_as_many_elements_as_its_limit_and_no_more() {
 }
 
 #[test]
-fn elements_count_wherever_they_are_on_the_wire() {
+fn elements_are_counted_in_every_form_on_the_wire() {
     let modality = [0xa0, 1, 2];
     let packed = field(4, &field(20, &[1, 2, 3]));
     let unpacked = field(4, &modality.repeat(3));
@@ -47,10 +47,10 @@ fn elements_count_wherever_they_are_on_the_wire() {
 #[test]
 fn json_that_is_much_longer_than_its_message_is_refused() {
     let limits = RequestLimits { elements: usize::MAX };
-    // A control character is six bytes of JSON, which is within the limit.
+    // A control character takes six bytes of JSON, which is within the limit.
     let text = field(2, &field(1, &field(2, &vec![0; 4 << 20])));
     assert!(measure(&[&text], limits, &mut Steps::unlimited()).is_ok());
-    // A safety setting is a hundred bytes of JSON for six on the wire.
+    // A safety setting takes a hundred bytes of JSON for six on the wire.
     let settings = field(3, &[0x18, 9, 0x20, 1]).repeat(1 << 20);
     assert_eq!(measure(&[&settings], limits, &mut Steps::unlimited()).unwrap_err().problem(), Problem::TooLong);
     assert_eq!(
@@ -60,7 +60,7 @@ fn json_that_is_much_longer_than_its_message_is_refused() {
 }
 
 #[test]
-fn work_that_is_interrupted_ends_with_an_error() {
+fn interrupted_work_fails_with_an_error() {
     let json = format!(r#"{{"contents":[{}]}}"#, [r#"{"parts":[{"text":"a"}]}"#; 100].join(","));
     let wire = to_wire(REQUEST, json.as_bytes()).unwrap();
     let mut steps = Steps::unlimited();
@@ -109,7 +109,7 @@ fn a_packed_list_without_elements_is_absent() {
 }
 
 #[test]
-fn a_member_of_a_oneof_that_was_replaced_and_came_again_begins_again() {
+fn a_oneof_member_that_was_replaced_keeps_none_of_its_earlier_values() {
     let text = |text: &[u8]| field(2, text);
     let call = |name: &[u8]| field(4, &field(1, name));
     // A text replaces the first call, so that only the last two are merged.

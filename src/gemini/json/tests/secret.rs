@@ -1,4 +1,4 @@
-//! The gateway's own key comes back in no text of an answer.
+//! The gateway's own key is redacted in every text of a response.
 
 use memchr::memmem::Finder;
 
@@ -7,7 +7,7 @@ use crate::gemini::json::*;
 
 const KEY: &str = "AIzaSy-secret";
 
-/// An answer as JSON, and the names that are reported, after the key was taken out.
+/// A response as JSON and the reported names, after the key was redacted.
 fn redacted(json: &str) -> (String, Vec<String>) {
     let answer = response(json.as_bytes(), Some(&Finder::new(KEY)), &mut Steps::unlimited()).unwrap();
     (String::from_utf8(to_json(RESPONSE, &answer.message).unwrap()).unwrap(), answer.unknown_members)
@@ -40,7 +40,7 @@ fn a_name_that_contains_the_key_is_reported_without_it() {
 }
 
 #[test]
-fn what_only_resembles_the_key_stays_as_it_is() {
+fn a_text_that_only_resembles_the_key_is_not_changed() {
     let json = format!(r#"{{"modelVersion":"{}","responseId":"a{{\"b\"}}"}}"#, &KEY[1..]);
     assert_eq!(redacted(&json).0, json);
     let same = response(json.as_bytes(), Some(&Finder::new("")), &mut Steps::unlimited()).unwrap();

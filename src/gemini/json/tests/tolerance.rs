@@ -1,31 +1,31 @@
-//! Answers with faults that do not cost them.
+//! Responses with faults that do not make them fail.
 
 use super::*;
 
-/// An answer with one part, as its caller gets it, and its oddities by member.
-fn part(part: &str) -> (String, Vec<(Fault, String)>) {
+/// The JSON of a response's only part after it was read and written again, and the anomalies of the response by member.
+fn part(part: &str) -> (String, Vec<(AnomalyKind, String)>) {
     let json = format!(r#"{{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
-    let (written, oddities) = answer(&json);
+    let (written, anomalies) = answer(&json);
     let inner = written.strip_prefix(r#"{"candidates":[{"content":{"parts":["#).unwrap();
-    (inner.strip_suffix("]}}]}").unwrap().to_owned(), oddities)
+    (inner.strip_suffix("]}}]}").unwrap().to_owned(), anomalies)
 }
 
-fn answer(json: &str) -> (String, Vec<(Fault, String)>) {
+fn answer(json: &str) -> (String, Vec<(AnomalyKind, String)>) {
     read(json.as_bytes())
 }
 
-fn read(json: &[u8]) -> (String, Vec<(Fault, String)>) {
+fn read(json: &[u8]) -> (String, Vec<(AnomalyKind, String)>) {
     let read = response(json).unwrap();
-    let oddities = read.oddities.into_iter().map(|oddity| (oddity.fault, oddity.name())).collect();
-    (String::from_utf8(to_json(RESPONSE, &read.message).unwrap()).unwrap(), oddities)
+    let anomalies = read.anomalies.into_iter().map(|anomaly| (anomaly.kind, anomaly.name())).collect();
+    (String::from_utf8(to_json(RESPONSE, &read.message).unwrap()).unwrap(), anomalies)
 }
 
-fn unreadable(member: &str) -> Vec<(Fault, String)> {
-    vec![(Fault::Unreadable, member.to_owned())]
+fn unreadable(member: &str) -> Vec<(AnomalyKind, String)> {
+    vec![(AnomalyKind::Unreadable, member.to_owned())]
 }
 
-fn repaired(member: &str) -> Vec<(Fault, String)> {
-    vec![(Fault::Repaired, member.to_owned())]
+fn repaired(member: &str) -> Vec<(AnomalyKind, String)> {
+    vec![(AnomalyKind::Repaired, member.to_owned())]
 }
 
 #[test]
@@ -40,15 +40,15 @@ fn a_sidecar_that_cannot_be_read_is_kept_under_its_name() {
         (r#""videoMetadata":{"startOffset":"soon"}"#, "VideoMetadata.startOffset"),
     ] {
         for json in [format!(r#"{{"text":"x",{sidecar}}}"#), format!(r#"{{{sidecar},"text":"x"}}"#)] {
-            let (written, oddities) = part(&json);
+            let (written, anomalies) = part(&json);
             assert!(written.contains(r#""text":"x""#) && written.contains(sidecar), "{json} became {written}");
-            assert_eq!(oddities, unreadable(member), "{json}");
+            assert_eq!(anomalies, unreadable(member), "{json}");
         }
     }
 }
 
 #[test]
-fn sidecars_of_candidates_and_answers_are_kept_too() {
+fn sidecars_of_candidates_and_responses_are_kept_too() {
     for (json, member) in [
         (r#"{"candidates":[{"safetyRatings":[null]}]}"#, "Candidate.safetyRatings"),
         (r#"{"candidates":[{"safetyRatings":[{"probability":[]}]}]}"#, "SafetyRating.probability"),
@@ -61,24 +61,24 @@ fn sidecars_of_candidates_and_answers_are_kept_too() {
         (r#"{"modelVersion":{"a":[null,{}]}}"#, "GenerateContentResponse.modelVersion"),
         (r#"{"promptFeedback":"none"}"#, "GenerateContentResponse.promptFeedback"),
     ] {
-        let (written, oddities) = answer(json);
+        let (written, anomalies) = answer(json);
         assert_eq!(written, json);
-        assert_eq!(oddities, unreadable(member), "{json}");
+        assert_eq!(anomalies, unreadable(member), "{json}");
     }
-    // The first of two counts, and the second is kept.
+    // Of two members with the same name the first is read, and the second is kept as an additional field.
     let twice = r#"{"modelVersion":"a","modelVersion":"b"}"#;
-    assert_eq!(response(twice.as_bytes()).unwrap().oddities[0].name(), "GenerateContentResponse.modelVersion");
+    assert_eq!(response(twice.as_bytes()).unwrap().anomalies[0].name(), "GenerateContentResponse.modelVersion");
 }
 
 #[test]
-fn numbers_that_are_no_json_are_read() {
-    let (wire, oddities) = {
+fn numbers_that_are_not_json_are_read() {
+    let (wire, anomalies) = {
         let read = response(br#"{"candidates":[{"avgLogprobs":NaN,"new":[NaN,-Infinity,1e999]}]}"#).unwrap();
-        (read.message, read.oddities)
+        (read.message, read.anomalies)
     };
     let message = <crate::pb::gemini::GenerateContentResponse as prost::Message>::decode(&wire[..]).unwrap();
     assert!(message.candidates[0].avg_logprobs.is_nan());
-    assert_eq!(oddities.len(), 1);
+    assert_eq!(anomalies.len(), 1);
     let kept = answer(r#"{"a":[NaN,Infinity,-Infinity,1e999],"b":-1.5}"#).0;
     assert_eq!(kept, r#"{"a":["NaN","Infinity","-Infinity","1e999"],"b":-1.5}"#);
     assert_eq!(
@@ -88,7 +88,7 @@ fn numbers_that_are_no_json_are_read() {
 }
 
 #[test]
-fn content_that_cannot_be_read_fails_the_answer() {
+fn content_that_cannot_be_read_makes_the_response_fail() {
     for json in [
         r#"{"candidates":5}"#,
         r#"{"candidates":[null]}"#,
@@ -106,17 +106,17 @@ fn content_that_cannot_be_read_fails_the_answer() {
 }
 
 #[test]
-fn a_sidecar_that_nests_too_deep_or_is_no_text_is_left_out() {
+fn a_sidecar_that_nests_too_deep_is_dropped() {
     let deep = format!(r#"{{"modelVersion":"m","new":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
-    let (written, oddities) = answer(&deep);
+    let (written, anomalies) = answer(&deep);
     assert_eq!(written, r#"{"modelVersion":"m"}"#);
-    assert_eq!(oddities, unreadable("GenerateContentResponse.additionalFields"));
+    assert_eq!(anomalies, unreadable("GenerateContentResponse.additionalFields"));
     let deep = format!(r#"{{"responseId":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     assert_eq!(answer(&deep).0, "{}");
 }
 
 #[test]
-fn two_kinds_of_data_in_one_part_become_two_parts() {
+fn two_members_of_data_in_one_part_become_two_parts() {
     for (json, written) in [
         (r#"{"text":"","functionCall":{"name":"f"}}"#, r#"{"functionCall":{"name":"f"}}"#),
         (r#"{"functionCall":{"name":"f"},"text":""}"#, r#"{"functionCall":{"name":"f"}}"#),
@@ -142,7 +142,7 @@ fn two_kinds_of_data_in_one_part_become_two_parts() {
 }
 
 #[test]
-fn halves_of_characters_and_cut_bytes_become_replacements() {
+fn lone_surrogates_and_invalid_bytes_are_replaced() {
     for (text, written) in [
         (r"\ud83d", "\u{fffd}"),
         (r"\ude00", "\u{fffd}"),
@@ -184,7 +184,7 @@ fn halves_of_characters_and_cut_bytes_become_replacements() {
 }
 
 #[test]
-fn a_value_that_googles_schema_lacks_is_other_for_its_callers() {
+fn an_enum_value_that_googles_schema_lacks_becomes_other_for_its_callers() {
     let reason = |names, reason: &str| {
         let json =
             format!(r#"{{"candidates":[{{"finishReason":{reason}}}],"promptFeedback":{{"blockReason":{reason}}}}}"#);

@@ -1,4 +1,4 @@
-//! The field numbers of the views against the descriptors of the contract.
+//! Compares the field numbers of the views with the descriptors.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::gemini::steps::Steps;
 use crate::pb;
 
 #[test]
-fn the_numbers_are_those_of_the_contract() {
+fn the_field_numbers_are_those_of_the_contract() {
     let set = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
     let mut messages: Vec<_> = set.file.into_iter().flat_map(|file| file.message_type).collect();
     let mut numbers = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The views of random messages against what prost reads of the same bytes.
+//! Compares the views of random messages with what prost reads from the same bytes.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -113,7 +113,7 @@ fn response() -> impl Strategy<Value = GenerateContentResponse> {
     )
 }
 
-/// Bytes that read as one message are often those of several.
+/// The concatenated wire bytes of several messages, and the one message that prost merges them to.
 fn joined<M: Message + Default>(messages: &[M]) -> (Vec<u8>, M) {
     let wire: Vec<u8> = messages.iter().flat_map(Message::encode_to_vec).collect();
     let message = M::decode(&wire[..]).unwrap();
@@ -167,12 +167,12 @@ proptest! {
             format_image_size: format_of(config).and_then(|image| image.image_size),
             schema_bytes: 0,
         });
-        // NaN is not equal to itself, and it is printed.
+        // NaN is not equal to itself, so the printed forms are compared.
         prop_assert_eq!(format!("{:?}", view.generation_config), format!("{expected:?}"));
     }
 
     #[test]
-    fn a_part_in_several_places_is_read_as_prost_reads_it(parts in vec(part(), 1..5)) {
+    fn a_part_in_several_fragments_is_read_as_prost_reads_it(parts in vec(part(), 1..5)) {
         let (wire, part) = joined(&parts);
         let view = PartView::read(&wire, &mut Steps::unlimited()).unwrap();
         let blob = match &part.data {
@@ -209,13 +209,13 @@ proptest! {
         prop_assert_eq!(view.usage_metadata, usage);
         let contents = message.candidates.iter().filter_map(|candidate| candidate.content.as_ref());
         prop_assert_eq!(view.estimate, estimate_of(contents));
-        let mut about = AboutView::default();
-        about.update(&wire, &mut Steps::unlimited()).unwrap();
-        prop_assert_eq!((about.model_version, about.response_id), (message.model_version, message.response_id));
+        let mut metadata = MetadataView::default();
+        metadata.update(&wire, &mut Steps::unlimited()).unwrap();
+        prop_assert_eq!((metadata.model_version, metadata.response_id), (message.model_version, message.response_id));
     }
 
     #[test]
-    fn bytes_that_prost_reads_are_read(bytes in vec(any::<u8>(), 0..40)) {
+    fn bytes_that_prost_can_read_are_readable(bytes in vec(any::<u8>(), 0..40)) {
         if GenerateContentRequest::decode(&bytes[..]).is_ok() {
             prop_assert!(super::estimate_of_request(&bytes, &mut Steps::unlimited()).is_ok());
         }

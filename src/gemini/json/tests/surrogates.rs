@@ -1,18 +1,19 @@
-//! Characters that were cut in two between texts.
+//! Surrogate pairs that were cut in two between texts.
 
 use super::*;
 
-/// The texts of all messages of a stream, thoughts in brackets and candidates apart.
+/// All texts of a stream in one string: a thought in brackets, an answer with `|` after it, and the index of a later
+/// candidate in front.
 fn texts(events: &[&str]) -> String {
-    let mut halves = Halves::default();
+    let mut surrogates = SurrogateJoiner::default();
     let mut all = String::new();
     for json in events {
-        let Event { mut response, has_halves } =
+        let Event { mut response, has_split_surrogates } =
             event(json.as_bytes(), None, CallerSchema::Own, &mut Steps::unlimited()).unwrap();
-        if has_halves || halves.is_waiting() {
-            halves.join(&mut response, false, &mut Steps::unlimited()).unwrap();
+        if has_split_surrogates || surrogates.is_waiting() {
+            surrogates.join(&mut response, false, &mut Steps::unlimited()).unwrap();
         }
-        // prost refuses what is no UTF-8.
+        // prost fails if a text is not UTF-8.
         let message =
             <crate::pb::gemini::GenerateContentResponse as prost::Message>::decode(&response.message[..]).unwrap();
         for candidate in message.candidates {
@@ -37,7 +38,7 @@ fn thought(text: &str) -> String {
 const END: &str = r#"{"candidates":[{"finishReason":"STOP"}]}"#;
 
 #[test]
-fn halves_are_joined_over_events() {
+fn halves_are_joined_across_events() {
     assert_eq!(texts(&[&text(r"hi \ud83d"), &text(r"\ude00"), END]), "hi |😀|");
     assert_eq!(texts(&[&text(r"\ud83d"), &text(r"\ude00\ud83d"), &text(r"\ude00!")]), "|😀|😀!|");
     assert_eq!(texts(&[&text(r"\ud83d"), &text(""), END, &text(r"\ude00")]), "||\u{fffd}|\u{fffd}|");
@@ -60,11 +61,11 @@ fn halves_are_joined_within_one_event() {
     let json = r#"{"candidates":[{"content":{"parts":[{"text":"a\ud83d"},{"functionCall":{"name":"f"}},{"text":"\ude00b"}]},"finishReason":"STOP"}]}"#;
     assert_eq!(texts(&[json]), "a|😀b|");
     let read = response(json.as_bytes()).unwrap();
-    assert!(read.oddities.is_empty());
+    assert!(read.anomalies.is_empty());
 }
 
 #[test]
-fn a_half_that_stays_alone_is_replaced() {
+fn a_half_without_its_other_half_is_replaced() {
     assert_eq!(texts(&[&text(r"a\ud83d"), &text("b")]), "a|\u{fffd}b|");
     assert_eq!(texts(&[&text(r"\ude00")]), "\u{fffd}|");
     assert_eq!(texts(&[&text(r"a\ud83d"), END]), "a|\u{fffd}|");
@@ -76,7 +77,7 @@ fn a_half_that_stays_alone_is_replaced() {
 }
 
 #[test]
-fn few_halves_wait_however_many_candidates_there_are() {
+fn the_number_of_waiting_halves_is_limited() {
     let candidate = |index: usize| format!(r#"{{"index":{index},"content":{{"parts":[{{"text":"\ud83d"}}]}}}}"#);
     let candidates = (0..100).map(candidate).collect::<Vec<_>>().join(",");
     let all = texts(&[&format!(r#"{{"candidates":[{candidates}]}}"#)]);

@@ -1,4 +1,4 @@
-//! Keys in every form that an upstream may give them.
+//! Keys are found in every form in which an upstream may echo them.
 
 use std::time::SystemTime;
 
@@ -6,22 +6,22 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::table::encode;
-use super::super::{ErrorBody, Reply, redact};
+use super::super::{ErrorBody, ErrorReply, redact};
 use super::*;
 
 const KEY: &str = "AQ.Ab8-RN6_Kx0~q";
 
-/// What a text spells, with base64's letters as they are.
-fn spelled(text: &str) -> String {
+/// The ASCII letters and digits of a text.
+fn letters_of(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// Fails if a part of `form` that is long enough to be of use is left.
+/// Fails if six letters in a row of `form` are left in the redacted text.
 #[track_caller]
-fn hidden(text: &str, form: &str, key: &str) {
+fn assert_hidden(text: &str, form: &str, key: &str) {
     let redacted = redact(text, &[key]);
     assert!(redacted.contains("***"), "{text}: {redacted}");
-    let (redacted, form) = (spelled(&redacted), spelled(form));
+    let (redacted, form) = (letters_of(&redacted), letters_of(form));
     let left = form.as_bytes().windows(6).find(|part| redacted.contains(str::from_utf8(part).unwrap()));
     assert_eq!(left, None, "{text}: {redacted}");
 }
@@ -35,7 +35,7 @@ fn percent_encoded(key: &str, encoded: impl Fn(usize) -> bool, upper: bool) -> S
     key.bytes().enumerate().map(byte).collect()
 }
 
-/// A key in forms whose letters are nothing but it, each with what must not be left.
+/// A key in all known forms, each with the letters that must not be left.
 fn forms(key: &str) -> Vec<(String, String)> {
     let same = |form: String| (form.clone(), form);
     let each = |form: fn(u8) -> String| key.bytes().map(form).collect::<String>();
@@ -86,13 +86,13 @@ fn forms(key: &str) -> Vec<(String, String)> {
 fn a_key_is_found_in_every_form() {
     for (form, left) in forms(KEY) {
         for text in [form.clone(), format!("it was {form}, and no other"), format!("é=\"{form}\"")] {
-            hidden(&text, &left, KEY);
+            assert_hidden(&text, &left, KEY);
         }
     }
 }
 
 #[test]
-fn what_is_no_key_is_left_alone() {
+fn a_text_without_a_key_is_not_changed() {
     for text in [
         "API key not valid. Please pass a valid API key.",
         "100% of a\\b & c; %zz %2 \\u12 &# &#x; &#99999999999; %25%25%25",
@@ -104,26 +104,26 @@ fn what_is_no_key_is_left_alone() {
 }
 
 #[test]
-fn a_short_key_is_found_as_it_is_alone() {
+fn a_short_key_is_found_only_in_its_plain_form() {
     assert_eq!(redact("a mine, m i n e, mi-ne", &["mine"]), "a ***, m i n e, mi-ne");
 }
 
 #[test]
-fn a_key_around_a_key_is_found_too() {
+fn a_key_that_appears_when_another_is_replaced_is_found_too() {
     let (start, end) = KEY.split_at(8);
     let text = format!("{start}{start}{KEY}{end}{end}");
-    assert!(!spelled(&redact(&text, &[KEY])).contains("Ab8RN6"));
+    assert!(!letters_of(&redact(&text, &[KEY])).contains("Ab8RN6"));
 }
 
 fn read(body: &Value, status: u16, key: &str) -> ErrorBody {
     let body = body.to_string();
     let (now, keys) = (SystemTime::UNIX_EPOCH, &[key][..]);
-    let reply = Reply { status, content_type: None, retry_after: None, body: body.as_bytes(), now, keys };
+    let reply = ErrorReply { status, content_type: None, retry_after: None, body: body.as_bytes(), now, keys };
     ErrorBody::read(&reply, &encode)
 }
 
 #[test]
-fn a_key_is_hidden_wherever_it_stands_in_an_error() {
+fn a_key_is_redacted_anywhere_in_an_error() {
     let (start, end) = KEY.split_at(8);
     for (form, left) in forms(KEY).into_iter().chain([(KEY.to_owned(), KEY.to_owned())]) {
         for body in [
@@ -135,44 +135,45 @@ fn a_key_is_hidden_wherever_it_stands_in_an_error() {
             json!({"error": {"details": [{"@type": "x/google.rpc.ErrorInfo", "reason": form.clone(), "metadata": {form.clone(): form.clone()}}]}}),
             Value::String(form.clone()),
         ] {
-            let told = read(&body, 400, KEY);
+            let error = read(&body, 400, KEY);
             let details: String =
-                told.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
-            let shown = spelled(&format!("{}{:?}{details}", told.message, told.info));
-            let parts = spelled(&left);
+                error.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
+            let shown = letters_of(&format!("{}{:?}{details}", error.message, error.info));
+            let parts = letters_of(&left);
             let found = parts.as_bytes().windows(8).find(|part| shown.contains(str::from_utf8(part).unwrap()));
             assert_eq!(found, None, "{body}: {shown}");
         }
     }
-    // Split over the members of a list, of an object, and over names.
+    // Split over the elements of a list, the members of an object, and member names.
     for body in [
         json!({"message": [format!("no {start}"), end]}),
         json!({"message": ["key: AQ", ".Ab8-", "", "RN6_K", "x0~q"]}),
         json!({"error": {"message": "m", "details": [{"a": start, "b": end}, {"list": [start, [1, end]]}]}}),
         json!({"error": {"message": "m", "details": [{start: 1, end: "x"}, {start: end}]}}),
     ] {
-        let told = read(&body, 400, KEY);
-        let details: String = told.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
-        let shown = format!("{}{details}", told.message);
+        let error = read(&body, 400, KEY);
+        let details: String =
+            error.details.iter().map(|any| String::from_utf8_lossy(&any.value).into_owned()).collect();
+        let shown = format!("{}{details}", error.message);
         assert!(shown.contains("***") && !shown.contains(start) && !shown.contains(end), "{body}: {shown}");
     }
 }
 
 #[test]
-fn a_key_in_the_title_of_a_web_page_is_hidden() {
+fn a_key_in_the_title_of_a_web_page_is_redacted() {
     for (form, left) in forms(KEY).into_iter().filter(|(form, _)| form.len() < 120) {
         let page = format!("<html><title>no {form}</title></html>");
         let (now, keys) = (SystemTime::UNIX_EPOCH, &[KEY][..]);
-        let reply = Reply { status: 502, content_type: None, retry_after: None, body: page.as_bytes(), now, keys };
-        let (message, left) = (spelled(&ErrorBody::read(&reply, &encode).message), spelled(&left));
+        let reply = ErrorReply { status: 502, content_type: None, retry_after: None, body: page.as_bytes(), now, keys };
+        let (message, left) = (letters_of(&ErrorBody::read(&reply, &encode).message), letters_of(&left));
         let found = left.as_bytes().windows(8).find(|part| message.contains(str::from_utf8(part).unwrap()));
         assert_eq!(found, None, "{page}: {message}");
     }
 }
 
 #[test]
-fn a_body_of_escapes_is_read_once() {
-    // Each of these would take hours if a place were looked at for every place before it.
+fn a_body_of_escapes_is_searched_in_linear_time() {
+    // In quadratic time each of these would take hours.
     for piece in ["%25", "\\", "\\\\u", "\\\\u00", "&#", "&#x", "%", "&", "25", "AQ.Ab8-RN6_", "Bearer ", KEY] {
         let text = piece.repeat((1 << 20) / piece.len());
         assert!(find(&text, &[KEY]).len() <= text.len());
@@ -183,26 +184,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_key_of_any_letters_is_found_in_every_form(
+    fn any_key_is_found_in_every_form(
         key in "[A-Za-z0-9][A-Za-z0-9._~/+=-]{14,50}[A-Za-z0-9]",
         which in any::<prop::sample::Index>(),
         before in "[ -~é\u{200b}]{0,12} ",
         after in " [ -~é\u{200b}]{0,12}",
     ) {
-        prop_assume!(spelled(&key).len() >= 12);
+        prop_assume!(letters_of(&key).len() >= 12);
         let forms = forms(&key);
         let (form, left) = which.get(&forms);
         let redacted = redact(&format!("{before}{form}{after}"), &[&key]);
-        let (shown, left) = (spelled(&redacted), spelled(left));
+        let (shown, left) = (letters_of(&redacted), letters_of(left));
         prop_assert!(redacted.contains("***"), "{form}");
         for part in left.as_bytes().windows(10) {
             let part = str::from_utf8(part).unwrap();
-            prop_assert!(!shown.contains(part) || spelled(&before).contains(part), "{} {}", form, redacted);
+            prop_assert!(!shown.contains(part) || letters_of(&before).contains(part), "{} {}", form, redacted);
         }
     }
 
     #[test]
-    fn places_are_in_order_and_between_characters(text in "\\PC{0,40}", key in "[!-~]{1,20}") {
+    fn ranges_are_in_order_and_at_character_boundaries(text in "\\PC{0,40}", key in "[!-~]{1,20}") {
         let text = format!("{text}{key}{text}");
         let found = find(&text, &[&key]);
         prop_assert!(!found.is_empty());

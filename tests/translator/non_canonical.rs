@@ -1,15 +1,16 @@
-//! Wire bytes in the other forms that protobuf allows: fields in any order and in several places, lists packed or not,
-//! oneofs set twice, zeros that need not be there, varints that are longer than they must be, fields that are unknown.
+//! Writes wire bytes in the forms that protobuf allows besides the canonical one: fields in any order and in several
+//! fragments, lists packed or not, oneofs set twice, explicit zeros, varints that are longer than necessary, and
+//! unknown fields.
 
 use prost_reflect::{FieldDescriptor, Kind};
 
 use crate::dice::Dice;
-use crate::grow;
+use crate::generate;
 use crate::tree::{Datum, Tree};
 use crate::wire::{delimited, field, message as canonical, packable, scalar, tag, varint, wire_type};
 
-/// Above its 32 bits an int32 or an enum may have anything.
-const UPPER: i64 = 5 << 32;
+/// Bits above the lower 32, which are ignored in an int32 or an enum.
+const IGNORED_BITS: i64 = 5 << 32;
 
 pub fn message(tree: &Tree, dice: &mut Dice<'_>) -> Vec<u8> {
     let mut pieces = Vec::new();
@@ -20,8 +21,8 @@ pub fn message(tree: &Tree, dice: &mut Dice<'_>) -> Vec<u8> {
         self::pieces(&mut pieces, field, datum, dice);
     }
     if dice.one_in(4) {
-        // Another message, with which this one merges.
-        let other = grow::message(dice, &tree.kind, 4, None);
+        // Another message that is merged with this one.
+        let other = generate::message(dice, &tree.kind, 4, None);
         for (field, datum) in &other.fields {
             self::pieces(&mut pieces, field, datum, dice);
         }
@@ -35,7 +36,7 @@ pub fn message(tree: &Tree, dice: &mut Dice<'_>) -> Vec<u8> {
     pieces.concat()
 }
 
-/// A field in one piece or in several.
+/// Adds a field in one piece or in several.
 fn pieces(pieces: &mut Vec<Vec<u8>>, field: &FieldDescriptor, datum: &Datum, dice: &mut Dice<'_>) {
     let (number, kind) = (field.number(), field.kind());
     match datum {
@@ -63,7 +64,7 @@ fn pieces(pieces: &mut Vec<Vec<u8>>, field: &FieldDescriptor, datum: &Datum, dic
             }
         }
         Datum::List(values) => values.iter().for_each(|value| self::pieces(pieces, field, value, dice)),
-        // The elements of a list do not merge, and are never split.
+        // The elements of a list are not merged, so they are never split.
         Datum::Message(tree) if !field.is_list() && dice.one_in(3) => {
             let (one, two) = tree.fields.split_at(dice.below(tree.fields.len() + 1));
             for fields in [one, two] {
@@ -82,7 +83,7 @@ fn pieces(pieces: &mut Vec<Vec<u8>>, field: &FieldDescriptor, datum: &Datum, dic
             tag(&mut piece, number, wire_type(datum));
             match datum {
                 Datum::Int(value) if !matches!(kind, Kind::Int64) && dice.one_in(6) => {
-                    self::number(&mut piece, &Datum::Int(value ^ UPPER), dice);
+                    self::number(&mut piece, &Datum::Int(value ^ IGNORED_BITS), dice);
                 }
                 _ => self::number(&mut piece, datum, dice),
             }
@@ -97,7 +98,7 @@ fn single(number: u32, bytes: &[u8]) -> Vec<u8> {
     piece
 }
 
-/// An entry of a map: the key and the value may be absent, change places, or come twice.
+/// A map entry: its key and value may be absent, in the other order, or given twice.
 fn entry(number: u32, kind: &Kind, (key, value): &(String, Datum), dice: &mut Dice<'_>) -> Vec<u8> {
     let mut parts = vec![single(1, key.as_bytes())];
     let mut put = |value: &Datum, dice: &mut Dice<'_>| match value {
@@ -110,7 +111,7 @@ fn entry(number: u32, kind: &Kind, (key, value): &(String, Datum), dice: &mut Di
     };
     put(value, dice);
     match (dice.below(8), value) {
-        (4, Datum::Message(tree)) => put(&Datum::Message(grow::message(dice, &tree.kind, 4, None)), dice),
+        (4, Datum::Message(tree)) => put(&Datum::Message(generate::message(dice, &tree.kind, 4, None)), dice),
         (4, other) => put(&other.clone(), dice),
         (5, _) => parts.push(unknown(dice, 3)),
         (6, _) => drop(parts.remove(dice.below(2))),
@@ -120,7 +121,7 @@ fn entry(number: u32, kind: &Kind, (key, value): &(String, Datum), dice: &mut Di
     single(number, &parts.concat())
 }
 
-/// A number, perhaps in a varint that is longer than it must be.
+/// Writes a number, sometimes as a varint that is longer than necessary.
 fn number(out: &mut Vec<u8>, datum: &Datum, dice: &mut Dice<'_>) {
     let start = out.len();
     scalar(out, datum);
@@ -130,11 +131,11 @@ fn number(out: &mut Vec<u8>, datum: &Datum, dice: &mut Dice<'_>) {
     }
 }
 
-/// The zero of a field that is a number, which needs no place on the wire.
+/// An explicit zero, which need not be on the wire; `None` for lists, maps and messages.
 fn zero(field: &FieldDescriptor, dice: &mut Dice<'_>) -> Option<Vec<u8>> {
     let datum = match field.kind() {
         _ if field.is_list() => return None,
-        Kind::Int32 | Kind::Enum(_) => Datum::Int(dice.pick(&[0, UPPER])),
+        Kind::Int32 | Kind::Enum(_) => Datum::Int(dice.pick(&[0, IGNORED_BITS])),
         Kind::Bool | Kind::Int64 => Datum::Int(0),
         Kind::Float => Datum::Float(0.0),
         Kind::Double => Datum::Double(0.0),
@@ -159,7 +160,7 @@ fn unknown(dice: &mut Dice<'_>, number: u32) -> Vec<u8> {
             tag(&mut piece, number, 1);
             piece.extend_from_slice(&[0xff; 8]);
         }
-        2 => delimited(&mut piece, number, &canonical(&grow_any(dice))),
+        2 => delimited(&mut piece, number, &canonical(&any_message(dice))),
         3 => {
             tag(&mut piece, number, 5);
             piece.extend_from_slice(&[0xff; 4]);
@@ -173,7 +174,7 @@ fn unknown(dice: &mut Dice<'_>, number: u32) -> Vec<u8> {
     piece
 }
 
-fn grow_any(dice: &mut Dice<'_>) -> Tree {
+fn any_message(dice: &mut Dice<'_>) -> Tree {
     let kind = dice.pick(&crate::catalogue::MESSAGES);
-    grow::message(dice, &kind, 4, None)
+    generate::message(dice, &kind, 4, None)
 }

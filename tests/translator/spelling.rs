@@ -1,18 +1,19 @@
-//! JSON in the other spellings that are accepted: either form of a name, enums in any case or as numbers, numbers with
-//! a point, an exponent or in quotes, every form of base64, nulls, escapes, white space, members in any order.
+//! Writes JSON in all spellings that are accepted: either form of a name, enums in any case or as numbers, numbers with
+//! a point, with an exponent or in quotes, every form of base64, nulls, escapes, white space, and members in any order.
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind};
 
 use crate::dice::Dice;
-use crate::tree::{Datum, Tree, is_additional, takes_null};
+use crate::tree::{Datum, Tree, accepts_null, is_additional};
 
-/// Below this an integer is exact in a double, so it may be written as one.
-const EXACT: u64 = 1 << 53;
+/// Integers up to this one are exact in a double, so they may be written with a point.
+const MAX_EXACT_IN_DOUBLE: u64 = 1 << 53;
 
 #[derive(Debug)]
 pub struct Speller<'s, 'r> {
     pub dice: &'s mut Dice<'r>,
-    /// Whether members may change places. Those that the contract does not know keep theirs among themselves.
+    /// Whether to write members in random order. Those that the contract does not have keep their order among
+    /// themselves.
     pub shuffle: bool,
 }
 
@@ -31,7 +32,7 @@ impl Speller<'_, '_> {
             ("google.protobuf.Struct", None) => self.join('{', Vec::new(), '}'),
             ("google.protobuf.ListValue", None) => self.join('[', Vec::new(), ']'),
             ("google.protobuf.Value", Some((field, _))) if field.name() == "null_value" => "null".to_owned(),
-            // A number in quotes would be a text.
+            // Not in quotes: in a `Value` that would be a string.
             ("google.protobuf.Value", Some((_, Datum::Double(value)))) => self.numeral(&forms_of_a_double(*value)),
             (
                 "google.protobuf.Struct" | "google.protobuf.ListValue" | "google.protobuf.Value",
@@ -69,7 +70,7 @@ impl Speller<'_, '_> {
         for field in tree.kind.fields() {
             let absent = tree.fields.iter().all(|(other, _)| *other != field);
             let free = !is_additional(&field) && !names.iter().any(|name| name == field.json_name());
-            if absent && free && !takes_null(&field) && self.dice.one_in(12) {
+            if absent && free && !accepts_null(&field) && self.dice.one_in(12) {
                 known.push(self.member(&field, "null"));
             }
         }
@@ -191,7 +192,7 @@ impl Speller<'_, '_> {
 
 fn forms_of_an_integer(value: i64) -> Vec<String> {
     let mut forms = vec![value.to_string()];
-    if value.unsigned_abs() <= EXACT {
+    if value.unsigned_abs() <= MAX_EXACT_IN_DOUBLE {
         forms.extend([format!("{value}.0"), format!("{value}e0"), format!("{value}.000E+00")]);
     }
     forms
@@ -205,7 +206,7 @@ fn forms_of_a_double(value: f64) -> Vec<String> {
     forms
 }
 
-/// With as few digits behind the point as there need be, or with nine.
+/// The decimals of a second: as few as necessary, or nine.
 fn fraction(nanos: i64, dice: &mut Dice<'_>) -> String {
     let digits = format!(".{:09}", nanos.abs());
     if dice.one_in(3) { digits } else { digits.trim_end_matches('0').trim_end_matches('.').to_owned() }
@@ -216,7 +217,7 @@ fn duration([seconds, nanos]: &[i64; 2], dice: &mut Dice<'_>) -> String {
     format!("{sign}{}{}s", seconds.abs(), fraction(*nanos, dice))
 }
 
-/// In the time of some place on Earth.
+/// A timestamp in a random time zone.
 fn timestamp([seconds, nanos]: &[i64; 2], dice: &mut Dice<'_>) -> String {
     const DAY: i64 = 86_400;
     let minutes = dice.pick(&[0, 0, 0, 60, -300, 330, 825, -720]);
@@ -228,7 +229,8 @@ fn timestamp([seconds, nanos]: &[i64; 2], dice: &mut Dice<'_>) -> String {
         let sign = if minutes < 0 { '-' } else { '+' };
         (local, format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60))
     };
-    // The day's date, in years that begin with March (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    // Converts days to a date, with years that begin in March (Howard Hinnant, "chrono-compatible low-level date
+    // algorithms").
     let day = local.div_euclid(DAY) + 719_468;
     let day_of_era = day.rem_euclid(146_097);
     let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,4 +1,4 @@
-//! Random messages, made from their descriptors.
+//! Generates random messages from their descriptors.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use crate::dice::Dice;
 use crate::scalars;
 use crate::tree::{Datum, Tree, is_additional, is_member};
 
-/// Below this, messages are empty.
-const DEEPEST: usize = 7;
+/// Messages that are nested deeper than this are empty.
+const MAX_DEPTH: usize = 7;
 
-/// A message with the field that the target names.
+/// A message that has the field of the target.
 pub fn targeted(dice: &mut Dice<'_>, target: &Target) -> Tree {
     message(dice, &target.message, 0, Some(target))
 }
 
-/// A message at some depth: the deeper, the smaller.
+/// A message at a nesting depth: the deeper, the smaller.
 pub fn message(dice: &mut Dice<'_>, kind: &MessageDescriptor, depth: usize, target: Option<&Target>) -> Tree {
     let wanted = target.map(|target| target.field.clone());
     let fields = match kind.full_name() {
@@ -44,7 +44,7 @@ pub fn message(dice: &mut Dice<'_>, kind: &MessageDescriptor, depth: usize, targ
     tree
 }
 
-/// Which fields to set, in order of their numbers; of a oneof, one.
+/// The fields to set, in the order of their numbers. At most one of each oneof.
 fn chosen(
     dice: &mut Dice<'_>,
     kind: &MessageDescriptor,
@@ -53,15 +53,15 @@ fn chosen(
 ) -> Vec<FieldDescriptor> {
     let mut fields: Vec<FieldDescriptor> = kind.fields().filter(|field| !is_additional(field)).collect();
     let count = match depth {
-        // A Value has a kind; deep down, not one that leads deeper.
+        // A `Value` has exactly one field; near the limit of the depth, not a list or an object.
         _ if kind.full_name() == "google.protobuf.Value" => {
-            fields.truncate(if depth < DEEPEST - 1 { 6 } else { 4 });
+            fields.truncate(if depth < MAX_DEPTH - 1 { 6 } else { 4 });
             1
         }
         0 if dice.one_in(20) => fields.len(),
         0 => dice.below(6),
         1..4 => dice.below(4),
-        4..DEEPEST => dice.below(2),
+        4..MAX_DEPTH => dice.below(2),
         _ => 0,
     };
     let mut chosen = BTreeMap::new();
@@ -97,7 +97,7 @@ fn datum(dice: &mut Dice<'_>, field: &FieldDescriptor, depth: usize, wanted: boo
         return Datum::List((0..length).map(|_| value(dice, &field.kind(), depth)).collect());
     }
     let datum = value(dice, &field.kind(), depth);
-    if wanted && datum.is_zero() { one(&field.kind()).unwrap_or(datum) } else { datum }
+    if wanted && datum.is_zero() { nonzero(&field.kind()).unwrap_or(datum) } else { datum }
 }
 
 fn value(dice: &mut Dice<'_>, kind: &Kind, depth: usize) -> Datum {
@@ -115,8 +115,8 @@ fn value(dice: &mut Dice<'_>, kind: &Kind, depth: usize) -> Datum {
     }
 }
 
-/// Something that is not zero.
-fn one(kind: &Kind) -> Option<Datum> {
+/// A value that is not zero.
+fn nonzero(kind: &Kind) -> Option<Datum> {
     Some(match kind {
         Kind::Bool => Datum::Bool(true),
         Kind::Int32 | Kind::Int64 => Datum::Int(1),
@@ -145,11 +145,11 @@ fn time(
     fields.map(|(number, value)| (kind.get_field(number).unwrap(), Datum::Int(value))).collect()
 }
 
-/// Adds members that the contract does not know, and new names for enums.
+/// Adds members and enum names that the contract does not have.
 fn additional(dice: &mut Dice<'_>, tree: &mut Tree, depth: usize, wanted: Option<&FieldDescriptor>) {
     let Some(field) = tree.kind.fields().find(is_additional) else { return };
     let wanted = wanted.is_some_and(is_additional);
-    if depth > DEEPEST || !(wanted || dice.one_in(6)) {
+    if depth > MAX_DEPTH || !(wanted || dice.one_in(6)) {
         return;
     }
     let value = |dice: &mut Dice<'_>| value(dice, &struct_value(&field), depth + 1);
@@ -177,13 +177,13 @@ fn additional(dice: &mut Dice<'_>, tree: &mut Tree, depth: usize, wanted: Option
     tree.fields.push((field, Datum::Message(Tree { kind, fields: vec![(inner, Datum::Map(entries))] })));
 }
 
-/// The kind of a Struct's values.
+/// The kind of the values of a `Struct`.
 fn struct_value(field: &FieldDescriptor) -> Kind {
     let kind = field.kind().as_message().unwrap().get_field(1).unwrap().kind();
     kind.as_message().unwrap().map_entry_value_field().kind()
 }
 
-/// A name that the enum does not have, as a Value; in a list, if the field is one.
+/// A name that the enum does not have, as a `Value`; in a list if the field is a list.
 fn new_name(dice: &mut Dice<'_>, field: &FieldDescriptor) -> Datum {
     let pool = field.parent_pool().get_message_by_name("google.protobuf.Value").unwrap();
     let value = |number, datum| {

@@ -1,17 +1,17 @@
-//! What a response says of itself beside its content.
+//! The metadata of a response: version, id, and tokens by modality.
 
 use super::fields::{ReadError, bytes, int32, next, text};
 use super::numbers::{response, usage};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
-/// A longer version or id is cut here, in bytes; those that Gemini sends have some tens.
+/// A longer version or id is cut, in bytes. Gemini's have some tens of bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// What a response says of itself. It is nearly the same in each message of a stream, so it is read at the end only.
+/// The metadata of a response. It is nearly the same in each message of a stream, so it is read only at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AboutView {
-    /// The last report.
+pub struct MetadataView {
+    /// The last usage that was reported.
     pub usage: Option<UsageDetailsView>,
     pub model_version: String,
     pub response_id: String,
@@ -33,8 +33,12 @@ pub struct ModalityCounts {
     pub audio: Option<i32>,
 }
 
-impl AboutView {
-    /// Takes over what a message of the response says; what it does not say stays as it was.
+impl MetadataView {
+    /// Takes over the metadata of a message. What the message does not contain is not changed.
+    ///
+    /// # Errors
+    ///
+    /// The message cannot be read, or the steps ran out.
     pub fn update(&mut self, message: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
         let mut details: Option<UsageDetailsView> = None;
         let mut reader = Reader::new(message);
@@ -78,18 +82,19 @@ impl ModalityCounts {
                 _ => {}
             }
         }
-        let place = match modality {
+        // The numbers of the enum `Modality`.
+        let count = match modality {
             1 => &mut self.text,
             2 => &mut self.image,
             4 => &mut self.audio,
             _ => return Ok(()),
         };
-        *place = Some(tokens);
+        *count = Some(tokens);
         Ok(())
     }
 }
 
-/// Replaces a text, in the memory that it has.
+/// Replaces a text, reusing its memory.
 fn set(name: &mut String, value: &str) {
     let end = (0..=value.len().min(MAX_NAME_BYTES)).rev().find(|end| value.is_char_boundary(*end));
     name.clear();

@@ -1,19 +1,20 @@
-//! Where a message stands on the wire: nearly always in one place, though protobuf lets a message field come in several,
-//! which are read as one message.
+//! A message as its fragments on the wire. It nearly always has one, but protobuf allows a message field to occur
+//! several times; all occurrences together are then one message.
 
 use super::super::error::Error;
 use super::super::schema::Field;
-use super::slots::Slot;
+use super::summary::FieldSummary;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
-/// The wire bytes that are translated, in a few parts that are read one after the other.
+/// The wire bytes of the whole message, in one part or a few that are read one after another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wire<'w> {
     parts: &'w [&'w [u8]],
 }
 
-/// A place in the wire bytes, in half the memory of a slice: a message may be in as many places as it has bytes.
+/// A range of the wire bytes. It takes half the memory of a slice, since a message can have nearly as many fragments as
+/// bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
     at: u32,
@@ -21,19 +22,19 @@ pub(super) struct Span {
 }
 
 impl<'w> Wire<'w> {
-    /// The parts have at most `u32::MAX` bytes together.
+    /// The parts must have at most `u32::MAX` bytes in total.
     pub(super) fn new(parts: &'w [&'w [u8]]) -> Self {
         Self { parts }
     }
 
-    /// The places of the whole message: the first part, and the others.
+    /// The whole message: its first part, and the spans of the others.
     pub(super) fn whole(self) -> (&'w [u8], Vec<Span>) {
         let (first, others) = self.parts.split_first().map_or((&[][..], &[][..]), |(first, others)| (*first, others));
         (first, others.iter().filter(|part| !part.is_empty()).map(|part| self.span(part)).collect())
     }
 
-    /// The place of a slice of the wire bytes. It is found by its address, so that nothing but slices is carried along
-    /// where a message is in one place.
+    /// The span of a slice of the wire bytes. It is computed from the addresses, so that the common case, a message in
+    /// one fragment, only has to pass slices around.
     pub(super) fn span(self, bytes: &[u8]) -> Span {
         let mut before = 0;
         for part in self.parts {
@@ -46,7 +47,7 @@ impl<'w> Wire<'w> {
         Span::default()
     }
 
-    /// Where a slice of the wire bytes begins, in bytes from the start.
+    /// The offset of a slice of the wire bytes from the start of the first part.
     pub(super) fn offset(self, bytes: &[u8]) -> u32 {
         self.span(bytes).at
     }
@@ -68,19 +69,19 @@ impl<'w> Wire<'w> {
     }
 }
 
-/// The bytes of one message from some field on: what is left of the first place, and the places behind it.
+/// The unread bytes of one message: the rest of the current fragment, and the fragments after it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places<'w, 'p> {
+pub(super) struct Fragments<'w, 'p> {
     first: Reader<'w>,
     others: &'p [Span],
 }
 
-impl<'w, 'p> Places<'w, 'p> {
+impl<'w, 'p> Fragments<'w, 'p> {
     pub(super) fn one(first: &'w [u8]) -> Self {
         Self::new(first, &[])
     }
 
-    pub(super) fn several(others: &'p [Span]) -> Self {
+    pub(super) fn many(others: &'p [Span]) -> Self {
         Self::new(&[], others)
     }
 
@@ -88,18 +89,18 @@ impl<'w, 'p> Places<'w, 'p> {
         Self { first: Reader::new(first), others }
     }
 
-    /// Where the next field is: the rest of its place, and how many places follow.
+    /// The position of the next field: the rest of the current fragment, and how many fragments follow.
     #[inline]
     pub(super) fn position(&self) -> (&'w [u8], u32) {
         (self.first.rest(), self.others.len() as u32)
     }
 
-    /// These places from a position on, which an earlier [`Places::position`] of them gave.
+    /// These fragments from a position on that [`Fragments::position`] returned.
     fn at(&self, first: &'w [u8], others: u32) -> Self {
         Self::new(first, &self.others[self.others.len() - others as usize..])
     }
 
-    /// Reads the next field, wherever it is.
+    /// Reads the next field, in this fragment or the next one.
     #[inline]
     pub(super) fn field(&mut self, wire: Wire<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, Error> {
         while self.first.is_empty() {
@@ -110,21 +111,21 @@ impl<'w, 'p> Places<'w, 'p> {
     }
 }
 
-/// The values of one field of a message, in the order of the wire.
+/// Reads the values of one field of a message, in the order of the wire.
 #[derive(Debug)]
 pub(super) struct Values<'w, 'p> {
-    /// The only value: it is known already.
+    /// The value, if there is only one: it is known from the scan, and nothing is read again.
     only: Option<Raw<'w>>,
-    places: Places<'w, 'p>,
+    fragments: Fragments<'w, 'p>,
     field: &'static Field,
     left: u32,
 }
 
 impl<'w, 'p> Values<'w, 'p> {
-    /// The values that were counted in `slot` when the message, which is in these places, was scanned.
-    pub(super) fn new(field: &'static Field, slot: &Slot<'w>, places: Places<'w, 'p>) -> Self {
-        let only = (slot.count == 1).then_some(slot.last);
-        Self { only, places: places.at(slot.first, slot.others), field, left: slot.count }
+    /// The values of a field that were counted in `summary` when the message in these fragments was scanned.
+    pub(super) fn new(field: &'static Field, summary: &FieldSummary<'w>, fragments: Fragments<'w, 'p>) -> Self {
+        let only = (summary.count == 1).then_some(summary.last);
+        Self { only, fragments: fragments.at(summary.first, summary.others), field, left: summary.count }
     }
 
     pub(super) fn next(&mut self, wire: Wire<'w>, steps: &mut Steps<'_>) -> Result<Option<Raw<'w>>, Error> {
@@ -135,7 +136,7 @@ impl<'w, 'p> Values<'w, 'p> {
             self.left = 0;
             return Ok(Some(only));
         }
-        while let Some((number, value)) = self.places.field(wire, steps)? {
+        while let Some((number, value)) = self.fragments.field(wire, steps)? {
             if number == self.field.number && !is_empty_list(self.field, value) {
                 self.left -= 1;
                 return Ok(Some(value));
@@ -145,7 +146,7 @@ impl<'w, 'p> Values<'w, 'p> {
     }
 }
 
-/// Whether that is a packed list without an element, which counts as absent.
+/// Whether the value is an empty packed list, which counts as absent.
 pub(super) fn is_empty_list(field: &Field, value: Raw<'_>) -> bool {
     field.is_packable_list() && matches!(value, Raw::Len([]))
 }

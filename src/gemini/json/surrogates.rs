@@ -1,56 +1,63 @@
-//! Joins characters that were cut in two between the texts of an answer.
+//! Joins surrogate pairs that were cut in two between the texts of a response.
 //!
-//! An upstream that counts in UTF-16 may end one piece of text with the first half of a character and begin the next with
-//! the second. A half that waits belongs to one candidate and to its thoughts or its answer. One that is alone becomes
-//! U+FFFD.
+//! An upstream that cuts text by UTF-16 units may end one piece with the first half of a pair and begin the next with
+//! the second half. The first half is kept until the next text of the same candidate and the same kind (thought or
+//! answer) comes. A half without its other half becomes U+FFFD.
 
-use super::decode::Fault;
+use super::decode::AnomalyKind;
 use super::error::{Error, Problem};
-use super::repairs::{REPLACEMENT, decode, is_high, is_low, pair};
-use super::{Oddity, Response};
+use super::repairs::{REPLACEMENT, decode_half, is_high, is_low, join};
+use super::{Anomaly, Response};
 use crate::gemini::steps::Steps;
 use crate::gemini::view::numbers::{content, part, response};
 use crate::gemini::view::{CandidateKeys, CandidateView, ReadError};
 use crate::gemini::wire::{Raw, Reader, WireType, put_tag, put_varint};
 
-/// No more halves than this wait at a time.
+/// At most this many first halves are kept at a time; further ones are replaced.
 const MAX_WAITING: usize = 32;
 
-/// The halves that wait for the next text of their kind.
+/// The first halves that wait for the next text of their stream of text.
 #[derive(Debug, Default)]
-pub struct Halves {
-    waiting: Vec<(Kind, u32)>,
+pub struct SurrogateJoiner {
+    waiting: Vec<(TextStream, u32)>,
 }
 
-/// Which texts belong together.
+/// The texts that belong together: those of one candidate, either its thoughts or its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kind {
+struct TextStream {
     candidate: u64,
     is_thought: bool,
 }
 
-/// One pass over a message.
+/// One pass over a message, which writes it again with its texts joined.
 struct Pass<'h, 's, 'i> {
-    halves: &'h mut Halves,
+    surrogates: &'h mut SurrogateJoiner,
     steps: &'s mut Steps<'i>,
+    /// Whether no message follows.
     is_last: bool,
+    /// How many halves were replaced by U+FFFD.
     replaced: u64,
 }
 
-impl Halves {
-    /// Whether a half waits: then the next message has to be joined, whatever it contains.
+impl SurrogateJoiner {
+    /// Whether a half is waiting. Then the next message has to go through [`SurrogateJoiner::join`], even if it has no
+    /// halves itself.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Joins the halves in the texts of a message with those before it, and keeps those that may go on. `is_last`: no
-    /// message follows.
+    /// Joins the texts of a message with the halves that wait, and keeps its last halves for the next message.
+    /// `is_last`: no message follows, so that every half that is left over is replaced.
+    ///
+    /// # Errors
+    ///
+    /// The steps ran out, or the message is not a valid `GenerateContentResponse`.
     pub fn join(&mut self, response: &mut Response, is_last: bool, steps: &mut Steps<'_>) -> Result<(), Error> {
-        let mut pass = Pass { halves: self, steps, is_last, replaced: 0 };
+        let mut pass = Pass { surrogates: self, steps, is_last, replaced: 0 };
         response.message = pass.response(&response.message)?;
         if pass.replaced > 0 {
-            response.oddities.push(Oddity {
-                fault: Fault::Repaired,
+            response.anomalies.push(Anomaly {
+                kind: AnomalyKind::Repaired,
                 message: "Part",
                 member: "text",
                 first: "text: one half of a character is missing".to_owned(),
@@ -60,8 +67,8 @@ impl Halves {
         Ok(())
     }
 
-    fn take(&mut self, kind: Kind) -> Option<u32> {
-        let at = self.waiting.iter().position(|(of, _)| *of == kind)?;
+    fn take(&mut self, stream: TextStream) -> Option<u32> {
+        let at = self.waiting.iter().position(|(of, _)| *of == stream)?;
         Some(self.waiting.swap_remove(at).1)
     }
 }
@@ -72,14 +79,14 @@ impl Pass<'_, '_, '_> {
         self.rewrite(message, response::CANDIDATES, |pass, candidate, out| pass.candidate(candidate, &mut keys, out))
     }
 
-    /// Copies a message, and lets `write` write the values of one of its fields, with their tags.
+    /// Copies a message, except for the values of one of its fields: `write` writes those, each with its tag.
     fn rewrite(
         &mut self,
         message: &[u8],
         number: u32,
         mut write: impl FnMut(&mut Self, &[u8], &mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<Vec<u8>, Error> {
-        // A joined character is not longer than its halves.
+        // The new message has nearly the same length: a joined character has 4 bytes, its second half had 3.
         let mut out = Vec::with_capacity(message.len() + 16);
         let mut reader = Reader::new(message);
         while !reader.is_empty() {
@@ -99,28 +106,28 @@ impl Pass<'_, '_, '_> {
     fn candidate(&mut self, candidate: &[u8], keys: &mut CandidateKeys, out: &mut Vec<u8>) -> Result<(), Error> {
         let view = CandidateView::read(candidate, self.steps).map_err(unreadable)?;
         let key = keys.next(&view);
-        let is_over = self.is_last || view.has_ended();
+        let has_ended = self.is_last || view.has_ended();
         let mut has_content = false;
         let mut written = self.rewrite(candidate, response::CONTENT, |pass, content, out| {
             has_content = true;
-            let content = pass.content(content, key, is_over)?;
-            put(out, response::CONTENT, &content);
+            let content = pass.content(content, key, has_ended)?;
+            put_field(out, response::CONTENT, &content);
             Ok(())
         })?;
-        if is_over && !has_content {
+        if has_ended && !has_content {
             let mut content = Vec::new();
             self.flush(key, &mut content);
             if !content.is_empty() {
-                put(&mut content, content::ROLE, b"model");
-                put(&mut written, response::CONTENT, &content);
+                put_field(&mut content, content::ROLE, b"model");
+                put_field(&mut written, response::CONTENT, &content);
             }
         }
-        put(out, response::CANDIDATES, &written);
+        put_field(out, response::CANDIDATES, &written);
         Ok(())
     }
 
-    fn content(&mut self, content: &[u8], candidate: u64, is_over: bool) -> Result<Vec<u8>, Error> {
-        // Of the last text of a kind it is known that nothing follows, once the candidate is over.
+    fn content(&mut self, content: &[u8], candidate: u64, has_ended: bool) -> Result<Vec<u8>, Error> {
+        // First pass: find the last text of each kind. If the candidate has ended, nothing can follow that text.
         let mut last = [None; 2];
         let mut position = 0;
         let mut reader = Reader::new(content);
@@ -138,20 +145,20 @@ impl Pass<'_, '_, '_> {
             let here = position;
             position += 1;
             let Some((text, is_thought)) = text else {
-                put(out, content::PARTS, part);
+                put_field(out, content::PARTS, part);
                 return Ok(());
             };
-            let kind = Kind { candidate, is_thought };
-            let may_go_on = !(is_over && last[usize::from(is_thought)] == Some(here));
-            let text = pass.joined(text, kind, may_go_on)?;
+            let stream = TextStream { candidate, is_thought };
+            let may_continue = !(has_ended && last[usize::from(is_thought)] == Some(here));
+            let text = pass.joined(text, stream, may_continue)?;
             let part = pass.rewrite(part, part::TEXT, |_, _, out| {
-                put(out, part::TEXT, &text);
+                put_field(out, part::TEXT, &text);
                 Ok(())
             })?;
-            put(out, content::PARTS, &part);
+            put_field(out, content::PARTS, &part);
             Ok(())
         })?;
-        if is_over {
+        if has_ended {
             self.flush(candidate, &mut written);
         }
         Ok(written)
@@ -171,30 +178,31 @@ impl Pass<'_, '_, '_> {
         Ok(text.map(|text| (text, is_thought)))
     }
 
-    /// A text that begins with the half that waited, and without the one that may go on.
-    fn joined(&mut self, text: &[u8], kind: Kind, may_go_on: bool) -> Result<Vec<u8>, Error> {
+    /// Joins a text with the half that waits for it. If the stream may continue, a first half at the end of the text is
+    /// taken away and kept.
+    fn joined(&mut self, text: &[u8], stream: TextStream, may_continue: bool) -> Result<Vec<u8>, Error> {
         self.steps.take_bytes(text.len())?;
         let mut out = Vec::with_capacity(text.len() + 4);
         let mut rest = text;
-        let low = rest.first_chunk().and_then(|bytes| decode(*bytes)).filter(|half| is_low(*half));
+        let low = rest.first_chunk().and_then(|bytes| decode_half(*bytes)).filter(|half| is_low(*half));
         if low.is_some() {
             rest = &rest[3..];
         }
-        // An empty text says nothing of what comes.
-        let high = if text.is_empty() && may_go_on { None } else { self.halves.take(kind) };
+        // Upstreams send empty texts in between. The half keeps waiting for a text with content.
+        let high = if text.is_empty() && may_continue { None } else { self.surrogates.take(stream) };
         match (high, low) {
             (Some(high), Some(low)) => {
-                let character = char::from_u32(pair(high, low)).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let character = char::from_u32(join(high, low)).unwrap_or(char::REPLACEMENT_CHARACTER);
                 out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
             (None, None) => {}
             _ => self.replace(&mut out),
         }
-        match rest.last_chunk().and_then(|bytes| decode(*bytes)).filter(|half| is_high(*half)) {
+        match rest.last_chunk().and_then(|bytes| decode_half(*bytes)).filter(|half| is_high(*half)) {
             Some(half) => {
                 out.extend_from_slice(&rest[..rest.len() - 3]);
-                if may_go_on && self.halves.waiting.len() < MAX_WAITING {
-                    self.halves.waiting.push((kind, half));
+                if may_continue && self.surrogates.waiting.len() < MAX_WAITING {
+                    self.surrogates.waiting.push((stream, half));
                 } else {
                     self.replace(&mut out);
                 }
@@ -204,18 +212,18 @@ impl Pass<'_, '_, '_> {
         Ok(out)
     }
 
-    /// Writes what waits for a candidate that is over as parts of its content.
+    /// Replaces the halves that still wait when a candidate has ended: each becomes a part of its content with U+FFFD.
     fn flush(&mut self, candidate: u64, content: &mut Vec<u8>) {
         for is_thought in [true, false] {
-            if self.halves.take(Kind { candidate, is_thought }).is_some() {
+            if self.surrogates.take(TextStream { candidate, is_thought }).is_some() {
                 let (mut text, mut part) = (Vec::new(), Vec::new());
                 self.replace(&mut text);
-                put(&mut part, part::TEXT, &text);
+                put_field(&mut part, part::TEXT, &text);
                 if is_thought {
                     put_tag(&mut part, part::THOUGHT, WireType::Varint);
                     put_varint(&mut part, 1);
                 }
-                put(content, content::PARTS, &part);
+                put_field(content, content::PARTS, &part);
             }
         }
     }
@@ -227,7 +235,7 @@ impl Pass<'_, '_, '_> {
 }
 
 /// Writes a length-delimited field.
-fn put(out: &mut Vec<u8>, number: u32, value: &[u8]) {
+fn put_field(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     put_tag(out, number, WireType::Len);
     put_varint(out, value.len() as u64);
     out.extend_from_slice(value);

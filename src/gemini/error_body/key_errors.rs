@@ -1,9 +1,9 @@
-//! Errors about the key that was sent, and about the project and the account behind it.
+//! Recognizes errors about the key that was sent, or about its project or account.
 
 use super::super::code::Code;
 
-/// Reasons of `google.api.ErrorReason` that only the owner of a key can act on, in addition to those that begin with
-/// [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
+/// Reasons of `google.api.ErrorReason` that only the owner of the key can act on, in addition to those that begin with
+/// one of [`PREFIXES`] (github.com/googleapis/googleapis, google/api/error_reason.proto).
 const REASONS: [&str; 18] = [
     "SERVICE_DISABLED",
     "BILLING_DISABLED",
@@ -26,8 +26,8 @@ const REASONS: [&str; 18] = [
 ];
 const PREFIXES: [&str; 3] = ["API_KEY_", "ACCESS_TOKEN_", "CONSUMER_"];
 
-/// What Google and others say in such an error, where they give no reason. All words of one row are there.
-const WORDS: [&[&str]; 14] = [
+/// Phrases in the messages of such errors, for upstreams that give no reason. All phrases of one row must occur.
+const PHRASES: [&[&str]; 14] = [
     &["reported as leaked"],
     &["api key not valid"],
     &["api key not found"],
@@ -44,7 +44,7 @@ const WORDS: [&[&str]; 14] = [
     &["enable billing"],
 ];
 
-/// Whether an error is about the key. Only a refusal can be: a quota or a fault of upstream is none.
+/// Whether an error is about the key. Only a rejection can be, not a quota or an internal error of upstream.
 pub(super) fn is_about_key(code: Code, status: u16, reason: Option<&str>, message: &str) -> bool {
     let refuses = matches!(status, 400 | 401 | 403) || matches!(code, Code::Unauthenticated | Code::PermissionDenied);
     if !refuses {
@@ -54,8 +54,9 @@ pub(super) fn is_about_key(code: Code, status: u16, reason: Option<&str>, messag
         |reason: &str| REASONS.contains(&reason) || PREFIXES.iter().any(|prefix| reason.starts_with(prefix));
     let mut message = message.to_ascii_lowercase();
     if status == 400 {
-        // It may quote the request, and what a caller writes there must not put the blame on the gateway.
+        // The message may quote the request. Only the part before the first quote counts, so that a caller cannot make
+        // its own mistake look like a problem with the gateway's key.
         message.truncate(message.find(['"', '\'', '`', '\n']).unwrap_or(message.len()));
     }
-    reason.is_some_and(is_reason) || WORDS.iter().any(|words| words.iter().all(|word| message.contains(word)))
+    reason.is_some_and(is_reason) || PHRASES.iter().any(|phrases| phrases.iter().all(|phrase| message.contains(phrase)))
 }

@@ -1,0 +1,57 @@
+//! Counts the steps of decoding, and grows the output buffer.
+
+use super::super::error::Error;
+use super::Decoder;
+
+/// For JSON up to this length, in bytes, the output grows as any `Vec` does: for a small buffer, doubling wastes little.
+const MAX_FREE_GROWTH_JSON_BYTES: usize = 256 << 10;
+/// For JSON up to this length, in bytes, the moved bytes are counted once at the end. For longer JSON they are counted
+/// at every step, so that the work can be interrupted.
+const MAX_UNCHECKED_JSON_BYTES: usize = 4 << 10;
+/// Capacity for the tags, lengths and numbers that are written between two checks, in bytes.
+const SLACK_BYTES: usize = 4 << 10;
+/// A message is at most 11/2 times as long as its JSON. The worst case is `[0,0,0]` in free-form JSON: two bytes, `0,`,
+/// become two tags, a length and a double (11 bytes).
+const MAX_GROWTH_HALVES: usize = 11;
+
+impl Decoder<'_, '_> {
+    /// Counts a member or an element as a step, and makes sure that the output has capacity for it.
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> Result<(), Error> {
+        self.json.steps().take(1)?;
+        if self.json.length() > MAX_UNCHECKED_JSON_BYTES { self.check_capacity() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn check_capacity(&mut self) -> Result<(), Error> {
+        self.count_moved()?;
+        self.ensure_capacity(0);
+        Ok(())
+    }
+
+    /// Counts the bytes that the writer moved since the last call as steps.
+    pub(super) fn count_moved(&mut self) -> Result<(), Error> {
+        let moved = self.writer.take_moved_bytes();
+        Ok(self.json.steps().take_bytes(moved)?)
+    }
+
+    /// Makes sure that the output has capacity for a value of this many bytes.
+    #[inline]
+    pub(super) fn ensure_capacity(&mut self, bytes: usize) {
+        let out = &self.writer.out;
+        if self.json.length() > MAX_FREE_GROWTH_JSON_BYTES && out.capacity() - out.len() < bytes + SLACK_BYTES {
+            self.grow(bytes + SLACK_BYTES);
+        }
+    }
+
+    /// Grows the output to the most that the rest of the JSON can become. Doubling could take twice the memory that is
+    /// needed, and the limit is 8 times the JSON and 8 MiB.
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        let (length, out) = (self.json.length(), &mut self.writer.out);
+        let for_rest = (length - self.json.position()) * MAX_GROWTH_HALVES / 2;
+        let for_all = (length * MAX_GROWTH_HALVES / 2).saturating_sub(out.len());
+        // Twice the slack: with less, the last bytes of the JSON would make the buffer grow again.
+        out.reserve_exact(for_rest.min(for_all).max(bytes) + 2 * SLACK_BYTES);
+    }
+}
