@@ -1,7 +1,7 @@
 //! What every error says of itself: its code, its stable reason, who has to act, and whether a retry may help.
 //!
-//! Each error type has one table, made with [`reasons!`]: one row for each variant. The tables together are the table of
-//! docs/errors.md, which a test compares both ways.
+//! Each error type has one table, made with [`reasons!`]: one row for each variant. The tables together are the table
+//! of docs/errors.md, which a test compares both ways.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -85,8 +85,8 @@ impl Accounting {
         self.settle(ending, |operation| operation.end(Outcome::of(error.map(Error::kind))));
     }
 
-    /// Charges the tokens that upstream has not reported, and releases the caller's place in flight once upstream no longer
-    /// works on the call.
+    /// Charges the tokens that upstream has not reported, and releases the caller's place in flight once upstream no
+    /// longer works on the call.
     fn settle(&mut self, ending: Ending, end: impl FnOnce(&mut Operation)) {
         // Without an operation, upstream was not asked.
         let Some(mut operation) = self.operation.take() else { return };

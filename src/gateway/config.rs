@@ -20,8 +20,8 @@ pub struct Config {
     pub key: Option<ApiKey>,
     /// Who may call.
     pub auth: Auth,
-    /// How much of the connections and of the byte budget one caller may have where there are several, in percent from 1
-    /// to 100.
+    /// How much of the connections and of the byte budget one caller may have where there are several, in percent from
+    /// 1 to 100.
     pub caller_share: u8,
     pub catalog: Catalog,
     /// Whether a request to an image model that names no modalities asks for TEXT and IMAGE.

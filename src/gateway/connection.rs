@@ -1,5 +1,5 @@
-//! What the calls of a client's connection share with the server: whether it is in use, whose it is, and whether it has to
-//! be closed.
+//! What the calls of a client's connection share with the server: whether it is in use, whose it is, and whether it has
+//! to be closed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -111,8 +111,8 @@ impl Connection {
         self.refuses_calls.store(true, Ordering::Relaxed);
     }
 
-    /// Why calls are refused, if they are. The first call on a connection beyond the limit of files asks the client to leave
-    /// it, because a new connection may be possible when the client retries.
+    /// Why calls are refused, if they are. The first call on a connection beyond the limit of files asks the client to
+    /// leave it, because a new connection may be possible when the client retries.
     pub(super) fn refusal(&self) -> Option<Error> {
         match (self.refuses_calls.load(Ordering::Relaxed), self.is_out_of_files) {
             (false, _) => None,

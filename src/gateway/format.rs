@@ -108,8 +108,8 @@ impl Format {
         Ok(Checked { format: self, parts, limits, model: valid.name, config, estimate: valid.estimate })
     }
 
-    /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key` was
-    /// sent to upstream and must not reach the caller.
+    /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
+    /// was sent to upstream and must not reach the caller.
     pub(super) fn answer(
         self,
         method: Method,

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::error::Error;
 use crate::gemini::steps::Steps;
 
-/// After this many steps, which take much less than a millisecond, the work checks whether the call still wants the result.
+/// After this many steps, which take much less than a millisecond, the work checks whether the call still wants the
+/// result.
 const STEPS_BETWEEN_CHECKS: u64 = 10_000;
 
 /// Limits how much long work runs at a time, in the whole process.
@@ -21,8 +22,8 @@ impl Heavy {
         Self(Arc::new(Semaphore::new(at_once.max(1))))
     }
 
-    /// Runs the work on another thread, when it is its turn. If this future is dropped, at a deadline or because the caller
-    /// cancelled, the work is interrupted within a millisecond.
+    /// Runs the work on another thread, when it is its turn. If this future is dropped, at a deadline or because the
+    /// caller cancelled, the work is interrupted within a millisecond.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Steps<'_>) -> T + Send + 'static,

@@ -1,6 +1,7 @@
 //! A call without its protocol: admitted, checked, translated, sent to upstream, and answered.
 //!
-//! A face gives it the head of the request, then the message in one of the formats of [`Format`], and gets messages back.
+//! A face gives it the head of the request, then the message in one of the formats of [`Format`], and gets messages
+//! back.
 
 mod accounting;
 mod admission;
@@ -154,8 +155,8 @@ impl Gateway {
         Ok(Message::only(held, piece.response.message))
     }
 
-    /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is due, so
-    /// that a call that fails before is not a stream at all.
+    /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is
+    /// due, so that a call that fails before is not a stream at all.
     pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<ResponseStream, Error> {
         let (model, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());

@@ -5,7 +5,8 @@ use crate::telemetry::EstimatedTokens;
 
 /// A token is about 4 characters of English (ai.google.dev/gemini-api/docs/tokens), which are as many bytes.
 const BYTES_PER_TOKEN: u64 = 4;
-/// The tokens of an image of at most 384 pixels a side, and each tile of a larger one (ai.google.dev/gemini-api/docs/tokens).
+/// The tokens of an image of at most 384 pixels a side, and each tile of a larger one
+/// (ai.google.dev/gemini-api/docs/tokens).
 const TOKENS_PER_INPUT_IMAGE: u64 = 258;
 /// The tokens of an image of up to 1024 by 1024 pixels that a model made (ai.google.dev/gemini-api/docs/pricing).
 const TOKENS_PER_OUTPUT_IMAGE: u64 = 1290;
@@ -22,8 +23,8 @@ pub(super) struct Spending {
     output_reported: u64,
     /// What came after the last report.
     after_report: Estimate,
-    /// What came since a report last counted more output. Gemini repeats the tokens of the prompt in each event of a stream,
-    /// and some models count the output only in the last one.
+    /// What came since a report last counted more output. Gemini repeats the tokens of the prompt in each event of a
+    /// stream, and some models count the output only in the last one.
     after_growth: Estimate,
 }
 

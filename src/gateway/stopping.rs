@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Two steps: first new calls are refused, then open ones are ended. Each worker has its own, so that calls of different
-/// workers do not share a lock.
+/// Two steps: first new calls are refused, then open ones are ended. Each worker has its own, so that calls of
+/// different workers do not share a lock.
 #[derive(Clone, Debug, Default)]
 pub struct Stopping {
     refusing: Arc<AtomicBool>,

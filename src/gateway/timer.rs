@@ -20,8 +20,8 @@ pub(super) enum Wake {
     Heartbeat,
 }
 
-/// One timer that enforces the deadline, the limit of the current wait and the heartbeat. It is polled only while the call
-/// is pending, and armed again when it fires or a shorter limit begins.
+/// One timer that enforces the deadline, the limit of the current wait and the heartbeat. It is polled only while the
+/// call is pending, and armed again when it fires or a shorter limit begins.
 pub(super) struct CallTimer {
     deadline: Deadline,
     limits: TimeLimits,
@@ -51,8 +51,8 @@ impl CallTimer {
         self.deadline.at
     }
 
-    /// Starts the wait for upstream's first byte, once the request is complete. The caller wants a message at least every
-    /// `heartbeat`.
+    /// Starts the wait for upstream's first byte, once the request is complete. The caller wants a message at least
+    /// every `heartbeat`.
     pub(super) fn uploaded(&mut self, heartbeat: Option<Duration>) {
         self.heartbeat = heartbeat;
         self.wait_for(Limit::FirstByte, self.limits.first_byte);
@@ -109,8 +109,8 @@ impl CallTimer {
         }
     }
 
-    /// Runs work until it is done or the call has to end. It takes a pinned reference, because a future that is passed by
-    /// value would be stored twice.
+    /// Runs work until it is done or the call has to end. It takes a pinned reference, because a future that is passed
+    /// by value would be stored twice.
     pub(super) async fn within_limits<F: Future>(&mut self, mut work: Pin<&mut F>) -> Result<F::Output, Error> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {

@@ -18,8 +18,8 @@ use crate::memory::Reservation;
 use crate::telemetry::ModelRequest;
 use crate::upstream::{self, ApiKey};
 
-/// The most steps of work that is done on the worker: one or two milliseconds. An image of 10 MiB takes fewer. Work that
-/// takes more steps begins again on another thread.
+/// The most steps of work that is done on the worker: one or two milliseconds. An image of 10 MiB takes fewer. Work
+/// that takes more steps begins again on another thread.
 const MAX_WORKER_STEPS: u64 = 50_000;
 
 /// A request that is to be checked and translated, on any thread.
@@ -114,7 +114,8 @@ pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Piece,
     reading.translate(text, &mut Steps::at_most(MAX_WORKER_STEPS))
 }
 
-/// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end before.
+/// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end
+/// before.
 pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Piece, Error> {
     heavy.run(move |steps| reading.translate(&text, steps)).await?.map_err(Stop::into_error)
 }

@@ -23,8 +23,8 @@ const MAX_HEALTH_BYTES: usize = 4 << 10;
 /// The largest message to reflection, in bytes. It contains the names of a host and of a symbol, and is repeated in the
 /// response.
 const MAX_REFLECTION_BYTES: usize = 64 << 10;
-/// The most incomplete requests to health on one worker. One more ends the oldest, which hurts no honest client: a request
-/// that is sent completely arrives a moment later.
+/// The most incomplete requests to health on one worker. One more ends the oldest, which hurts no honest client: a
+/// request that is sent completely arrives a moment later.
 const MAX_UNFINISHED: usize = 256;
 /// The most watches of health on one worker. One more ends the oldest.
 const MAX_WATCHES: usize = 4096;

@@ -1,8 +1,8 @@
 //! The body of a response: messages with gRPC's five bytes before each, then the status.
 //!
-//! Ours instead of tonic's, because tonic's encoder copies each message into a buffer of its own. The reservation of the
-//! message's bytes would be released then, while HTTP/2 still keeps the copy, and the limit of bytes would not hold for
-//! images. Messages that are ready together are sent together.
+//! Ours instead of tonic's, because tonic's encoder copies each message into a buffer of its own. The reservation of
+//! the message's bytes would be released then, while HTTP/2 still keeps the copy, and the limit of bytes would not hold
+//! for images. Messages that are ready together are sent together.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,8 +67,8 @@ impl ResponseBody {
     /// Gathers the messages that are ready; pending if there is nothing to send yet.
     ///
     /// hyper returns one chunk of an HTTP/1.1 body for each turn of the scheduler, however many came in one read. So a
-    /// batch waits for another turn as long as each turn adds to it, and a burst of events is sent in few writes. Once a
-    /// turn adds nothing, as in a slow stream, the next batches do not wait.
+    /// batch waits for another turn as long as each turn adds to it, and a burst of events is sent in few writes. Once
+    /// a turn adds nothing, as in a slow stream, the next batches do not wait.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.batch.len() < BATCH_BYTES && self.large.is_none() {
             let answers = match &mut self.source {

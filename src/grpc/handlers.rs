@@ -1,8 +1,8 @@
 //! The RPCs, one function for each, in the shape of tonic's handlers.
 //!
 //! They are not made by tonic's code generator, because messages stay wire bytes here: `Message` instead of
-//! `GenerateContentResponse`. What tonic's server would do around them is in this folder, for reasons that were measured
-//! (docs/architecture.md, "Why not all of tonic").
+//! `GenerateContentResponse`. What tonic's server would do around them is in this folder, for reasons that were
+//! measured (docs/architecture.md, "Why not all of tonic").
 
 use std::pin::pin;
 use std::sync::Arc;

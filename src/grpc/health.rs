@@ -1,5 +1,5 @@
-//! The health service, exactly as grpc.health.v1 defines it: an unknown service is NOT_FOUND for `Check` and a message for
-//! `Watch`, and `List` has all services (gRFC A90). tonic-health does neither, so it is not used.
+//! The health service, exactly as grpc.health.v1 defines it: an unknown service is NOT_FOUND for `Check` and a message
+//! for `Watch`, and `List` has all services (gRFC A90). tonic-health does neither, so it is not used.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ const WHOLE: &str = "";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Serving,
-    /// NOT_SERVING, but calls are still served for a while. Watches are not ended yet, because clients would open them again
-    /// at once.
+    /// NOT_SERVING, but calls are still served for a while. Watches are not ended yet, because clients would open them
+    /// again at once.
     Leaving,
     /// NOT_SERVING, and watches are ended, because they would delay the shutdown.
     Closed,

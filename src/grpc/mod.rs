@@ -1,4 +1,5 @@
-//! The gRPC face. `handlers` has the RPCs, `service` calls them, and the other files frame requests, responses and errors.
+//! The gRPC face. `handlers` has the RPCs, `service` calls them, and the other files frame requests, responses and
+//! errors.
 
 mod auxiliary;
 mod body;

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// At most `max` places. There is always one for a new request, so clients that keep their places cannot lock others out.
+/// At most `max` places. There is always one for a new request, so clients that keep their places cannot lock others
+/// out.
 #[derive(Debug)]
 pub(super) struct Places {
     max: usize,

@@ -1,7 +1,7 @@
 //! Reads the message of a request, as wire bytes.
 //!
-//! Not by tonic's decoder, which reads a message before anything can refuse it: here its length is checked and its memory
-//! reserved first.
+//! Not by tonic's decoder, which reads a message before anything can refuse it: here its length is checked and its
+//! memory reserved first.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};

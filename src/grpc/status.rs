@@ -1,5 +1,5 @@
-//! Renders an error as a `tonic::Status` with `google.rpc` details (google.aip.dev/193). Nothing else makes the status of a
-//! failed call.
+//! Renders an error as a `tonic::Status` with `google.rpc` details (google.aip.dev/193). Nothing else makes the status
+//! of a failed call.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,14 +25,14 @@ const BAD_REQUEST: &str = "google.rpc.BadRequest";
 const QUOTA_FAILURE: &str = "google.rpc.QuotaFailure";
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
 const REQUEST_INFO: &str = "google.rpc.RequestInfo";
-/// The most bytes of details. Many clients accept at most 8 KiB of headers: base64 makes 4 bytes of 3, and the message needs
-/// room too.
+/// The most bytes of details. Many clients accept at most 8 KiB of headers: base64 makes 4 bytes of 3, and the message
+/// needs room too.
 const MAX_DETAILS: usize = 4 << 10;
 /// The most metadata of upstream's `ErrorInfo` that is passed on, in bytes. Entries that do not fit are left out.
 const MAX_METADATA: usize = 2 << 10;
 
-/// The status of a failed call. `ErrorInfo` and `RequestInfo` are always there, upstream's details as they came, `BadRequest`,
-/// `QuotaFailure` and `RetryInfo` where they apply.
+/// The status of a failed call. `ErrorInfo` and `RequestInfo` are always there, upstream's details as they came,
+/// `BadRequest`, `QuotaFailure` and `RetryInfo` where they apply.
 pub(super) fn status(error: &Error, request_id: &str) -> Status {
     let code = Code::from_i32(error.code() as i32);
     let message = error.to_string();
@@ -63,10 +63,10 @@ pub(super) fn status(error: &Error, request_id: &str) -> Status {
 
 /// Writes a status as the trailers, or the only headers, of a call.
 ///
-/// A message of printable ASCII is sent as it is, as gRPC's HTTP/2 protocol allows ("Percent-Encoded"); tonic would encode
-/// its spaces. gRPC C-core does not decode them when its own deadline ends the call as the trailers arrive. Google's Python
-/// client then finds that the message differs from the one in the details, and raises a `ValueError` instead of
-/// `DeadlineExceeded`.
+/// A message of printable ASCII is sent as it is, as gRPC's HTTP/2 protocol allows ("Percent-Encoded"); tonic would
+/// encode its spaces. gRPC C-core does not decode them when its own deadline ends the call as the trailers arrive.
+/// Google's Python client then finds that the message differs from the one in the details, and raises a `ValueError`
+/// instead of `DeadlineExceeded`.
 pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
     // Fails only for a message that HTTP cannot carry; `status` makes none.
     let _ = status.add_header(headers);
@@ -143,8 +143,8 @@ fn own_details(error: &Error, request_id: &str) -> Vec<Any> {
     details
 }
 
-/// Upstream's reason and domain, which belong together, or ours if upstream gave none. It has the metadata of both; where
-/// both have a name, upstream's value takes precedence.
+/// Upstream's reason and domain, which belong together, or ours if upstream gave none. It has the metadata of both;
+/// where both have a name, upstream's value takes precedence.
 fn error_info(error: &Error) -> rpc::ErrorInfo {
     let mut metadata = HashMap::from([("source".to_owned(), error.blame().as_str().to_owned())]);
     if let Some(limit) = error.call().and_then(gateway::Error::limit) {

@@ -88,8 +88,8 @@ impl Unpacked<'_> {
         Ok(())
     }
 
-    /// Doubles the buffer. The reservation includes the old one, which exists while it is copied, and which the allocator
-    /// keeps for a while.
+    /// Doubles the buffer. The reservation includes the old one, which exists while it is copied, and which the
+    /// allocator keeps for a while.
     fn grow(&mut self, length: usize) -> Result<(), gateway::Error> {
         let before = self.bytes.capacity();
         let after = (before * 2).max(length).min(self.limit.min(self.limit_by_ratio));

@@ -25,8 +25,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Begins when a request is about to be sent to a URL, which must contain no key. `resend` is how many requests of the
-    /// call came before.
+    /// Begins when a request is about to be sent to a URL, which must contain no key. `resend` is how many requests of
+    /// the call came before.
     pub fn begin(context: &UpstreamContext, resend: u32, url: &impl fmt::Display) -> Self {
         let UpstreamContext { call, span: parent } = context;
         let mut span = call.telemetry().child(|| names::HTTP_REQUEST, parent, 10);

@@ -127,8 +127,8 @@ impl CallSpan {
         self.facts().unknown_fields = count;
     }
 
-    /// Whether upstream may have taken the last request of the call: it may have been sent, and upstream did not say that
-    /// it has not taken it.
+    /// Whether upstream may have taken the last request of the call: it may have been sent, and upstream did not say
+    /// that it has not taken it.
     pub fn may_be_taken(&self) -> bool {
         self.0.may_be_taken.load(Ordering::Relaxed)
     }

@@ -213,7 +213,8 @@ impl Tokens {
     pub(super) fn of(usage: &UsageView) -> Self {
         let cached = usage.cached_content_token_count;
         Self {
-            // Gemini counts cached tokens as a part of the prompt, but neither tools nor thoughts as a part of anything.
+            // Gemini counts cached tokens as a part of the prompt, but neither tools nor thoughts as a part of
+            // anything.
             input: usage.prompt_token_count.saturating_sub(cached),
             cached_input: cached,
             tool_use_input: usage.tool_use_prompt_token_count,

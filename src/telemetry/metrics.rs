@@ -93,8 +93,8 @@ impl Metrics {
         }
     }
 
-    /// Exports these counters at 0 from the start: Prometheus' `increase()` does not see the first count of a series that
-    /// begins with it, so an alert would miss it.
+    /// Exports these counters at 0 from the start: Prometheus' `increase()` does not see the first count of a series
+    /// that begins with it, so an alert would miss it.
     pub(super) fn begin_at_zero(&self) {
         for (metric, labels) in [
             (names::CALLS_REFUSED, &["TOO_MANY_CALLS", "TOO_MANY_BYTES", "OUT_OF_FILES"][..]),
@@ -130,7 +130,8 @@ impl Metrics {
         self.counters.add(metric, label, 1);
     }
 
-    /// Counts a member that the contract does not have. Upstream chooses its name, so a long one is counted with others.
+    /// Counts a member that the contract does not have. Upstream chooses its name, so a long one is counted with
+    /// others.
     pub(super) fn unknown_member(&self, name: &str) {
         let known = || self.unknown.get(name).or_else(|| self.unknown.get_or_add(&name.into(), || ()));
         let known = name.len() <= MAX_MEMBER_NAME && known().is_some();

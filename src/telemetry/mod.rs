@@ -1,9 +1,10 @@
 //! Telemetry of calls: spans, metrics and the access log. It knows no handler and no error type of the gateway; it is
 //! given codes, names and numbers.
 //!
-//! A call has three guards, one inside the other. Each records what it knows when it is dropped: [`CallSpan`] is the call
-//! as its caller sees it, [`Operation`] what was asked of the model, [`Attempt`] one request to upstream. They use the API
-//! of OpenTelemetry and not `tracing`, which builds the attributes of a span before it is known whether it is sampled.
+//! A call has three guards, one inside the other. Each records what it knows when it is dropped: [`CallSpan`] is the
+//! call as its caller sees it, [`Operation`] what was asked of the model, [`Attempt`] one request to upstream. They use
+//! the API of OpenTelemetry and not `tracing`, which builds the attributes of a span before it is known whether it is
+//! sampled.
 
 mod access;
 mod attempt;

@@ -23,7 +23,8 @@ use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
 use crate::gemini::view::{MetadataView, FinishReasons, GenerationConfigView, ResponseView, UsageView};
 
-/// The model's version and the details of usage are left out if they are not found within this many fields of a message.
+/// The model's version and the details of usage are left out if they are not found within this many fields of a
+/// message.
 const MAX_ABOUT_STEPS: u64 = 10_000;
 
 /// What is asked of the model.

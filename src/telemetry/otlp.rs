@@ -1,7 +1,7 @@
 //! Exporters for OTLP.
 //!
-//! Transports are made here and not by the SDK, which sets no limit on connecting, trusts no authority over gRPC, and reads
-//! no variable about certificates.
+//! Transports are made here and not by the SDK, which sets no limit on connecting, trusts no authority over gRPC, and
+//! reads no variable about certificates.
 
 use std::fmt;
 use std::time::Duration;

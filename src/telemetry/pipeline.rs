@@ -94,8 +94,8 @@ struct Runtime {
 }
 
 impl Pipelines {
-    /// Starts the configured exporters. Samplers, batches, intervals, endpoints and headers come from the environment (the
-    /// SDK's `OTEL_*` variables).
+    /// Starts the configured exporters. Samplers, batches, intervals, endpoints and headers come from the environment
+    /// (the SDK's `OTEL_*` variables).
     pub fn start(config: &Config) -> Result<Self, Error> {
         let signals = [&config.traces, &config.metrics, &config.logs];
         if !signals.iter().any(|exporters| exporters.any()) {
@@ -189,7 +189,8 @@ impl Pipelines {
         for (signal, closing) in closings.into_iter().filter_map(|(signal, closing)| Some((signal, closing?))) {
             left.push(signal);
             let done = done.clone();
-            // All at the same time. Otherwise a collector that does not answer would use up the whole time for the first.
+            // All at the same time. Otherwise a collector that does not answer would use up the whole time for the
+            // first.
             let close = move || {
                 let _ = closing();
                 done.send(signal)

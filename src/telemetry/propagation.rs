@@ -79,7 +79,8 @@ impl Propagation {
     }
 }
 
-/// Not by `TraceContextPropagator`, which would add an empty `tracestate` to each request, and allocate a context for it.
+/// Not by `TraceContextPropagator`, which would add an empty `tracestate` to each request, and allocate a context for
+/// it.
 fn insert_traceparent(headers: &mut HeaderMap, trace_id: TraceId, span_id: SpanId, sampled: bool) {
     let value = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(sampled));
     headers.extend(HeaderValue::try_from(value).ok().map(|value| (TRACEPARENT, value)));

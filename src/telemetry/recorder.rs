@@ -86,8 +86,8 @@ impl Telemetry {
         }
     }
 
-    /// A CLIENT span below one of ours, with memory for this many attributes; `None` if the parent is not sampled, since
-    /// samplers decide for whole traces.
+    /// A CLIENT span below one of ours, with memory for this many attributes; `None` if the parent is not sampled,
+    /// since samplers decide for whole traces.
     pub(super) fn child<N: Into<Cow<'static, str>>>(
         &self,
         name: impl FnOnce() -> N,

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-/// What was made for each key, read without a lock. It only grows, up to a limit, because callers and upstream choose the
-/// keys.
+/// What was made for each key, read without a lock. It only grows, up to a limit, because callers and upstream choose
+/// the keys.
 pub(super) struct Series<K, V> {
     made: ArcSwap<HashMap<K, Arc<V>>>,
     /// Locked while one is added, so that none is made twice: an instrument that was bound is exported forever.

@@ -21,8 +21,8 @@ pub(super) fn mentions_files(error: &Cause, is_dns: bool) -> bool {
     mentions(error, files::is_out_of_files) || (is_dns && Files::of_process().are_out())
 }
 
-/// An error and its causes, from the top down. The `source` of an `io::Error` skips the error that it contains, so that is
-/// asked for.
+/// An error and its causes, from the top down. The `source` of an `io::Error` skips the error that it contains, so that
+/// is asked for.
 pub(super) fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
     std::iter::successors(Some(error), |cause| match cause.downcast_ref::<std::io::Error>() {
         Some(io) => io.get_ref().map(|held| held as &Cause),

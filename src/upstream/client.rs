@@ -21,8 +21,9 @@ use crate::telemetry::UpstreamContext;
 
 const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("gemini-grpc/", env!("CARGO_PKG_VERSION")));
 
-/// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one. A request
-/// that is sent at that moment is lost, and must not be sent again because generation is billed. So we close first.
+/// How long an HTTP/1 connection is kept for the next request. Node's servers close theirs after 5 s without one. A
+/// request that is sent at that moment is lost, and must not be sent again because generation is billed. So we close
+/// first.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why a client cannot be built, for example because the TLS library found no usable roots.

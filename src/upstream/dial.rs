@@ -31,8 +31,8 @@ pub(super) async fn while_dialing<T>(context: &UpstreamContext, request: impl Fu
 
 /// Makes a connection, for reqwest. A request that waits for one has not reached upstream.
 ///
-/// Some files of the process are reserved for other purposes. So no connection is made when only they are left, and one that
-/// got such a file is closed again.
+/// Some files of the process are reserved for other purposes. So no connection is made when only they are left, and one
+/// that got such a file is closed again.
 pub(super) async fn dial<C, E: From<std::io::Error>>(connecting: impl Future<Output = Result<C, E>>) -> Result<C, E> {
     // Outside of a request there is nothing to mark: the request may have taken another connection meanwhile.
     let _ = DIALING.try_with(|dialing| dialing.context.sending(false));

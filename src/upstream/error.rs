@@ -111,7 +111,8 @@ impl Error {
         }
     }
 
-    /// Whether to retry, and when. Upstream may have taken a call that failed in any other way, and would bill it twice.
+    /// Whether to retry, and when. Upstream may have taken a call that failed in any other way, and would bill it
+    /// twice.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Refused(body) if self.is_not_taken() => body.retry_after.map_or(Retry::Soon, Retry::After),
@@ -123,8 +124,8 @@ impl Error {
         }
     }
 
-    /// Whether upstream cannot have taken the request, or reports that it has not: only then may it be sent again, because
-    /// generation is billed. But a used-up quota per day stays used up, and files are not free again that soon.
+    /// Whether upstream cannot have taken the request, or reports that it has not: only then may it be sent again,
+    /// because generation is billed. But a used-up quota per day stays used up, and files are not free again that soon.
     pub fn is_not_taken(&self) -> bool {
         match self {
             Self::Connect(_) | Self::ConnectTimeout { .. } | Self::NotTaken => true,
@@ -133,8 +134,9 @@ impl Error {
         }
     }
 
-    /// A request over HTTP/1.1 that got no response. reqwest's text is left out, because it contains the URL. A server may
-    /// close an idle connection while a request is on its way (RFC 9112, 9.3.1); with `reused` the connection was open before.
+    /// A request over HTTP/1.1 that got no response. reqwest's text is left out, because it contains the URL. A server
+    /// may close an idle connection while a request is on its way (RFC 9112, 9.3.1); with `reused` the connection was
+    /// open before.
     pub(super) fn from_http1(error: &reqwest::Error, reused: bool, connect_timeout: Duration) -> Self {
         if !error.is_connect() {
             let closed = |error: &Cause| {
@@ -151,8 +153,8 @@ impl Error {
         }
     }
 
-    /// A request over HTTP/2 that got no response. HTTP/2 reports whether it was processed: a stream above the last one of a
-    /// GOAWAY was not, and neither was a refused stream (RFC 9113, 6.8 and 8.7).
+    /// A request over HTTP/2 that got no response. HTTP/2 reports whether it was processed: a stream above the last one
+    /// of a GOAWAY was not, and neither was a refused stream (RFC 9113, 6.8 and 8.7).
     pub(super) fn from_http2(failure: Failure, connect_timeout: Duration) -> Self {
         match failure {
             Failure::Sent(error) => {

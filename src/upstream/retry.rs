@@ -1,4 +1,5 @@
-//! How long to wait before a retry, and when to stop retrying. [`Error::is_not_taken`] decides which failures allow one.
+//! How long to wait before a retry, and when to stop retrying. [`Error::is_not_taken`] decides which failures allow
+//! one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// How long to wait before a retry; `None` if it would not help, or would be billed twice. `tries` were made so far.
 ///
-/// Upstream's own delay takes precedence over the backoff. That has full jitter, so that calls that failed together are not
-/// retried together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+/// Upstream's own delay takes precedence over the backoff. That has full jitter, so that calls that failed together are
+/// not retried together (AWS Architecture Blog, "Exponential Backoff And Jitter").
 pub(super) fn delay(error: &Error, tries: u32, jitter: f64) -> Option<Duration> {
     if !error.is_not_taken() {
         return None;
@@ -40,8 +41,8 @@ pub(super) fn delay(error: &Error, tries: u32, jitter: f64) -> Option<Duration> 
 }
 
 /// The retry budget of the whole process: in an outage, about one call in ten is sent twice. Ours instead of
-/// `tower::retry::budget`, which locks a mutex for each call, allows whole retries per second only, and cannot be read for
-/// the gauge.
+/// `tower::retry::budget`, which locks a mutex for each call, allows whole retries per second only, and cannot be read
+/// for the gauge.
 #[derive(Debug)]
 pub struct Budget {
     begun: Instant,

@@ -19,7 +19,8 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Accepts an http or https URL without user, query or fragment; the key is another setting.
     pub fn parse(text: &str) -> Option<Self> {
-        // The parser follows browsers: it reads the host `gemini` in `http:///gemini` and `http:gemini`, and drops blanks.
+        // The parser follows browsers: it reads the host `gemini` in `http:///gemini` and `http:gemini`, and drops
+        // blanks.
         let (_, host) = text.split_once("://")?;
         if !host.starts_with(|first: char| first.is_alphanumeric() || first == '[')
             || text.contains(char::is_whitespace)

@@ -82,7 +82,8 @@ impl Auth {
         }
     }
 
-    /// The same, with the usage of callers of the same name carried over, so that a reload gives no caller a fresh quota.
+    /// The same, with the usage of callers of the same name carried over, so that a reload gives no caller a fresh
+    /// quota.
     pub fn carrying_usage_from(&self, previous: &Self) -> Self {
         match (self, previous) {
             (Self::Tokens(now), Self::Tokens(previous)) => Self::Tokens(Arc::new(now.carrying_usage_from(previous))),
@@ -106,8 +107,8 @@ impl Auth {
         }
     }
 
-    /// Identifies the caller by its credential and the names of its certificate, and chooses the key for upstream. `own` is
-    /// the gateway's key.
+    /// Identifies the caller by its credential and the names of its certificate, and chooses the key for upstream.
+    /// `own` is the gateway's key.
     pub fn authenticate(
         &self,
         credential: Option<Credential>,
@@ -135,8 +136,8 @@ impl Auth {
 }
 
 impl Admitted {
-    /// Takes the call's share of its caller's limits, before anything of its message is read. Callers that are not known
-    /// have no limits.
+    /// Takes the call's share of its caller's limits, before anything of its message is read. Callers that are not
+    /// known have no limits.
     pub fn enter(&self, now: Instant) -> Result<Option<CallerPermit>, AuthError> {
         Ok(self.caller.as_ref().map(|caller| caller.admit(now)).transpose()?)
     }

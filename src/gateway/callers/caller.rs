@@ -114,8 +114,8 @@ impl Caller {
         &self.meter.bytes
     }
 
-    /// Admits a call, or returns the limit that the caller is at. It takes a place in flight, checks that tokens are left, and
-    /// reserves one of the calls per minute.
+    /// Admits a call, or returns the limit that the caller is at. It takes a place in flight, checks that tokens are
+    /// left, and reserves one of the calls per minute.
     pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
         self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
     }

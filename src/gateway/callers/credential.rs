@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::upstream::{ApiKey, InvalidKey};
 
-/// A caller's API key or token. Only [`Auth`](super::Auth) turns it into an [`ApiKey`], so a caller's token can never go
-/// upstream. It prints as `***`.
+/// A caller's API key or token. Only [`Auth`](super::Auth) turns it into an [`ApiKey`], so a caller's token can never
+/// go upstream. It prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential(ApiKey);
 

@@ -1,5 +1,5 @@
-//! Reads the file of callers. It is read value by value, because serde's errors repeat the value that they cannot use, and
-//! here that may be a secret.
+//! Reads the file of callers. It is read value by value, because serde's errors repeat the value that they cannot use,
+//! and here that may be a secret.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;

@@ -72,8 +72,8 @@ impl Exceeded {
     }
 }
 
-/// An admitted call of a caller, in flight until this is dropped. It reserves one of the calls per minute, which is released
-/// if this is dropped before [`CallerPermit::spend_call`].
+/// An admitted call of a caller, in flight until this is dropped. It reserves one of the calls per minute, which is
+/// released if this is dropped before [`CallerPermit::spend_call`].
 #[derive(Debug)]
 pub struct CallerPermit {
     meter: Arc<Meter>,
@@ -163,8 +163,8 @@ impl CallerPermit {
         }
     }
 
-    /// Charges the tokens of the call. `so_far` is the sum since its beginning, because each event of a stream reports the sum,
-    /// and a cancelled call has no last event.
+    /// Charges the tokens of the call. `so_far` is the sum since its beginning, because each event of a stream reports
+    /// the sum, and a cancelled call has no last event.
     pub fn spend_tokens(&mut self, so_far: u64, now: Instant) {
         let more = so_far.saturating_sub(self.tokens);
         self.tokens += more;

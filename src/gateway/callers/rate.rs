@@ -1,7 +1,8 @@
 //! A rate per minute without a lock or a timer: the generic cell rate algorithm (GCRA, of ITU-T I.371).
 //!
-//! The crate `governor` has it too, but it refuses any amount that is more than is left. The number of tokens is known only
-//! after they were spent. So here a charge may exceed what is left, and the caller waits until the debt has refilled.
+//! The crate `governor` has it too, but it refuses any amount that is more than is left. The number of tokens is known
+//! only after they were spent. So here a charge may exceed what is left, and the caller waits until the debt has
+//! refilled.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
