@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::endpoint::DEFAULT_ENDPOINT;
 use crate::config;
-use crate::server::Tls;
+use crate::server::ServerTls;
 
 /// A `gemini-grpc call` that reaches the gateway: with its address unless that is the default one, and with what TLS
 /// asks for. Files that only the operator knows are in capitals.
-pub(super) fn try_it(address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls) -> String {
+pub(super) fn try_it(address: SocketAddr, tls: Option<&ServerTls>, flags: &config::Tls) -> String {
     format!("gemini-grpc call {}'Why is the sky blue?'", endpoint_flags(address, tls, flags))
 }
 
-fn endpoint_flags(mut address: SocketAddr, tls: Option<&Tls>, flags: &config::Tls) -> String {
+fn endpoint_flags(mut address: SocketAddr, tls: Option<&ServerTls>, flags: &config::Tls) -> String {
     if address.ip().is_unspecified() {
         // `[::]` serves IPv4 too, and not every machine has an address of IPv6 for itself.
         address.set_ip(Ipv4Addr::LOCALHOST.into());

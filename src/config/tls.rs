@@ -35,7 +35,7 @@ pub struct Tls {
 
 impl Tls {
     /// Fills in when its certificates end.
-    pub(super) fn resolve(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::Tls>, Error> {
+    pub(super) fn resolve(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::ServerTls>, Error> {
         let Some((certificate, key)) = together((CERT, &self.tls_cert), (KEY, &self.tls_key))? else {
             // Without TLS, a client CA would be ignored and everyone served in plaintext.
             return match (&self.tls_client_ca, &self.tls_client_crl) {
@@ -46,7 +46,7 @@ impl Tls {
         };
         let identity = identity(&certificate, &key)?;
         ends.server = certificate.first_end();
-        server::Tls::new(identity, self.client_trust(ends)?).map(Some).map_err(|error| certificate.fault(error))
+        server::ServerTls::new(identity, self.client_trust(ends)?).map(Some).map_err(|error| certificate.fault(error))
     }
 
     fn client_trust(&self, ends: &mut server::CertificateEnds) -> Result<Option<server::ClientTrust>, Error> {

@@ -37,7 +37,7 @@ pub use self::expiry::{CertificateEnds, seconds_until};
 pub use self::limits::ConnectionLimits;
 use self::open::OpenConnections;
 pub use self::reload::Reload;
-pub use self::tls::Tls;
+pub use self::tls::ServerTls;
 pub use self::trust::{ClientTrust, TlsError};
 use self::worker::{Shared, Worker};
 use crate::files::Files;
@@ -62,7 +62,7 @@ pub struct Config {
     pub limits: ConnectionLimits,
     pub drain: Drain,
     /// `None` means plaintext.
-    pub tls: Option<Tls>,
+    pub tls: Option<ServerTls>,
     /// When the certificates expire, including those towards upstream.
     pub certificate_ends: CertificateEnds,
     /// The address of the admin port, if there is one.

@@ -33,13 +33,13 @@ const HANDSHAKES_PER_TURN: usize = 8;
 
 /// The certificate that callers are shown, and the client certificates that are trusted.
 #[derive(Clone, Debug)]
-pub struct Tls {
+pub struct ServerTls {
     config: Arc<rustls::ServerConfig>,
     certificate: CertificateDer<'static>,
     clients: Option<ClientTrust>,
 }
 
-impl Tls {
+impl ServerTls {
     /// With `clients`, every client has to show a certificate.
     pub fn new(identity: Arc<CertifiedKey>, clients: Option<ClientTrust>) -> std::result::Result<Self, TlsError> {
         let certificate = identity.cert.first().cloned().ok_or_else(|| TlsError("no certificate".into()))?;
@@ -83,19 +83,19 @@ impl Tls {
 /// Does the TLS handshake of connections, with the current certificate.
 #[derive(Clone, Debug)]
 pub(super) struct Acceptor {
-    current: Arc<ArcSwap<Tls>>,
+    current: Arc<ArcSwap<ServerTls>>,
     turn: Arc<Semaphore>,
 }
 
 impl Acceptor {
-    pub(super) fn new(tls: &Tls) -> Self {
+    pub(super) fn new(tls: &ServerTls) -> Self {
         let turn = Arc::new(Semaphore::new(HANDSHAKES_PER_TURN));
         Self { current: Arc::new(ArcSwap::from_pointee(tls.clone())), turn }
     }
 
     /// Uses another certificate for new connections; open ones stay as they are. Returns whether the trusted client
     /// certificates have changed.
-    pub(super) fn replace(&self, tls: &Tls) -> bool {
+    pub(super) fn replace(&self, tls: &ServerTls) -> bool {
         self.current.swap(Arc::new(tls.clone())).clients != tls.clients
     }
 

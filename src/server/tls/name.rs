@@ -6,9 +6,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use super::Tls;
+use super::ServerTls;
 
-impl Tls {
+impl ServerTls {
     /// The host for the URL of a server that is reached at `address`: the address itself if the certificate has it among
     /// its names, otherwise `localhost` or the first DNS name of the certificate. A certificate without any of these
     /// gives the address.

@@ -51,7 +51,7 @@ async fn a_caller_who_has_to_show_a_certificate_is_known_by_its_names() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let clients = ClientTrust::new(roots, Vec::new()).unwrap();
     for (clients, peer) in [(Some(clients), Some(Arc::from([San::Dns("billing.internal".into())]))), (None, None)] {
-        let acceptor = Acceptor::new(&Tls::new(identity.clone(), clients).unwrap());
+        let acceptor = Acceptor::new(&ServerTls::new(identity.clone(), clients).unwrap());
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let name = ServerName::try_from("billing.internal").unwrap();
