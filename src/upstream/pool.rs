@@ -1,8 +1,8 @@
 //! A pool of HTTP/2 connections to upstream.
 //!
 //! A connection takes as many requests at once as upstream allows it, and the next one is made when all are full: a
-//! request that h2 had to hold back would wait without a sign of it. Requests that find no room wait here instead, the
-//! first one first, for a connection that is being made or for another request to end, whichever is earlier.
+//! request that h2 queues would wait unseen. Requests that find no room wait here instead, the first one first, for a
+//! connection that is being opened or for another request to end, whichever is earlier.
 
 mod connect;
 mod connection;
@@ -26,7 +26,7 @@ pub(super) use self::failure::{Failure, Unmade};
 /// The most requests at once on a connection, however many upstream allows: all of them stand still together when a
 /// packet is lost, and each has a window of its own in the connection's.
 const MAX_STREAMS: usize = 128;
-/// How often connections are looked at. One that had no request since the last time is closed.
+/// How often connections are checked. One that had no request since the last check is closed.
 const POOL_IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// How many connections a request may find closed, one after the other, before it fails.
 const MAX_TRIES: usize = 3;
@@ -83,7 +83,7 @@ impl Pool {
             match place.connection().sender().try_send_request(request).await {
                 Ok(response) => return Ok(response.map(|body| Body::new(body, place))),
                 Err(mut error) => match error.take_message() {
-                    // Upstream has said goodbye on this connection, which then takes no more.
+                    // Upstream has sent GOAWAY on this connection, which takes no more requests.
                     Some(unsent) => {
                         self.0.remove(place.connection());
                         request = unsent;
@@ -122,7 +122,7 @@ pub(super) enum Step {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under it panics, but for the allocator.
+        // No code under the lock panics, except for the allocator.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +134,7 @@ impl Shared {
         Some(Place { connection: connection.clone(), pool: self.clone() })
     }
 
-    /// Makes as many connections as those that wait will fill, and says how many.
+    /// Opens as many connections as the waiting requests will fill, and returns how many.
     fn dial_for_waiting(self: &Arc<Self>, state: &mut State) -> usize {
         let needed = state.waiting.len().div_ceil(state.allowed);
         let missing = needed.saturating_sub(state.dials);
@@ -159,7 +159,7 @@ impl Shared {
                     state.connections.push(connection);
                     self.assign_room(&mut state, &mut assignments);
                 }
-                // Those that would have filled it fail; for others, another is being made.
+                // The requests that would have filled it fail; for others, another is being opened.
                 Err(unmade) => {
                     let share = if state.dials == 0 { state.waiting.len() } else { state.allowed };
                     for waiting in (0..share).map_while(|_| state.waiting.pop_front()) {
@@ -172,7 +172,7 @@ impl Shared {
         deliver(assignments);
     }
 
-    /// Gives the room that there is to the requests that wait for it.
+    /// Assigns free places to the requests that wait.
     fn assign_room(self: &Arc<Self>, state: &mut State, assignments: &mut Vec<Assignment>) {
         while !state.waiting.is_empty()
             && let Some(place) = self.take(state)
@@ -191,7 +191,7 @@ impl Shared {
 /// A request that waited, and its place.
 type Assignment = (oneshot::Sender<Result<Place, Unmade>>, Result<Place, Unmade>);
 
-/// Hands out places. Never under the lock: the place of a request that was given up meanwhile is released, which takes it.
+/// Sends places to the requests that wait. Never under the lock: dropping the place of an abandoned request takes it.
 fn deliver(assignments: Vec<Assignment>) {
     for (waiting, place) in assignments {
         let _ = waiting.send(place);
