@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::config::Config;
 use super::error::Error;
-use crate::gemini::error_body::{MAX_ERROR_BODY_BYTES, ErrorReply, is_error};
-use crate::gemini::json::{self, CallerSchema, SurrogateJoiner, Problem, RequestLimits};
+use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES, is_error};
+use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJoiner};
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
@@ -121,7 +121,9 @@ impl Format {
             if !is_error(text) {
                 return Ok(None);
             }
-            steps.take(text.len().min(MAX_ERROR_BODY_BYTES) as u64 * ERROR_STEPS_PER_BYTE).map_err(|_| Stop::Interrupted)?;
+            steps
+                .take(text.len().min(MAX_ERROR_BODY_BYTES) as u64 * ERROR_STEPS_PER_BYTE)
+                .map_err(|_| Stop::Interrupted)?;
             let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
             let reply = ErrorReply { status: 200, content_type: None, retry_after: None, body, now, keys };
             Ok(Some(upstream::Error::refused(&reply)))

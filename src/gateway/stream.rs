@@ -52,7 +52,8 @@ impl ResponseStream {
     pub(super) async fn begin(method: Method, sending: Send, call: Call, heavy: Heavy) -> Result<Self, Error> {
         let upstream = Upstream::Sending(sending);
         let reading = Reading::new(&call, method);
-        let in_flight = InFlight { upstream, translating: None, call, heavy, reading, surrogates: SurrogateJoiner::default() };
+        let in_flight =
+            InFlight { upstream, translating: None, call, heavy, reading, surrogates: SurrogateJoiner::default() };
         let mut stream = Self { first: None, in_flight: Some(in_flight) };
         stream.first = stream.next().await.transpose()?;
         Ok(stream)

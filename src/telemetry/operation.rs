@@ -21,7 +21,7 @@ use super::names::attribute;
 use crate::gemini::json::Response;
 use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
-use crate::gemini::view::{MetadataView, FinishReasons, GenerationConfigView, ResponseView, UsageView};
+use crate::gemini::view::{FinishReasons, GenerationConfigView, MetadataView, ResponseView, UsageView};
 
 /// The model's version and the details of usage are left out if they are not found within this many fields of a
 /// message.

@@ -13,7 +13,7 @@ use tokio_stream::Stream;
 
 use super::error::Error;
 use super::key::ApiKey;
-use crate::gemini::error_body::{MAX_ERROR_BODY_BYTES, ErrorReply};
+use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome};
@@ -36,7 +36,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(response: http::Response<reqwest::Body>, limit: usize, mut held: Reservation, attempt: Attempt) -> Self {
+    pub(super) fn new(
+        response: http::Response<reqwest::Body>,
+        limit: usize,
+        mut held: Reservation,
+        attempt: Attempt,
+    ) -> Self {
         let (head, body) = response.into_parts();
         // The request was sent. From now on the reservation is for the response.
         held.resize(0);

@@ -100,7 +100,11 @@ pub const USES: [(&str, &[&str], &str); 7] = [
     ("std::fs", &["config", "cli"], "only what a flag names is read or written"),
     ("std::thread", &["config", "server", "telemetry", "sandbox", "cli"], "a call starts no thread"),
     ("SystemTime::now", &["upstream", "gateway"], "a pure module is given the time"),
-    ("Instant::now", &["upstream", "gateway", "face", "grpc", "server", "telemetry", "cli"], "a pure module has no clock"),
+    (
+        "Instant::now",
+        &["upstream", "gateway", "face", "grpc", "server", "telemetry", "cli"],
+        "a pure module has no clock",
+    ),
 ];
 
 /// The constructors of `tonic::Status`. A status that is made outside of the face would have no reason and no request id.

@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// A pause, and then a call (none) or a charge of so many.
+    /// A pause, and then a call (`None`) or a charge of this many tokens.
     fn steps() -> impl Strategy<Value = Vec<(u64, Option<u64>)>> {
         let pause = prop_oneof![Just(0), 0..SECOND, 0..2 * MINUTE];
         proptest::collection::vec((pause, proptest::option::weighted(0.3, 0..300_u64)), 1..200)

@@ -4,7 +4,7 @@ use opentelemetry::trace::Span as _;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
 
-use crate::gemini::view::{MetadataView, GenerationConfigView, Modalities, ModalityCounts, UsageDetailsView};
+use crate::gemini::view::{GenerationConfigView, MetadataView, Modalities, ModalityCounts, UsageDetailsView};
 use crate::pb::gemini::candidate::FinishReason;
 use crate::pb::gemini::generate_content_response::prompt_feedback::BlockReason;
 use crate::pb::gemini::thinking_config::ThinkingLevel;

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use base64_simd::STANDARD;
 
 use super::super::error::{Error, Problem};
-use super::super::string::Str;
 use super::super::schema::{Field, Kind, Role};
+use super::super::string::Str;
 use super::{CallerSchema, Decoder, Outcome};
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 

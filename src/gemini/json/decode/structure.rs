@@ -1,8 +1,8 @@
 //! Decodes free-form JSON: `Struct`, `Value` and `ListValue`, and the members that the schema does not know.
 
 use super::super::error::{Error, Problem};
-use super::super::string::Str;
 use super::super::schema::{ADDITIONAL_FIELDS, Message};
+use super::super::string::Str;
 use super::Decoder;
 use crate::gemini::wire::{WireType, put_tag};
 

@@ -32,8 +32,8 @@ fn config(url: &str, protocol: Protocol, tls: &Tls) -> Config {
     Config { traces: otlp("/v1/traces"), metrics: otlp("/v1/metrics"), logs: otlp("/v1/logs"), ..Config::default() }
 }
 
-/// Tells something of each kind.
-fn tell(pipelines: &Pipelines) {
+/// Records something of each kind.
+fn record(pipelines: &Pipelines) {
     drop(pipelines.traces.as_ref().unwrap().tracer("test").start("a-span"));
     let meter = pipelines.metrics.as_ref().unwrap().meter("test");
     meter.u64_counter("a.counter").build().add(1, &[KeyValue::new("a.label", "a-value")]);
@@ -43,10 +43,10 @@ fn tell(pipelines: &Pipelines) {
     logger.emit(record);
 }
 
-/// What `collector` was sent, when everything has been told to it.
+/// What `collector` was sent, when everything has been exported.
 fn sent(collector: Collector, protocol: Protocol, tls: &Tls) -> Vec<(String, Vec<u8>)> {
     let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
-    tell(&pipelines);
+    record(&pipelines);
     pipelines.shutdown(PATIENCE);
     collector.received()
 }
@@ -109,15 +109,15 @@ fn without_exporters_nothing_is_started() {
 
 #[test]
 fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
-    // The kernel accepts, and nobody answers.
+    // The kernel accepts, and nothing answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let pipelines = Pipelines::start(&config(&url, protocol, &Tls::default())).unwrap();
-        tell(&pipelines);
+        record(&pipelines);
         let begun = Instant::now();
         pipelines.shutdown(Duration::from_millis(50));
-        // The SDK alone would wait 5 seconds for metrics, whatever it is told.
+        // The SDK alone would wait 5 seconds for metrics, whatever the timeout is.
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     }
 }
