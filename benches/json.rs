@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
 const RESPONSE: &str = "mountsea.gemini.v1.GenerateContentResponse";
 
-const SENTENCE: &str = "The quick brown fox – \"Reynard\" – jumps over the lazy dog,\nand then it does so again, which nobody had thought. ";
+const SENTENCE: &str = "The quick brown fox – \"Reynard\" – jumps over the lazy dog,\nand then it does so again, which no one had expected. ";
 
 fn text(bytes: usize) -> String {
     SENTENCE.repeat(bytes / SENTENCE.len())

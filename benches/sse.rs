@@ -14,7 +14,7 @@ const READ: usize = 16 << 10;
 const LIMIT: usize = 64 << 20;
 
 /// A typical event of a streamed text, of 330 bytes.
-const TEXT: &str = r#"{"candidates": [{"content": {"parts": [{"text": "The quick brown fox jumps over the lazy dog, and then it does so again, which nobody had thought."}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 12,"candidatesTokenCount": 34,"totalTokenCount": 46},"modelVersion": "gemini-2.5-flash","responseId": "k3vZaPq0"}"#;
+const TEXT: &str = r#"{"candidates": [{"content": {"parts": [{"text": "The quick brown fox jumps over the lazy dog, and then it does so again, which no one had expected."}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 12,"candidatesTokenCount": 34,"totalTokenCount": 46},"modelVersion": "gemini-2.5-flash","responseId": "k3vZaPq0"}"#;
 
 fn chunks(body: String) -> Vec<Bytes> {
     let mut body = Bytes::from(body);

@@ -48,7 +48,7 @@ pub fn faults(root: &Path) -> Vec<String> {
 }
 
 /// The words that a text contains.
-pub fn found(text: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn found(text: &str) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
     let words = text.to_lowercase();
     let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let words = format!(" {} ", words.join(" "));

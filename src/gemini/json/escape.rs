@@ -1,14 +1,15 @@
-//! Escapes the inside of JSON strings.
+//! Escapes the text of JSON strings.
 
 use super::error::{Error, Problem};
 use super::plain::is_plain;
 
-/// Up to this length, in bytes, it is cheaper to test whether a text is plain than to search for bytes that are not.
-const MAX_PLAIN_TEST: usize = 64;
+/// Up to this length, in bytes, checking whether a text is plain is cheaper than validating it and searching it for
+/// escapes.
+const MAX_PLAIN_CHECK_BYTES: usize = 64;
 
 /// Appends a text with its JSON escapes, without quotes. Fails if the bytes are not UTF-8.
 pub(super) fn put_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    if bytes.len() <= MAX_PLAIN_TEST && is_plain(bytes) {
+    if bytes.len() <= MAX_PLAIN_CHECK_BYTES && is_plain(bytes) {
         out.extend_from_slice(bytes);
         return Ok(());
     }

@@ -1,17 +1,17 @@
 //! Finds a field by the name of its JSON member.
 
-/// The index of no field.
+/// No field: an index that no field has.
 pub(super) const NONE: u8 = u8::MAX;
 
 /// A hash table from JSON member names to fields: open addressing, a power of two slots, at most half full.
 #[derive(Debug)]
 pub(super) struct Members {
-    /// Names and field indexes; `NONE` marks a free slot.
+    /// Names and field indexes; [`NONE`] marks a free slot.
     slots: Box<[(&'static str, u8)]>,
 }
 
 impl Members {
-    /// Of a name that comes twice, the first one counts.
+    /// A table of these names and field indexes. If a name occurs twice, the first one counts.
     pub(super) fn new(names: &[(&'static str, u8)]) -> Self {
         let size = (names.len() * 2 + 1).next_power_of_two();
         let mut members = Self { slots: vec![("", NONE); size].into() };

@@ -1,4 +1,4 @@
-//! Messages, fields and enums as both directions of the translator read them.
+//! The messages, fields and enums of the contract, as both directions of the translator use them.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

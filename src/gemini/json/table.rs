@@ -1,4 +1,4 @@
-//! The table of messages and fields that drives both directions, built once from a descriptor set.
+//! Builds the table of messages and enums that drives both directions, once, from a descriptor set.
 
 use std::collections::HashMap;
 
@@ -97,8 +97,8 @@ fn message(name: &str, proto: &DescriptorProto, names: &TypeNames<'_>) -> Result
             .filter(|(other, field)| *other != i && field.oneof.is_some() && field.oneof == fields[i].oneof)
             .fold(0, |siblings, (other, _)| siblings | 1 << other);
     }
-    // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one
-    // is written as `x`, the name under which upstreams know it.
+    // A field has the JSON name `_x` if another field already has `x`. While that other field is absent, this one is
+    // written as `x`, the name under which upstreams know it.
     for i in 0..fields.len() {
         let plain = fields[i].json_name.strip_prefix('_').unwrap_or_default();
         let namesake = fields.iter().position(|field| field.json_name == plain);
@@ -110,7 +110,7 @@ fn message(name: &str, proto: &DescriptorProto, names: &TypeNames<'_>) -> Result
     Ok(Message { name, form, fields, additional, oneofs, direct, members, first: Guess::none() })
 }
 
-/// The names of a message's members. A JSON name takes precedence over another field's proto name: `responseJsonSchema` is
+/// Finds the fields of a message by their names. A JSON name takes precedence over another field's proto name: `responseJsonSchema` is
 /// field 28 of GenerationConfig, `response_json_schema` field 24, whose JSON name is `_responseJsonSchema`.
 fn members(fields: &[Field]) -> Members {
     let known = || fields.iter().enumerate().filter(|(_, field)| field.number != ADDITIONAL_FIELDS);

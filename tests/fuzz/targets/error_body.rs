@@ -46,7 +46,7 @@ fn key_of(line: &str) -> String {
 
 fn the_message_is_short_and_printable(refusal: &ErrorBody) {
     let message = &refusal.message;
-    assert!(!message.is_empty() && message.len() <= MAX_MESSAGE, "{message:?}");
+    assert!(!message.is_empty() && message.len() <= MAX_ERROR_MESSAGE_BYTES, "{message:?}");
     assert!(!message.contains(|letter: char| letter.is_control() && letter != '\n'), "{message:?}");
 }
 

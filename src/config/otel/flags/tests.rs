@@ -110,7 +110,7 @@ fn what_cannot_be_used_is_refused_in_a_sentence_that_names_the_variable() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "\"zipkin\" is none of otlp, console, none"),
         ("OTEL_TRACES_EXPORTER", "prometheus", "\"prometheus\" is none of otlp, console, none"),
         ("OTEL_METRICS_EXPORTER", "otlp,none", "none means no other; leave it out"),
-        ("OTEL_METRICS_EXPORTER", "prometheus", "means nothing without GEMINI_GRPC_ADMIN_LISTEN"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "requires GEMINI_GRPC_ADMIN_LISTEN"),
         ("OTEL_LOGS_EXPORTER", "otlp,", "\"\" is none of otlp, console, none"),
         ("OTEL_PROPAGATORS", "b3", "\"b3\" is none of tracecontext, baggage, none"),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote", "\"jaeger_remote\" is none of always_on, always_off, traceidratio, "),
@@ -126,11 +126,7 @@ fn what_cannot_be_used_is_refused_in_a_sentence_that_names_the_variable() {
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "unix:///secret", "an http or https URL is expected"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file", "cannot read /no/such/file"),
         ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/no/such/file", "cannot read /no/such/file"),
-        (
-            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-            "/no/such/file",
-            "means nothing without OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-        ),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/no/such/file", "requires OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
     ] {
         // Something that goes to a collector, unless the variable itself says what.
         let mut variables = vec![(variable, value)];
