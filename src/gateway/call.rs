@@ -70,24 +70,24 @@ impl Call {
     }
 
     /// Moves the reservation of the call out, for the face that reads the request.
-    pub fn room(&mut self) -> Room {
-        Room { held: self.held.take(), caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()) }
+    pub fn take_memory(&mut self) -> UploadMemory {
+        UploadMemory { held: self.held.take(), caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()) }
     }
 
     /// Moves the reservation back into the call.
-    pub fn keep(&mut self, room: Room) {
-        self.held = room.held;
+    pub fn return_memory(&mut self, memory: UploadMemory) {
+        self.held = memory.held;
     }
 }
 
 /// The bytes that a call has reserved while its request is read.
 #[derive(Debug)]
-pub struct Room {
+pub struct UploadMemory {
     held: Reservation,
     caller: Option<Arc<str>>,
 }
 
-impl Room {
+impl UploadMemory {
     /// Reserves this many bytes in all, or changes nothing and returns which budget is full.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
         reserve(&mut self.held, bytes, self.caller.as_ref())

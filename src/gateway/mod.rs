@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use self::accounting::Accounting;
 pub use self::admission::Admission;
-pub use self::call::{Call, CallRequest, Message, Room};
+pub use self::call::{Call, CallRequest, Message, UploadMemory};
 use self::callers::Admitted;
 pub use self::callers::{Credential, KeyOwner};
 pub use self::config::{Config, Shared};

@@ -98,11 +98,11 @@ impl Handlers {
         face::set_open(peer.connection.begin_call());
         let limit = self.max_request_bytes;
         let prefixed = call.upload(pin!(request::read_prefix(&headers, body, limit))).await?;
-        let mut room = call.room();
-        room.reserve_message(prefixed.announced())?;
-        let message = call.upload(pin!(prefixed.message(limit, &mut room))).await?;
-        room.reserve_message(message.len())?;
-        call.keep(room);
+        let mut memory = call.take_memory();
+        memory.reserve_message(prefixed.announced())?;
+        let message = call.upload(pin!(prefixed.message(limit, &mut memory))).await?;
+        memory.reserve_message(message.len())?;
+        call.return_memory(memory);
         Ok((call, message))
     }
 }

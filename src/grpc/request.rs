@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use super::error::Error;
 use super::unpack::Unpacking;
 use crate::face::RequestBody;
-use crate::gateway::{self, Room};
+use crate::gateway::{self, UploadMemory};
 
 /// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
 const PREFIX_BYTES: usize = 5;
@@ -62,9 +62,9 @@ impl<B: RequestBody> Prefixed<B> {
         self.announced
     }
 
-    /// The message, of at most `limit` bytes unpacked. Memory for them is reserved in `room` before it is used.
-    pub(super) async fn message(self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
-        if self.gzip { self.unpack(limit, room).await } else { self.plain().await }
+    /// The message, of at most `limit` bytes unpacked. Memory for them is reserved in `memory` before it is used.
+    pub(super) async fn message(self, limit: usize, memory: &mut UploadMemory) -> Result<Bytes, Error> {
+        if self.gzip { self.unpack(limit, memory).await } else { self.plain().await }
     }
 
     /// The message as it came. Most come in one piece, which is not copied.
@@ -85,8 +85,8 @@ impl<B: RequestBody> Prefixed<B> {
     }
 
     /// Unpacks each piece as it comes, so that the packed message is never in memory as a whole.
-    async fn unpack(mut self, limit: usize, room: &mut Room) -> Result<Bytes, Error> {
-        let mut unpacking = Unpacking::new(self.announced, limit, room);
+    async fn unpack(mut self, limit: usize, memory: &mut UploadMemory) -> Result<Bytes, Error> {
+        let mut unpacking = Unpacking::new(self.announced, limit, memory);
         let mut piece = self.begun.split_off(PREFIX_BYTES);
         let mut left = self.announced;
         loop {

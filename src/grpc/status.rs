@@ -26,7 +26,7 @@ const QUOTA_FAILURE: &str = "google.rpc.QuotaFailure";
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
 const REQUEST_INFO: &str = "google.rpc.RequestInfo";
 /// The most bytes of details. Many clients accept at most 8 KiB of headers: base64 makes 4 bytes of 3, and the message
-/// needs room too.
+/// needs space too.
 const MAX_DETAILS: usize = 4 << 10;
 /// The most metadata of upstream's `ErrorInfo` that is passed on, in bytes. Entries that do not fit are left out.
 const MAX_METADATA: usize = 2 << 10;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 
 use super::error::Error;
-use crate::gateway::{self, Room};
+use crate::gateway::{self, UploadMemory};
 
 /// The most that a message may grow by unpacking. Text packs to about a tenth. DEFLATE can reach 1032 (zlib's technical
 /// details), but only for an attack or an empty image.
@@ -32,16 +32,16 @@ struct Unpacked<'r> {
     limit: usize,
     /// The most that the packed length allows, in bytes.
     limit_by_ratio: usize,
-    room: &'r mut Room,
+    memory: &'r mut UploadMemory,
     /// Why the message was refused. The decoder passes on only the kind of an `io::Error`, so it is kept here.
     refused: Option<gateway::Error>,
 }
 
 impl<'r> Unpacking<'r> {
     /// `packed` is the length of the packed message, `limit` the longest unpacked one, both in bytes.
-    pub(super) fn new(packed: usize, limit: usize, room: &'r mut Room) -> Self {
+    pub(super) fn new(packed: usize, limit: usize, memory: &'r mut UploadMemory) -> Self {
         let limit_by_ratio = packed.saturating_mul(MAX_RATIO).max(ANY_RATIO_BYTES);
-        let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio, room, refused: None };
+        let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio, memory, refused: None };
         Self { decoder: MultiGzDecoder::new(unpacked), turn: 0 }
     }
 
@@ -93,7 +93,7 @@ impl Unpacked<'_> {
     fn grow(&mut self, length: usize) -> Result<(), gateway::Error> {
         let before = self.bytes.capacity();
         let after = (before * 2).max(length).min(self.limit.min(self.limit_by_ratio));
-        self.room.reserve(before + after)?;
+        self.memory.reserve(before + after)?;
         self.bytes.reserve_exact(after - self.bytes.len());
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::reason::Blame;
 /// The target of the access log, to filter by.
 const TARGET: &str = "gemini_grpc::access";
 
-/// Written at info if no operator has to act, at warn if upstream failed, at error if the gateway did.
+/// Written at warn if upstream failed or the gateway is at a limit, at error if the gateway failed, otherwise at info.
 pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed: Duration) {
     let operation = facts.operation.as_ref();
     let refused_model = facts.refused_model.as_deref();

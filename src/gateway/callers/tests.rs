@@ -1,4 +1,4 @@
-//! Callers: who is known, and what they may use.
+//! Callers: how they are identified, and what they may use.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -178,7 +178,7 @@ fn tokens_are_charged_as_they_grow_and_what_is_overspent_is_waited_for() {
 }
 
 #[test]
-fn a_file_that_is_read_again_gives_nobody_a_fresh_quota() {
+fn a_file_that_is_read_again_gives_no_caller_a_fresh_quota() {
     let limits = "calls_in_flight = 1\ncalls_per_minute = 4\ntokens_per_minute = 100";
     let before = callers(&[("a", limits), ("b", limits)]);
     let now = Instant::now();

@@ -43,7 +43,7 @@ fn record(pipelines: &Pipelines) {
     logger.emit(record);
 }
 
-/// What `collector` was sent, when everything has been exported.
+/// What `collector` got once everything was exported.
 fn sent(collector: Collector, protocol: Protocol, tls: &Tls) -> Vec<(String, Vec<u8>)> {
     let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
     record(&pipelines);
@@ -109,7 +109,7 @@ fn without_exporters_nothing_is_started() {
 
 #[test]
 fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
-    // The kernel accepts, and nothing answers.
+    // The kernel accepts connections, but nothing answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     for protocol in [Protocol::Grpc, Protocol::Http] {
@@ -117,7 +117,7 @@ fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
         record(&pipelines);
         let begun = Instant::now();
         pipelines.shutdown(Duration::from_millis(50));
-        // The SDK alone would wait 5 seconds for metrics, whatever the timeout is.
+        // The SDK alone would wait 5 seconds for metrics, and ignores this time.
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     }
 }
