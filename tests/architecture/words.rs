@@ -1,97 +1,133 @@
-//! Words that a stranger has to read twice, and what to write instead (CONTRIBUTING.md, "Words"). They are searched in
-//! comments, in texts of the program, and in pages.
+//! Wordings that a reader has to think about, and what to write instead: in comments, texts and pages.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// A pattern, in small letters, and what to write instead. It begins and ends at the edge of a word.
-const WORDS: [(&str, &str); 21] = [
-    ("so many", "the number, or `this many`"),
-    ("so much", "the amount, or `this much`"),
-    ("told", "recorded, reported, asked, set"),
-    ("whoever", "a client, a caller, an operator"),
-    ("somebody", "a client, a caller, an operator, a person"),
-    ("nobody", "no client, no caller, no operator, nothing"),
+use proc_macro2::{Literal, TokenStream, TokenTree};
+
+/// Wording → what to write instead.
+const WORDINGS: [(&str, &str); 23] = [
+    ("so many", "this many, or the number"),
+    ("so much", "this much, or the amount"),
+    ("so long", "this long, or the time"),
+    ("told", "reported, returned, answered, or configured"),
+    ("whoever", "every client that, or everyone who"),
+    ("whomever", "every client that, or everyone who"),
+    ("somebody", "a client, an operator, or someone"),
+    ("nobody", "no client, no operator, or no one"),
     ("goes before", "takes precedence over"),
     ("go before", "take precedence over"),
+    ("anew", "again"),
+    ("once more", "again, or a retry"),
     ("further try", "retry"),
     ("further tries", "retries"),
-    ("once more", "again, or retry"),
     ("for ever", "forever"),
-    ("anew", "again"),
     ("lest", "so that … not"),
-    ("hand over", "return, pass, give"),
-    ("hands over", "returns, passes, gives"),
-    ("handed over", "returned, passed, given"),
+    ("hands over", "returns, or passes"),
+    ("handed over", "returned, or passed"),
+    ("hand over", "return, or pass"),
     ("strike out", "redact"),
     ("struck out", "redacted"),
-    ("turned away", "refused, rejected"),
+    ("turned away", "refused, or rejected"),
     ("tell apart", "distinguish"),
 ];
 
-/// Where people read. Contents that only look like text (golden files, corpora) are left out.
-const FOLDERS: [&str; 10] = [".ci", ".github", "benches", "docs", "examples", "helm", "proto", "src", "tests", "."];
-const LEFT_OUT: [&str; 6] = ["target", "golden", "corpus", "node_modules", "words.rs", "Cargo.lock"];
+/// Where pages, comments and texts are.
+const FOLDERS: [&str; 8] = ["src", "tests", "benches", "examples", "docs", "helm", "proto", ".ci"];
+const FILES: [&str; 8] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "build.rs",
+    "Cargo.toml",
+    "Dockerfile",
+    "tests/production/short",
+];
+const ENDINGS: [&str; 11] = ["rs", "md", "py", "proto", "yaml", "tpl", "txt", "sh", "go", "js", "gotmpl"];
+/// The table above, inputs for tests, and what tools write.
+const SKIPPED: [&str; 6] =
+    ["tests/architecture", "tests/golden", "tests/fuzz/corpus", "tests/chart/golden", "node_modules", "target"];
 
-/// Each place with such a word.
-pub fn faults(root: &Path) -> Vec<String> {
-    let mut faults = Vec::new();
-    for path in FOLDERS.iter().flat_map(|folder| files(&root.join(folder), *folder != ".")) {
-        let name = path.strip_prefix(root).unwrap().display().to_string();
-        // A file that is not text is no page.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let lines = text.lines().enumerate().filter(|(_, line)| !is_in_the_table_of_words(&name, line));
-        let found = lines.flat_map(|(i, line)| found(&prose(&name, line)).map(move |word| (i + 1, word)));
-        faults.extend(found.map(|(line, (word, instead))| format!("{name}:{line}: {word:?}; write: {instead}")));
+/// Every file that has words for readers, by its path below the root.
+pub fn files(root: &Path) -> Vec<String> {
+    let mut files: Vec<String> = FILES.map(str::to_owned).into();
+    for folder in FOLDERS {
+        collect(root, folder, &mut files);
     }
+    files.retain(|name| root.join(name).exists());
+    files
+}
+
+fn collect(root: &Path, folder: &str, files: &mut Vec<String>) {
+    let mut names: Vec<_> = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    for name in names {
+        let path = format!("{folder}/{}", name.to_str().unwrap());
+        if SKIPPED.iter().any(|skipped| path.starts_with(skipped) || path.ends_with(skipped)) {
+            continue;
+        }
+        if root.join(&path).is_dir() {
+            collect(root, &path, files);
+        } else if ENDINGS.iter().any(|ending| path.ends_with(&format!(".{ending}"))) {
+            files.push(path);
+        }
+    }
+}
+
+/// The wordings in one file: its line, the word, and what to write.
+pub fn faults(name: &str, text: &str) -> Vec<String> {
+    let lines = match name.ends_with(".rs") {
+        true => comments_and_texts(text),
+        false => text.lines().enumerate().map(|(i, line)| (i + 1, line.to_owned())).collect(),
+    };
+    let mut faults = Vec::new();
+    for (line, text) in lines {
+        // CONTRIBUTING.md has such a table too.
+        if name == "CONTRIBUTING.md" && text.starts_with('|') {
+            continue;
+        }
+        let text = text.to_lowercase();
+        for (wording, instead) in WORDINGS.iter().filter(|(wording, _)| contains(&text, wording)) {
+            faults.push(format!("{name}:{line}: {wording:?} → {instead}"));
+        }
+    }
+    faults.dedup();
     faults
 }
 
-/// The words that a text contains.
-pub fn found(text: &str) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-    let words = text.to_lowercase();
-    let words: Vec<&str> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let words = format!(" {} ", words.join(" "));
-    WORDS.into_iter().filter(move |(word, _)| words.contains(&format!(" {word} ")))
+/// Whether a text has these words as whole words.
+fn contains(text: &str, words: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(words)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + words.len()..].starts_with(is_part))
 }
 
-/// The part of a line that people read: all of it in pages, comments and texts in code.
-fn prose(name: &str, line: &str) -> String {
-    let extension = name.rsplit('.').next().unwrap_or_default();
-    match extension {
-        "md" | "gotmpl" | "txt" => line.to_owned(),
-        "rs" | "go" | "java" | "js" | "ts" | "cc" | "proto" => comment(line, "//") + &quoted(line),
-        _ => comment(line, "#") + &quoted(line),
+/// The comments and literals of a Rust file, by line. Code is left out: `else` is a word there.
+fn comments_and_texts(text: &str) -> Vec<(usize, String)> {
+    let mut literals = Vec::new();
+    collect_literals(text.parse().unwrap(), &mut literals);
+    let mut lines = Vec::new();
+    let mut code = text.as_bytes().to_vec();
+    for literal in literals {
+        let span = literal.span();
+        let literal_lines = text[span.byte_range()].lines().enumerate();
+        lines.extend(literal_lines.map(|(i, line)| (span.start().line + i, line.to_owned())));
+        code[span.byte_range()].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
     }
+    let code = String::from_utf8_lossy(&code);
+    let comments = code.lines().enumerate().filter_map(|(i, line)| Some((i + 1, line.split_once("//")?.1.to_owned())));
+    lines.extend(comments);
+    lines.sort();
+    lines
 }
 
-fn comment(line: &str, mark: &str) -> String {
-    line.split_once(mark).map(|(_, comment)| comment.to_owned()).unwrap_or_default()
-}
-
-/// The insides of double quotes. A text over several lines is found by its first and last line.
-fn quoted(line: &str) -> String {
-    line.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-/// CONTRIBUTING.md lists such words, in a table with two columns.
-fn is_in_the_table_of_words(name: &str, line: &str) -> bool {
-    name == "CONTRIBUTING.md" && line.starts_with('|')
-}
-
-fn files(folder: &Path, is_deep: bool) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if LEFT_OUT.iter().any(|name| path.ends_with(name)) {
-            continue;
-        }
-        if path.is_dir() && is_deep {
-            found.append(&mut files(&path, true));
-        } else if path.is_file() {
-            found.push(path);
+fn collect_literals(tokens: TokenStream, literals: &mut Vec<Literal>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => collect_literals(group.stream(), literals),
+            TokenTree::Literal(literal) => literals.push(literal),
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
         }
     }
-    found
 }
