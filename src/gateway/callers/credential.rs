@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::upstream::{ApiKey, InvalidKey};
 
-/// A caller's API key or token. Only [`Auth`](super::Auth) turns it into an [`ApiKey`], so a caller's token can never
+/// A caller's API key or token. Only `Auth` turns it into an [`ApiKey`], so a caller's token can never
 /// go upstream. It prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential(ApiKey);
