@@ -18,8 +18,8 @@ pub enum Error {
     Invalid(#[from] Violations),
     #[error("the request cannot be read: {0}")]
     Malformed(json::Error),
-    #[error("the request cannot be read: it is not a message of this method")]
-    NotARequest,
+    #[error("the request cannot be read: it is not a request of {method}")]
+    NotARequest { method: &'static str },
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
     #[error("the gzip message unpacks to more than 1 MiB and {ratio} times its length; send it without compression")]
@@ -63,7 +63,7 @@ reasons! {
     Error {
         Self::Invalid(_) => InvalidArgument, "REQUEST_INVALID", Caller, Unsaid, Other;
         Self::Malformed(_) => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
-        Self::NotARequest => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
+        Self::NotARequest { .. } => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
         Self::TooLarge { .. } => ResourceExhausted, "REQUEST_TOO_LARGE", Caller, Unsaid, Other;
         Self::TooPacked { .. } => ResourceExhausted, "REQUEST_TOO_PACKED", Caller, Unsaid, Other;
         Self::TooManyElements { .. } => InvalidArgument, "TOO_MANY_ELEMENTS", Caller, Unsaid, Other;

@@ -85,9 +85,10 @@ pub(super) struct Piece {
 }
 
 impl Format {
-    /// Reads and validates a request.
+    /// Reads and validates a request of this method.
     pub(super) fn check<'r>(
         self,
+        method: Method,
         request: &'r [u8],
         config: &Config,
         steps: &mut Steps<'_>,
@@ -96,12 +97,12 @@ impl Format {
         let view = match self {
             Self::Protobuf(_) => RequestView::read(request, steps),
         };
-        let view = view.map_err(|error| unreadable(request, error, limits, steps))?;
+        let view = view.map_err(|error| unreadable(method, request, error, limits, steps))?;
         let options = Options { image_default_modalities: config.image_default_modalities };
         let valid = match validate(&view, &config.catalog, options, steps) {
             Ok(valid) => valid,
             Err(ValidateError::Violations(violations)) => return Err(Stop::Failed(Error::Invalid(violations))),
-            Err(ValidateError::Read(error)) => return Err(unreadable(request, error, limits, steps)),
+            Err(ValidateError::Read(error)) => return Err(unreadable(method, request, error, limits, steps)),
         };
         let added = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let (parts, config) = ([request, added], view.generation_config);
@@ -201,13 +202,19 @@ impl Piece {
 }
 
 /// Why a request cannot be read. The translator finds where the fault is.
-fn unreadable(request: &[u8], error: ReadError, limits: RequestLimits, steps: &mut Steps<'_>) -> Stop<Error> {
+fn unreadable(
+    method: Method,
+    request: &[u8],
+    error: ReadError,
+    limits: RequestLimits,
+    steps: &mut Steps<'_>,
+) -> Stop<Error> {
     if matches!(error, ReadError::Interrupted(_)) {
         return Stop::Interrupted;
     }
     match json::measure(&[request], limits, steps) {
         Err(error) => unwritten(error),
-        Ok(_) => Stop::Failed(Error::NotARequest),
+        Ok(_) => Stop::Failed(Error::NotARequest { method: method.rpc() }),
     }
 }
 

@@ -25,6 +25,7 @@ const MAX_WORKER_STEPS: u64 = 50_000;
 /// A request that is to be checked and translated, on any thread.
 struct Preparation {
     format: Format,
+    method: Method,
     request: Bytes,
     config: Arc<Config>,
     admitted: Admitted,
@@ -42,7 +43,8 @@ pub(super) async fn prepare(
     method: Method,
 ) -> Result<(ModelName, Bytes), Error> {
     let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
-    let mut work = Preparation { format: call.format, request: request.clone(), config, admitted, held, model: None };
+    let mut work =
+        Preparation { format: call.format, method, request: request.clone(), config, admitted, held, model: None };
     let at_once = work.run(&mut Steps::at_most(MAX_WORKER_STEPS));
     let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
@@ -68,7 +70,7 @@ pub(super) async fn prepare(
 
 impl Preparation {
     fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
-        let checked = self.format.check(&self.request, &self.config, steps)?;
+        let checked = self.format.check(self.method, &self.request, &self.config, steps)?;
         let model = self.model.insert(checked.model().clone());
         self.admitted.allow(model).map_err(Error::Caller)?;
         let length = checked.measure(steps)?;
