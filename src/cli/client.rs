@@ -23,7 +23,7 @@ pub(super) fn generative(channel: Channel) -> GenerativeServiceClient<Channel> {
     GenerativeServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
 }
 
-/// A request with the key beside it.
+/// A request with the key in its metadata.
 pub(super) fn with_key(message: GenerateContentRequest, key: Option<&ApiKey>) -> Request<GenerateContentRequest> {
     let mut request = Request::new(message);
     if let Some(mut value) = key.and_then(|key| MetadataValue::try_from(key.expose()).ok()) {

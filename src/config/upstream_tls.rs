@@ -16,7 +16,7 @@ const KEY: &str = "GEMINI_GRPC_UPSTREAM_CERT_KEY";
 /// The flags of TLS towards upstream. The files are read again when they change.
 #[derive(Args, Clone, Debug)]
 pub struct UpstreamTls {
-    /// A PEM file with authorities to trust beside the system's.
+    /// A PEM file with authorities to trust in addition to the system's.
     #[arg(long, help_heading = "Upstream", env = CA, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
 

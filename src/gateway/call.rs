@@ -116,7 +116,7 @@ pub struct Message {
 
 impl Message {
     /// A message of a call that has another reservation, `held`.
-    pub(super) fn beside(held: &Reservation, bytes: Vec<u8>) -> Self {
+    pub(super) fn sibling(held: &Reservation, bytes: Vec<u8>) -> Self {
         Self { _held: held.sibling(bytes.len()), bytes }
     }
 

@@ -39,7 +39,7 @@ pub use self::limits::{Deadline, Limit, TimeLimits, TimedOut};
 pub use self::stopping::Stopping;
 pub use self::stream::ResponseStream;
 use self::timer::CallTimer;
-use self::translate::{Reading, prepare, translate_at_once, translate_beside};
+use self::translate::{Reading, prepare, translate_at_once, translate_on_another_thread};
 pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
@@ -146,8 +146,8 @@ impl Gateway {
         held.resize(json.len() * 2);
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
-                let beside = translate_beside(self.shared.heavy.clone(), json, reading);
-                timer.within_limits(pin!(beside)).await??
+                let translation = translate_on_another_thread(self.shared.heavy.clone(), json, reading);
+                timer.within_limits(pin!(translation)).await??
             }
             done => done.map_err(Stop::into_error)?,
         };

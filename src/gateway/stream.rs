@@ -12,7 +12,7 @@ use super::error::Error;
 use super::format::{Piece, Stop};
 use super::heavy::Heavy;
 use super::timer::Wake;
-use super::translate::{Reading, translate_at_once, translate_beside};
+use super::translate::{Reading, translate_at_once, translate_on_another_thread};
 use crate::gemini::json::SurrogateJoiner;
 use crate::gemini::method::Method;
 use crate::upstream::{self, EventStream};
@@ -84,7 +84,7 @@ impl InFlight {
         }
         Poll::Ready(Some(match ready!(self.call.timer.poll(cx)) {
             // A heartbeat is an empty message: no field of it is set, and every client can read it.
-            Wake::Heartbeat => Ok(Message::beside(&self.call.held, Vec::new())),
+            Wake::Heartbeat => Ok(Message::sibling(&self.call.held, Vec::new())),
             Wake::End(error) => Err(error),
         }))
     }
@@ -101,8 +101,8 @@ impl InFlight {
             self.call.timer.upstream_progress();
             match translate_at_once(&json, &self.reading) {
                 Err(Stop::Interrupted) => {
-                    let beside = translate_beside(self.heavy.clone(), json, self.reading.clone());
-                    self.translating = Some(Box::pin(beside));
+                    let translation = translate_on_another_thread(self.heavy.clone(), json, self.reading.clone());
+                    self.translating = Some(Box::pin(translation));
                 }
                 done => return Poll::Ready(done.map_err(Stop::into_error).and_then(|piece| self.message(piece))),
             }
@@ -117,7 +117,7 @@ impl InFlight {
     fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
         piece.join(&mut self.surrogates)?;
         self.call.accounting.record_chunk(&piece);
-        Ok(Some(Message::beside(&self.call.held, piece.response.message)))
+        Ok(Some(Message::sibling(&self.call.held, piece.response.message)))
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Piece,
 
 /// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end
 /// before.
-pub(super) async fn translate_beside(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Piece, Error> {
+pub(super) async fn translate_on_another_thread(heavy: Heavy, text: Bytes, reading: Reading) -> Result<Piece, Error> {
     heavy.run(move |steps| reading.translate(&text, steps)).await?.map_err(Stop::into_error)
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use crate::gemini::json::CallerSchema;
 
     #[test]
-    fn a_long_error_in_the_place_of_a_response_is_read_beside_the_workers() {
+    fn a_long_error_in_place_of_a_response_is_read_on_another_thread() {
         let reading = Reading {
             format: Format::Protobuf(CallerSchema::Own),
             key: "AIza-one".parse().unwrap(),

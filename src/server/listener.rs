@@ -23,7 +23,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Listeners on one address, which the kernel spreads connections over. Port 0 finds a free port for all of them.
 pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
     // Sharing would also let a second server take half of the connections of a first, unnoticed. A socket that does
-    // not share cannot be bound beside one that does.
+    // not share cannot be bound together with one that does.
     let mut address = in_a_known_family(address, socket);
     if address.port() != 0 {
         socket(address)?.bind(&address.into())?;

@@ -25,7 +25,7 @@ use crate::gemini::view::{FinishReasons, GenerationConfigView, MetadataView, Res
 
 /// The model's version and the details of usage are left out if they are not found within this many fields of a
 /// message.
-const MAX_ABOUT_STEPS: u64 = 10_000;
+const MAX_METADATA_STEPS: u64 = 10_000;
 
 /// What is asked of the model.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Operation {
     usage: UsageView,
     estimated: EstimatedTokens,
     images: u64,
-    about: MetadataView,
+    metadata: MetadataView,
     finish_reasons: FinishReasons,
     block_reason: i32,
     has_end: bool,
@@ -98,7 +98,7 @@ impl Operation {
             usage: UsageView::default(),
             estimated: EstimatedTokens::default(),
             images: 0,
-            about: MetadataView::default(),
+            metadata: MetadataView::default(),
             finish_reasons: FinishReasons::default(),
             block_reason: 0,
             has_end: false,
@@ -156,7 +156,7 @@ impl Operation {
         // Usage may come after the end of the last candidate.
         if self.has_end {
             // Without them the operation is recorded all the same.
-            let _ = self.about.update(message, &mut Steps::at_most(MAX_ABOUT_STEPS));
+            let _ = self.metadata.update(message, &mut Steps::at_most(MAX_METADATA_STEPS));
         }
     }
 
@@ -199,7 +199,7 @@ impl Drop for Operation {
         let facts = OperationFacts {
             model: self.model.clone(),
             label,
-            response_model: std::mem::take(&mut self.about.model_version),
+            response_model: std::mem::take(&mut self.metadata.model_version),
             finish_reasons: reasons.join(","),
             block_reason: block_reason(self.block_reason),
             first_chunk: self.first_chunk,
@@ -215,7 +215,7 @@ impl Drop for Operation {
         }
         if let Some(span) = &mut self.span {
             let (is_streaming, has_usage) = (self.method.is_streaming(), self.usage.total() > 0);
-            describe_response(span, is_streaming, has_usage, &self.about, &facts, &reasons);
+            describe_response(span, is_streaming, has_usage, &self.metadata, &facts, &reasons);
             end_span(span, outcome);
         }
         let mut call = self.call.facts();

@@ -88,7 +88,7 @@ pub struct Telemetry {
     #[arg(long, help_heading = "OpenTelemetry", env = METRICS.exporter, value_name = "NAMES")]
     pub otel_metrics_exporter: Option<String>,
 
-    /// Where log lines go beside standard error: `otlp`, `console`, `none`, or a list; `none`, if it is not given.
+    /// Where log lines go in addition to standard error: `otlp`, `console`, `none`, or a list; `none`, if it is not given.
     #[arg(long, help_heading = "OpenTelemetry", env = LOGS.exporter, value_name = "NAMES")]
     pub otel_logs_exporter: Option<String>,
 

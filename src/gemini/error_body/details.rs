@@ -17,7 +17,7 @@ const MAX_DETAILS: usize = 64;
 /// The longest domain name (RFC 1035), in bytes.
 const MAX_DOMAIN_BYTES: usize = 253;
 /// The gateway sends one detail of each of these types itself. One that cannot be read is dropped, so that no second
-/// one stands beside it as a `Struct`.
+/// one stands next to it as a `Struct`.
 const SENT_BY_THE_GATEWAY: [&str; 3] = ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.RequestInfo"];
 
 /// The details, and what the gateway itself uses of them.

@@ -39,12 +39,12 @@ pub(super) fn describe_response(
     span: &mut Span,
     is_streaming: bool,
     has_usage: bool,
-    about: &MetadataView,
+    metadata: &MetadataView,
     facts: &OperationFacts,
     finish_reasons: &[String],
 ) {
     for (name, value) in
-        [(attribute::RESPONSE_ID, &about.response_id), (attribute::RESPONSE_MODEL, &facts.response_model)]
+        [(attribute::RESPONSE_ID, &metadata.response_id), (attribute::RESPONSE_MODEL, &facts.response_model)]
     {
         if !value.is_empty() {
             span.set_attribute(KeyValue::new(name, value.clone()));
@@ -75,7 +75,7 @@ pub(super) fn describe_response(
             span.set_attribute(KeyValue::new(name, number(count)));
         }
     }
-    if let Some(details) = &about.usage {
+    if let Some(details) = &metadata.usage {
         describe_usage(span, details);
     }
 }

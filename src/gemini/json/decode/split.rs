@@ -1,6 +1,6 @@
 //! Splits a part that has several members of the oneof `data` into several parts: the contract allows one member.
 //!
-//! Upstreams put an empty text beside a function call, and sometimes a real one (`{"text":"…","functionCall":{…}}`).
+//! Upstreams put an empty text into the part of a function call, and sometimes a real one (`{"text":"…","functionCall":{…}}`).
 
 use super::super::error::{Error, Problem};
 use super::super::roles::DATA_ONEOF;

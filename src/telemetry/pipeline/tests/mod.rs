@@ -22,12 +22,15 @@ use super::*;
 use crate::telemetry::{Protocol, Tls};
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn config(url: &str, protocol: Protocol, tls: &Tls) -> Config {
     let otlp = |path: &str| {
         let url = format!("{url}{}", if protocol == Protocol::Http { path } else { "" });
-        Exporters { otlp: Some(Otlp { protocol, url, timeout: PATIENCE, tls: tls.clone() }), ..Exporters::default() }
+        Exporters {
+            otlp: Some(Otlp { protocol, url, timeout: EXPORT_TIMEOUT, tls: tls.clone() }),
+            ..Exporters::default()
+        }
     };
     Config { traces: otlp("/v1/traces"), metrics: otlp("/v1/metrics"), logs: otlp("/v1/logs"), ..Config::default() }
 }
@@ -47,7 +50,7 @@ fn record(pipelines: &Pipelines) {
 fn sent(collector: Collector, protocol: Protocol, tls: &Tls) -> Vec<(String, Vec<u8>)> {
     let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
     record(&pipelines);
-    pipelines.shutdown(PATIENCE);
+    pipelines.shutdown(EXPORT_TIMEOUT);
     collector.received()
 }
 
