@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gemini_grpc::gemini::json::{RequestLimits, request, response, to_json, to_wire};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use serde_json::{Value, json};
 
@@ -108,7 +109,8 @@ fn throughput(criterion: &mut Criterion) {
     }
     for (name, value) in requests {
         let write = |wire: &[u8]| {
-            let request = request(&[wire], RequestLimits::default(), None, &mut Steps::unlimited());
+            let request =
+                request(Method::GenerateContent, &[wire], RequestLimits::default(), None, &mut Steps::unlimited());
             request.map(|request| request.json).unwrap_or_default()
         };
         compare(criterion, &format!("request, {name}"), &value, read, write);

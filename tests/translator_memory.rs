@@ -15,6 +15,7 @@ mod tree;
 mod wire;
 
 use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use hostile_json::Build;
 use peak_alloc::PeakAlloc;
@@ -40,8 +41,9 @@ fn peak<T>(work: impl FnOnce() -> T) -> usize {
 fn peak_of_request(wire: &[u8], limits: RequestLimits, is_measured: bool) -> usize {
     peak(|| {
         let steps = &mut Steps::unlimited();
-        let length = if is_measured { Some(measure(&[wire], limits, steps).ok()?) } else { None };
-        request(&[wire], limits, length, steps).ok()
+        let length =
+            if is_measured { Some(measure(Method::GenerateContent, &[wire], limits, steps).ok()?) } else { None };
+        request(Method::GenerateContent, &[wire], limits, length, steps).ok()
     })
 }
 

@@ -57,6 +57,7 @@ impl Stop<Error> {
 /// A request that was read and keeps to the rules.
 pub(super) struct Checked<'r> {
     format: Format,
+    method: Method,
     /// The request, and what the gateway adds to it.
     parts: [&'r [u8]; 2],
     limits: RequestLimits,
@@ -106,7 +107,7 @@ impl Format {
         };
         let added = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let (parts, config) = ([request, added], view.generation_config);
-        Ok(Checked { format: self, parts, limits, model: valid.name, config, estimate: valid.estimate })
+        Ok(Checked { format: self, method, parts, limits, model: valid.name, config, estimate: valid.estimate })
     }
 
     /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
@@ -137,7 +138,7 @@ impl Format {
             },
         };
         let event = match self {
-            Self::Protobuf(schema) => json::event(text, Some(key.finder()), schema, steps),
+            Self::Protobuf(schema) => json::event(method, text, Some(key.finder()), schema, steps),
         };
         let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
         let view = match ResponseView::read(&response.message, steps) {
@@ -176,14 +177,18 @@ impl Checked<'_> {
             return Ok(None);
         }
         match self.format {
-            Format::Protobuf(_) => json::measure(&self.parts, self.limits, steps).map(Some).map_err(unwritten),
+            Format::Protobuf(_) => {
+                json::measure(self.method, &self.parts, self.limits, steps).map(Some).map_err(unwritten)
+            }
         }
     }
 
     /// Translates the request. `length` is what [`Checked::measure`] returned.
     pub(super) fn translate(self, length: Option<usize>, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
         let json = match self.format {
-            Format::Protobuf(_) => json::request(&self.parts, self.limits, length, steps).map_err(unwritten)?,
+            Format::Protobuf(_) => {
+                json::request(self.method, &self.parts, self.limits, length, steps).map_err(unwritten)?
+            }
         };
         let config = self.config.as_ref().map(GenerationConfigView::without_texts);
         Ok(Prepared { model: self.model, json, config, estimate: self.estimate })
@@ -212,7 +217,7 @@ fn unreadable(
     if matches!(error, ReadError::Interrupted(_)) {
         return Stop::Interrupted;
     }
-    match json::measure(&[request], limits, steps) {
+    match json::measure(method, &[request], limits, steps) {
         Err(error) => unwritten(error),
         Ok(_) => Stop::Failed(Error::NotARequest { method: method.rpc() }),
     }

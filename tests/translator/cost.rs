@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -28,9 +29,9 @@ fn the_steps_of_a_request_grow_as_its_size() {
         assert_linear(&shape.name, |n| {
             let wire = (shape.build)(n);
             let mut steps = Steps::unlimited();
-            let length = measure(&[&wire], LIMITS, &mut steps);
+            let length = measure(Method::GenerateContent, &[&wire], LIMITS, &mut steps);
             // A text that is not UTF-8 can be measured, but not written.
-            let written = request(&[&wire], LIMITS, length.as_ref().ok().copied(), &mut steps);
+            let written = request(Method::GenerateContent, &[&wire], LIMITS, length.as_ref().ok().copied(), &mut steps);
             if let (Ok(length), Ok(written)) = (length, written) {
                 assert_eq!(length, written.json.len(), "{}", shape.name);
             }
@@ -63,8 +64,9 @@ fn the_steps_of_mixed_requests_grow_as_their_size() {
         let steps = |times: usize| {
             let wire = wire.repeat(times);
             let mut steps = Steps::unlimited();
-            if let Ok(length) = measure(&[&wire], LIMITS, &mut steps) {
-                let written = request(&[&wire], LIMITS, Some(length), &mut steps).map(|request| request.json.len());
+            if let Ok(length) = measure(Method::GenerateContent, &[&wire], LIMITS, &mut steps) {
+                let written = request(Method::GenerateContent, &[&wire], LIMITS, Some(length), &mut steps)
+                    .map(|request| request.json.len());
                 assert!(written.is_err() || written == Ok(length));
             }
             steps.taken()

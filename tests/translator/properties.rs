@@ -1,6 +1,7 @@
 //! Valid wire bytes and JSON are translated as prost-reflect does it, and back without loss.
 
 use gemini_grpc::gemini::json::{self, Problem, RequestLimits, to_json, to_wire};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -94,8 +95,14 @@ fn request_and_response_translate_as_to_json_and_to_wire_do() {
                     part.fields = fields.to_vec();
                     wire::message(&part)
                 });
-                let request =
-                    json::request(&[&one, &two], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap();
+                let request = json::request(
+                    Method::GenerateContent,
+                    &[&one, &two],
+                    RequestLimits::default(),
+                    None,
+                    &mut Steps::unlimited(),
+                )
+                .unwrap();
                 let mut whole: Value = serde_json::from_slice(&to_json(REQUEST, &case.wire).unwrap()).unwrap();
                 whole.as_object_mut().unwrap().shift_remove("model");
                 use_short_name_of_single_schema(&mut whole);

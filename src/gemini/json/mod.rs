@@ -34,7 +34,8 @@ use self::decode::Decoder;
 use self::encode::Encoder;
 use self::output::{Length, Output};
 use self::schema::Message;
-use self::table::{RESPONSE_NAME, Table};
+use self::table::Table;
+use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
 use crate::pb;
 
@@ -42,7 +43,7 @@ use crate::pb;
 /// messages.
 pub const MAX_DEPTH: usize = 100;
 
-/// The field number of `GenerateContentRequest.model`.
+/// The field number of `model`, which is the same in every request.
 const MODEL_FIELD: u32 = 1;
 
 #[expect(
@@ -50,9 +51,6 @@ const MODEL_FIELD: u32 = 1;
     reason = "the descriptors are part of the program; every test fails if they are not readable"
 )]
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&[pb::FILE_DESCRIPTOR_SET]).expect("embedded descriptors"));
-static REQUEST: LazyLock<Option<&'static Message>> =
-    LazyLock::new(|| TABLE.find("mountsea.gemini.v1.GenerateContentRequest"));
-static RESPONSE: LazyLock<Option<&'static Message>> = LazyLock::new(|| TABLE.find(RESPONSE_NAME));
 
 /// A request for Gemini's REST API.
 #[derive(Debug)]
@@ -93,11 +91,11 @@ impl RequestLimits {
 /// # Errors
 ///
 /// Those of [`request`], except that texts are not checked for UTF-8.
-pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) -> Result<usize, Error> {
-    Ok(encode_request(parts, Length::default(), limits, steps)?.0.len())
+pub fn measure(method: Method, parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) -> Result<usize, Error> {
+    Ok(encode_request(method, parts, Length::default(), limits, steps)?.0.len())
 }
 
-/// Writes a `GenerateContentRequest` as the JSON body of a REST call. The `model` is left out, since REST has it in the
+/// Writes a request of this method as the JSON body of a REST call. The `model` is left out, since REST has it in the
 /// path.
 ///
 /// The `parts` are concatenated to one message, so a second part can add a field. They must not overlap in memory.
@@ -110,6 +108,7 @@ pub fn measure(parts: &[&[u8]], limits: RequestLimits, steps: &mut Steps<'_>) ->
 /// The bytes are not valid protobuf of this message, a limit is exceeded, a value has no JSON form, or the steps ran
 /// out. The error has the path of the field.
 pub fn request(
+    method: Method,
     parts: &[&[u8]],
     limits: RequestLimits,
     capacity: Option<usize>,
@@ -120,20 +119,21 @@ pub fn request(
         Some(capacity) => capacity,
         // Base64 makes pictures a third longer. Escapes in texts and names of members add a little.
         None if length <= MAX_ESTIMATED_BYTES => length + length / 3 + 512,
-        None => measure(parts, limits, steps)?,
+        None => measure(method, parts, limits, steps)?,
     };
-    let (json, unknown_fields) = encode_request(parts, Vec::with_capacity(capacity), limits, steps)?;
+    let (json, unknown_fields) = encode_request(method, parts, Vec::with_capacity(capacity), limits, steps)?;
     Ok(Request { json, unknown_fields })
 }
 
 /// Returns the output and the number of unknown fields.
 fn encode_request<O: Output>(
+    method: Method,
     parts: &[&[u8]],
     out: O,
     limits: RequestLimits,
     steps: &mut Steps<'_>,
 ) -> Result<(O, usize), Error> {
-    let message = known(*REQUEST)?;
+    let message = TABLE.request(method);
     let mut encoder = Encoder::new(&TABLE, parts, out, limits, steps)?;
     // All SDKs write `responseJsonSchema`; relays do not know `_responseJsonSchema`.
     encoder.use_short_keys = true;
@@ -144,7 +144,7 @@ fn encode_request<O: Output>(
 /// A response for a gRPC caller.
 #[derive(Debug)]
 pub struct Response {
-    /// The wire bytes of a `GenerateContentResponse`.
+    /// The wire bytes.
     pub message: Vec<u8>,
     /// The names of some members that the schema does not know, for telemetry. All such members are kept in
     /// `additional_fields`.
@@ -162,7 +162,7 @@ pub struct Event {
     pub has_split_surrogates: bool,
 }
 
-/// Reads the JSON of a response into a `GenerateContentResponse`.
+/// Reads the JSON of a complete response into a `GenerateContentResponse`.
 ///
 /// `secret` is a key that must not reach the caller: `***` replaces it in every text and member name. Bytes fields are
 /// not searched. Memory in addition to `json`: at most 8 times its bytes and 8 MiB.
@@ -172,20 +172,23 @@ pub struct Event {
 /// The JSON is not well formed; the content (candidates, contents, parts and their data) does not fit the contract; or
 /// the steps ran out. Any other member that cannot be read is kept in `additional_fields`.
 pub fn response(json: &[u8], secret: Option<&Finder<'_>>, steps: &mut Steps<'_>) -> Result<Response, Error> {
-    let Event { mut response, has_split_surrogates } = event(json, secret, CallerSchema::Own, steps)?;
+    let Event { mut response, has_split_surrogates } =
+        event(Method::GenerateContent, json, secret, CallerSchema::Own, steps)?;
     if has_split_surrogates {
         SurrogateJoiner::default().join(&mut response, true, steps)?;
     }
     Ok(response)
 }
 
-/// Reads the JSON of one event of a stream as [`response`] does, for a caller with this `schema`. Surrogate pairs that
-/// were cut in two are left to [`SurrogateJoiner`], since the other half may be in another event.
+/// Reads the JSON of a response of this method, or of one event of its stream, as [`response`] does, for a caller with
+/// this `schema`. Surrogate pairs that were cut in two are left to [`SurrogateJoiner`], since the other half may be in
+/// another event.
 ///
 /// # Errors
 ///
 /// Those of [`response`].
 pub fn event(
+    method: Method,
     json: &[u8],
     secret: Option<&Finder<'_>>,
     schema: CallerSchema,
@@ -195,7 +198,7 @@ pub fn event(
     // most.
     let out = Vec::with_capacity(json.len() / 4 * 3);
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
-    decoder.decode(known(*RESPONSE)?)?;
+    decoder.decode(TABLE.response(method))?;
     let has_split_surrogates = decoder.has_split_surrogates();
     let (unknown_members, anomalies) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.anomalies));
     Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, anomalies }, has_split_surrogates })

@@ -4,7 +4,7 @@
 use super::schema::{Field, Form, Kind, Message, Role};
 
 /// The fields that are content, by message.
-const CONTENT: [(&str, &[&str]); 14] = [
+const CONTENT: &[(&str, &[&str])] = &[
     ("GenerateContentResponse", &["candidates"]),
     ("Candidate", &["content"]),
     ("Content", &["parts"]),
@@ -24,10 +24,10 @@ const CONTENT: [(&str, &[&str]); 14] = [
 /// The oneof of `Part` whose members are content as well.
 pub(super) const DATA_ONEOF: &str = "data";
 
-/// Sets the role of each field of all messages that the message `response` can contain, by its index.
-pub(super) fn assign(messages: &mut [Message], response: usize) {
+/// Sets the role of each field of all messages that these `responses` can contain. A message is given by its index.
+pub(super) fn assign(messages: &mut [Message], responses: impl Iterator<Item = usize>) {
     let mut seen = vec![false; messages.len()];
-    let mut to_visit = vec![response];
+    let mut to_visit: Vec<_> = responses.collect();
     while let Some(index) = to_visit.pop() {
         let message = &mut messages[index];
         if std::mem::replace(&mut seen[index], true) || message.form != Form::Object {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use prost::Message as _;
 use prost_types::field_descriptor_proto::{Label, Type as ProtoType};
-use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+};
 
 use super::members::{Members, NONE};
 use super::roles;
 use super::schema::{ADDITIONAL_FIELDS, DIRECT_NUMBERS, Enum, Field, Form, Guess, Kind, Message, Role, Shape};
-
-/// The full name of the message that a response is.
-pub(super) const RESPONSE_NAME: &str = "mountsea.gemini.v1.GenerateContentResponse";
+use crate::gemini::method::Method;
 
 /// Every message and enum of a descriptor set. A message or enum is referred to by its index.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub(super) struct Table {
     messages: Vec<Message>,
     enums: Vec<Enum>,
     by_name: HashMap<String, usize>,
+    /// The messages of each method, at its place in [`Method::ALL`].
+    methods: Vec<MethodMessages>,
+}
+
+/// The messages of a method, which the service's proto gives it.
+#[derive(Clone, Copy, Debug)]
+struct MethodMessages {
+    request: usize,
+    response: usize,
 }
 
 /// The descriptor set uses something that the translator does not support.
@@ -47,16 +56,26 @@ impl Table {
         let names = TypeNames { messages: &by_name, enums: &enums_by_name, entries: &entries };
         let mut messages =
             (found.messages.iter()).map(|(name, m)| message(name, m, &names)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(response) = by_name.get(RESPONSE_NAME) {
-            roles::assign(&mut messages, *response);
-        }
+        let methods =
+            Method::ALL.iter().map(|method| found.method(*method, &by_name)).collect::<Result<Vec<_>, _>>()?;
+        roles::assign(&mut messages, methods.iter().map(|method| method.response));
         let enums = found.enums.iter().map(|(_, e)| enumeration(e)).collect();
-        Ok(Self { messages, enums, by_name })
+        Ok(Self { messages, enums, by_name, methods })
     }
 
     /// The message with this full name, without a leading dot.
     pub(super) fn find(&self, name: &str) -> Option<&Message> {
         self.by_name.get(name).map(|&i| &self.messages[i])
+    }
+
+    /// The message that a request of this method is.
+    pub(super) fn request(&self, method: Method) -> &Message {
+        self.message(self.methods[method as usize].request)
+    }
+
+    /// The message that a response of this method is.
+    pub(super) fn response(&self, method: Method) -> &Message {
+        self.message(self.methods[method as usize].response)
     }
 
     pub(super) fn message(&self, index: usize) -> &Message {
@@ -160,11 +179,12 @@ fn enumeration(proto: &EnumDescriptorProto) -> Enum {
     Enum { values, other }
 }
 
-/// The messages and enums of all files in two flat lists, with their full names.
+/// The messages and enums of all files in flat lists, with their full names, and the methods of all services.
 #[derive(Default)]
 struct FlatDescriptors {
     messages: Vec<(String, DescriptorProto)>,
     enums: Vec<(String, EnumDescriptorProto)>,
+    methods: Vec<MethodDescriptorProto>,
 }
 
 impl FlatDescriptors {
@@ -176,6 +196,16 @@ impl FlatDescriptors {
         for proto in file.enum_type {
             self.enums.push((format!("{package}.{}", proto.name()), proto));
         }
+        self.methods.extend(file.service.into_iter().flat_map(|service| service.method));
+    }
+
+    /// The messages of a method. Every service that has it has the same ones.
+    fn method(&self, method: Method, by_name: &HashMap<String, usize>) -> Result<MethodMessages, Unsupported> {
+        let found = self.methods.iter().find(|proto| proto.name() == method.rpc()).and_then(|proto| {
+            let message = |name: &str| by_name.get(name.trim_start_matches('.')).copied();
+            Some(MethodMessages { request: message(proto.input_type())?, response: message(proto.output_type())? })
+        });
+        found.ok_or_else(|| Unsupported(format!("no service has {}", method.rpc())))
     }
 
     fn message(&mut self, scope: &str, mut message: DescriptorProto) {

@@ -22,7 +22,7 @@ fn emitted(json: &str) -> String {
 }
 
 fn request(parts: &[&[u8]]) -> Result<Request, Error> {
-    super::request(parts, RequestLimits::default(), None, &mut Steps::unlimited())
+    super::request(Method::GenerateContent, parts, RequestLimits::default(), None, &mut Steps::unlimited())
 }
 
 fn response(json: &[u8]) -> Result<Response, Error> {

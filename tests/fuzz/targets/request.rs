@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use gemini_grpc::gemini::catalog::Catalog;
 use gemini_grpc::gemini::json::{self, Problem, RequestLimits, measure, to_json, to_wire};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::validate::{Options, ValidateError, validate};
 use gemini_grpc::gemini::view::{ReadError, RequestView};
@@ -80,7 +81,13 @@ fn every_violation_is_short(wire: &[u8]) {
 /// Translates a request; an input that takes too many steps is a failure.
 fn translate(parts: &[&[u8]]) -> Result<json::Request, json::Error> {
     let budget = parts.concat().len() * MAX_STEPS_PER_BYTE + MAX_FIXED_STEPS;
-    let result = json::request(parts, RequestLimits::default(), None, &mut Steps::at_most(budget as u64));
+    let result = json::request(
+        Method::GenerateContent,
+        parts,
+        RequestLimits::default(),
+        None,
+        &mut Steps::at_most(budget as u64),
+    );
     assert!(!is_interrupted(&result), "it took more than {budget} steps");
     result
 }
@@ -91,7 +98,10 @@ fn is_interrupted<T>(result: &Result<T, json::Error>) -> bool {
 
 fn the_measured_length_is_that_of_the_json(wire: &[u8], result: &Result<json::Request, json::Error>) {
     let budget = wire.len() * MAX_STEPS_PER_BYTE + MAX_FIXED_STEPS;
-    match (measure(&[wire], RequestLimits::default(), &mut Steps::at_most(budget as u64)), result) {
+    match (
+        measure(Method::GenerateContent, &[wire], RequestLimits::default(), &mut Steps::at_most(budget as u64)),
+        result,
+    ) {
         (Ok(length), Ok(request)) => assert_eq!(length, request.json.len()),
         (Ok(_), Err(error)) => assert_eq!(error.problem(), Problem::Utf8),
         (Err(measured), Err(error)) if error.problem() != Problem::Utf8 => assert_eq!(measured, *error),

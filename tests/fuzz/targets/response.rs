@@ -2,6 +2,7 @@
 #![no_main]
 
 use gemini_grpc::gemini::json::{self, CallerSchema, Problem, SurrogateJoiner, to_json};
+use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use gemini_grpc::gemini::view::ResponseView;
 use gemini_grpc::pb::gemini::GenerateContentResponse;
@@ -63,7 +64,7 @@ fn has_key(value: &serde_json::Value) -> bool {
 fn events_are_messages_too(json: &[u8]) {
     let (mut surrogates, mut steps) = (SurrogateJoiner::default(), Steps::unlimited());
     for is_last in [false, true] {
-        let mut event = json::event(json, None, CallerSchema::Google, &mut steps).unwrap();
+        let mut event = json::event(Method::GenerateContent, json, None, CallerSchema::Google, &mut steps).unwrap();
         if event.has_split_surrogates || surrogates.is_waiting() {
             surrogates.join(&mut event.response, is_last, &mut steps).unwrap();
         }

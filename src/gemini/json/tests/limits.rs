@@ -18,8 +18,8 @@ fn a_request_may_have_as_many_elements_as_the_limit_and_no_more() {
     let wire = to_wire(REQUEST, json).unwrap();
     let translate = |elements| {
         let limits = RequestLimits { elements };
-        let measured = measure(&[&wire], limits, &mut Steps::unlimited());
-        let written = request(&[&wire], limits, None, &mut Steps::unlimited());
+        let measured = measure(Method::GenerateContent, &[&wire], limits, &mut Steps::unlimited());
+        let written = request(Method::GenerateContent, &[&wire], limits, None, &mut Steps::unlimited());
         assert_eq!(measured.clone().err(), written.as_ref().err().cloned());
         written.map(|request| assert_eq!(measured.unwrap(), request.json.len()))
     };
@@ -38,7 +38,9 @@ fn elements_are_counted_in_every_form_on_the_wire() {
     let mixed = [field(4, &modality), field(4, &field(20, &[1])), field(2, b"")].concat();
     let entries = field(10_003, &field(1, b"a")).repeat(3);
     for wire in [field(2, b"").repeat(3), packed, unpacked, mixed, entries] {
-        let result = |elements| request(&[&wire], RequestLimits { elements }, None, &mut Steps::unlimited());
+        let result = |elements| {
+            request(Method::GenerateContent, &[&wire], RequestLimits { elements }, None, &mut Steps::unlimited())
+        };
         assert!(result(3).is_ok(), "{wire:02x?}");
         assert_eq!(result(2).unwrap_err().problem(), Problem::TooManyElements(2), "{wire:02x?}");
     }
@@ -49,12 +51,15 @@ fn json_that_is_much_longer_than_its_message_is_refused() {
     let limits = RequestLimits { elements: usize::MAX };
     // A control character takes six bytes of JSON, which is within the limit.
     let text = field(2, &field(1, &field(2, &vec![0; 4 << 20])));
-    assert!(measure(&[&text], limits, &mut Steps::unlimited()).is_ok());
+    assert!(measure(Method::GenerateContent, &[&text], limits, &mut Steps::unlimited()).is_ok());
     // A safety setting takes a hundred bytes of JSON for six on the wire.
     let settings = field(3, &[0x18, 9, 0x20, 1]).repeat(1 << 20);
-    assert_eq!(measure(&[&settings], limits, &mut Steps::unlimited()).unwrap_err().problem(), Problem::TooLong);
     assert_eq!(
-        request(&[&settings], limits, Some(0), &mut Steps::unlimited()).unwrap_err().problem(),
+        measure(Method::GenerateContent, &[&settings], limits, &mut Steps::unlimited()).unwrap_err().problem(),
+        Problem::TooLong
+    );
+    assert_eq!(
+        request(Method::GenerateContent, &[&settings], limits, Some(0), &mut Steps::unlimited()).unwrap_err().problem(),
         Problem::TooLong
     );
 }
@@ -64,11 +69,12 @@ fn interrupted_work_fails_with_an_error() {
     let json = format!(r#"{{"contents":[{}]}}"#, [r#"{"parts":[{"text":"a"}]}"#; 100].join(","));
     let wire = to_wire(REQUEST, json.as_bytes()).unwrap();
     let mut steps = Steps::unlimited();
-    request(&[&wire], RequestLimits::default(), None, &mut steps).unwrap();
+    request(Method::GenerateContent, &[&wire], RequestLimits::default(), None, &mut steps).unwrap();
     let needed = steps.taken();
     assert!((400..4_000).contains(&needed), "{needed}");
     for few in [0, 1, 10, needed - 1] {
-        let result = request(&[&wire], RequestLimits::default(), None, &mut Steps::at_most(few));
+        let result =
+            request(Method::GenerateContent, &[&wire], RequestLimits::default(), None, &mut Steps::at_most(few));
         assert_eq!(result.unwrap_err().problem(), Problem::Interrupted, "{few}");
     }
     let answer = r#"{"candidates":[{"content":{"parts":[{"text":"a"},{"new":[1,2,3]}]}}]}"#;
@@ -90,7 +96,9 @@ fn of_many_entries_with_the_same_key_the_last_counts() {
         let older: Vec<u8> = (0..keys).flat_map(entry).collect();
         let newer: Vec<u8> = (keys..2 * keys).flat_map(entry).collect();
         let json = |parts: &[&[u8]]| {
-            let json = request(parts, RequestLimits::default(), None, &mut Steps::unlimited()).unwrap().json;
+            let json = request(Method::GenerateContent, parts, RequestLimits::default(), None, &mut Steps::unlimited())
+                .unwrap()
+                .json;
             String::from_utf8(json).unwrap()
         };
         assert_eq!(json(&[&older, &newer]), json(&[&newer]), "{keys} keys");
@@ -101,10 +109,14 @@ fn of_many_entries_with_the_same_key_the_last_counts() {
 #[test]
 fn a_packed_list_without_elements_is_absent() {
     let empty = field(4, &field(20, b""));
-    let json = request(&[&empty], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap().json;
+    let json = request(Method::GenerateContent, &[&empty], RequestLimits::default(), None, &mut Steps::unlimited())
+        .unwrap()
+        .json;
     assert_eq!(json, br#"{"generationConfig":{}}"#);
     let between = field(4, &[field(20, &[1]), field(20, b""), field(20, &[2]), field(20, b"")].concat());
-    let json = request(&[&between], RequestLimits::default(), None, &mut Steps::unlimited()).unwrap().json;
+    let json = request(Method::GenerateContent, &[&between], RequestLimits::default(), None, &mut Steps::unlimited())
+        .unwrap()
+        .json;
     assert_eq!(json, br#"{"generationConfig":{"responseModalities":["TEXT","IMAGE"]}}"#);
 }
 

@@ -9,7 +9,7 @@ fn texts(events: &[&str]) -> String {
     let mut all = String::new();
     for json in events {
         let Event { mut response, has_split_surrogates } =
-            event(json.as_bytes(), None, CallerSchema::Own, &mut Steps::unlimited()).unwrap();
+            event(Method::GenerateContent, json.as_bytes(), None, CallerSchema::Own, &mut Steps::unlimited()).unwrap();
         if has_split_surrogates || surrogates.is_waiting() {
             surrogates.join(&mut response, false, &mut Steps::unlimited()).unwrap();
         }

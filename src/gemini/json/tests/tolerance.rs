@@ -188,7 +188,10 @@ fn an_enum_value_that_googles_schema_lacks_becomes_other_for_its_callers() {
     let reason = |names, reason: &str| {
         let json =
             format!(r#"{{"candidates":[{{"finishReason":{reason}}}],"promptFeedback":{{"blockReason":{reason}}}}}"#);
-        let message = event(json.as_bytes(), None, names, &mut Steps::unlimited()).unwrap().response.message;
+        let message = event(Method::GenerateContent, json.as_bytes(), None, names, &mut Steps::unlimited())
+            .unwrap()
+            .response
+            .message;
         let message = <crate::pb::gemini::GenerateContentResponse as prost::Message>::decode(&message[..]).unwrap();
         (message.candidates[0].finish_reason, message.prompt_feedback.unwrap().block_reason)
     };
