@@ -11,8 +11,8 @@ use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJ
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Options, ValidateError, validate};
-use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::gemini::validate::{Options, ValidateError, validate, validate_model};
+use crate::gemini::view::{self, Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
 /// Messages up to this length are translated without measuring their JSON first, in bytes.
@@ -95,6 +95,9 @@ impl Format {
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
         let limits = RequestLimits { elements: config.max_elements };
+        if !method.generates() {
+            return self.check_model(method, request, limits, steps);
+        }
         let view = match self {
             Self::Protobuf(_) => RequestView::read(request, steps),
         };
@@ -108,6 +111,23 @@ impl Format {
         let added = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
         let (parts, config) = ([request, added], view.generation_config);
         Ok(Checked { format: self, method, parts, limits, model: valid.name, config, estimate: valid.estimate })
+    }
+
+    /// Reads a request that is no prompt: only its model is checked, and upstream charges no tokens for it.
+    fn check_model<'r>(
+        self,
+        method: Method,
+        request: &'r [u8],
+        limits: RequestLimits,
+        steps: &mut Steps<'_>,
+    ) -> Result<Checked<'r>, Stop<Error>> {
+        let name = match self {
+            Self::Protobuf(_) => view::model(request, steps),
+        };
+        let name = name.map_err(|error| unreadable(method, request, error, limits, steps))?;
+        let model = validate_model(name).map_err(Error::Invalid)?;
+        let (parts, estimate) = ([request, &[]], Estimate::default());
+        Ok(Checked { format: self, method, parts, limits, model, config: None, estimate })
     }
 
     /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
@@ -141,7 +161,11 @@ impl Format {
             Self::Protobuf(schema) => json::event(method, text, Some(key.finder()), schema, steps),
         };
         let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
-        let view = match ResponseView::read(&response.message, steps) {
+        let read = match method.generates() {
+            true => ResponseView::read(&response.message, steps),
+            false => ResponseView::read_other(&response.message, steps),
+        };
+        let view = match read {
             Err(ReadError::Interrupted(_)) => return Err(Stop::Interrupted),
             read => read.unwrap_or_default(),
         };
@@ -153,7 +177,7 @@ impl Format {
             return Err(Stop::Failed(error));
         }
         if !method.is_streaming() {
-            if !view.is_whole() {
+            if method.generates() && !view.is_whole() {
                 return Err(Stop::Failed(upstream::Error::Unfinished));
             }
             if has_split_surrogates {

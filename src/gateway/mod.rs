@@ -113,7 +113,7 @@ impl Gateway {
     }
 
     /// Answers a call with one message. `request` is the caller's message.
-    pub async fn generate(&self, method: Method, mut call: Call, request: Bytes) -> Result<Message, Error> {
+    pub async fn unary(&self, method: Method, mut call: Call, request: Bytes) -> Result<Message, Error> {
         let answer = self.answer(method, &mut call, request).await;
         call.accounting.end(answer.as_ref().err());
         answer

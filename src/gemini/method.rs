@@ -2,7 +2,7 @@
 
 /// Makes the enum and its tables from one row for each method.
 macro_rules! methods {
-    ($($(#[$doc:meta])* $method:ident { action: $action:literal, streaming: $streaming:literal, operation: $operation:literal })*) => {
+    ($($(#[$doc:meta])* $method:ident { action: $action:literal, streaming: $streaming:literal, generates: $generates:literal, operation: $operation:literal })*) => {
         /// A method that can be called. Its variant has the name that the service's proto gives it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Method {
@@ -28,19 +28,28 @@ macro_rules! methods {
                 match self { $(Self::$method => $streaming,)* }
             }
 
+            /// Whether a model generates content. Then its request is validated as a prompt and may be captured, its
+            /// response has to be complete, and the tokens are charged. Any other method has its model checked, and
+            /// upstream decides about the rest.
+            pub const fn generates(self) -> bool {
+                match self { $(Self::$method => $generates,)* }
+            }
+
             /// Its `gen_ai.operation.name` in telemetry (OpenTelemetry's GenAI conventions).
             pub const fn operation(self) -> &'static str {
                 match self { $(Self::$method => $operation,)* }
             }
         }
+
+        $(const _: () = assert!($generates || !$streaming, "the end of a stream is known from generated content only");)*
     };
 }
 
 methods! {
     /// One response when it is complete.
-    GenerateContent { action: "generateContent", streaming: false, operation: "generate_content" }
+    GenerateContent { action: "generateContent", streaming: false, generates: true, operation: "generate_content" }
     /// The response in pieces, as the model makes it.
-    StreamGenerateContent { action: "streamGenerateContent", streaming: true, operation: "generate_content" }
+    StreamGenerateContent { action: "streamGenerateContent", streaming: true, generates: true, operation: "generate_content" }
 }
 
 impl Method {

@@ -24,7 +24,7 @@ pub use self::fields::{ReadError, for_each};
 pub use self::metadata::{MetadataView, ModalityCounts, UsageDetailsView};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};
-pub use self::request::RequestView;
+pub use self::request::{RequestView, model};
 pub(super) use self::response::{CandidateKeys, CandidateView};
 pub use self::response::{Ends, FinishReasons, MAX_CANDIDATES, PromptFeedbackView, ResponseView};
 pub use self::usage::UsageView;

@@ -40,7 +40,7 @@ impl Handlers {
     /// The RPC `GenerateContent`: one response.
     async fn generate_content<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
         let (call, message) = self.receive(request).await?;
-        Ok(Response::new(self.gateway.generate(Method::GenerateContent, call, message).await?))
+        Ok(Response::new(self.gateway.unary(Method::GenerateContent, call, message).await?))
     }
 
     /// The RPC `StreamGenerateContent`: the response in pieces, as the model makes it.

@@ -33,7 +33,7 @@ pub struct ModelRequest<'a> {
     /// Without `models/`.
     pub model: &'a Arc<str>,
     pub method: Method,
-    /// The wire bytes of the `GenerateContentRequest`.
+    /// The wire bytes of the request.
     pub request: &'a [u8],
     pub config: Option<&'a GenerationConfigView<'a>>,
 }
@@ -81,7 +81,7 @@ impl Operation {
         }
         call.set_phase(CallPhase::Awaiting);
         // Captured only with a sampled span, because a call that is not sampled is not to be recorded.
-        let capture = telemetry.0.settings.capture.filter(|_| span.is_some());
+        let capture = telemetry.0.settings.capture.filter(|_| span.is_some() && asked.method.generates());
         let context = span.as_ref().map_or_else(|| call.context().clone(), |span| span.span_context().clone());
         let begun = Instant::now();
         Self {

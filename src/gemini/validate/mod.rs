@@ -40,7 +40,7 @@ pub enum ValidateError {
     Read(#[from] ReadError),
 }
 
-/// Checks a request.
+/// Checks a request for generated content.
 pub fn validate(
     request: &RequestView<'_>,
     catalog: &Catalog,
@@ -48,21 +48,18 @@ pub fn validate(
     steps: &mut Steps<'_>,
 ) -> Result<Valid, ValidateError> {
     let mut violations = Violations::default();
-    let name = ModelName::parse(request.model);
-    if let Err(error) = &name {
-        violations.add("model", "MODEL_INVALID", error);
-    }
+    let name = model(request.model, &mut violations);
     let estimate = contents(request, &mut violations, steps)?;
     let config = request.generation_config.as_ref();
     if let Some(config) = config {
         numbers(config, &mut violations);
     }
-    let image_model = name.as_ref().ok().and_then(|name| catalog.find(name));
+    let image_model = name.as_ref().and_then(|name| catalog.find(name));
     if let Some(model) = image_model {
         image::check(model, config, options, &mut violations);
     }
     match name {
-        Ok(name) if violations.is_empty() => {
+        Some(name) if violations.is_empty() => {
             let asked = config.is_some_and(|config| !config.response_modalities.is_empty());
             // Upstream has image models that the catalogue does not know, and wants the modalities named for these too.
             let makes_pictures = image_model.is_some() || name.names_an_image_model();
@@ -71,6 +68,16 @@ pub fn validate(
         }
         _ => Err(violations.into()),
     }
+}
+
+/// Checks only the model that a request names, for a method that does not generate content.
+pub fn validate_model(name: &str) -> Result<ModelName, Violations> {
+    let mut violations = Violations::default();
+    model(name, &mut violations).ok_or(violations)
+}
+
+fn model(name: &str, violations: &mut Violations) -> Option<ModelName> {
+    ModelName::parse(name).map_err(|error| violations.add("model", "MODEL_INVALID", error)).ok()
 }
 
 /// Checks the contents, and returns how much text and how many pictures the request sends.

@@ -2,11 +2,21 @@
 
 use std::fmt;
 
-use super::fields::{Elements, ReadError, bytes, next, text};
+use super::fields::{Elements, ReadError, bytes, last, next, text};
 use super::numbers::{content, request};
 use super::{Estimate, GenerationConfigView, PartView};
 use crate::gemini::steps::Steps;
-use crate::gemini::wire::Reader;
+use crate::gemini::wire::{Raw, Reader};
+
+/// The model that a request of any method names.
+///
+/// # Errors
+///
+/// The request cannot be read, or the steps ran out.
+pub fn model<'w>(request: &'w [u8], steps: &mut Steps<'_>) -> Result<&'w str, ReadError> {
+    let name = last(request, request::MODEL, steps)?;
+    name.map_or(Ok(""), |name| text(Raw::Len(name), steps))
+}
 
 /// A `GenerateContentRequest`. Its contents are not read here: validation iterates over them.
 #[derive(Clone)]

@@ -93,6 +93,20 @@ impl ResponseView {
         Ok(view)
     }
 
+    /// Reads the wire bytes of a response without generated content: only whether the contract has all its members.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ResponseView::read`].
+    pub fn read_other(message: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
+        let mut view = Self::default();
+        let mut reader = Reader::new(message);
+        while let Some((number, _)) = next(&mut reader, steps)? {
+            view.has_additional_fields |= number == ADDITIONAL_FIELDS;
+        }
+        Ok(view)
+    }
+
     /// Whether this is a complete unary response: each candidate has ended, or the prompt was blocked.
     ///
     /// Some upstreams never report a reason. Then a response with content is taken for complete.
