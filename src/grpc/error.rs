@@ -3,6 +3,7 @@
 use crate::face::InvalidHeader;
 use crate::gateway;
 use crate::gemini::code::Code;
+use crate::gemini::method::Method;
 use crate::reason::{Blame, Retry, reasons};
 
 /// A failed call, as this face renders it.
@@ -18,12 +19,20 @@ pub(super) enum Error {
     Framing(&'static str),
     #[error("the grpc-encoding of the request is not known; gzip and identity are")]
     Encoding,
-    #[error(
-        "{method} is not offered here; GenerateContent and StreamGenerateContent are all that the Gemini Compat API has"
-    )]
+    #[error("{method} is not offered here; {} are all that the Gemini Compat API has", offered())]
     NotOffered { method: String },
     #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
     NoService,
+}
+
+/// The names of all methods, as a part of a sentence.
+fn offered() -> String {
+    let names: Vec<_> = Method::ALL.iter().map(|method| method.rpc()).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
 }
 
 // One row for each variant, and one in docs/errors.md for each new reason.
