@@ -4,7 +4,7 @@
     pip install grpcio-tools google-ai-generativelanguage==0.12.1
     python tests/contract/check.py
 
-Both sides are walked in parallel, starting at the request and the response. Our contract must have
+Both sides are walked in parallel, starting at the request and the response of each method. Our contract must have
 every field of Google's, with the same name, number, type, label, presence, oneof and JSON name, and
 every value of Google's enums, with the same name and number. Fields and values that only our contract
 has must use the numbers 10001-18999, so that they never take a number of Google's. The output has one
@@ -23,7 +23,6 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 PROTO = Path(__file__).resolve().parents[2] / "proto"
 SERVICE = "mountsea/gemini/v1/generative_service.proto"
 PACKAGE = "mountsea.gemini.v1"
-ROOTS = ("GenerateContentRequest", "GenerateContentResponse")
 OUR_NUMBERS = range(10001, 19000)
 # proto-plus, with which Google's Python client is built, loses the explicit JSON names of
 # GenerationConfig. These are the names in Google's .proto file.
@@ -36,7 +35,7 @@ MIN_FIELDS, MIN_VALUES = 200, 80
 
 
 def our_messages():
-    """Compiles the contract into its own descriptor pool, and returns the messages to start from."""
+    """Compiles the contract into its own descriptor pool, and returns the messages of all methods by their names."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "contract.pb")
         well_known = files("grpc_tools") / "_proto"
@@ -50,7 +49,8 @@ def our_messages():
     pool = descriptor_pool.DescriptorPool()
     for file in contract.file:
         pool.AddSerializedFile(file.SerializeToString())
-    return {root: pool.FindMessageTypeByName(f"{PACKAGE}.{root}") for root in ROOTS}
+    methods = pool.FindServiceByName(f"{PACKAGE}.GenerativeService").methods
+    return {message.name: message for method in methods for message in (method.input_type, method.output_type)}
 
 
 def plain(name):
@@ -132,9 +132,9 @@ class Walk:
 
 
 def main():
-    ours, walk = our_messages(), Walk()
-    for root in ROOTS:
-        walk.messages(getattr(google, root).pb().DESCRIPTOR, ours[root])
+    walk = Walk()
+    for name, ours in our_messages().items():
+        walk.messages(getattr(google, name).pb().DESCRIPTOR, ours)
     for line in walk.mismatches:
         print(line)
     compared = f"{walk.fields} fields and {walk.values} enum values compared with Google's"
