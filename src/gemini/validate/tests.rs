@@ -48,6 +48,12 @@ fn an_empty_request_lacks_model_and_contents() {
 }
 
 #[test]
+fn a_model_alone_is_checked_like_that_of_a_prompt() {
+    assert_eq!(list(&validate_model("").unwrap_err()), ["model: MODEL_INVALID"]);
+    assert_eq!(validate_model("models/m").unwrap().as_str(), "m");
+}
+
+#[test]
 fn a_content_needs_parts() {
     assert_eq!(
         violations(r#"{"model":"m","contents":[{"parts":[{"text":"a"}]},{}]}"#),

@@ -27,6 +27,25 @@ fn parts(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
+fn of_a_request_that_is_no_prompt_only_the_model_is_read() {
+    let read = |wire: &[u8]| model(wire, &mut Steps::unlimited()).map(str::to_owned);
+    // The other fields are not those of a prompt. Of a field that occurs twice, the last one counts.
+    let wire = [field(1, b"a"), field(4, b"no settings"), vec![2 << 3, 7], field(1, b"b")].concat();
+    assert_eq!(read(&wire), Ok("b".to_owned()));
+    assert_eq!(read(&[]), Ok(String::new()));
+    assert_eq!(read(&field(1, b"\xff")), Err(ReadError::Unreadable));
+}
+
+#[test]
+fn of_a_response_without_generated_content_only_additional_fields_are_read() {
+    let read = |wire: &[u8]| ResponseView::read_other(wire, &mut Steps::unlimited()).unwrap();
+    assert_eq!(read(&[1 << 3, 31]), ResponseView::default());
+    let error = response(&wire_of(r#"{"error":{}}"#));
+    assert_eq!(read(&wire_of(r#"{"error":{}}"#)), error);
+    assert!(error.has_additional_fields);
+}
+
+#[test]
 fn a_response_is_finished_when_each_candidate_has_ended_or_the_prompt_was_blocked() {
     let finished = |json: &str| response(&wire_of(json)).ends.is_finished();
     for json in [

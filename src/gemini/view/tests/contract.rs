@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use prost_types::field_descriptor_proto::Type;
 
 use super::super::*;
 use super::field;
@@ -105,6 +106,18 @@ fn the_field_numbers_are_those_of_the_contract() {
         ("FieldsEntry.key", json::KEY),
     ] {
         assert_eq!(numbers.get(name), Some(&number), "{name}");
+    }
+}
+
+#[test]
+fn every_method_has_the_model_in_the_same_field_of_its_request() {
+    let set = FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+    let file = set.file.iter().find(|file| file.package() == "mountsea.gemini.v1" && !file.service.is_empty()).unwrap();
+    for method in file.service.iter().flat_map(|service| &service.method) {
+        let request = method.input_type().rsplit('.').next();
+        let request = file.message_type.iter().find(|message| Some(message.name()) == request).unwrap();
+        let model = request.field.iter().find(|field| field.name() == "model").unwrap();
+        assert_eq!((model.number() as u32, model.r#type()), (numbers::request::MODEL, Type::String), "{method:?}");
     }
 }
 
