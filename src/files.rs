@@ -65,7 +65,7 @@ impl Files {
         self.limit.saturating_sub(self.kept_back()).saturating_sub(BASE_FILES + FILES_PER_WORKER * workers)
     }
 
-    /// The limit that leaves room for this many connections.
+    /// The limit that is enough for this many connections.
     pub fn needed_for(connections: usize, workers: usize) -> usize {
         let others = connections.saturating_add(BASE_FILES + FILES_PER_WORKER * workers);
         others.saturating_add((others / (FILES_PER_KEPT_BACK - 1) + 1).min(MAX_KEPT_BACK))

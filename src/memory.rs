@@ -1,7 +1,7 @@
 //! A process-wide budget for the bytes of requests and responses, of which one caller may reserve a share.
 //!
-//! A request that finds no room is refused before it is read. A response is paid for already, so it waits until there
-//! is room; one at a time may go over the limit, because otherwise all of them could wait for one another.
+//! A request that does not fit is refused before it is read. A response is paid for already, so it waits until enough
+//! is released; one at a time may go over the limit, because otherwise all of them could wait for one another.
 
 use std::fmt;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ pub struct Pool {
     overdraft: Arc<Semaphore>,
 }
 
-/// There is no room now.
+/// The budget has too few free bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full {
     /// The limit that is reached, in bytes.
@@ -125,7 +125,7 @@ impl Limit {
         Self { pool: pool.clone(), cap, alone, overdraft: None }
     }
 
-    /// Reserves `more` bytes beyond the call's `own`, if there is room.
+    /// Reserves `more` bytes beyond the call's `own`, if they fit.
     fn try_grow(&self, more: usize, own: usize) -> bool {
         let fits = |used: usize| {
             let after = used.checked_add(more)?;
@@ -161,8 +161,8 @@ impl Limit {
         }
     }
 
-    /// Whether the call may go on: there is room, or it has, or now gets, the right to go over the limit.
-    fn has_room(&mut self) -> bool {
+    /// Whether the call may go on: bytes are free, or it has, or now gets, the right to go over the limit.
+    fn may_go_on(&mut self) -> bool {
         if self.overdraft.is_none() && self.pool.reserved() >= self.cap {
             self.overdraft = self.pool.overdraft.clone().try_acquire_owned().ok();
             return self.overdraft.is_some();
@@ -183,7 +183,7 @@ impl Reservation {
         bytes.abs_diff(self.counted) >= MIN_COUNTED || (bytes == 0 && self.counted > 0)
     }
 
-    /// Makes sure of room for `bytes` in all, or changes nothing. What this releases was reserved and not used.
+    /// Reserves `bytes` in all if they fit, or changes nothing. What this releases was reserved and not used.
     pub fn try_resize(&mut self, bytes: usize) -> Result<(), Full> {
         let more = bytes.saturating_sub(self.counted);
         if more >= MIN_COUNTED {
@@ -208,11 +208,11 @@ impl Reservation {
     }
 
     /// An additional reservation of the same call; none if the bytes are too few to count.
-    pub fn sibling(&self, bytes: usize) -> Option<Self> {
+    pub fn additional(&self, bytes: usize) -> Option<Self> {
         (bytes >= MIN_COUNTED).then(|| {
-            let mut held = self.empty();
-            held.resize(bytes);
-            held
+            let mut reserved = self.empty();
+            reserved.resize(bytes);
+            reserved
         })
     }
 
@@ -255,11 +255,11 @@ impl Reservation {
             return None;
         }
         if let Some(share) = &mut self.share
-            && !share.has_room()
+            && !share.may_go_on()
         {
             return Some(share.pool.freed.clone());
         }
-        if self.process.has_room() { None } else { Some(self.process.pool.freed.clone()) }
+        if self.process.may_go_on() { None } else { Some(self.process.pool.freed.clone()) }
     }
 
     fn count(&mut self, bytes: usize, shrink: fn(&mut Limit, usize, bool)) {

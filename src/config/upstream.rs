@@ -94,7 +94,11 @@ pub enum Http {
 }
 
 impl Upstream {
-    pub(super) fn resolve(&self, max_response_bytes: usize, tls: upstream::Tls) -> Result<upstream::Config, Error> {
+    pub(super) fn resolve(
+        &self,
+        max_response_bytes: usize,
+        tls: upstream::ClientTls,
+    ) -> Result<upstream::Config, Error> {
         Ok(upstream::Config {
             base: upstream::BaseUrl::parse(&self.upstream_url).ok_or(Error::UpstreamUrl)?,
             key_header: match self.upstream_auth {

@@ -31,8 +31,8 @@ pub struct UpstreamTls {
 
 impl UpstreamTls {
     /// Fills in when its certificates end.
-    pub(super) fn resolve(&self, ends: &mut CertificateEnds) -> Result<upstream::Tls, Error> {
-        let mut tls = upstream::Tls::default();
+    pub(super) fn resolve(&self, ends: &mut CertificateEnds) -> Result<upstream::ClientTls, Error> {
+        let mut tls = upstream::ClientTls::default();
         if let Some(path) = &self.upstream_ca {
             let pem = Pem::read(CA, path)?;
             pem.authorities()?;

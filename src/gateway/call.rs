@@ -48,7 +48,7 @@ pub struct Call {
     pub(super) admitted: Admitted,
     pub(super) heartbeat: Option<Duration>,
     pub(super) timer: CallTimer,
-    pub(super) held: Reservation,
+    pub(super) reserved: Reservation,
     pub(super) accounting: Accounting,
     pub(super) format: Format,
     /// The place in flight, once the request is complete.
@@ -71,26 +71,29 @@ impl Call {
 
     /// Moves the reservation of the call out, for the face that reads the request.
     pub fn take_memory(&mut self) -> UploadMemory {
-        UploadMemory { held: self.held.take(), caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()) }
+        UploadMemory {
+            reserved: self.reserved.take(),
+            caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()),
+        }
     }
 
     /// Moves the reservation back into the call.
     pub fn return_memory(&mut self, memory: UploadMemory) {
-        self.held = memory.held;
+        self.reserved = memory.reserved;
     }
 }
 
 /// The bytes that a call has reserved while its request is read.
 #[derive(Debug)]
 pub struct UploadMemory {
-    held: Reservation,
+    reserved: Reservation,
     caller: Option<Arc<str>>,
 }
 
 impl UploadMemory {
     /// Reserves this many bytes in all, or changes nothing and returns which budget is full.
     pub fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
-        reserve(&mut self.held, bytes, self.caller.as_ref())
+        reserve(&mut self.reserved, bytes, self.caller.as_ref())
     }
 
     /// Reserves memory for a message of this many bytes and for its JSON, in which bytes are base64.
@@ -100,8 +103,8 @@ impl UploadMemory {
 }
 
 /// Reserves this many bytes in all, or returns which budget is full.
-pub(super) fn reserve(held: &mut Reservation, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
-    held.try_resize(bytes).map_err(|full| match caller {
+pub(super) fn reserve(reserved: &mut Reservation, bytes: usize, caller: Option<&Arc<str>>) -> Result<(), Error> {
+    reserved.try_resize(bytes).map_err(|full| match caller {
         Some(caller) if full.is_share => Error::Caller(AuthError::Exceeded(Exceeded::bytes(caller.clone(), full.cap))),
         _ => Error::NoMemory { cap: full.cap },
     })
@@ -111,19 +114,19 @@ pub(super) fn reserve(held: &mut Reservation, bytes: usize, caller: Option<&Arc<
 pub struct Message {
     bytes: Vec<u8>,
     /// Released when the bytes are dropped. `None` if they are too few to count.
-    _held: Option<Reservation>,
+    _reservation: Option<Reservation>,
 }
 
 impl Message {
-    /// A message of a call that has another reservation, `held`.
-    pub(super) fn sibling(held: &Reservation, bytes: Vec<u8>) -> Self {
-        Self { _held: held.sibling(bytes.len()), bytes }
+    /// A message of a call that goes on; `reserved` is what that call has reserved already.
+    pub(super) fn additional(reserved: &Reservation, bytes: Vec<u8>) -> Self {
+        Self { _reservation: reserved.additional(bytes.len()), bytes }
     }
 
     /// A message that takes over the only reservation of its call.
-    pub(super) fn only(mut held: Reservation, bytes: Vec<u8>) -> Self {
-        held.resize(bytes.len());
-        Self { bytes, _held: Some(held) }
+    pub(super) fn only(mut reserved: Reservation, bytes: Vec<u8>) -> Self {
+        reserved.resize(bytes.len());
+        Self { bytes, _reservation: Some(reserved) }
     }
 
     /// The bytes, without a copy. Their reservation lasts until the last clone of them is dropped.

@@ -93,7 +93,7 @@ impl Gateway {
         request.span.deadline(deadline.at.into_std());
         Ok(Call {
             timer: CallTimer::new(begun, deadline, config.limits, &self.stopping),
-            held: self.hold(&admitted, &config),
+            reserved: self.hold(&admitted, &config),
             accounting: Accounting::new(request.span, permit),
             heartbeat: request.heartbeat.or(config.heartbeat),
             config,
@@ -130,20 +130,20 @@ impl Gateway {
     async fn answer(&self, method: Method, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let (model, json) = self.begin(call, request, method).await?;
         let reading = Reading::new(call, method);
-        let Call { timer, held, accounting, admitted, .. } = call;
+        let Call { timer, reserved, accounting, admitted, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
         let outgoing = Outgoing { model: &model, method, key: &admitted.key, json, deadline, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
-        let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, held))).await?;
+        let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
         // The request is not needed again, and its response may take long.
         drop(outgoing);
         let mut body = answer.and_then(Answer::unary).map_err(theirs)?;
         while timer.within_limits(pin!(body.read_chunk())).await?.map_err(theirs)? {
             timer.upstream_progress();
         }
-        let (json, mut held) = body.into_json().map_err(theirs)?;
+        let (json, mut reserved) = body.into_json().map_err(theirs)?;
         // The JSON and the message are both in memory until the message is complete.
-        held.resize(json.len() * 2);
+        reserved.resize(json.len() * 2);
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
                 let translation = translate_on_another_thread(self.shared.heavy.clone(), json, reading);
@@ -152,7 +152,7 @@ impl Gateway {
             done => done.map_err(Stop::into_error)?,
         };
         accounting.record_chunk(&piece);
-        Ok(Message::only(held, piece.response.message))
+        Ok(Message::only(reserved, piece.response.message))
     }
 
     /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is
@@ -161,10 +161,10 @@ impl Gateway {
         let (model, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
         let (context, deadline) = (call.accounting.upstream_context(), call.deadline());
-        let mut held = call.held.take();
+        let mut reserved = call.reserved.take();
         let sending = async move {
             let outgoing = Outgoing { model: &model, method, key: &key, json, deadline, context };
-            upstream.send(&outgoing, &mut held).await.map(Answer::events)
+            upstream.send(&outgoing, &mut reserved).await.map(Answer::events)
         };
         ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await
     }

@@ -84,7 +84,7 @@ impl InFlight {
         }
         Poll::Ready(Some(match ready!(self.call.timer.poll(cx)) {
             // A heartbeat is an empty message: no field of it is set, and every client can read it.
-            Wake::Heartbeat => Ok(Message::sibling(&self.call.held, Vec::new())),
+            Wake::Heartbeat => Ok(Message::additional(&self.call.reserved, Vec::new())),
             Wake::End(error) => Err(error),
         }))
     }
@@ -117,7 +117,7 @@ impl InFlight {
     fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
         piece.join(&mut self.surrogates)?;
         self.call.accounting.record_chunk(&piece);
-        Ok(Some(Message::sibling(&self.call.held, piece.response.message)))
+        Ok(Some(Message::additional(&self.call.reserved, piece.response.message)))
     }
 }
 

@@ -29,7 +29,7 @@ struct Preparation {
     request: Bytes,
     config: Arc<Config>,
     admitted: Admitted,
-    held: Reservation,
+    reserved: Reservation,
     /// Known once the request was validated.
     model: Option<ModelName>,
 }
@@ -42,9 +42,9 @@ pub(super) async fn prepare(
     request: Bytes,
     method: Method,
 ) -> Result<(ModelName, Bytes), Error> {
-    let (config, admitted, held) = (call.config.clone(), call.admitted.clone(), call.held.take());
+    let (config, admitted, reserved) = (call.config.clone(), call.admitted.clone(), call.reserved.take());
     let mut work =
-        Preparation { format: call.format, method, request: request.clone(), config, admitted, held, model: None };
+        Preparation { format: call.format, method, request: request.clone(), config, admitted, reserved, model: None };
     let at_once = work.run(&mut Steps::at_most(MAX_WORKER_STEPS));
     let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
@@ -53,7 +53,7 @@ pub(super) async fn prepare(
         }
         done => (done, work),
     };
-    call.held = work.held;
+    call.reserved = work.reserved;
     if let (Err(Stop::Failed(Error::Caller(_))), Some(model)) = (&prepared, &work.model) {
         call.accounting.span.refused_model(model.shared());
     }
@@ -64,7 +64,7 @@ pub(super) async fn prepare(
     let asked = ModelRequest { model: model.shared(), method, request: &request, config: config.as_ref() };
     call.accounting.begin(&asked, estimate);
     drop(request);
-    call.held.resize(json.json.len());
+    call.reserved.resize(json.json.len());
     Ok((model, json.json.into()))
 }
 
@@ -76,7 +76,7 @@ impl Preparation {
         let length = checked.measure(steps)?;
         if let Some(json) = length {
             let caller = self.admitted.caller.as_ref().map(|caller| &caller.name);
-            reserve(&mut self.held, self.request.len() + json, caller)?;
+            reserve(&mut self.reserved, self.request.len() + json, caller)?;
         }
         checked.translate(length, steps)
     }

@@ -24,16 +24,16 @@ const NO_COPY_FROM: usize = 64 << 10;
 /// A batch is sent once it has this many bytes.
 const BATCH_BYTES: usize = 32 << 10;
 /// How many batches are sent without waiting, after a turn of the scheduler that added nothing to one.
-const UNHELD_BATCHES: u8 = 15;
+const BATCHES_WITHOUT_WAIT: u8 = 15;
 
 pub(super) struct ResponseBody {
     source: Source,
     /// Messages that are ready to be sent.
     batch: BytesMut,
     /// The length of the batch when it began to wait for another turn.
-    held: usize,
+    waiting_len: usize,
     /// How many more batches are sent without waiting.
-    unheld: u8,
+    batches_without_wait: u8,
     /// A large message whose prefix has been sent.
     large: Option<Bytes>,
     /// The status, and how the call ended once that is sent.
@@ -61,7 +61,15 @@ impl ResponseBody {
     }
 
     fn new(source: Source, span: CallSpan) -> Self {
-        Self { source, batch: BytesMut::new(), held: 0, unheld: 0, large: None, trailers: None, span }
+        Self {
+            source,
+            batch: BytesMut::new(),
+            waiting_len: 0,
+            batches_without_wait: 0,
+            large: None,
+            trailers: None,
+            span,
+        }
     }
 
     /// Gathers the messages that are ready; pending if there is nothing to send yet.
@@ -90,16 +98,16 @@ impl ResponseBody {
                 Poll::Ready(Some(Err(error))) => self.end(Some(error.into())),
                 Poll::Ready(None) => self.end(None),
                 Poll::Pending if self.batch.is_empty() => return Poll::Pending,
-                Poll::Pending if self.batch.len() == self.held => {
-                    self.unheld = UNHELD_BATCHES;
+                Poll::Pending if self.batch.len() == self.waiting_len => {
+                    self.batches_without_wait = BATCHES_WITHOUT_WAIT;
                     break;
                 }
-                Poll::Pending if self.unheld > 0 => {
-                    self.unheld -= 1;
+                Poll::Pending if self.batches_without_wait > 0 => {
+                    self.batches_without_wait -= 1;
                     break;
                 }
                 Poll::Pending => {
-                    self.held = self.batch.len();
+                    self.waiting_len = self.batch.len();
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -150,7 +158,7 @@ impl http_body::Body for ResponseBody {
             Ok(filled) => ready!(filled),
             Err(_) => this.end(Some(gateway::Error::Panicked.into())),
         }
-        this.held = 0;
+        this.waiting_len = 0;
         if !this.batch.is_empty() {
             let batch = std::mem::take(&mut this.batch);
             return Poll::Ready(Some(Ok(Frame::data(batch.freeze()))));

@@ -27,7 +27,7 @@ impl Capacity {
     /// except for a half that is reserved for calls and a quarter that is reserved for connections. Together they may be
     /// allowed more than there are files; then the last ones find none and are refused.
     pub(super) fn new(config: &Config, files: Files) -> Self {
-        let room = files.for_connections(config.workers);
+        let available = files.for_connections(config.workers);
         let wanted_connections = match config.limits.connections {
             0 => (config.max_bytes_held / BYTES_PER_CONNECTION).max(MIN_CONNECTIONS),
             given => given,
@@ -35,11 +35,11 @@ impl Capacity {
         // Over HTTP/2 calls share connections to upstream.
         let files_per_call = if config.upstream.http == HttpVersion::Http2 { 0 } else { config.files_per_call };
         let wanted_for_calls = match files_per_call {
-            0 => room / 4,
-            files => config.max_calls.saturating_mul(files).min(room / 2),
+            0 => available / 4,
+            files => config.max_calls.saturating_mul(files).min(available / 2),
         };
-        let connections = wanted_connections.min(room - wanted_for_calls).max(1);
-        let for_calls = room - connections.min(room / 4);
+        let connections = wanted_connections.min(available - wanted_for_calls).max(1);
+        let for_calls = available - connections.min(available / 4);
         let calls = for_calls.checked_div(files_per_call).map_or(config.max_calls, |calls| calls.min(config.max_calls));
         Self {
             files,
@@ -76,7 +76,7 @@ impl Capacity {
         self.files
     }
 
-    /// The limit of open files that has room for what was asked for.
+    /// The limit of open files that is enough for what was asked for.
     fn needed(config: &Config) -> usize {
         let for_calls = config.max_calls.saturating_mul(config.files_per_call);
         let for_connections = match config.limits.connections {
@@ -108,7 +108,7 @@ impl Capacity {
         let needed = Self::needed(config);
         for (variable, asked, most, _) in too_many {
             tracing::warn!(
-                "{variable} is {asked}, but the {limit} files that may be open have room for {most} at once, and more are \
+                "{variable} is {asked}, but the {limit} files that may be open allow only {most} at once, and more are \
                  refused with OUT_OF_FILES; raise the hard limit of open files to {needed} (ulimit -Hn, LimitNOFILE), or set \
                  {variable} to {most}"
             );

@@ -31,7 +31,7 @@ pub use self::content::Capture;
 pub use self::context::UpstreamContext;
 pub use self::facts::{CallEnd, CallMethod, CallPhase, CallProtocol, EstimatedTokens, Outcome};
 pub use self::operation::{ModelRequest, Operation};
-pub use self::otlp::{Otlp, Protocol, Tls};
+pub use self::otlp::{Otlp, OtlpTls, Protocol};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;
 pub use self::recorder::Telemetry;

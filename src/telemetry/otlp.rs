@@ -25,7 +25,7 @@ pub struct Otlp {
     pub url: String,
     /// For one attempt to send a batch, and for all attempts together.
     pub timeout: Duration,
-    pub tls: Tls,
+    pub tls: OtlpTls,
 }
 
 /// How OTLP is spoken.
@@ -38,7 +38,7 @@ pub enum Protocol {
 
 /// TLS towards a collector, in PEM that has been looked at.
 #[derive(Clone, Default)]
-pub struct Tls {
+pub struct OtlpTls {
     /// Authorities to trust instead of the system's: there may be none in a container.
     pub authorities: Option<Vec<u8>>,
     /// A certificate to show, and its key.
@@ -117,7 +117,7 @@ impl Otlp {
     }
 }
 
-impl Tls {
+impl OtlpTls {
     fn grpc(&self) -> ClientTlsConfig {
         let config = match &self.authorities {
             Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
@@ -145,7 +145,7 @@ impl fmt::Debug for Otlp {
 }
 
 /// Without the key.
-impl fmt::Debug for Tls {
+impl fmt::Debug for OtlpTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "authorities={} identity={}", self.authorities.is_some(), self.identity.is_some())
     }
@@ -163,7 +163,7 @@ mod tests {
             ("https://user:se@cret@collector/a@b?key=secret#x", "https://collector/a@b"),
             ("http://[::1]:4317", "http://[::1]:4317"),
         ] {
-            let tls = Tls { identity: Some((b"secret".to_vec(), b"secret".to_vec())), ..Tls::default() };
+            let tls = OtlpTls { identity: Some((b"secret".to_vec(), b"secret".to_vec())), ..OtlpTls::default() };
             let (url, timeout) = (url.to_owned(), Duration::from_secs(1));
             let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls };
             assert_eq!(otlp.to_string(), format!("otlp (grpc, {shown})"));

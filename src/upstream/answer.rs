@@ -31,7 +31,7 @@ pub struct Answer {
     head: http::response::Parts,
     body: reqwest::Body,
     limit: usize,
-    held: Reservation,
+    reserved: Reservation,
     attempt: Attempt,
 }
 
@@ -39,29 +39,29 @@ impl Answer {
     pub(super) fn new(
         response: http::Response<reqwest::Body>,
         limit: usize,
-        mut held: Reservation,
+        mut reserved: Reservation,
         attempt: Attempt,
     ) -> Self {
         let (head, body) = response.into_parts();
         // The request was sent. From now on the reservation is for the response.
-        held.resize(0);
-        Self { head, body, limit, held, attempt }
+        reserved.resize(0);
+        Self { head, body, limit, reserved, attempt }
     }
 
     /// The body, to be read as a whole: the JSON of one response.
     pub fn unary(self) -> Result<UnaryBody, Error> {
-        let Self { head, body, limit, held, attempt } = self;
+        let Self { head, body, limit, reserved, attempt } = self;
         let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if announced.is_some_and(|n| n > limit) {
             return Err(fail(attempt, Error::TooLarge { limit }));
         }
         let status = head.status.as_u16();
-        Ok(UnaryBody { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), held, attempt })
+        Ok(UnaryBody { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), reserved, attempt })
     }
 
     /// The events of a stream.
     pub fn events(self) -> EventStream {
-        let Self { head, body, limit, held, attempt } = self;
+        let Self { head, body, limit, reserved, attempt } = self;
         let events =
             Events::new(Framing::from_content_type(header(&head.headers, CONTENT_TYPE).unwrap_or_default()), limit);
         EventStream {
@@ -69,7 +69,7 @@ impl Answer {
             body: Some(body),
             events,
             seen: false,
-            held,
+            reserved,
             attempt: Some(attempt),
         }
     }
@@ -85,12 +85,12 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Reads the body of an error response, up to [`MAX_ERROR_BODY_BYTES`]. If it breaks off, the part that came is enough. `held` reserves
+/// Reads the body of an error response, up to [`MAX_ERROR_BODY_BYTES`]. If it breaks off, the part that came is enough. `reserved` reserves
 /// its bytes in addition to those of the request, of which there are `request_bytes`.
 pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,
     key: &ApiKey,
-    held: &mut Reservation,
+    reserved: &mut Reservation,
     request_bytes: usize,
 ) -> Error {
     let (head, mut body) = response.into_parts();
@@ -99,7 +99,7 @@ pub(super) async fn read_error(
         while beginning.len() < MAX_ERROR_BODY_BYTES {
             let Ok(Some(piece)) = next(&mut body).await else { break };
             beginning.extend_from_slice(&piece[..piece.len().min(MAX_ERROR_BODY_BYTES - beginning.len())]);
-            held.resize(request_bytes + beginning.len());
+            reserved.resize(request_bytes + beginning.len());
         }
     };
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
@@ -121,7 +121,7 @@ pub(super) async fn read_error(
     } else {
         understand()
     };
-    held.resize(request_bytes);
+    reserved.resize(request_bytes);
     error
 }
 
@@ -143,7 +143,7 @@ pub struct UnaryBody {
     /// Most bodies come in one chunk, which is not copied.
     first: Bytes,
     rest: BytesMut,
-    held: Reservation,
+    reserved: Reservation,
     attempt: Attempt,
 }
 
@@ -160,7 +160,7 @@ impl UnaryBody {
     }
 
     async fn next_chunk(&mut self) -> Result<bool, Error> {
-        std::future::poll_fn(|cx| self.held.poll_available(cx)).await;
+        std::future::poll_fn(|cx| self.reserved.poll_available(cx)).await;
         let Some(piece) = next(&mut self.body).await? else { return Ok(false) };
         let length = self.first.len() + self.rest.len() + piece.len();
         if length > self.limit {
@@ -175,7 +175,7 @@ impl UnaryBody {
             }
             self.rest.extend_from_slice(&piece);
         }
-        self.held.resize(length);
+        self.reserved.resize(length);
         Ok(true)
     }
 
@@ -185,7 +185,7 @@ impl UnaryBody {
         match body.iter().find(|b| !b.is_ascii_whitespace()) {
             None => Err(Error::Empty { status: self.status }),
             Some(b'<') => Err(Error::NotJson { content_type: "HTML" }),
-            Some(_) => Ok((body, self.held)),
+            Some(_) => Ok((body, self.reserved)),
         }
     }
 }
@@ -205,7 +205,7 @@ pub struct EventStream {
     body: Option<reqwest::Body>,
     events: Events,
     seen: bool,
-    held: Reservation,
+    reserved: Reservation,
     /// Ends with the body.
     attempt: Option<Attempt>,
 }
@@ -220,9 +220,9 @@ impl EventStream {
                 }
                 return Poll::Ready(Some(event.map_err(Error::from)));
             }
-            self.held.resize(self.events.buffered_bytes());
+            self.reserved.resize(self.events.buffered_bytes());
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
-            ready!(self.held.poll_available(cx));
+            ready!(self.reserved.poll_available(cx));
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {

@@ -15,7 +15,7 @@ use tower::util::MapFutureLayer;
 use super::config::{Config, HttpVersion};
 use super::dial::dial;
 use super::error::Error;
-use super::pool::{Connector, Failure, Place, Pool, Step, Unmade};
+use super::pool::{ConnectError, Connector, Failure, Place, Pool, Step};
 use crate::cause::cause;
 use crate::telemetry::UpstreamContext;
 
@@ -75,11 +75,11 @@ impl Http2 {
     pub(super) async fn place(&self, context: &UpstreamContext) -> Result<Option<Place>, Error> {
         match (self.pool.place(|step| report(context, step)).await, &self.declined) {
             (Ok(place), _) => Ok(Some(place)),
-            (Err(Unmade::NotHttp2), Some(declined)) => {
+            (Err(ConnectError::NotHttp2), Some(declined)) => {
                 declined.store(true, Ordering::Relaxed);
                 Ok(None)
             }
-            (Err(unmade), _) => Err(self.error(Failure::Unmade(unmade))),
+            (Err(error), _) => Err(self.error(Failure::NoConnection(error))),
         }
     }
 

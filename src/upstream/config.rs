@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::tls::Tls;
+use super::tls::ClientTls;
 use super::url::BaseUrl;
 
 /// The settings of the client.
@@ -18,7 +18,7 @@ pub struct Config {
     pub max_response_bytes: usize,
     /// The most retries of a call.
     pub retries: u32,
-    pub tls: Tls,
+    pub tls: ClientTls,
 }
 
 /// The header that carries the key.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::causes::{Cause, causes, mentions, mentions_files, mentions_tls};
-use super::pool::{Failure, Unmade};
+use super::pool::{ConnectError, Failure};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::{ErrorBody, ErrorReply};
 use crate::gemini::{events, json};
@@ -166,14 +166,14 @@ impl Error {
                 if unprocessed { Self::NotTaken } else { Self::NoAnswer }
             }
             Failure::NotTaken => Self::NotTaken,
-            Failure::Unmade(Unmade::Refused) => Self::Connect(REFUSED),
-            Failure::Unmade(Unmade::OutOfFiles) => Self::OutOfFiles,
-            Failure::Unmade(Unmade::Unresolved) => Self::Connect(UNRESOLVED),
-            Failure::Unmade(Unmade::NotHttp2) => {
+            Failure::NoConnection(ConnectError::Refused) => Self::Connect(REFUSED),
+            Failure::NoConnection(ConnectError::OutOfFiles) => Self::OutOfFiles,
+            Failure::NoConnection(ConnectError::Unresolved) => Self::Connect(UNRESOLVED),
+            Failure::NoConnection(ConnectError::NotHttp2) => {
                 Self::Connect("it does not speak HTTP/2; set GEMINI_GRPC_UPSTREAM_HTTP to auto or 1")
             }
-            Failure::Unmade(Unmade::Timeout) => Self::ConnectTimeout { after: connect_timeout },
-            Failure::Unmade(Unmade::Tls) => Self::Tls,
+            Failure::NoConnection(ConnectError::Timeout) => Self::ConnectTimeout { after: connect_timeout },
+            Failure::NoConnection(ConnectError::Tls) => Self::Tls,
         }
     }
 }

@@ -30,7 +30,7 @@ use self::dial::while_dialing;
 pub use self::error::Error;
 pub use self::key::{ApiKey, InvalidKey};
 pub use self::retry::Budget;
-pub use self::tls::Tls;
+pub use self::tls::ClientTls;
 pub use self::url::BaseUrl;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
@@ -99,15 +99,15 @@ impl Upstream {
 
     /// Sends the request and waits for the head of the response. It retries where that is safe. Any status but 2xx is
     /// an error, with upstream's own description of it.
-    pub async fn send(&self, outgoing: &Outgoing<'_>, held: &mut Reservation) -> Result<Answer, Error> {
+    pub async fn send(&self, outgoing: &Outgoing<'_>, reserved: &mut Reservation) -> Result<Answer, Error> {
         let inner = &*self.0;
         inner.budget.call();
         let mut tries = 1;
         loop {
             let url = inner.base.path(outgoing.model, outgoing.method);
             let mut attempt = Attempt::begin(&outgoing.context, tries - 1, &url);
-            let error = match inner.attempt(outgoing, url, &mut attempt, held).await {
-                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, held.take(), attempt)),
+            let error = match inner.attempt(outgoing, url, &mut attempt, reserved).await {
+                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, reserved.take(), attempt)),
                 Err(error) => error,
             };
             attempt.end(Outcome::Failed(error.kind()));
@@ -131,7 +131,7 @@ impl Inner {
         outgoing: &Outgoing<'_>,
         url: Url,
         attempt: &mut Attempt,
-        held: &mut Reservation,
+        reserved: &mut Reservation,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         let accept = if outgoing.method.is_streaming() { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
@@ -158,7 +158,7 @@ impl Inner {
         match response.status().is_success() {
             true => Ok(response),
             // In a box, so that the future of a call without an error does not contain it.
-            false => Err(Box::pin(answer::read_error(response, outgoing.key, held, outgoing.json.len())).await),
+            false => Err(Box::pin(answer::read_error(response, outgoing.key, reserved, outgoing.json.len())).await),
         }
     }
 

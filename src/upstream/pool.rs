@@ -21,7 +21,7 @@ use tower_http::decompression::Decompression;
 
 pub(super) use self::connect::Connector;
 use self::connection::{Body, Connection, Driver};
-pub(super) use self::failure::{Failure, Unmade};
+pub(super) use self::failure::{ConnectError, Failure};
 
 /// The most requests at once on a connection, however many upstream allows: all of them stand still together when a
 /// packet is lost, and each has a window of its own in the connection's.
@@ -46,7 +46,7 @@ struct State {
     dials: usize,
     /// How many requests the newest connection takes at once: as many may wait for one that is being made.
     allowed: usize,
-    waiting: VecDeque<oneshot::Sender<Result<Place, Unmade>>>,
+    waiting: VecDeque<oneshot::Sender<Result<Place, ConnectError>>>,
 }
 
 impl Pool {
@@ -77,7 +77,7 @@ impl Pool {
         for _ in 0..MAX_TRIES {
             let place = match place.take() {
                 Some(place) => place,
-                None => self.place(&report).await.map_err(Failure::Unmade)?,
+                None => self.place(&report).await.map_err(Failure::NoConnection)?,
             };
             report(Step::Sending);
             match place.connection().sender().try_send_request(request).await {
@@ -96,7 +96,7 @@ impl Pool {
     }
 
     /// Waits for room on a connection.
-    pub(super) async fn place(&self, report: impl Fn(Step)) -> Result<Place, Unmade> {
+    pub(super) async fn place(&self, report: impl Fn(Step)) -> Result<Place, ConnectError> {
         let place = {
             let mut state = self.0.lock();
             if let Some(place) = self.0.take(&mut state) {
@@ -107,7 +107,7 @@ impl Pool {
             report(Step::Waiting { dials: self.0.dial_for_waiting(&mut state) });
             place
         };
-        place.await.unwrap_or(Err(Unmade::Refused))
+        place.await.unwrap_or(Err(ConnectError::Refused))
     }
 }
 
@@ -160,10 +160,10 @@ impl Shared {
                     self.assign_room(&mut state, &mut assignments);
                 }
                 // The requests that would have filled it fail; for others, another is being opened.
-                Err(unmade) => {
+                Err(error) => {
                     let share = if state.dials == 0 { state.waiting.len() } else { state.allowed };
                     for waiting in (0..share).map_while(|_| state.waiting.pop_front()) {
-                        assignments.push((waiting, Err(unmade)));
+                        assignments.push((waiting, Err(error)));
                     }
                 }
             }
@@ -189,7 +189,7 @@ impl Shared {
 }
 
 /// A request that waited, and its place.
-type Assignment = (oneshot::Sender<Result<Place, Unmade>>, Result<Place, Unmade>);
+type Assignment = (oneshot::Sender<Result<Place, ConnectError>>, Result<Place, ConnectError>);
 
 /// Sends places to the requests that wait. Never under the lock: dropping the place of an abandoned request takes it.
 fn deliver(assignments: Vec<Assignment>) {

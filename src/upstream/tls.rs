@@ -11,20 +11,20 @@ use rustls_platform_verifier::Verifier;
 
 /// The authorities to trust in addition to the system's, and the certificate to show to upstream.
 #[derive(Clone, Default)]
-pub struct Tls {
+pub struct ClientTls {
     authorities: Vec<CertificateDer<'static>>,
     identity: Option<Arc<CertifiedKey>>,
 }
 
 /// Without the key.
-impl fmt::Debug for Tls {
+impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let identity = self.identity.is_some();
-        f.debug_struct("Tls").field("authorities", &self.authorities.len()).field("identity", &identity).finish()
+        f.debug_struct("ClientTls").field("authorities", &self.authorities.len()).field("identity", &identity).finish()
     }
 }
 
-impl Tls {
+impl ClientTls {
     /// Trusts these authorities too.
     pub fn trust(&mut self, authorities: Vec<CertificateDer<'static>>) {
         self.authorities = authorities;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::environment::{Environment, fault, number, word};
 use crate::config::Error;
 use crate::config::pem::{Pem, identity, together};
-use crate::telemetry::{Otlp, Protocol, Tls};
+use crate::telemetry::{Otlp, OtlpTls, Protocol};
 
 /// The default of the specification, for one attempt to send.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,7 +101,7 @@ impl Signal {
         Ok(format!("{}{}", url(ALL.endpoint, base)?.trim_end_matches('/'), self.path))
     }
 
-    fn tls(&self, environment: &Environment<'_>, files: &Files) -> Result<Tls, Error> {
+    fn tls(&self, environment: &Environment<'_>, files: &Files) -> Result<OtlpTls, Error> {
         let own = |own: &'static str, all: &'static str, flag: &Option<PathBuf>| match environment.get(own) {
             Some(path) => (own, Some(path.into())),
             None => (all, flag.clone()),
@@ -117,7 +117,7 @@ impl Signal {
             pair.as_ref().and_then(|(certificate, _)| certificate.first_end()),
             ca.as_ref().and_then(Pem::first_end_of_authorities),
         ];
-        Ok(Tls {
+        Ok(OtlpTls {
             ends,
             authorities: ca.map(|pem| pem.bytes),
             identity: pair.map(|(certificate, key)| (certificate.bytes, key.bytes)),

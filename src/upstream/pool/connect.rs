@@ -14,7 +14,7 @@ use tower::util::MapErr;
 use tower::{BoxError, ServiceExt as _};
 
 use super::connection::{Connection, Driver, Io};
-use super::failure::Unmade;
+use super::failure::ConnectError;
 use crate::files::Files;
 use crate::upstream::causes::{mentions, mentions_files, mentions_tls};
 
@@ -71,22 +71,22 @@ impl Connector {
     }
 
     /// A connection that is ready for requests.
-    pub(super) async fn connect(&self) -> Result<(Connection, Driver), Unmade> {
+    pub(super) async fn connect(&self) -> Result<(Connection, Driver), ConnectError> {
         let opened = async { Connection::open(self.dial().await?).await };
-        tokio::time::timeout(self.timeout, opened).await.unwrap_or(Err(Unmade::Timeout))
+        tokio::time::timeout(self.timeout, opened).await.unwrap_or(Err(ConnectError::Timeout))
     }
 
-    async fn dial(&self) -> Result<Io, Unmade> {
+    async fn dial(&self) -> Result<Io, ConnectError> {
         // The files that are kept back are not for connections.
         let files = Files::of_process();
         if files.are_out() {
-            return Err(Unmade::OutOfFiles);
+            return Err(ConnectError::OutOfFiles);
         }
         let io = self.dial_target().await?;
-        if files.are_out() { Err(Unmade::OutOfFiles) } else { Ok(io) }
+        if files.are_out() { Err(ConnectError::OutOfFiles) } else { Ok(io) }
     }
 
-    async fn dial_target(&self) -> Result<Io, Unmade> {
+    async fn dial_target(&self) -> Result<Io, ConnectError> {
         let target = self.target.clone();
         match &self.way {
             Way::Direct(direct) => self.checked(direct.clone().oneshot(target).await),
@@ -95,19 +95,19 @@ impl Connector {
     }
 
     /// Whether upstream chose HTTP/2. In plaintext nothing is chosen: it either speaks it or not.
-    fn checked<T>(&self, dialed: Result<MaybeHttpsStream<T>, BoxError>) -> Result<Io, Unmade>
+    fn checked<T>(&self, dialed: Result<MaybeHttpsStream<T>, BoxError>) -> Result<Io, ConnectError>
     where
         T: Read + Write + legacy::Connection + Send + Unpin + 'static,
     {
         match dialed {
-            Ok(io @ MaybeHttpsStream::Https(_)) if !io.connected().is_negotiated_h2() => Err(Unmade::NotHttp2),
+            Ok(io @ MaybeHttpsStream::Https(_)) if !io.connected().is_negotiated_h2() => Err(ConnectError::NotHttp2),
             Ok(io) => Ok(Box::new(io)),
-            Err(error) => Err(Unmade::from(&*error)),
+            Err(error) => Err(ConnectError::from(&*error)),
         }
     }
 }
 
-impl From<&(dyn std::error::Error + Send + Sync + 'static)> for Unmade {
+impl From<&(dyn std::error::Error + Send + Sync + 'static)> for ConnectError {
     fn from(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
         let no_protocol = rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol);
         let is_dns = mentions(error, |_: &Unresolved| true);

@@ -15,7 +15,7 @@ use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 
-use super::failure::Unmade;
+use super::failure::ConnectError;
 use super::{MAX_STREAMS, Place};
 
 /// Pings find out whether upstream is still there, also when no request waits.
@@ -52,7 +52,7 @@ pub(super) struct Driver(Arc<Mutex<Http2>>);
 
 impl Connection {
     /// Does the HTTP/2 handshake, and waits for the number of streams that upstream allows.
-    pub(super) async fn open(io: Io) -> Result<(Self, Driver), Unmade> {
+    pub(super) async fn open(io: Io) -> Result<(Self, Driver), ConnectError> {
         let executor = Executor(Arc::new(Progress::default()));
         let handshake = http2::Builder::new(executor.clone())
             .timer(TokioTimer::new())
@@ -65,7 +65,7 @@ impl Connection {
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
             .handshake(io);
-        let (sender, http2) = handshake.await.map_err(|_| Unmade::Refused)?;
+        let (sender, http2) = handshake.await.map_err(|_| ConnectError::Refused)?;
         let connection = Self {
             sender,
             http2: Arc::new(Mutex::new(Some(http2))),
@@ -75,7 +75,7 @@ impl Connection {
         let mut driver = Driver(connection.http2.clone());
         while connection.allowed() == 0 {
             tokio::select! {
-                () = &mut driver => return Err(Unmade::NotHttp2),
+                () = &mut driver => return Err(ConnectError::NotHttp2),
                 () = executor.0.happened.notified() => {}
             }
         }

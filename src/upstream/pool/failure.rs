@@ -2,7 +2,7 @@
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::upstream) enum Unmade {
+pub(in crate::upstream) enum ConnectError {
     Refused,
     Timeout,
     /// No file is left for it.
@@ -18,7 +18,7 @@ pub(in crate::upstream) enum Unmade {
 #[derive(Debug)]
 pub(in crate::upstream) enum Failure {
     /// There is no connection for it.
-    Unmade(Unmade),
+    NoConnection(ConnectError),
     /// Connections ended before they took it.
     NotTaken,
     Sent(hyper::Error),

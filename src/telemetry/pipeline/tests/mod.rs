@@ -19,12 +19,12 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use self::collector::Collector;
 use super::*;
-use crate::telemetry::{Protocol, Tls};
+use crate::telemetry::{OtlpTls, Protocol};
 
 /// Far more than anything here takes.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
-fn config(url: &str, protocol: Protocol, tls: &Tls) -> Config {
+fn config(url: &str, protocol: Protocol, tls: &OtlpTls) -> Config {
     let otlp = |path: &str| {
         let url = format!("{url}{}", if protocol == Protocol::Http { path } else { "" });
         Exporters {
@@ -47,7 +47,7 @@ fn record(pipelines: &Pipelines) {
 }
 
 /// What `collector` got once everything was exported.
-fn sent(collector: Collector, protocol: Protocol, tls: &Tls) -> Vec<(String, Vec<u8>)> {
+fn sent(collector: Collector, protocol: Protocol, tls: &OtlpTls) -> Vec<(String, Vec<u8>)> {
     let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
     record(&pipelines);
     pipelines.shutdown(EXPORT_TIMEOUT);
@@ -78,7 +78,7 @@ fn assert_all_came(received: &[(String, Vec<u8>)], protocol: Protocol) {
 #[test]
 fn every_signal_reaches_a_collector_over_either_protocol() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
-        let received = sent(Collector::start(protocol, None), protocol, &Tls::default());
+        let received = sent(Collector::start(protocol, None), protocol, &OtlpTls::default());
         assert_all_came(&received, protocol);
     }
 }
@@ -97,7 +97,7 @@ fn a_collector_with_a_certificate_of_an_authority_of_our_own_is_trusted_and_show
     let (theirs, ours) = (issue(), issue());
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let collector = || Collector::start(protocol, Some((&ca, &theirs)));
-        let tls = Tls { authorities: Some(ca.clone()), identity: Some(ours.clone()), ..Tls::default() };
+        let tls = OtlpTls { authorities: Some(ca.clone()), identity: Some(ours.clone()), ..OtlpTls::default() };
         assert_all_came(&sent(collector(), protocol, &tls), protocol);
     }
 }
@@ -116,7 +116,7 @@ fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     for protocol in [Protocol::Grpc, Protocol::Http] {
-        let pipelines = Pipelines::start(&config(&url, protocol, &Tls::default())).unwrap();
+        let pipelines = Pipelines::start(&config(&url, protocol, &OtlpTls::default())).unwrap();
         record(&pipelines);
         let begun = Instant::now();
         pipelines.shutdown(Duration::from_millis(50));
