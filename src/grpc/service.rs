@@ -104,16 +104,25 @@ pub struct GrpcService {
     peer: Arc<Peer>,
 }
 
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 impl<B: RequestBody> Service<Request<B>> for GrpcService {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.respond(request)
+    }
+}
+
+impl GrpcService {
+    /// Serves one call. Unlike [`Service::call`] it takes the service shared, which saves a clone for each call.
+    pub fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture {
         let Self { grpc, peer } = self.clone();
         // The memory is allocated before the future, which is then made in it. `Box::pin(…)` would make it on the stack
         // and copy it, with thousands of bytes that are not in use yet.

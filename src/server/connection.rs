@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tower::Service as _;
 
 use super::drain::{DrainPhase, reached};
 use super::goaway_filter::FilteredStream;
@@ -102,7 +101,7 @@ async fn first_bytes<S: AsyncRead + Unpin>(stream: S) -> Result<Spoken<S>> {
 }
 
 fn evicted() -> Error {
-    Error::other("idle, and closed to make room for another connection")
+    Error::other("idle, and closed so that another connection can be served")
 }
 
 impl Connections {
@@ -169,14 +168,14 @@ impl Shared {
 
     async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Http2Stream> {
         self.grpc.refused_http1();
-        // In a box, so that connections which speak HTTP/2 need no room for it.
+        // In a box, so that connections which speak HTTP/2 need no memory for it.
         Box::pin(http1::answer(stream, is_head, WORDS)).await?;
         Ok(Http2Stream::Refused)
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
         let grpc = self.grpc.service(peer.clone());
-        let service = service_fn(|request| grpc.clone().call(request));
+        let service = service_fn(|request| grpc.respond(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
         let has_to_go = self.has_to_go(peer.connection.clone());
         tokio::select! {
