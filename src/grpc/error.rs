@@ -1,10 +1,9 @@
 //! Why a call over gRPC failed: a fault of the bytes around its message, or an error of the call itself.
 
-use crate::face::InvalidHeader;
+use crate::face::{Failure, InvalidHeader};
 use crate::gateway;
-use crate::gemini::code::Code;
 use crate::gemini::method::Method;
-use crate::reason::{Blame, Retry, reasons};
+use crate::reason::{Row, reasons};
 
 /// A failed call, as this face renders it.
 #[derive(Debug, thiserror::Error)]
@@ -50,33 +49,16 @@ reasons! {
     }
 }
 
-impl Error {
-    /// The error of the call, unless it is one of gRPC.
-    pub(super) fn call(&self) -> Option<&gateway::Error> {
+impl Failure for Error {
+    fn call(&self) -> Option<&gateway::Error> {
         match self {
             Self::Call(error) => Some(error),
             _ => None,
         }
     }
 
-    /// The status code.
-    pub(super) fn code(&self) -> Code {
-        self.call().map_or_else(|| self.row().code, gateway::Error::code)
-    }
-
-    /// The stable name for programs (docs/errors.md).
-    pub(super) fn reason(&self) -> &str {
-        self.call().map_or_else(|| self.row().reason, gateway::Error::reason)
-    }
-
-    /// Who has to act.
-    pub(super) fn blame(&self) -> Blame {
-        self.call().map_or_else(|| self.row().blame, gateway::Error::blame)
-    }
-
-    /// Whether to retry, and when.
-    pub(super) fn retry(&self) -> Retry {
-        self.call().map_or_else(|| self.row().retry, gateway::Error::retry)
+    fn row(&self) -> Row {
+        Self::row(self)
     }
 }
 

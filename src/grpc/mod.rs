@@ -14,7 +14,6 @@ mod request;
 mod route;
 mod service;
 mod status;
-mod unpack;
 
 pub use self::health::Health;
 pub use self::protocol::WORDS;

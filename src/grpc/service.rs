@@ -21,7 +21,7 @@ use super::health::Health;
 use super::protocol::NotGrpc;
 use super::route::{self, HEALTH, REFLECTION, REFLECTION_ALPHA, Route};
 use super::status::{self, STATUS_FLUSH_TIME};
-use crate::face::{Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
+use crate::face::{Failure as _, Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
 use crate::gateway::{self, Gateway};
 use crate::pb;
 use crate::telemetry::{self, CallHead, CallMethod, CallProtocol, CallSpan, Telemetry};
@@ -228,7 +228,7 @@ fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
     if matches!(error, Error::Encoding) {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
     }
-    span.end(status::end(error));
+    span.end(error.end());
     response
 }
 

@@ -24,7 +24,7 @@ pub const MODULES: [(&str, &[&str]); 15] = [
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
     ("server", &["grpc", "face", "gateway", "upstream", "telemetry", "memory", "files"]),
     ("grpc", &["face", "gateway", "telemetry", "gemini", "pb", "reason"]),
-    ("face", &["gateway"]),
+    ("face", &["gateway", "telemetry", "gemini", "pb", "reason"]),
     ("gateway", &["upstream", "telemetry", "memory", "gemini", "reason"]),
     ("upstream", &["telemetry", "memory", "files", "gemini", "reason", "cause"]),
     ("telemetry", &["gemini", "pb", "reason", "cause"]),
@@ -46,8 +46,8 @@ pub const CRATES: [(&str, &[&str]); 37] = [
     ("tonic", &["pb", "grpc", "telemetry", "cli"]),
     ("tonic_reflection", &["grpc"]),
     ("tonic_types", &["pb"]),
-    ("prost", &["pb", "gemini", "grpc", "cli"]),
-    ("prost_types", &["cli", "gemini", "grpc"]),
+    ("prost", &["pb", "gemini", "face", "grpc", "cli"]),
+    ("prost_types", &["cli", "gemini", "face", "grpc"]),
     ("hyper", &["face", "server", "upstream"]),
     ("hyper_rustls", &["upstream"]),
     ("hyper_util", &["sandbox", "server", "upstream"]),
@@ -84,8 +84,8 @@ pub const CRATES: [(&str, &[&str]); 37] = [
     ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
     ("tokio", &["memory", "upstream", "gateway", "face", "grpc", "server", "telemetry", "sandbox", "cli"]),
-    ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
-    ("tracing", &["grpc", "server", "telemetry", "sandbox", "cli"]),
+    ("tokio_stream", &["upstream", "gateway", "face", "grpc", "server", "sandbox", "cli"]),
+    ("tracing", &["face", "grpc", "server", "telemetry", "sandbox", "cli"]),
 ];
 
 /// Paths that only some modules may use, and why.
