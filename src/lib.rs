@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod memory;
 pub mod pb;
 pub mod reason;
+pub mod rest;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;

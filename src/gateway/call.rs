@@ -19,6 +19,7 @@ use super::limits::TimedOut;
 use super::timer::CallTimer;
 use crate::memory::Reservation;
 use crate::telemetry::CallSpan;
+use crate::upstream::SdkLabel;
 
 /// What a face knows of a call before its message.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct CallRequest {
     pub heartbeat: Option<Duration>,
     /// How often the caller has tried before.
     pub previous_attempts: u32,
+    /// The caller's SDK, if upstream is to know it.
+    pub sdk: Option<SdkLabel>,
     /// How the messages of the call are encoded.
     pub format: Format,
 }
@@ -51,6 +54,7 @@ pub struct Call {
     pub(super) reserved: Reservation,
     pub(super) accounting: Accounting,
     pub(super) format: Format,
+    pub(super) sdk: Option<SdkLabel>,
     /// The place in flight, once the request is complete.
     pub(super) permit: Option<Permit>,
 }

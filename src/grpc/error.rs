@@ -22,6 +22,10 @@ pub(super) enum Error {
     NotOffered { method: String },
     #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
     NoService,
+    #[error(
+        "web pages of this origin may not call this gateway; its operator can allow it with GEMINI_GRPC_CORS_ORIGINS"
+    )]
+    Origin,
 }
 
 /// The names of all methods, as a part of a sentence.
@@ -44,6 +48,7 @@ reasons! {
         Self::Encoding => Unimplemented, "ENCODING_UNKNOWN", Caller, Unsaid, Other;
         Self::NotOffered { .. } => Unimplemented, "METHOD_NOT_OFFERED", Caller, Unsaid, Other;
         Self::NoService => Unimplemented, "SERVICE_UNKNOWN", Caller, Unsaid, Other;
+        Self::Origin => PermissionDenied, "ORIGIN_NOT_ALLOWED", Caller, Unsaid, Other;
     } else {
         Self::Call(error) => error.row();
     }

@@ -31,7 +31,7 @@ pub(super) struct Upload<B> {
 
 /// Gemini's `GenerativeService`, under our own name and under Google's.
 pub(super) struct Handlers {
-    pub(super) gateway: Gateway,
+    pub(super) gateway: Arc<Gateway>,
     /// The largest message that is accepted, in bytes, unpacked.
     pub(super) max_request_bytes: usize,
 }
@@ -81,6 +81,7 @@ impl Handlers {
             timeout: metadata::timeout(&headers)?,
             heartbeat: face::heartbeat(&headers)?,
             previous_attempts: metadata::previous_attempts(&headers),
+            sdk: None,
             format: Format::Protobuf(route.schema),
             span,
         });

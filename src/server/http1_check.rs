@@ -67,6 +67,11 @@ impl RequestCheck {
         }
     }
 
+    /// Whether a request has begun that is not complete, or was refused.
+    pub(super) fn is_in_request(&self) -> bool {
+        self.state != State::RequestLine || !self.line.is_empty()
+    }
+
     /// Checks the bytes that were read next. A head that is refused is made unreadable in place: hyper answers it with
     /// 400 and closes the connection. The bytes after it are dropped. Returns how many bytes go on.
     ///

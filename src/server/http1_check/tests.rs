@@ -76,7 +76,9 @@ fn an_ambiguous_head_becomes_unreadable_and_nothing_after_it_goes_on() {
 fn a_broken_chunk_ends_the_connection() {
     let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let (long, trailers) = ("1".repeat(20), format!("0\r\n{}\r\n", "x: y\r\n".repeat(1000)));
-    for body in ["5\nhello", "5\r\nhello!\r\n", "0x5\r\n", "-5\r\n", " 5\r\n", "\r\n", ";\r\n", "g\r\n", &long, &trailers] {
+    for body in
+        ["5\nhello", "5\r\nhello!\r\n", "0x5\r\n", "-5\r\n", " 5\r\n", "\r\n", ";\r\n", "g\r\n", &long, &trailers]
+    {
         let body = format!("{body}\r\n");
         for piece in 1..body.len() {
             let (kept, is_broken) = checked(format!("{head}{body}").as_bytes(), piece);
