@@ -25,6 +25,7 @@ const CONTENT: &[(&str, &[&str])] = &[
 const VALIDATED: &[(&str, &[&str])] = &[
     ("GenerateContentRequest", &["model", "contents", "system_instruction", "generation_config"]),
     ("Content", &["parts"]),
+    ("Part", &["inline_data"]),
     ("Blob", &["mime_type", "data"]),
     (
         "GenerationConfig",
