@@ -41,6 +41,8 @@ async fn every_framing_of_upstream_becomes_the_one_that_all_sdks_read() {
         format!("data: {ONE}\r\n\r\n\n\ndata: {TWO}\r\n\r\n"),
         format!("data: {ONE}\n\ndata: {TWO}\n\ndata: [DONE]\n\n"),
         format!("data: {ONE}\n\ndata: {TWO}\n\ndata:[DONE]"),
+        format!("data: {ONE}\n\ndata: {TWO}"),
+        format!("data: {ONE}\n\ndata: {TWO}\n"),
         format!("\u{feff}data: {ONE}\n\ndata: {TWO}\n\n"),
         format!("data: {ONE}\r\n\r\ndata: {split}\r\n\r\n"),
     ] {
@@ -123,16 +125,14 @@ async fn a_stream_that_is_cut_at_any_byte_never_looks_complete() {
     let body = format!("data: {ONE}\n\ndata: {TWO}\n\n");
     let whole = sse(&body);
     let head = whole.len() - body.len();
+    // An event whose JSON is complete needs no empty line.
+    let (first, last) = (head + format!("data: {ONE}").len(), whole.len() - 2);
     for length in 0..=whole.len() {
         for path in [EVENTS, ARRAY] {
             let response = through(&whole[..length], path).await;
             let is_error = response.body.contains(r#"{"error":{"code":"#);
-            assert_eq!(is_error, length < whole.len(), "{path} cut to {length} of {}: {response:?}", whole.len());
-            assert_eq!(
-                response.status != 200,
-                length < head + format!("data: {ONE}\n\n").len(),
-                "{length}: {response:?}"
-            );
+            assert_eq!(is_error, length < last, "{path} cut to {length} of {}: {response:?}", whole.len());
+            assert_eq!(response.status != 200, length < first, "{length}: {response:?}");
             if path == EVENTS && response.status == 200 {
                 events(&response.body);
             } else {
