@@ -3,13 +3,17 @@
 use std::cell::Cell;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::gateway::OpenCall;
+
+/// The longest piece of a response that is given to HTTP/1 at once, in bytes.
+const MAX_PIECE_BYTES: usize = 128 << 10;
 
 tokio::task_local! {
     static CALL: Call;
@@ -80,9 +84,14 @@ pub async fn call_timed_out() {
 pin_project! {
     /// The body of a response over HTTP/1. When it is dropped, which is when all of it was given to HTTP, the call of
     /// the task is over, and the next one may come.
+    ///
+    /// It is given in pieces: hyper takes what it is given, however large, and a call whose client does not read would
+    /// be over without having been sent.
     pub struct CallBody<B> {
         #[pin]
         body: B,
+        // The rest of a large frame.
+        rest: Bytes,
         _end: EndOfCall,
     }
 }
@@ -98,22 +107,38 @@ impl Drop for EndOfCall {
 
 impl<B> CallBody<B> {
     pub fn new(body: B) -> Self {
-        Self { body, _end: EndOfCall }
+        Self { body, rest: Bytes::new(), _end: EndOfCall }
     }
 }
 
-impl<B: http_body::Body> http_body::Body for CallBody<B> {
-    type Data = B::Data;
+impl<B: http_body::Body<Data = Bytes>> http_body::Body for CallBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        if !this.rest.is_empty() {
+            let piece = this.rest.split_to(this.rest.len().min(MAX_PIECE_BYTES));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let frame = ready!(this.body.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| {
+                frame.map_data(|mut data| {
+                    if data.len() > MAX_PIECE_BYTES {
+                        *this.rest = data.split_off(MAX_PIECE_BYTES);
+                    }
+                    data
+                })
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
+    /// Of the whole body, for which HTTP asks before the first frame.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

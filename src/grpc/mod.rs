@@ -16,6 +16,8 @@ mod service;
 mod status;
 mod web;
 
+#[cfg(test)]
+pub(crate) use self::error::rows;
 pub use self::health::Health;
 pub use self::protocol::{is_grpc, is_service_path};
 pub use self::service::{Config, Grpc, GrpcService, ReflectionError, ResponseFuture};

@@ -130,3 +130,42 @@ fn detail(any: &Any) -> Option<String> {
     let comma = if members.starts_with('}') { "" } else { "," };
     Some(format!(r#"{{"@type":"{}"{comma}{members}"#, any.type_url))
 }
+
+/// The rows of the errors that only this face has.
+#[cfg(test)]
+pub(crate) fn rows() -> &'static [Row] {
+    Error::ROWS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statuses_that_only_http_has_are_used() {
+        for (error, status) in [
+            (Error::Method, 405),
+            (Error::ContentType, 415),
+            (Error::Encoding, 415),
+            (gateway::Error::TooLarge { limit: 1 }.into(), 413),
+            (gateway::Error::TooPacked { ratio: 1 }.into(), 413),
+            (gateway::Error::TooManyCalls { cap: 1 }.into(), 429),
+            (Error::Origin, 403),
+        ] {
+            assert_eq!(error.status().as_u16(), status, "{error}");
+            let envelope: serde_json::Value = serde_json::from_str(&error.envelope("an-id")).unwrap_or_default();
+            assert_eq!(envelope["error"]["code"], status, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_escaped_and_a_detail_without_members_is_valid() {
+        let error = Error::NotOffered { action: "a\"b\n\u{1}".to_owned() };
+        let envelope = error.envelope("an-id");
+        assert!(!envelope.contains('\n'));
+        let envelope: serde_json::Value = serde_json::from_str(&envelope).unwrap_or_default();
+        assert!(envelope["error"]["message"].as_str().is_some_and(|message| message.starts_with("a\"b\n\u{1} is not")));
+        let empty = Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value: Vec::new() };
+        assert_eq!(detail(&empty).as_deref(), Some(r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo"}"#));
+    }
+}

@@ -13,4 +13,6 @@ mod service;
 mod unserved;
 
 pub use self::body::Body;
+#[cfg(test)]
+pub(crate) use self::error::rows;
 pub use self::service::{ResponseFuture, Rest};

@@ -188,3 +188,60 @@ impl http_body::Body for Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+    use crate::gateway;
+
+    #[test]
+    fn a_request_is_told_apart_by_its_content_type_and_path() {
+        let spoken = |method: Method, path: &'static str, content_type: &'static str| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            Spoken::of(&method, &Uri::from_static(path), &headers)
+        };
+        let (rpc, rest) = ("/mountsea.gemini.v1.GenerativeService/GenerateContent", "/v1/models/x:generateContent");
+        for (method, path, content_type, expected) in [
+            (Method::POST, rpc, "application/grpc", Spoken::Grpc),
+            (Method::POST, rest, "application/grpc+proto", Spoken::Grpc),
+            (Method::POST, rpc, "application/grpc-web", Spoken::GrpcWeb),
+            (Method::POST, rpc, "application/grpc-web-text+proto", Spoken::GrpcWeb),
+            (Method::GET, rpc, "application/grpc-web", Spoken::Grpc),
+            (Method::POST, rpc, "application/json", Spoken::Grpc),
+            (Method::POST, rest, "application/json", Spoken::Rest),
+            (Method::GET, "/", "", Spoken::Rest),
+            (Method::GET, "/favicon.ico", "", Spoken::Rest),
+            (Method::GET, "/ws/google.ai.X", "", Spoken::Rest),
+        ] {
+            assert_eq!(spoken(method, path, content_type), expected, "{path} {content_type}");
+        }
+    }
+
+    #[test]
+    fn every_reason_is_documented_with_its_codes_and_every_documented_reason_exists() {
+        let ours: BTreeSet<_> = (gateway::Error::rows().chain(grpc::rows()).chain(rest::rows()))
+            .map(|row| {
+                let http = match row.reason {
+                    "REQUEST_NOT_GRPC" | "SERVICE_UNKNOWN" => String::new(),
+                    "UPSTREAM_REFUSED" => "by the code".to_owned(),
+                    "HTTP_METHOD_NOT_ALLOWED" => "405".to_owned(),
+                    "REQUEST_TOO_LARGE" | "REQUEST_TOO_PACKED" => "413".to_owned(),
+                    "CONTENT_TYPE_NOT_JSON" | "ENCODING_UNKNOWN" => "415".to_owned(),
+                    _ => row.code.to_http().to_string(),
+                };
+                let code = if row.reason == "UPSTREAM_REFUSED" { "as upstream says" } else { row.code.as_str() };
+                format!("| `{}` | {code} | {http} |", row.reason)
+            })
+            .collect();
+        let table = include_str!("../../docs/errors.md").split("| reason | code | HTTP |").nth(1).unwrap_or_default();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let documented: BTreeSet<_> =
+            rows.map(|line| line.splitn(5, '|').take(4).collect::<Vec<_>>().join("|") + "|").collect();
+        assert_eq!(ours, documented, "the errors on the left, the table of docs/errors.md on the right");
+    }
+}

@@ -25,6 +25,8 @@ mod mistakes;
 mod proxy;
 /// Files that are reloaded while `serve` runs.
 mod reload;
+/// REST: what is in no output.
+mod rest;
 /// `sandbox`.
 mod sandbox;
 /// `serve` and `healthcheck`: where it listens, signals, health.

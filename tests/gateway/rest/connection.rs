@@ -122,14 +122,15 @@ async fn an_old_connection_ends_with_its_next_response() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_last_response_is_cut_off() {
+async fn a_client_that_does_not_read_a_large_response_is_cut_off_at_the_deadline() {
     let picture = "QUJD".repeat(4 << 20);
     let answer =
         STOP.replace("\"text\":\"ok\"", &format!(r#""inlineData":{{"mimeType":"image/png","data":"{picture}"}}"#));
     let upstream = Upstream::with([Answer::closing(json("200 OK", &answer))]).await;
+    // The connection counts as in use until then.
     let running = start(&upstream, &["--connection-idle", "0.05"], |config| config.limits.idle_grace = SOON);
     let mut connection = Http1::open(running.address).await;
-    connection.send(post(UNARY, &[], HI)).await;
+    connection.send(post(UNARY, &[("x-server-timeout", "1")], HI)).await;
     upstream.wait_for_requests(1).await;
     // Nothing is read until the server has ended, which it does because the connection is closed.
     running.stop.stop();
