@@ -39,7 +39,7 @@ function json(value, mark, indent = '') {
   const [open, close] = isList ? '[]' : '{}';
   const item = (within) => ([name, entry]) => (isList ? '' : `${JSON.stringify(name)}: `) + json(entry, mark, within);
   const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 72 && !short.includes('\n')) return short;
+  if (short.length + indent.length <= 56 && !short.includes('\n')) return short;
   return `${open}\n${inner}${Object.entries(value).map(item(inner)).join(`,\n${inner}`)}\n${indent}${close}`;
 }
 
@@ -61,7 +61,7 @@ function python(value, { indent = '', rename = (name) => name, mark }) {
     return (isList ? '' : `${JSON.stringify(rename(name))}: `) + python(entry, next);
   };
   const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 76 && !short.includes('\n')) return short;
+  if (short.length + indent.length <= 60 && !short.includes('\n')) return short;
   return `${open}\n${Object.entries(value).map((entry) => `${inner}${item(inner)(entry)},\n`).join('')}${indent}${close}`;
 }
 
@@ -152,7 +152,7 @@ print()
 function go(call) {
   const files = filesIn(call.body);
   // A raw string of Go cannot contain a backtick, but JSON has an escape for it.
-  const request = json({ model: call.model, ...call.body }, () => '""', '\t').replaceAll('`', '\\u0060');
+  const request = json({ model: call.model, ...call.body }, () => '""').replaceAll('`', '\\u0060');
   const transport = isTls(call) ? 'credentials.NewTLS(nil)' : 'insecure.NewCredentials()';
   const reading = files.length
     ? `	files := []string{${files.map(({ name }) => JSON.stringify(name)).join(', ')}}

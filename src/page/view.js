@@ -132,11 +132,13 @@ class Turn {
     this.#answer = make('div', { class: 'answer arriving' });
     this.#facts = make('dl', { class: 'facts', hidden: true });
     this.#parent = this.#answer;
-    this.element = make('article', { class: 'turn', 'aria-label': `Call ${number}`, 'aria-busy': 'true' },
-      make('div', { class: 'asked' },
-        thumbnails.length ? make('ul', { 'aria-label': 'Pictures of the prompt' }, ...thumbnails) : null,
-        prompt ? make('p', {}, prompt) : null),
-      this.#answer, this.#facts);
+    const asked = make('div', { class: 'asked' });
+    if (thumbnails.length) asked.append(make('ul', { 'aria-label': 'Pictures of the prompt' }, ...thumbnails));
+    const text = new GrowingText(asked);
+    text.add(prompt);
+    text.end();
+    const attributes = { class: 'turn', 'aria-label': `Call ${number}`, 'aria-busy': 'true' };
+    this.element = make('article', attributes, asked, this.#answer, this.#facts);
     this.#answer.append(make('p', { class: 'waiting' }, 'Waiting for the first chunk'));
   }
 
@@ -231,22 +233,23 @@ class Turn {
 
   /** Shows the numbers and ids of the call; called again as more of them is known. */
   facts({ usage, firstChunk, total, finishReason, wasStopped, modelVersion, requestId, traceId }) {
-    const id = (name, value) => value && make('div', { class: 'id' }, make('dt', {}, name), make('dd', {}, value),
-      make('button', { type: 'button', class: 'quiet', 'aria-label': `Copy the ${name}`, onclick: (event) => copy(value, event.currentTarget) }, 'Copy'));
-    const fact = (name, value, kind) => value !== undefined && value !== null
-      && make('div', { class: kind ?? '' }, make('dt', {}, name), make('dd', {}, value));
-    const ms = (value) => (value === undefined ? undefined : seconds(value));
+    const id = (name, value) => value && total !== undefined && make('div', { class: 'id' },
+      make('dt', {}, name), make('dd', {}, value), make('button', {
+        type: 'button', class: 'quiet', 'aria-label': `Copy the id: ${name}`, onclick: (event) => copy(value, event.currentTarget),
+      }, 'Copy'));
+    const fact = (name, value, kind) => value && make('div', { class: kind ?? '' }, make('dt', {}, name), make('dd', {}, value));
+    const ms = (value) => (value === undefined ? null : seconds(value));
+    const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount } = usage ?? {};
+    const tokens = [[promptTokenCount, 'in'], [thoughtsTokenCount, 'thought'], [candidatesTokenCount, 'out']];
     const isOdd = wasStopped || (finishReason && finishReason !== 'STOP');
     this.#facts.replaceChildren(...[
-      fact('Tokens in', usage?.promptTokenCount),
-      fact('out', usage?.candidatesTokenCount),
-      fact('thoughts', usage?.thoughtsTokenCount),
+      fact('Tokens', tokens.filter(([count]) => count).map(([count, kind]) => `${count} ${kind}`).join(', ')),
       fact('First chunk', ms(firstChunk)),
-      fact('total', ms(total)),
-      fact('End', wasStopped ? 'stopped' : finishReason, isOdd ? 'warn' : ''),
-      fact('Model', modelVersion),
-      total === undefined ? null : id('request id', requestId),
-      total === undefined ? null : id('trace id', traceId),
+      fact('Total', ms(total)),
+      fact('Ended with', wasStopped ? 'your stop' : finishReason, isOdd ? 'warn' : ''),
+      fact('Answered by', modelVersion),
+      id('Request', requestId),
+      id('Trace', traceId),
     ].filter(Boolean));
     this.#facts.hidden = !this.#facts.childElementCount;
   }
