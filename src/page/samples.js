@@ -39,7 +39,7 @@ function json(value, mark, indent = '') {
   const [open, close] = isList ? '[]' : '{}';
   const item = (within) => ([name, entry]) => (isList ? '' : `${JSON.stringify(name)}: `) + json(entry, mark, within);
   const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 56 && !short.includes('\n')) return short;
+  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
   return `${open}\n${inner}${Object.entries(value).map(item(inner)).join(`,\n${inner}`)}\n${indent}${close}`;
 }
 
@@ -61,7 +61,7 @@ function python(value, { indent = '', rename = (name) => name, mark }) {
     return (isList ? '' : `${JSON.stringify(rename(name))}: `) + python(entry, next);
   };
   const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 60 && !short.includes('\n')) return short;
+  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
   return `${open}\n${Object.entries(value).map((entry) => `${inner}${item(inner)(entry)},\n`).join('')}${indent}${close}`;
 }
 
@@ -86,7 +86,8 @@ const isTls = ({ origin }) => origin.startsWith('https:');
 
 function curl({ origin, model, body, hasKey }) {
   const key = hasKey ? `  -H 'x-goog-api-key: ${KEY}' \\\n` : '';
-  return `curl -N '${origin}${pathOf(model).replaceAll('\'', '%27')}' \\
+  return `curl -N \\
+  '${origin}${pathOf(model).replaceAll('\'', '%27')}' \\
   -H 'content-type: application/json' \\
 ${key}  --data-binary @- ${hereDocument(body)}
 `;

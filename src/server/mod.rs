@@ -70,6 +70,8 @@ pub struct Config {
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
+    /// Whether the page to try the gateway is served.
+    pub playground: bool,
 }
 
 /// Why the server cannot start.
