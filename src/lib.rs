@@ -14,6 +14,7 @@ pub mod memory;
 pub mod page;
 pub mod pb;
 pub mod reason;
+pub mod rest;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;

@@ -114,6 +114,12 @@ pub enum Error {
     Alone { variable: &'static str, missing: &'static str },
     #[error("{variable}: must be at least {least}")]
     TooSmall { variable: &'static str, least: usize },
+    #[error("GEMINI_GRPC_CORS_ORIGINS: {0}")]
+    Origin(server::InvalidOrigin),
+    #[error(
+        "GEMINI_GRPC_CORS_ORIGINS: with * any web page that a user opens could spend this gateway's key; list the origins, or set GEMINI_GRPC_AUTH to tokens"
+    )]
+    AnyOrigin,
     #[error("{variable}: {problem}; try info, or warn,gemini_grpc=debug")]
     Log { variable: &'static str, problem: String },
     #[error("{variable}: {problem}")]
@@ -142,6 +148,7 @@ impl Serve {
             tls,
             certificate_ends,
             admin: self.telemetry.admin_listen,
+            origins: self.serving.origins(&auth, key.is_some())?,
             gateway: gateway::Config {
                 key,
                 auth,

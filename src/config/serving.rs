@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 
 use clap::{ArgAction, Args};
 
+use super::Error;
+use crate::gateway::callers::Auth;
+use crate::server::Origins;
+
 /// The flags of the listener and its workers.
 #[derive(Args, Clone, Debug)]
 pub struct Serving {
@@ -33,6 +37,17 @@ pub struct Serving {
     )]
     pub reflection: bool,
 
+    /// Web pages that may call over REST and gRPC-Web, by their origins, separated by commas: https://app.example.com. * is every page, and is taken only where each caller needs a key or token. Without it no page may call.
+    #[arg(
+        long,
+        help_heading = "Serving",
+        env = "GEMINI_GRPC_CORS_ORIGINS",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ORIGINS"
+    )]
+    pub cors_origins: String,
+
     /// Serve a page to try the gateway in a browser, at `/`. A sandbox always has it.
     #[arg(
         long,
@@ -49,6 +64,18 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The web pages that may call. Every page may only if each caller needs a key or token of its own.
+    pub(super) fn origins(&self, auth: &Auth, has_key: bool) -> Result<Origins, Error> {
+        let origins: Origins = self.cors_origins.parse().map_err(Error::Origin)?;
+        let needs_key = match auth {
+            Auth::Forward => !has_key,
+            Auth::Tokens(_) => true,
+            // A browser shows a certificate by itself.
+            Auth::Certificates(_) => false,
+        };
+        if origins == Origins::Any && !needs_key { Err(Error::AnyOrigin) } else { Ok(origins) }
+    }
+
     /// How many threads serve.
     pub(super) fn workers(&self) -> usize {
         match self.workers {

@@ -1,9 +1,11 @@
 //! Runs each call in a task that ends at the call's deadline.
 
 use std::cell::Cell;
-use std::pin::Pin;
+use std::fmt;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -50,6 +52,76 @@ where
         // The timer is set to the deadline once that is known.
         let call = UntilDeadline { call, timer: sleep_until(Instant::now()), known: false };
         tokio::spawn(CALL.scope(Call::default(), call));
+    }
+}
+
+/// Runs the calls of an HTTP/1 connection, which are one at a time, in the task of the connection.
+pub async fn one_call_at_a_time<F: Future>(connection: F) -> F::Output {
+    CALL.scope(Call::default(), connection).await
+}
+
+/// Ready once the open call of an HTTP/1 connection has met its deadline. To be polled after the connection, so that the
+/// call can still send its own error then; without that, its client takes no data, and the connection has to be dropped.
+pub async fn call_timed_out() {
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let mut set_to = None;
+    std::future::poll_fn(|cx| {
+        // Without such a task, as in a unit test, nothing needs to end.
+        let Some(deadline) = CALL.try_with(|known| known.deadline.get()).ok().flatten() else { return Poll::Pending };
+        if set_to != Some(deadline) {
+            timer.as_mut().reset(deadline);
+            set_to = Some(deadline);
+        }
+        timer.as_mut().poll(cx)
+    })
+    .await;
+}
+
+pin_project! {
+    /// The body of a response over HTTP/1. When it is dropped, which is when all of it was given to HTTP, the call of
+    /// the task is over, and the next one may come.
+    pub struct CallBody<B> {
+        #[pin]
+        body: B,
+        _end: EndOfCall,
+    }
+}
+
+struct EndOfCall;
+
+impl Drop for EndOfCall {
+    fn drop(&mut self) {
+        let ended = CALL.try_with(|known| (known.deadline.take(), known.open.take()));
+        drop(ended);
+    }
+}
+
+impl<B> CallBody<B> {
+    pub fn new(body: B) -> Self {
+        Self { body, _end: EndOfCall }
+    }
+}
+
+impl<B: http_body::Body> http_body::Body for CallBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> fmt::Debug for CallBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallBody").finish_non_exhaustive()
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The DNS names and URIs in the client's verified certificate; `None` if it need not show one.
     pub names: Option<Arc<[San]>>,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
     /// Whether the connection is in use, and whose it is.
     pub connection: Arc<Connection>,
 }

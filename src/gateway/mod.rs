@@ -45,7 +45,7 @@ use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Reservation;
 use crate::upstream::{Answer, Outgoing, Upstream};
-pub use crate::upstream::{ApiKey, InvalidKey};
+pub use crate::upstream::{ApiKey, InvalidKey, SdkLabel};
 
 /// The service without its faces. Each worker has its own, because its connections to upstream belong to one runtime.
 #[derive(Debug)]
@@ -99,6 +99,7 @@ impl Gateway {
             config,
             admitted,
             format: request.format,
+            sdk: request.sdk,
             permit: None,
         })
     }
@@ -130,9 +131,10 @@ impl Gateway {
     async fn answer(&self, method: Method, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let (model, json) = self.begin(call, request, method).await?;
         let reading = Reading::new(call, method);
-        let Call { timer, reserved, accounting, admitted, .. } = call;
+        let Call { timer, reserved, accounting, admitted, sdk, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
-        let outgoing = Outgoing { model: &model, method, key: &admitted.key, json, deadline, context };
+        let outgoing =
+            Outgoing { model: &model, method, key: &admitted.key, json, sdk: sdk.as_ref(), deadline, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
         let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
         // The request is not needed again, and its response may take long.
@@ -152,18 +154,18 @@ impl Gateway {
             done => done.map_err(Stop::into_error)?,
         };
         accounting.record_chunk(&piece);
-        Ok(Message::only(reserved, piece.response.message))
+        Ok(Message::only(reserved, piece.into_payload()))
     }
 
     /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is
     /// due, so that a call that fails before is not a stream at all.
     pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<ResponseStream, Error> {
         let (model, json) = self.begin(&mut call, request, method).await?;
-        let (upstream, key) = (self.upstream.clone(), call.admitted.key.clone());
+        let (upstream, key, sdk) = (self.upstream.clone(), call.admitted.key.clone(), call.sdk.take());
         let (context, deadline) = (call.accounting.upstream_context(), call.deadline());
         let mut reserved = call.reserved.take();
         let sending = async move {
-            let outgoing = Outgoing { model: &model, method, key: &key, json, deadline, context };
+            let outgoing = Outgoing { model: &model, method, key: &key, json, sdk: sdk.as_ref(), deadline, context };
             upstream.send(&outgoing, &mut reserved).await.map(Answer::events)
         };
         ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await

@@ -66,6 +66,24 @@ impl Code {
         CODES.iter().find(|(_, known)| *known == name).map(|(code, _)| *code)
     }
 
+    /// The HTTP status of the code, as Google maps it (google/rpc/code.proto).
+    pub fn to_http(self) -> u16 {
+        match self {
+            Self::Ok => 200,
+            Self::InvalidArgument | Self::FailedPrecondition | Self::OutOfRange => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::NotFound => 404,
+            Self::AlreadyExists | Self::Aborted => 409,
+            Self::ResourceExhausted => 429,
+            Self::Cancelled => 499,
+            Self::Unknown | Self::Internal | Self::DataLoss => 500,
+            Self::Unimplemented => 501,
+            Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
     /// The code for the HTTP status of an error whose body names none.
     pub fn from_http(status: u16) -> Self {
         match status {

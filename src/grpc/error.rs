@@ -1,10 +1,9 @@
 //! Why a call over gRPC failed: a fault of the bytes around its message, or an error of the call itself.
 
-use crate::face::InvalidHeader;
+use crate::face::{Failure, InvalidHeader};
 use crate::gateway;
-use crate::gemini::code::Code;
 use crate::gemini::method::Method;
-use crate::reason::{Blame, Retry, reasons};
+use crate::reason::{Row, reasons};
 
 /// A failed call, as this face renders it.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,10 @@ pub(super) enum Error {
     NotOffered { method: String },
     #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
     NoService,
+    #[error(
+        "web pages of this origin may not call this gateway; its operator can allow it with GEMINI_GRPC_CORS_ORIGINS"
+    )]
+    Origin,
 }
 
 /// The names of all methods, as a part of a sentence.
@@ -45,38 +48,22 @@ reasons! {
         Self::Encoding => Unimplemented, "ENCODING_UNKNOWN", Caller, Unsaid, Other;
         Self::NotOffered { .. } => Unimplemented, "METHOD_NOT_OFFERED", Caller, Unsaid, Other;
         Self::NoService => Unimplemented, "SERVICE_UNKNOWN", Caller, Unsaid, Other;
+        Self::Origin => PermissionDenied, "ORIGIN_NOT_ALLOWED", Caller, Unsaid, Other;
     } else {
         Self::Call(error) => error.row();
     }
 }
 
-impl Error {
-    /// The error of the call, unless it is one of gRPC.
-    pub(super) fn call(&self) -> Option<&gateway::Error> {
+impl Failure for Error {
+    fn call(&self) -> Option<&gateway::Error> {
         match self {
             Self::Call(error) => Some(error),
             _ => None,
         }
     }
 
-    /// The status code.
-    pub(super) fn code(&self) -> Code {
-        self.call().map_or_else(|| self.row().code, gateway::Error::code)
-    }
-
-    /// The stable name for programs (docs/errors.md).
-    pub(super) fn reason(&self) -> &str {
-        self.call().map_or_else(|| self.row().reason, gateway::Error::reason)
-    }
-
-    /// Who has to act.
-    pub(super) fn blame(&self) -> Blame {
-        self.call().map_or_else(|| self.row().blame, gateway::Error::blame)
-    }
-
-    /// Whether to retry, and when.
-    pub(super) fn retry(&self) -> Retry {
-        self.call().map_or_else(|| self.row().retry, gateway::Error::retry)
+    fn row(&self) -> Row {
+        Self::row(self)
     }
 }
 

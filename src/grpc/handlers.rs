@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tonic::body::Body;
 use tonic::{Request, Response};
 
-use super::body::ResponseBody;
+use super::body::GrpcFraming;
 use super::error::Error;
 use super::route::Route;
 use super::{metadata, request};
-use crate::face::{self, Peer, RequestBody};
+use crate::face::{self, Peer, RequestBody, ResponseBody};
 use crate::gateway::{Call, CallRequest, Format, Gateway, Message, ResponseStream};
 use crate::gemini::method::Method;
 use crate::telemetry::CallSpan;
@@ -31,7 +31,7 @@ pub(super) struct Upload<B> {
 
 /// Gemini's `GenerativeService`, under our own name and under Google's.
 pub(super) struct Handlers {
-    pub(super) gateway: Gateway,
+    pub(super) gateway: Arc<Gateway>,
     /// The largest message that is accepted, in bytes, unpacked.
     pub(super) max_request_bytes: usize,
 }
@@ -61,11 +61,11 @@ impl Handlers {
         match request.get_ref().route.method {
             Method::GenerateContent => {
                 let response = self.generate_content(request).await?;
-                Ok(into_http(response, |message| ResponseBody::unary(message, span)))
+                Ok(into_http(response, |message| ResponseBody::unary(message, GrpcFraming, span)))
             }
             Method::StreamGenerateContent => {
                 let response = self.stream_generate_content(request).await?;
-                Ok(into_http(response, |stream| ResponseBody::streaming(stream, span)))
+                Ok(into_http(response, |stream| ResponseBody::streaming(stream, GrpcFraming, span)))
             }
         }
     }
@@ -81,6 +81,7 @@ impl Handlers {
             timeout: metadata::timeout(&headers)?,
             heartbeat: face::heartbeat(&headers)?,
             previous_attempts: metadata::previous_attempts(&headers),
+            sdk: None,
             format: Format::Protobuf(route.schema),
             span,
         });
@@ -107,7 +108,7 @@ impl Handlers {
     }
 }
 
-fn into_http<T>(response: Response<T>, body: impl FnOnce(T) -> ResponseBody) -> http::Response<Body> {
+fn into_http<T>(response: Response<T>, body: impl FnOnce(T) -> ResponseBody<GrpcFraming>) -> http::Response<Body> {
     let (metadata, message, _) = response.into_parts();
     let mut response = http::Response::new(Body::new(body(message)));
     *response.headers_mut() = metadata.into_headers();

@@ -14,8 +14,12 @@ mod request;
 mod route;
 mod service;
 mod status;
-mod unpack;
+mod web;
 
 pub use self::health::Health;
-pub use self::protocol::WORDS;
-pub use self::service::{Config, Grpc, GrpcService, ReflectionError};
+pub use self::protocol::{is_grpc, is_service_path};
+pub use self::service::{Config, Grpc, GrpcService, ReflectionError, ResponseFuture};
+pub use self::web::is_grpc_web;
+
+/// The body of a response.
+pub type Body = tonic::body::Body;

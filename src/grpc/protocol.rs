@@ -2,14 +2,15 @@
 //! caller could not read. And no web page can spend the gateway's key: a browser asks the server before it sends this
 //! content type, and cannot read trailers.
 
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-/// The text for clients that speak something else, also over HTTP/1.1.
-pub const WORDS: &str = "This port speaks gRPC over HTTP/2: POST with content-type application/grpc. \
-gRPC-Web, Connect, REST and web browsers need a proxy in between, such as Envoy.\n";
+/// The text for clients that call a gRPC service by something else.
+const WORDS: &str = "This path speaks gRPC over HTTP/2: POST with content-type application/grpc; \
+or gRPC-Web: POST with content-type application/grpc-web+proto. \
+REST is at /v1beta/models/{model}:generateContent, with content-type application/json.\n";
 
 /// Why a request is not gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(super) enum NotGrpc {
     Method,
     /// Its content type is not gRPC's.
     ContentType,
+    /// It came over HTTP/1.
+    Http1,
 }
 
 impl NotGrpc {
@@ -38,6 +41,7 @@ impl NotGrpc {
         match self {
             Self::Method => "method",
             Self::ContentType => "content_type",
+            Self::Http1 => "http1",
         }
     }
 
@@ -57,13 +61,26 @@ impl NotGrpc {
                 StatusCode::METHOD_NOT_ALLOWED
             }
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Http1 => {
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
+                // Not `h2c`: the Upgrade header of HTTP/1 is not understood.
+                headers.insert(UPGRADE, HeaderValue::from_static("HTTP/2.0"));
+                StatusCode::UPGRADE_REQUIRED
+            }
         };
         response
     }
 }
 
+/// Whether a path is one of a gRPC service: `/package.Service/Method`.
+pub fn is_service_path(path: &str) -> bool {
+    let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    parts.is_some_and(|(service, method)| service.contains('.') && !method.contains('/'))
+}
+
 /// Whether the one content type is `application/grpc` or `application/grpc+proto`, with or without parameters.
-fn is_grpc(headers: &HeaderMap) -> bool {
+#[inline]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let name = value.as_bytes();

@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
 
 use super::error::Error;
-use super::unpack::Unpacking;
-use crate::face::RequestBody;
+use crate::face::{RequestBody, UnpackError, Unpacking};
 use crate::gateway::{self, UploadMemory};
 
 /// The bytes before a message: whether it is compressed, and its length (gRPC over HTTP/2).
@@ -93,9 +92,18 @@ impl<B: RequestBody> Prefixed<B> {
             left = left.checked_sub(piece.len()).ok_or_else(too_many)?;
             unpacking.write(&piece).await?;
             if left == 0 {
-                return unpacking.finish();
+                return Ok(unpacking.finish()?);
             }
             piece = next(&mut self.body).await?.ok_or_else(broken_off)?;
+        }
+    }
+}
+
+impl From<UnpackError> for Error {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::NotGzip => Self::Framing("the message is not the gzip that grpc-encoding says it is"),
+            UnpackError::Refused(error) => error.into(),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::health::Health;
 use super::protocol::NotGrpc;
 use super::route::{self, HEALTH, REFLECTION, REFLECTION_ALPHA, Route};
 use super::status::{self, STATUS_FLUSH_TIME};
-use crate::face::{Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
+use crate::face::{Failure as _, Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
 use crate::gateway::{self, Gateway};
 use crate::pb;
 use crate::telemetry::{self, CallHead, CallMethod, CallProtocol, CallSpan, Telemetry};
@@ -67,7 +67,7 @@ pub type ReflectionError = tonic_reflection::server::Error;
 impl Grpc {
     pub fn new(
         config: &Config,
-        gateway: Gateway,
+        gateway: Arc<Gateway>,
         health: &Health,
         telemetry: Telemetry,
     ) -> Result<Self, ReflectionError> {
@@ -90,11 +90,6 @@ impl Grpc {
     pub fn service(&self, peer: Arc<Peer>) -> GrpcService {
         GrpcService { grpc: self.clone(), peer }
     }
-
-    /// Counts a connection that spoke HTTP/1.
-    pub fn refused_http1(&self) {
-        self.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some("http1"));
-    }
 }
 
 /// Serves the calls of one connection. Any layer over HTTP requests can wrap it, such as that of tonic-web.
@@ -104,7 +99,8 @@ pub struct GrpcService {
     peer: Arc<Peer>,
 }
 
-type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+/// The response to a request.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 impl<B: RequestBody> Service<Request<B>> for GrpcService {
     type Response = Response<Body>;
@@ -121,6 +117,16 @@ impl<B: RequestBody> Service<Request<B>> for GrpcService {
 }
 
 impl GrpcService {
+    /// Refuses a request of gRPC over HTTP/1, which has no trailers.
+    pub fn refuse_http1(&self) -> Response<Body> {
+        self.grpc.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(NotGrpc::Http1.as_str()));
+        NotGrpc::Http1.response(&http::Method::POST)
+    }
+    /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
+    pub fn refuse_origin<B>(&self, request: &Request<B>) -> Response<Body> {
+        refuse(&Error::Origin, &self.grpc.0.unknown(request, &self.peer))
+    }
+
     /// Serves one call. Unlike [`Service::call`] it takes the service shared, which saves a clone for each call.
     pub fn respond<B: RequestBody>(&self, request: Request<B>) -> ResponseFuture {
         let Self { grpc, peer } = self.clone();
@@ -228,7 +234,7 @@ fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
     if matches!(error, Error::Encoding) {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
     }
-    span.end(status::end(error));
+    span.end(error.end());
     response
 }
 

@@ -1,11 +1,14 @@
-//! HTTP/2 connections of callers. We do not use tonic's transport: its connection age and deadlines end streams without
+//! The connections of callers. We do not use tonic's transport: its connection age and deadlines end streams without
 //! GOAWAY or status (grpc/grpc-rust#2449).
 
+use std::convert::Infallible;
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,16 +20,16 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::drain::{DrainPhase, reached};
+use super::faces::Faces;
 use super::goaway_filter::FilteredStream;
-use super::http1;
+use super::http1::{self, Http1Stream};
 use super::limits::ConnectionLimits;
 use super::open::Place;
 use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
-use crate::face::{CallExecutor, Peer};
+use crate::face::{CallBody, CallExecutor, Peer, call_timed_out, one_call_at_a_time};
 use crate::gateway::Connection;
 use crate::gateway::callers::San;
-use crate::grpc::{Grpc, WORDS};
 
 /// Large enough for a picture to take few frames. h2 reads a whole frame before it handles it, so this is also the memory
 /// that a client can occupy with half a frame, for each connection.
@@ -56,19 +59,17 @@ pub(super) struct Connections {
 /// The parts that all connections of a worker share.
 #[derive(Debug)]
 struct Shared {
-    grpc: Grpc,
+    faces: Faces,
     limits: ConnectionLimits,
     /// `None` for plaintext.
     tls: Option<Acceptor>,
     phases: watch::Receiver<DrainPhase>,
 }
 
-/// A connection whose first bytes were read, up to the HTTP/2 preface.
-enum Http2Stream {
-    Plain(FilteredStream<TcpStream>),
-    Tls(Box<FilteredStream<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
-    /// It spoke HTTP/1, and got an answer that says what to speak.
-    Refused,
+/// A connection whose first bytes were read, and say what it speaks.
+enum Opened {
+    Plain(Spoken<TcpStream>),
+    Tls(Box<Spoken<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
 }
 
 /// How an open connection has to end.
@@ -79,25 +80,10 @@ enum End {
     Evicted,
 }
 
-/// What a connection speaks.
+/// What a connection speaks. Its stream begins with the first bytes again.
 enum Spoken<S> {
     Http2(FilteredStream<S>),
-    /// The line of the first request was read.
-    Http1 {
-        stream: S,
-        is_head: bool,
-    },
-}
-
-/// Finds out what a connection speaks. No face speaks HTTP/1, so of that only the first line is read, to refuse it.
-async fn first_bytes<S: AsyncRead + Unpin>(stream: S) -> Result<Spoken<S>> {
-    match sniff(stream).await? {
-        Sniffed::Http2(stream) => Ok(Spoken::Http2(stream)),
-        Sniffed::Http1 { read, mut stream } => {
-            let is_head = http1::read_request_line(&mut stream, &read).await?;
-            Ok(Spoken::Http1 { stream, is_head })
-        }
-    }
+    Http1(Http1Stream<S>),
 }
 
 fn evicted() -> Error {
@@ -106,12 +92,12 @@ fn evicted() -> Error {
 
 impl Connections {
     pub(super) fn new(
-        grpc: Grpc,
+        faces: Faces,
         limits: ConnectionLimits,
         tls: Option<Acceptor>,
         phases: watch::Receiver<DrainPhase>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { grpc, limits, tls, phases }), tasks: TaskTracker::new() }
+        Self { shared: Arc::new(Shared { faces, limits, tls, phases }), tasks: TaskTracker::new() }
     }
 
     /// Serves a connection until the caller or the server ends it. Its place is free again then.
@@ -140,42 +126,53 @@ impl Shared {
             () = self.reached(DrainPhase::Closing) => return Ok(()),
             () = connection.evicted() => return Err(evicted()),
         };
-        let peer = |names| Arc::new(Peer { address, names, connection: connection.clone() });
-        match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no HTTP/2 preface within the time limit"))?? {
-            Http2Stream::Plain(stream) => self.http2(stream, peer(None)).await,
-            Http2Stream::Tls(stream, names) => self.http2(stream, peer(names)).await,
-            Http2Stream::Refused => Ok(()),
+        let is_tls = self.tls.is_some();
+        let peer = |names| Arc::new(Peer { address, names, is_tls, connection: connection.clone() });
+        match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no request within the time limit"))?? {
+            Opened::Plain(spoken) => self.spoken(spoken, peer(None)).await,
+            Opened::Tls(spoken, names) => self.spoken(*spoken, peer(names)).await,
         }
     }
 
-    async fn open(&self, stream: TcpStream) -> Result<Http2Stream> {
+    async fn open(&self, stream: TcpStream) -> Result<Opened> {
         let late = |_| Error::new(ErrorKind::TimedOut, "no first bytes within the time limit");
         let Some(tls) = &self.tls else {
-            return match timeout(self.limits.hello, first_bytes(stream)).await.map_err(late)?? {
-                Spoken::Http2(stream) => Ok(Http2Stream::Plain(stream)),
-                Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
-            };
+            let spoken = timeout(self.limits.hello, self.first_bytes(stream)).await.map_err(late)??;
+            return Ok(Opened::Plain(spoken));
         };
         let hello = timeout(self.limits.hello, Acceptor::hello(stream)).await.map_err(late)??;
         let (stream, names) = tls.accept(hello).await?;
         let asked_for_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-        match first_bytes(stream).await? {
-            Spoken::Http1 { stream, is_head } => self.refuse_http1(stream, is_head).await,
-            Spoken::Http2(stream) if asked_for_h2 => Ok(Http2Stream::Tls(Box::new(stream), names)),
-            Spoken::Http2(_) => Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)")),
+        match self.first_bytes(stream).await? {
+            Spoken::Http2(_) if !asked_for_h2 => {
+                Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)"))
+            }
+            Spoken::Http1(_) if asked_for_h2 => {
+                Err(Error::new(ErrorKind::InvalidData, "the caller has asked for h2 (ALPN) and speaks HTTP/1"))
+            }
+            spoken => Ok(Opened::Tls(Box::new(spoken), names)),
         }
     }
 
-    async fn refuse_http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, is_head: bool) -> Result<Http2Stream> {
-        self.grpc.refused_http1();
-        // In a box, so that connections which speak HTTP/2 need no memory for it.
-        Box::pin(http1::answer(stream, is_head, WORDS)).await?;
-        Ok(Http2Stream::Refused)
+    /// Finds out what a connection speaks.
+    async fn first_bytes<S: AsyncRead + Unpin>(&self, stream: S) -> Result<Spoken<S>> {
+        Ok(match sniff(stream).await? {
+            Sniffed::Http2(stream) => Spoken::Http2(stream),
+            Sniffed::Http1 { read, stream } => Spoken::Http1(Http1Stream::new(read, stream, self.limits.hello)),
+        })
+    }
+
+    async fn spoken<S: AsyncRead + AsyncWrite + Unpin>(&self, spoken: Spoken<S>, peer: Arc<Peer>) -> Result<()> {
+        match spoken {
+            Spoken::Http2(stream) => self.http2(stream, peer).await,
+            // In a box, so that connections which speak HTTP/2 need no memory for it.
+            Spoken::Http1(stream) => Box::pin(one_call_at_a_time(self.http1(stream, peer))).await,
+        }
     }
 
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
-        let grpc = self.grpc.service(peer.clone());
-        let service = service_fn(|request| grpc.respond(request));
+        let faces = self.faces.service(peer.clone());
+        let service = service_fn(|request| faces.respond(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
         let has_to_go = self.has_to_go(peer.connection.clone());
         tokio::select! {
@@ -204,6 +201,46 @@ impl Shared {
             // A client that does not answer, or keeps watching health, would keep its place for the whole grace period.
             () = peer.connection.idle(Instant::now(), self.limits.idle_grace) => {
                 Err(Error::new(ErrorKind::TimedOut, "the client did not close the connection, and has no open call"))
+            }
+        }
+    }
+
+    async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: Http1Stream<S>, peer: Arc<Peer>) -> Result<()> {
+        let (faces, phases) = (self.faces.service(peer.clone()), self.phases.clone());
+        let service = service_fn(|request| {
+            let responding = faces.respond_http1(request);
+            let is_leaving = *phases.borrow() >= DrainPhase::Leaving;
+            async move {
+                let mut response = responding.await?.map(CallBody::new);
+                if is_leaving {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut connection = pin!(http1::builder().serve_connection(TokioIo::new(stream), service));
+        let has_to_go = self.has_to_go(peer.connection.clone());
+        let timed_out = || Error::new(ErrorKind::TimedOut, "the client did not read a response by its deadline");
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended.map_err(Error::other),
+            () = call_timed_out() => return Err(timed_out()),
+            end = has_to_go => match end {
+                Ok(End::Evicted) => return Err(evicted()),
+                // The task does not panic.
+                Ok(End::Asked) | Err(_) => {}
+            }
+        }
+        // An open call goes on, and its response says that it is the last one. Without a call this is the end.
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            ended = connection => ended.map_err(Error::other),
+            () = call_timed_out() => Err(timed_out()),
+            () = peer.connection.evicted() => Err(evicted()),
+            () = sleep(self.limits.grace) => Err(Error::new(ErrorKind::TimedOut, "an open call outlived the grace period")),
+            () = peer.connection.idle(Instant::now(), self.limits.idle_grace) => {
+                Err(Error::new(ErrorKind::TimedOut, "the client did not read its last response"))
             }
         }
     }

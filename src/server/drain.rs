@@ -35,8 +35,10 @@ pub struct Drain {
 /// The phase of the drain, which connections and listeners follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum DrainPhase {
-    /// Accept and serve, whatever health says.
     Open,
+    /// Accept and serve, although health says NOT_SERVING. Responses over HTTP/1 end their connections, so that clients
+    /// use other gateways by the time these are closed.
+    Leaving,
     /// Accept nothing, and ask every connection to go.
     Closing,
     /// End at once.
@@ -80,6 +82,7 @@ impl Driver {
         };
         let Drain { delay, timeout } = self.drain;
         let end = begun + timeout;
+        self.phases.send_replace(DrainPhase::Leaving);
         if !delay.is_zero() {
             tracing::info!(seconds = delay.as_secs_f32(), "leaving: health says NOT_SERVING, calls are still taken");
         }

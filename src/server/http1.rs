@@ -1,95 +1,146 @@
-//! Answers HTTP/1 requests with what to speak instead. Only the first line of a request is read.
+//! HTTP/1 connections: the bytes of their requests are checked, and heads have to be complete in time.
 
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
-/// The longest first line of a request that is read, in bytes.
-const MAX_REQUEST_LINE: usize = 8 << 10;
-/// How much of the rest of an HTTP/1 request is read, in bytes, and for how long: closing a connection with unread bytes
-/// resets it, and the client would lose the answer.
-const LINGER_BYTES: u64 = 1 << 20;
+use super::http1_check::{MAX_HEAD_BYTES, RequestCheck};
+
+/// How many headers a request may have.
+const MAX_HEADERS: usize = 100;
+/// Bytes that hyper buffers of a request, and of the chunks of a response, for each connection.
+const MAX_BUFFER: usize = 128 << 10;
+/// How much of the rest of a request is read after its response, in bytes, and for how long: closing a connection with
+/// unread bytes resets it, and the client would lose the response.
+const MAX_LINGER_BYTES: usize = 1 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// A hint for a request from curl.
-const CURL_HINT: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
+/// The settings of HTTP/1 connections.
+pub(super) fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // `Http1Stream` limits the time of a head, and the connection that of being idle; hyper has one limit for both.
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER)
+        // A client that closes its side has gone, and its call with it.
+        .half_close(false)
+        .pipeline_flush(false);
+    builder
+}
 
-/// Reads the first line of a request (RFC 9112, 3), of which `beginning` was read already, and perhaps more. Whether its
-/// method is HEAD. What is not such a line is an error.
-pub(super) async fn read_request_line<S: AsyncRead + Unpin>(stream: &mut S, beginning: &[u8]) -> Result<bool> {
-    let (mut text, mut piece) = (beginning.to_vec(), [0; 512]);
-    let end = loop {
-        if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-            break end;
-        }
-        match stream.read(&mut piece).await? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            _ if text.len() > MAX_REQUEST_LINE => break 0,
-            more => text.extend_from_slice(&piece[..more]),
-        }
-    };
-    let version = text[..end].trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    if version.starts_with(b"HTTP/1.") {
-        Ok(text.starts_with(b"HEAD "))
-    } else {
-        Err(Error::new(ErrorKind::InvalidData, "text that is neither HTTP/2 nor HTTP/1"))
+/// The bytes of an HTTP/1 connection.
+#[derive(Debug)]
+pub(super) struct Http1Stream<S> {
+    stream: S,
+    /// Bytes that were read before, and come first.
+    prefix: Vec<u8>,
+    check: RequestCheck,
+    /// How long a head may take from its first byte.
+    head_timeout: Duration,
+    /// Runs while a head is incomplete.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Runs after the last response, while the rest of a request is read.
+    linger: Option<Linger>,
+}
+
+#[derive(Debug)]
+struct Linger {
+    timer: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+impl<S> Http1Stream<S> {
+    /// `prefix` was read of `stream` already.
+    pub(super) fn new(prefix: Vec<u8>, stream: S, head_timeout: Duration) -> Self {
+        Self { stream, prefix, check: RequestCheck::default(), head_timeout, timer: None, linger: None }
     }
 }
 
-/// Answers a client that speaks HTTP/1 with what to speak, and ends the connection.
-pub(super) async fn answer<S>(mut stream: S, is_head: bool, words: &str) -> Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let length = words.len() + CURL_HINT.len();
-    // An answer to HEAD has no body (RFC 9110, 9.3.2).
-    let body = if is_head { [""; 2] } else { [words, CURL_HINT] }.concat();
-    // Not `h2c`: the Upgrade header of HTTP/1 is not understood.
-    let answer = format!(
-        "HTTP/1.1 426 Upgrade Required\r\nconnection: close, upgrade\r\nupgrade: HTTP/2.0\r\n\
-         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    let answering = async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
-    };
-    match timeout(LINGER_TIME, answering).await {
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(_)) | Err(_) => Ok(()),
+impl<S: AsyncRead + Unpin> Http1Stream<S> {
+    fn poll_unchecked(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let returned = self.prefix.len().min(buffer.remaining());
+        buffer.put_slice(&self.prefix[..returned]);
+        self.prefix.drain(..returned);
+        Poll::Ready(Ok(()))
     }
-}
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_request_line_is_known_by_its_version_however_it_is_cut() {
-        for (line, is_head) in [
-            (&b"GET / HTTP/1.1\r\nhost: a"[..], Some(false)),
-            (b"HEAD /x HTTP/1.0\r\n", Some(true)),
-            (b"HEADS /x HTTP/1.1\n", Some(false)),
-            (b"INVALID CONNECTION PREFACE\r\n\r\n", None),
-            (b"SSH-2.0-OpenSSH\r\n", None),
-            (b"GET /\r\n HTTP/1.1\r\n", None),
-            (b"GET / HTTP/1.1", None),
-        ] {
-            for cut in 0..line.len() {
-                let (beginning, mut rest) = line.split_at(cut);
-                let read = read_request_line(&mut rest, beginning).await;
-                assert_eq!(read.ok(), is_head, "{} cut at {cut}", line.escape_ascii());
+    /// Reads and drops the rest of a request, for a while.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let linger =
+            self.linger.get_or_insert_with(|| Linger { timer: Box::pin(sleep(LINGER_TIME)), left: MAX_LINGER_BYTES });
+        let mut piece = [0; 4096];
+        while linger.left > 0 && linger.timer.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut piece);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    linger.left = linger.left.saturating_sub(buffer.filled().len())
+                }
+                _ => break,
             }
         }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Http1Stream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        let start = buffer.filled().len();
+        if this.poll_unchecked(cx, buffer)?.is_pending() {
+            if let Some(timer) = &mut this.timer {
+                ready!(timer.as_mut().poll(cx));
+                return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head of a request took too long")));
+            }
+            return Poll::Pending;
+        }
+        let kept = this.check.check(&mut buffer.filled_mut()[start..])?;
+        buffer.set_filled(start + kept);
+        if !this.check.is_in_head() {
+            this.timer = None;
+        } else if this.timer.is_none() {
+            this.timer = Some(Box::pin(sleep(this.head_timeout)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Stream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    #[tokio::test]
-    async fn a_line_without_end_is_read_no_further_than_it_may_be_long() {
-        let endless = tokio::io::repeat(b'A');
-        let error = read_request_line(&mut endless.take(1 << 20), b"A").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, b: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, b)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        // Otherwise everything that the client has sent was read.
+        if self.check.is_in_request() {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }

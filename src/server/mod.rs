@@ -9,12 +9,15 @@ mod capacity;
 mod connection;
 mod drain;
 mod expiry;
+mod faces;
 mod goaway_filter;
 mod http1;
+mod http1_check;
 mod limits;
 mod listener;
 mod observe;
 mod open;
+mod origins;
 mod reload;
 mod sniff;
 mod tls;
@@ -36,6 +39,7 @@ use self::drain::{DrainPhase, Driver};
 pub use self::expiry::{CertificateEnds, seconds_until};
 pub use self::limits::ConnectionLimits;
 use self::open::OpenConnections;
+pub use self::origins::{InvalidOrigin, Origins};
 pub use self::reload::Reload;
 pub use self::tls::ServerTls;
 pub use self::trust::{ClientTrust, TlsError};
@@ -67,6 +71,8 @@ pub struct Config {
     pub certificate_ends: CertificateEnds,
     /// The address of the admin port, if there is one.
     pub admin: Option<SocketAddr>,
+    /// The web pages that may call.
+    pub origins: Origins,
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,

@@ -26,7 +26,7 @@ use crate::gateway::callers::San;
 
 /// The ALPN name of HTTP/2, which gRPC needs.
 pub(super) const H2: &[u8] = b"h2";
-/// Accepted only so that a client without HTTP/2 gets an answer that explains it, instead of a TLS alert.
+/// The ALPN name of HTTP/1, over which REST and gRPC-Web come too.
 const HTTP1: &[u8] = b"http/1.1";
 /// Handshakes that one worker begins before its other tasks get a turn: each costs a signature.
 const HANDSHAKES_PER_TURN: usize = 8;

@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use super::capacity::Capacity;
 use super::connection::Connections;
 use super::drain::{DrainPhase, reached};
+use super::faces::Faces;
 use super::open::OpenConnections;
 use super::tls::Acceptor;
 use super::{Config, Error, listener};
 use crate::gateway::{self, Gateway, Stopping};
 use crate::grpc::{Grpc, Health};
+use crate::rest::Rest;
 use crate::telemetry::{Telemetry, names};
 use crate::upstream::{Budget, Upstream};
 
@@ -58,9 +60,12 @@ impl Worker {
             stopping: Stopping::default(),
         };
         let gateway = Gateway::new(shared.gateway.clone(), handles.upstream.clone(), handles.stopping.clone());
+        let gateway = Arc::new(gateway);
+        let rest = Rest::new(gateway.clone(), telemetry.clone(), config.grpc.max_request_bytes);
         let grpc = Grpc::new(&config.grpc, gateway, &shared.health, telemetry.clone())?;
         let phases = shared.phases.clone();
-        let connections = Connections::new(grpc, config.limits.clone(), handles.acceptor.clone(), phases.clone());
+        let faces = Faces::new(grpc, rest, &config.origins);
+        let connections = Connections::new(faces, config.limits.clone(), handles.acceptor.clone(), phases.clone());
         // Heavy work takes one thread for each worker at most, and all of it may be of one worker.
         let blocking_threads = capacity.lookups(config.workers) + config.workers;
         Ok((Self { listener, connections, phases, open: shared.open.clone(), blocking_threads }, handles))

@@ -26,6 +26,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 model = operation.map(|o| &*o.model).or(refused_model),
                 response_model = operation.map(|o| &*o.response_model).filter(|model| !model.is_empty()),
                 code = end.code.as_str(),
+                http_status = facts.http_status,
                 reason = end.reason.as_deref(),
                 source = end.blame.map(Blame::as_str),
                 seconds = elapsed.as_secs_f64(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -32,7 +32,7 @@ pub struct CallHead<'a> {
     pub authority: Option<&'a Authority>,
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The path of an unknown method.
+    /// The path of an unknown method, or of a request over HTTP.
     pub original: Option<&'a str>,
     pub request_id: &'a Arc<str>,
 }
@@ -122,6 +122,11 @@ impl CallSpan {
         self.facts().refused_model = Some(model.clone());
     }
 
+    /// Records the status of a response over HTTP.
+    pub fn http_status(&self, status: u16) {
+        self.facts().http_status = Some(status);
+    }
+
     /// Records how many fields of the request cannot be sent to upstream.
     pub fn unknown_fields(&self, count: usize) {
         self.facts().unknown_fields = count;
@@ -167,7 +172,10 @@ fn server_span(telemetry: &Telemetry, head: &CallHead<'_>, theirs: Option<&SpanC
     let tracer = telemetry.0.tracer.as_ref()?;
     let name = match head.method {
         CallMethod::Known { name, .. } => name,
-        CallMethod::Unknown => head.protocol.as_str(),
+        CallMethod::Unknown => match head.protocol {
+            CallProtocol::Grpc => CallProtocol::RPC_SYSTEM,
+            CallProtocol::Http(request) => request.span_name(),
+        },
     };
     let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
     let parent = match theirs {
@@ -184,12 +192,23 @@ fn server_span(telemetry: &Telemetry, head: &CallHead<'_>, theirs: Option<&SpanC
 
 /// Sets the attributes that are known from the head.
 fn describe(span: &mut Span, head: &CallHead<'_>) {
-    span.set_attribute(KeyValue::new(attribute::RPC_SYSTEM_NAME, head.protocol.as_str()));
-    span.set_attribute(KeyValue::new(attribute::RPC_METHOD, head.method.label()));
-    if let Some(original) = head.original {
-        span.set_attribute(KeyValue::new(attribute::RPC_METHOD_ORIGINAL, original.to_owned()));
+    let original = match head.protocol {
+        CallProtocol::Grpc => {
+            span.set_attribute(KeyValue::new(attribute::RPC_SYSTEM_NAME, CallProtocol::RPC_SYSTEM));
+            span.set_attribute(KeyValue::new(attribute::RPC_METHOD, head.method.label()));
+            attribute::RPC_METHOD_ORIGINAL
+        }
+        CallProtocol::Http(request) => {
+            request.labels().for_each(|label| span.set_attribute(label));
+            attribute::URL_PATH
+        }
+    };
+    if let Some(path) = head.original {
+        span.set_attribute(KeyValue::new(original, path.to_owned()));
     }
-    if let Some(authority) = head.authority {
+    // HTTP/1 has it in a header.
+    let host = || head.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    if let Some(authority) = head.authority.cloned().or_else(host) {
         span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, authority.host().to_owned()));
         if let Some(port) = authority.port_u16() {
             span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
@@ -214,7 +233,7 @@ impl Drop for CallState {
             self.telemetry.0.streams.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(metrics) = &self.telemetry.0.metrics {
-            metrics.call(&self.identity, &end, elapsed.as_secs_f64());
+            metrics.call(&self.identity, &end, facts.http_status, elapsed.as_secs_f64());
             count(metrics, &facts, &end);
         }
         // A log line that is exported has the ids of the context in which it is written.
@@ -222,15 +241,26 @@ impl Drop for CallState {
         let _attached = context.map(|context| Context::new().with_remote_span_context(context).attach());
         access::log(&self.identity, &facts, &end, elapsed);
         let Some(span) = &mut self.span else { return };
-        span.set_attribute(KeyValue::new(attribute::RPC_STATUS_CODE, end.code.as_str()));
+        let error = match self.identity.protocol {
+            CallProtocol::Grpc => {
+                span.set_attribute(KeyValue::new(attribute::RPC_STATUS_CODE, end.code.as_str()));
+                end.is_server_error().then(|| end.code.as_str().into())
+            }
+            CallProtocol::Http(_) => {
+                if let Some(status) = facts.http_status {
+                    span.set_attribute(KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(status)));
+                }
+                end.http_error(facts.http_status)
+            }
+        };
         if let Some(caller) = facts.caller {
             span.set_attribute(KeyValue::new(attribute::CALLER, caller));
         }
         if let Some(reason) = &end.reason {
             span.set_attribute(KeyValue::new(attribute::REASON, reason.clone()));
         }
-        if end.is_server_error() {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, end.code.as_str()));
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error));
             // Not the message, because upstream may quote the prompt in it.
             span.set_status(Status::error(end.reason.unwrap_or_default()));
         }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanContext;
 
-use super::names;
+use super::names::{self, attribute};
 use crate::gemini::code::Code;
 use crate::gemini::method::Method;
 use crate::gemini::view::UsageView;
@@ -17,14 +18,56 @@ use crate::reason::{Blame, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallProtocol {
     Grpc,
+    /// Gemini's REST API.
+    Http(HttpRequest),
 }
 
 impl CallProtocol {
-    /// The value of `rpc.system.name`.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
+    /// The value of `rpc.system.name` of an RPC.
+    pub(super) const RPC_SYSTEM: &'static str = "grpc";
+}
+
+/// What is recorded of an HTTP request: few values of each, so that metrics have few series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HttpRequest {
+    /// The value of `http.request.method`.
+    method: &'static str,
+    /// The pattern of its path, if it is known.
+    route: Option<&'static str>,
+    scheme: &'static str,
+    version: &'static str,
+}
+
+impl HttpRequest {
+    pub fn new(method: &http::Method, route: Option<&'static str>, is_tls: bool, version: http::Version) -> Self {
+        const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+        Self {
+            method: METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(names::UNKNOWN_METHOD),
+            route,
+            scheme: if is_tls { "https" } else { "http" },
+            version: match version {
+                http::Version::HTTP_2 => "2",
+                http::Version::HTTP_10 => "1.0",
+                _ => "1.1",
+            },
         }
+    }
+
+    /// The name of a span of which only this is known (semantic conventions for HTTP, "Name").
+    pub(super) fn span_name(self) -> &'static str {
+        if self.method == names::UNKNOWN_METHOD { "HTTP" } else { self.method }
+    }
+
+    /// The labels of its metrics, and attributes of its span.
+    pub(super) fn labels(self) -> impl Iterator<Item = KeyValue> {
+        let route = self.route.map(|route| KeyValue::new(attribute::HTTP_ROUTE, route));
+        [
+            KeyValue::new(attribute::HTTP_REQUEST_METHOD, self.method),
+            KeyValue::new(attribute::URL_SCHEME, self.scheme),
+            KeyValue::new(attribute::NETWORK_PROTOCOL_VERSION, self.version),
+        ]
+        .into_iter()
+        .chain(route)
     }
 }
 
@@ -97,6 +140,16 @@ impl CallEnd {
         use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
         matches!(self.code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
     }
+
+    /// The `error.type` of an HTTP request that was answered with this status (semantic conventions for HTTP servers).
+    /// A response that breaks off has the status of its head, so its code is the error then.
+    pub(super) fn http_error(&self, status: Option<u16>) -> Option<Cow<'static, str>> {
+        match status {
+            Some(status @ 500..) => Some(status.to_string().into()),
+            Some(400..) => None,
+            _ => self.is_server_error().then(|| self.code.as_str().into()),
+        }
+    }
 }
 
 /// What is fixed once the head of a call was read.
@@ -123,6 +176,8 @@ pub(super) struct CallFacts {
     pub(super) previous_attempts: u32,
     /// Requests to upstream.
     pub(super) attempts: u32,
+    /// The HTTP status of the response to the caller, if it was one of HTTP.
+    pub(super) http_status: Option<u16>,
     /// The HTTP status of the last response of upstream.
     pub(super) upstream_status: Option<u16>,
     /// Fields of the request that JSON cannot carry.

@@ -6,7 +6,7 @@ use opentelemetry::metrics::{BoundHistogram, Histogram, Meter, MeterProvider as 
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::facts::{CallEnd, CallIdentity, CallPhase};
+use super::facts::{CallEnd, CallIdentity, CallPhase, CallProtocol, HttpRequest};
 use super::instrument::{self, Counters};
 use super::names::{self, Metric, attribute};
 use super::series::Series;
@@ -32,6 +32,9 @@ pub(super) struct Metrics {
     calls: Histogram<f64>,
     /// By method and code.
     calls_bound: Series<(&'static str, Code), BoundHistogram<f64>>,
+    http_calls: Histogram<f64>,
+    /// By request, status and error.
+    http_calls_bound: Series<HttpCall, BoundHistogram<f64>>,
     operation: Histogram<f64>,
     first_chunk: Histogram<f64>,
     chunk: Histogram<f64>,
@@ -51,6 +54,9 @@ pub(super) struct Metrics {
     /// Unknown members of responses that were counted by name.
     unknown: Series<Arc<str>, ()>,
 }
+
+/// A call over HTTP as metrics see it: its request, its status, and the code of a response that broke off.
+type HttpCall = (HttpRequest, Option<u16>, Option<Code>);
 
 /// The metrics of the operations of one model.
 pub(super) struct ModelSeries {
@@ -72,6 +78,8 @@ impl Metrics {
         Self {
             calls: seconds(names::RPC_DURATION, names::RPC_BOUNDS),
             calls_bound: Series::up_to(MAX_CALL_SERIES),
+            http_calls: seconds(names::HTTP_SERVER_DURATION, names::RPC_BOUNDS),
+            http_calls_bound: Series::up_to(MAX_CALL_SERIES),
             operation: seconds(names::OPERATION_DURATION, names::GEN_AI_BOUNDS),
             first_chunk: seconds(names::TIME_TO_FIRST_CHUNK, names::GEN_AI_BOUNDS),
             chunk: seconds(names::TIME_PER_CHUNK, names::GEN_AI_BOUNDS),
@@ -148,11 +156,14 @@ impl Metrics {
     }
 
     /// Records the duration of a call that has ended.
-    pub(super) fn call(&self, call: &CallIdentity, end: &CallEnd, seconds: f64) {
+    pub(super) fn call(&self, call: &CallIdentity, end: &CallEnd, http_status: Option<u16>, seconds: f64) {
+        if let CallProtocol::Http(request) = call.protocol {
+            return self.http_call(request, end, http_status, seconds);
+        }
         let (method, code) = (call.method.label(), end.code);
         let labels = || {
             let mut labels = vec![
-                KeyValue::new(attribute::RPC_SYSTEM_NAME, call.protocol.as_str()),
+                KeyValue::new(attribute::RPC_SYSTEM_NAME, CallProtocol::RPC_SYSTEM),
                 KeyValue::new(attribute::RPC_METHOD, method),
                 KeyValue::new(attribute::RPC_STATUS_CODE, code.as_str()),
             ];
@@ -162,6 +173,21 @@ impl Metrics {
         match self.calls_bound.get_or_add(&(method, code), || self.calls.bind(&labels())) {
             Some(bound) => bound.record(seconds),
             None => self.calls.record(seconds, &labels()),
+        }
+    }
+
+    fn http_call(&self, request: HttpRequest, end: &CallEnd, status: Option<u16>, seconds: f64) {
+        let error = end.http_error(status);
+        let labels = || {
+            let mut labels: Vec<_> = request.labels().collect();
+            labels.extend(status.map(|s| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(s))));
+            labels.extend(error.clone().map(|error| KeyValue::new(attribute::ERROR_TYPE, error)));
+            labels
+        };
+        let key = (request, status, error.is_some().then_some(end.code));
+        match self.http_calls_bound.get_or_add(&key, || self.http_calls.bind(&labels())) {
+            Some(bound) => bound.record(seconds),
+            None => self.http_calls.record(seconds, &labels()),
         }
     }
 

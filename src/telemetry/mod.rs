@@ -29,7 +29,7 @@ pub use self::attempt::Attempt;
 pub use self::call::{CallHead, CallSpan};
 pub use self::content::Capture;
 pub use self::context::UpstreamContext;
-pub use self::facts::{CallEnd, CallMethod, CallPhase, CallProtocol, EstimatedTokens, Outcome};
+pub use self::facts::{CallEnd, CallMethod, CallPhase, CallProtocol, EstimatedTokens, HttpRequest, Outcome};
 pub use self::operation::{ModelRequest, Operation};
 pub use self::otlp::{Otlp, OtlpTls, Protocol};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};

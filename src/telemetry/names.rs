@@ -69,6 +69,9 @@ pub mod attribute {
     pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
     pub const TOKEN_TYPE: &str = "gen_ai.token.type";
 
+    pub const HTTP_ROUTE: &str = "http.route";
+    pub const URL_PATH: &str = "url.path";
+    pub const URL_SCHEME: &str = "url.scheme";
     pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
     pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
     pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
@@ -140,6 +143,9 @@ metrics! {
     RPC_DURATION: Histogram, "rpc.server.call.duration", "s",
         ["rpc.system.name", "rpc.method", "rpc.status_code", "error.type"],
         "duration of calls, from their headers to their status";
+    HTTP_SERVER_DURATION: Histogram, "http.server.request.duration", "s",
+        ["http.request.method", "url.scheme", "network.protocol.version", "http.route", "http.response.status_code", "error.type"],
+        "duration of calls over REST, from their headers to the last byte of the response";
     OPERATION_DURATION: Histogram, "gen_ai.client.operation.duration", "s",
         ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port", "error.type"],
         "duration of operations, from the first request to upstream to the end of the response, retries included";
@@ -175,7 +181,7 @@ metrics! {
     CALLS_REFUSED: Counter, "gemini_grpc.calls.refused", "{call}", ["reason"],
         "calls that the gateway refused before it sent a request to upstream, by reason (docs/errors.md)";
     REQUESTS_REFUSED: Counter, "gemini_grpc.requests.refused", "{request}", ["reason"],
-        "requests that are not gRPC and were refused: method (not POST), content_type or http1";
+        "requests to gRPC services that are not gRPC and were refused: method (not POST), content_type or http1";
     CALLS_CANCELLED: Counter, "gemini_grpc.calls.cancelled", "{call}", ["phase"],
         "calls that their caller cancelled, by phase: upload, awaiting (upstream), answering, or sending (the rest)";
     RETRIES: Counter, "gemini_grpc.upstream.retries", "{request}", ["error.type"],

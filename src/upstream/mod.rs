@@ -9,6 +9,7 @@ mod error;
 mod key;
 mod pool;
 mod retry;
+mod sdk;
 mod tls;
 mod url;
 
@@ -30,6 +31,7 @@ use self::dial::while_dialing;
 pub use self::error::Error;
 pub use self::key::{ApiKey, InvalidKey};
 pub use self::retry::Budget;
+pub use self::sdk::SdkLabel;
 pub use self::tls::ClientTls;
 pub use self::url::BaseUrl;
 use crate::gemini::method::Method;
@@ -38,6 +40,7 @@ use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const X_GOOG_API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request to upstream.
@@ -46,6 +49,8 @@ pub struct Outgoing<'a> {
     pub method: Method,
     pub key: &'a ApiKey,
     pub json: Bytes,
+    /// The caller's SDK, if it is forwarded.
+    pub sdk: Option<&'a SdkLabel>,
     /// No retry begins after it.
     pub deadline: Instant,
     /// The call that it belongs to.
@@ -146,6 +151,7 @@ impl Inner {
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(X_REQUEST_ID, request_id);
+        headers.extend(outgoing.sdk.map(|sdk| (X_GOOG_API_CLIENT, sdk.0.clone())));
         attempt.inject(&mut headers);
         // Loaded for this request only, because a reload may replace it.
         let http2 = self.client.load().http2();
@@ -200,6 +206,7 @@ mod tests {
             method: Method::GenerateContent,
             key: &"a-key".parse().unwrap(),
             json: Bytes::from_static(b"a prompt"),
+            sdk: None,
             deadline: Instant::now(),
             context: UpstreamContext::of(&crate::telemetry::CallSpan::disabled()),
         };

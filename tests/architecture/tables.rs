@@ -1,13 +1,14 @@
 //! The tables of the rules.
 
 /// Every module at the top of src/, and those that it may import.
-pub const MODULES: [(&str, &[&str]); 16] = [
+pub const MODULES: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
             "config",
             "server",
             "grpc",
+            "rest",
             "face",
             "page",
             "gateway",
@@ -23,9 +24,10 @@ pub const MODULES: [(&str, &[&str]); 16] = [
         ],
     ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
-    ("server", &["grpc", "face", "gateway", "upstream", "telemetry", "memory", "files"]),
+    ("server", &["grpc", "rest", "face", "gateway", "upstream", "telemetry", "memory", "files"]),
     ("grpc", &["face", "gateway", "telemetry", "gemini", "pb", "reason"]),
-    ("face", &["gateway"]),
+    ("rest", &["face", "gateway", "telemetry", "gemini", "reason"]),
+    ("face", &["gateway", "telemetry", "gemini", "pb", "reason"]),
     ("gateway", &["upstream", "telemetry", "memory", "gemini", "reason"]),
     ("upstream", &["telemetry", "memory", "files", "gemini", "reason", "cause"]),
     ("telemetry", &["gemini", "pb", "reason", "cause"]),
@@ -40,16 +42,17 @@ pub const MODULES: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates that shape a module, and the modules that may name them. A crate that is not here may be named anywhere.
-pub const CRATES: [(&str, &[&str]); 37] = [
+pub const CRATES: [(&str, &[&str]); 39] = [
     // One module sends requests to upstream, and one stands in for it. Telemetry sends to collectors.
     ("reqwest", &["upstream", "telemetry"]),
     ("axum", &["sandbox"]),
     // gRPC is a face: the gateway behind it does not know the protocol. Collectors speak it too.
     ("tonic", &["pb", "grpc", "telemetry", "cli"]),
     ("tonic_reflection", &["grpc"]),
+    ("tonic_web", &["grpc"]),
     ("tonic_types", &["pb"]),
-    ("prost", &["pb", "gemini", "grpc", "cli"]),
-    ("prost_types", &["cli", "gemini", "grpc"]),
+    ("prost", &["pb", "gemini", "face", "grpc", "cli"]),
+    ("prost_types", &["cli", "gemini", "face", "grpc", "rest"]),
     ("hyper", &["face", "server", "upstream"]),
     ("hyper_rustls", &["upstream"]),
     ("hyper_util", &["sandbox", "server", "upstream"]),
@@ -57,6 +60,7 @@ pub const CRATES: [(&str, &[&str]); 37] = [
     // Reads the reason for which upstream closed a connection.
     ("h2", &["upstream"]),
     ("tower", &["grpc", "server", "upstream"]),
+    ("tower_http", &["server", "upstream"]),
     ("rustix", &["config", "server", "files", "cli"]),
     // Certificates are read with the configuration and used by connections.
     ("rustls", &["config", "server", "upstream"]),
@@ -86,8 +90,8 @@ pub const CRATES: [(&str, &[&str]); 37] = [
     ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
     ("tokio", &["memory", "upstream", "gateway", "face", "grpc", "server", "telemetry", "sandbox", "cli"]),
-    ("tokio_stream", &["upstream", "gateway", "grpc", "server", "sandbox", "cli"]),
-    ("tracing", &["grpc", "server", "telemetry", "sandbox", "cli"]),
+    ("tokio_stream", &["upstream", "gateway", "face", "grpc", "server", "sandbox", "cli"]),
+    ("tracing", &["face", "grpc", "server", "telemetry", "sandbox", "cli"]),
 ];
 
 /// Paths that only some modules may use, and why.
@@ -133,4 +137,4 @@ pub const STATUSES: [&str; 19] = [
 ];
 
 /// The modules that speak a protocol, and render errors in it.
-pub const FACES: [&str; 1] = ["grpc"];
+pub const FACES: [&str; 2] = ["grpc", "rest"];

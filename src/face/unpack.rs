@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 
-use super::error::Error;
 use crate::gateway::{self, UploadMemory};
 
 /// The most that a message may grow by unpacking. Text packs to about a tenth. DEFLATE can reach 1032 (zlib's technical
@@ -18,14 +17,24 @@ const PACKED_CHUNK_BYTES: usize = 1 << 10;
 /// After this many unpacked bytes, which take about a millisecond, other calls of the worker get a turn.
 const YIELD_AFTER_BYTES: usize = 512 << 10;
 
+/// Why a message cannot be unpacked.
+#[derive(Debug)]
+pub enum UnpackError {
+    /// It is not gzip, or it breaks off, or its checksum is wrong.
+    NotGzip,
+    Refused(gateway::Error),
+}
+
 /// A message that is being unpacked.
-pub(super) struct Unpacking<'r> {
+#[derive(Debug)]
+pub struct Unpacking<'r> {
     decoder: MultiGzDecoder<Unpacked<'r>>,
     /// The unpacked length when other calls last got a turn, in bytes.
     turn: usize,
 }
 
 /// What was unpacked so far, and the limits of the rest.
+#[derive(Debug)]
 struct Unpacked<'r> {
     bytes: Vec<u8>,
     /// The largest message that is accepted, in bytes.
@@ -39,14 +48,18 @@ struct Unpacked<'r> {
 
 impl<'r> Unpacking<'r> {
     /// `packed` is the length of the packed message, `limit` the longest unpacked one, both in bytes.
-    pub(super) fn new(packed: usize, limit: usize, memory: &'r mut UploadMemory) -> Self {
-        let limit_by_ratio = packed.saturating_mul(MAX_RATIO).max(ANY_RATIO_BYTES);
-        let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio, memory, refused: None };
+    pub fn new(packed: usize, limit: usize, memory: &'r mut UploadMemory) -> Self {
+        let unpacked = Unpacked { bytes: Vec::new(), limit, limit_by_ratio: by_ratio(packed), memory, refused: None };
         Self { decoder: MultiGzDecoder::new(unpacked), turn: 0 }
     }
 
+    /// Sets the length of the packed message, where it is not known before the message.
+    pub fn set_packed(&mut self, packed: usize) {
+        self.decoder.get_mut().limit_by_ratio = by_ratio(packed);
+    }
+
     /// Unpacks the next piece.
-    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), UnpackError> {
         for step in piece.chunks(PACKED_CHUNK_BYTES) {
             let written = self.decoder.write_all(step);
             self.checked(written)?;
@@ -60,16 +73,23 @@ impl<'r> Unpacking<'r> {
     }
 
     /// The message, if it was complete and its checksum is right.
-    pub(super) fn finish(mut self) -> Result<Bytes, Error> {
+    pub fn finish(mut self) -> Result<Bytes, UnpackError> {
         let finished = self.decoder.try_finish();
         self.checked(finished)?;
         Ok(std::mem::take(&mut self.decoder.get_mut().bytes).into())
     }
 
-    fn checked(&mut self, result: io::Result<()>) -> Result<(), Error> {
-        let broken = |_| Error::Framing("the message is not the gzip that grpc-encoding says it is");
-        result.map_err(|error| self.decoder.get_mut().refused.take().map_or_else(|| broken(error), Error::from))
+    fn checked(&mut self, result: io::Result<()>) -> Result<(), UnpackError> {
+        result.map_err(|_| match self.decoder.get_mut().refused.take() {
+            Some(error) => UnpackError::Refused(error),
+            None => UnpackError::NotGzip,
+        })
     }
+}
+
+/// The longest message that may come out of this many packed bytes.
+fn by_ratio(packed: usize) -> usize {
+    packed.saturating_mul(MAX_RATIO).max(ANY_RATIO_BYTES)
 }
 
 impl Unpacked<'_> {

@@ -1,0 +1,132 @@
+//! Renders a failed call as Google's envelope: `{"error":{"code":…,"message":…,"status":…,"details":[…]}}`.
+
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use prost_types::Any;
+
+use super::body::Body;
+use super::unserved;
+use crate::face::{Failure, InvalidHeader, UnpackError, details, put_request_id, retry_delay};
+use crate::gateway;
+use crate::gemini::json::to_json;
+use crate::reason::{Row, reasons};
+
+/// The content type of JSON.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The most bytes of upstream's details, on the wire.
+const MAX_DETAILS: usize = 64 << 10;
+
+/// A failed call, as this face renders it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Call(#[from] gateway::Error),
+    #[error(transparent)]
+    Header(#[from] InvalidHeader),
+    #[error("this path is not served here: {advice}")]
+    NotServed { advice: &'static str },
+    #[error("{action} is not served here: {}", unserved::advice_for_method(action))]
+    NotOffered { action: String },
+    #[error("this path takes POST only")]
+    Method,
+    #[error("the content-type of the request has to be application/json")]
+    ContentType,
+    #[error("the content-encoding of the request is not known; gzip and identity are")]
+    Encoding,
+    #[error("the body of the request {0}")]
+    Body(&'static str),
+    #[error(
+        "web pages of this origin may not call this gateway; its operator can allow it with GEMINI_GRPC_CORS_ORIGINS"
+    )]
+    Origin,
+}
+
+// One row for each variant, and one in docs/errors.md for each new reason.
+reasons! {
+    Error {
+        Self::Header(_) => InvalidArgument, "METADATA_INVALID", Caller, Unsaid, Other;
+        Self::NotServed { .. } => NotFound, "PATH_NOT_SERVED", Caller, Unsaid, Other;
+        Self::NotOffered { .. } => Unimplemented, "METHOD_NOT_OFFERED", Caller, Unsaid, Other;
+        Self::Method => InvalidArgument, "HTTP_METHOD_NOT_ALLOWED", Caller, Unsaid, Other;
+        Self::ContentType => InvalidArgument, "CONTENT_TYPE_NOT_JSON", Caller, Unsaid, Other;
+        Self::Encoding => Unimplemented, "ENCODING_UNKNOWN", Caller, Unsaid, Other;
+        Self::Body(_) => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
+        Self::Origin => PermissionDenied, "ORIGIN_NOT_ALLOWED", Caller, Unsaid, Other;
+    } else {
+        Self::Call(error) => error.row();
+    }
+}
+
+impl Failure for Error {
+    fn call(&self) -> Option<&gateway::Error> {
+        match self {
+            Self::Call(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn row(&self) -> Row {
+        Self::row(self)
+    }
+}
+
+impl From<UnpackError> for Error {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::NotGzip => Self::Body("is not the gzip that content-encoding says it is"),
+            UnpackError::Refused(error) => error.into(),
+        }
+    }
+}
+
+impl Error {
+    /// The HTTP status: HTTP's own where it has one, otherwise the one that Google gives the code.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ContentType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Call(gateway::Error::TooLarge { .. } | gateway::Error::TooPacked { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            _ => StatusCode::from_u16(self.code().to_http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// The envelope, on one line. `error` is its only member: SDKs look for it first.
+    pub(super) fn envelope(&self, request_id: &str) -> String {
+        let message = serde_json::Value::from(self.to_string());
+        let details: Vec<_> = details(self, request_id, MAX_DETAILS).iter().filter_map(detail).collect();
+        let (code, status, details) = (self.status().as_u16(), self.code().as_str(), details.join(","));
+        format!(r#"{{"error":{{"code":{code},"message":{message},"status":"{status}","details":[{details}]}}}}"#)
+    }
+
+    /// The response of a call that failed before anything was sent.
+    pub(super) fn response(&self, request_id: &str) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.envelope(request_id)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        put_request_id(headers, request_id);
+        if let Some(delay) = retry_delay(self) {
+            let seconds = u64::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if matches!(self, Self::Method) {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+}
+
+/// A detail as JSON, with its type; `None` if it has no JSON form.
+fn detail(any: &Any) -> Option<String> {
+    let name = any.type_url.rsplit('/').next()?;
+    let json = String::from_utf8(to_json(name, &any.value).ok()?).ok()?;
+    if name == "google.protobuf.Struct" {
+        // A detail of an unknown type, with its type among its members.
+        return Some(json);
+    }
+    let members = json.strip_prefix('{')?;
+    let comma = if members.starts_with('}') { "" } else { "," };
+    Some(format!(r#"{{"@type":"{}"{comma}{members}"#, any.type_url))
+}

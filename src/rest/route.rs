@@ -1,0 +1,147 @@
+//! The paths of the REST API: `/v1beta/models/{model}:{action}`, also with `v1`, and with `/gemini` in front.
+
+use std::sync::LazyLock;
+
+use percent_encoding::percent_decode_str;
+
+use super::unserved;
+use crate::gemini::method::Method;
+
+/// What may stand in front of the version: the base URL of the Compat API ends with it.
+const PREFIXES: [&str; 2] = ["", "/gemini"];
+/// Both are the same: upstream gets v1beta, the only version that Mountsea documents.
+const VERSIONS: [&str; 2] = ["v1", "v1beta"];
+
+/// A pattern of paths.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The path, with `{model}` for the name of a model.
+    pub(super) pattern: String,
+    /// The method and the pattern, for telemetry.
+    pub(super) name: String,
+    pub(super) method: Method,
+}
+
+/// What a path names.
+#[derive(Debug, PartialEq)]
+pub(super) enum Target {
+    /// A method of a model. The name is as it came, but decoded.
+    Method { route: &'static Route, model: String },
+    /// A method of a model that is not offered.
+    OtherMethod { action: String },
+    /// Anything else; the text says what to use instead.
+    Nothing { advice: &'static str },
+}
+
+static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let mut routes = Vec::new();
+    for (prefix, version) in PREFIXES.iter().flat_map(|prefix| VERSIONS.map(|version| (prefix, version))) {
+        for method in Method::ALL {
+            let pattern = format!("{prefix}/{version}/models/{{model}}:{}", method.action());
+            routes.push(Route { name: format!("POST {pattern}"), pattern, method: *method });
+        }
+    }
+    routes
+});
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// Reads a path. Its last part is decoded once, so `models%2Fx` is `models/x`, and `%3A` is the colon of an action.
+pub(super) fn find(path: &str) -> Target {
+    let nothing = || Target::Nothing { advice: unserved::advice(path) };
+    let (prefix, rest) = match path.strip_prefix("/gemini/") {
+        Some(rest) => (1, rest),
+        None => (0, path.strip_prefix('/').unwrap_or(path)),
+    };
+    let Some((version, rest)) = rest.split_once('/') else { return nothing() };
+    let Some(version) = VERSIONS.iter().position(|known| *known == version) else { return nothing() };
+    let Some(name) = rest.strip_prefix("models/") else { return nothing() };
+    let Ok(name) = percent_decode_str(name).decode_utf8() else { return nothing() };
+    let Some((model, action)) = name.rsplit_once(':') else { return nothing() };
+    let first = (prefix * VERSIONS.len() + version) * Method::ALL.len();
+    let routes = ROUTES.get(first..).unwrap_or_default().iter().take(Method::ALL.len());
+    match routes.into_iter().find(|route| route.method.action() == action) {
+        Some(route) => Target::Method { route, model: model.to_owned() },
+        None => Target::OtherMethod { action: action.to_owned() },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn method(path: &str) -> (Method, String, &'static str) {
+        match find(path) {
+            Target::Method { route, model } => (route.method, model, &route.pattern),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_method_is_found_under_every_version_and_prefix() {
+        for (prefix, version) in PREFIXES.iter().flat_map(|prefix| VERSIONS.map(|version| (prefix, version))) {
+            for expected in Method::ALL {
+                let path = format!("{prefix}/{version}/models/gemini-2.5-flash:{}", expected.action());
+                let (found, model, pattern) = method(&path);
+                assert_eq!((found, &*model), (*expected, "gemini-2.5-flash"), "{path}");
+                assert_eq!(pattern, path.replace("gemini-2.5-flash", "{model}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_decoded_once() {
+        for (written, model) in [
+            ("a%2Fb:generateContent", "a/b"),
+            ("models%2fx:generateContent", "models/x"),
+            ("models/x:generateContent", "models/x"),
+            ("x%3AgenerateContent", "x"),
+            ("x:y%3agenerateContent", "x:y"),
+            ("%2578:generateContent", "%78"),
+            ("gem%C3%ADni:generateContent", "gemíni"),
+            ("a+b:generateContent", "a+b"),
+            ("a%:generateContent", "a%"),
+            (":generateContent", ""),
+        ] {
+            assert_eq!(method(&format!("/v1beta/models/{written}")).1, model, "{written}");
+        }
+    }
+
+    #[test]
+    fn other_paths_name_nothing() {
+        for path in [
+            "/",
+            "",
+            "/v1",
+            "/v1/",
+            "/v1/models",
+            "/v1/models/",
+            "/v1/models/x",
+            "/v2/models/x:generateContent",
+            "/v1/model/x:generateContent",
+            "//v1/models/x:generateContent",
+            "/gemini/gemini/v1/models/x:generateContent",
+            "/v1/models/x%ff:generateContent",
+            "/V1/models/x:generateContent",
+            "/v1%2Fmodels/x:generateContent",
+            "/gemini",
+            "/geminiv1/models/x:generateContent",
+        ] {
+            assert!(matches!(find(path), Target::Nothing { .. }), "{path}: {:?}", find(path));
+        }
+        for (path, action) in [
+            ("/v1/models/x:batchGenerateContent", "batchGenerateContent"),
+            ("/v1/models/x:generateContent/", "generateContent/"),
+            ("/v1/models/x:generateContents", "generateContents"),
+            ("/v1/models/x:GenerateContent", "GenerateContent"),
+            ("/v1/models/x:", ""),
+        ] {
+            assert_eq!(find(path), Target::OtherMethod { action: action.to_owned() }, "{path}");
+        }
+    }
+}

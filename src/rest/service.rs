@@ -1,0 +1,222 @@
+//! Serves a request: which call it is, and what each becomes as HTTP.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Method as HttpMethod, Request, Response};
+
+use super::body::Body;
+use super::error::{Error, JSON};
+use super::framing::JsonFraming;
+use super::query::{self, Alt};
+use super::request::{self, Upload};
+use super::route::{self, Route, Target};
+use crate::face::{self, Failure as _, Peer, RequestBody, put_request_id, request_id};
+use crate::gateway::{self, Call, CallRequest, Format, Gateway};
+use crate::telemetry::{CallHead, CallMethod, CallProtocol, CallSpan, HttpRequest, Telemetry};
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// nginx would gather the response of a stream otherwise.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Longer paths are cut in telemetry, in characters.
+const MAX_PATH: usize = 128;
+
+/// Everything that one worker serves over REST.
+#[derive(Clone, Debug)]
+pub struct Rest(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    gateway: Arc<Gateway>,
+    telemetry: Telemetry,
+    /// The largest body that is accepted, in bytes, unpacked.
+    max_request_bytes: usize,
+}
+
+/// The response to a request.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+impl Rest {
+    /// `max_request_bytes` is the largest body that is accepted, unpacked.
+    pub fn new(gateway: Arc<Gateway>, telemetry: Telemetry, max_request_bytes: usize) -> Self {
+        Self(Arc::new(Inner { gateway, telemetry, max_request_bytes }))
+    }
+
+    /// Serves one call.
+    pub fn respond<B: RequestBody>(&self, request: Request<B>, peer: Arc<Peer>) -> ResponseFuture {
+        let rest = self.0.clone();
+        // The memory is allocated before the future, which is then made in it, instead of on the stack first.
+        let future = Box::write(Box::new_uninit(), async move { rest.answer(request, peer).await });
+        Box::into_pin(future)
+    }
+
+    /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
+    pub fn refuse_origin<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
+        let id = request_id(request.headers());
+        let span = self.0.span(request, None, peer, &id);
+        refuse(&Error::Origin, &span, request.method())
+    }
+}
+
+impl Inner {
+    async fn answer<B: RequestBody>(&self, request: Request<B>, peer: Arc<Peer>) -> Response<Body> {
+        let id = request_id(request.headers());
+        let (route, model) = match route::find(request.uri().path()) {
+            Target::Method { route, model } => (route, model),
+            other => {
+                let span = self.span(&request, None, &peer, &id);
+                let error = match other {
+                    Target::OtherMethod { action } if request.method() == HttpMethod::POST => {
+                        Error::NotOffered { action: action.chars().take(MAX_PATH / 2).collect() }
+                    }
+                    Target::Nothing { advice } => Error::NotServed { advice },
+                    _ => Error::Method,
+                };
+                return self.refuse_unread(request, &error, &span);
+            }
+        };
+        let span = self.span(&request, Some(route), &peer, &id);
+        if request.method() != HttpMethod::POST {
+            return self.refuse_unread(request, &Error::Method, &span);
+        }
+        let (head, body) = request.into_parts();
+        let calling = pin!(self.call(&head, body, route, model, peer, &span));
+        // A panic must not end the task: hyper would not know what to send.
+        match AssertUnwindSafe(calling).catch_unwind().await {
+            Ok(Ok(mut response)) => {
+                span.http_status(response.status().as_u16());
+                put_request_id(response.headers_mut(), span.request_id());
+                response
+            }
+            Ok(Err(error)) => refuse(&error, &span, &head.method),
+            Err(_) => refuse(&Error::Call(gateway::Error::Panicked), &span, &head.method),
+        }
+    }
+
+    async fn call<B: RequestBody>(
+        &self,
+        head: &Parts,
+        body: B,
+        route: &'static Route,
+        model: String,
+        peer: Arc<Peer>,
+        span: &CallSpan,
+    ) -> Result<Response<Body>, Error> {
+        let upload = Upload::new(&head.headers, body).map_err(|(error, body)| {
+            discard(&head.headers, body);
+            error
+        })?;
+        let alt = if route.method.is_streaming() { query::alt(head.uri.query())? } else { Alt::Json };
+        let (call, body) = self.receive(head, upload, model, &peer, span).await?;
+        if !route.method.is_streaming() {
+            let message = self.gateway.unary(route.method, call, body).await?;
+            let mut response = Response::new(Body::message(message, span.clone()));
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            return Ok(response);
+        }
+        let stream = self.gateway.stream(route.method, call, body).await?;
+        let mut response = Response::new(Body::stream(stream, JsonFraming::new(alt), span.clone()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, if alt == Alt::Sse { EVENT_STREAM } else { JSON });
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        Ok(response)
+    }
+
+    /// Lets the call in, and only then reads its body.
+    async fn receive<B: RequestBody>(
+        &self,
+        head: &Parts,
+        upload: Upload<B>,
+        model: String,
+        peer: &Peer,
+        span: &CallSpan,
+    ) -> Result<(Call, Bytes), Error> {
+        let headers = &head.headers;
+        let admitted = self.gateway.admit(CallRequest {
+            credential: match face::credential(headers) {
+                Ok(None) => query::key(head.uri.query()),
+                credential => credential,
+            },
+            names: peer.names.clone(),
+            connection: peer.connection.clone(),
+            timeout: request::timeout(headers)?,
+            heartbeat: face::heartbeat(headers)?,
+            previous_attempts: 0,
+            sdk: request::sdk(headers),
+            format: Format::Json { model: model.into() },
+            span: span.clone(),
+        });
+        let mut call = match admitted {
+            Ok(call) => call,
+            Err(error) => {
+                discard(headers, upload.into_body());
+                return Err(error.into());
+            }
+        };
+        face::set_deadline(call.deadline());
+        face::set_open(peer.connection.begin_call());
+        let mut memory = call.take_memory();
+        let body = call.upload(pin!(upload.read(self.max_request_bytes, &mut memory))).await?;
+        call.return_memory(memory);
+        Ok((call, body))
+    }
+
+    /// Refuses a request of which only the head was read.
+    fn refuse_unread<B: RequestBody>(&self, request: Request<B>, error: &Error, span: &CallSpan) -> Response<Body> {
+        let response = refuse(error, span, request.method());
+        let (head, body) = request.into_parts();
+        discard(&head.headers, body);
+        response
+    }
+
+    /// Begins the telemetry of a call.
+    fn span<B>(&self, request: &Request<B>, route: Option<&'static Route>, peer: &Peer, id: &Arc<str>) -> CallSpan {
+        let pattern = route.map(|route| route.pattern.as_str());
+        let http = HttpRequest::new(request.method(), pattern, peer.is_tls, request.version());
+        let path: String;
+        let original = match request.uri().path() {
+            short if short.len() <= MAX_PATH => short,
+            long => {
+                path = long.chars().take(MAX_PATH).collect();
+                &path
+            }
+        };
+        let head = CallHead {
+            protocol: CallProtocol::Http(http),
+            method: route
+                .map_or(CallMethod::Unknown, |route| CallMethod::Known { name: &route.name, method: route.method }),
+            headers: request.headers(),
+            authority: request.uri().authority(),
+            peer: peer.address,
+            original: Some(original),
+            request_id: id,
+        };
+        CallSpan::begin(&self.telemetry, &head)
+    }
+}
+
+/// Reads the rest of a refused request, unless its client waits to be asked for it.
+fn discard(headers: &HeaderMap, body: impl RequestBody) {
+    if !headers.contains_key(EXPECT) && !body.is_end_stream() {
+        face::discard(body);
+    }
+}
+
+/// The response of a call that failed before anything was sent.
+fn refuse(error: &Error, span: &CallSpan, method: &HttpMethod) -> Response<Body> {
+    span.http_status(error.status().as_u16());
+    span.end(error.end());
+    let mut response = error.response(span.request_id());
+    if method == HttpMethod::HEAD {
+        // A response to HEAD has no body (RFC 9110, 9.3.2).
+        *response.body_mut() = Body::default();
+    }
+    response
+}

@@ -1,0 +1,190 @@
+//! Chooses the face that serves a request, by its content type and its path.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::{Frame, SizeHint};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
+
+use super::origins::{Origins, Verdict};
+use crate::face::{Peer, RequestBody};
+use crate::grpc::{self, Grpc, GrpcService};
+use crate::rest::{self, Rest};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The faces of one worker.
+#[derive(Clone, Debug)]
+pub(super) struct Faces {
+    grpc: Grpc,
+    rest: Rest,
+    pages: Arc<Pages>,
+}
+
+/// Which web pages may call, and the layer for them.
+struct Pages {
+    origins: Origins,
+    layer: CorsLayer,
+}
+
+/// Serves the requests of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionService {
+    grpc: GrpcService,
+    rest: Rest,
+    pages: Arc<Pages>,
+    peer: Arc<Peer>,
+}
+
+/// What a request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Grpc,
+    GrpcWeb,
+    /// Anything else.
+    Rest,
+}
+
+impl Spoken {
+    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        if grpc::is_grpc(headers) {
+            Self::Grpc
+        } else if grpc::is_grpc_web(method, headers) {
+            Self::GrpcWeb
+        } else if grpc::is_service_path(uri.path()) {
+            // Something else is sent to a gRPC service, which says what to send.
+            Self::Grpc
+        } else {
+            Self::Rest
+        }
+    }
+}
+
+impl Faces {
+    pub(super) fn new(grpc: Grpc, rest: Rest, origins: &Origins) -> Self {
+        Self { grpc, rest, pages: Arc::new(Pages { origins: origins.clone(), layer: origins.layer() }) }
+    }
+
+    /// The service for the requests of one connection.
+    pub(super) fn service(&self, peer: Arc<Peer>) -> ConnectionService {
+        let grpc = self.grpc.service(peer.clone());
+        ConnectionService { grpc, rest: self.rest.clone(), pages: self.pages.clone(), peer }
+    }
+}
+
+impl ConnectionService {
+    /// Serves a request over HTTP/2.
+    pub(super) fn respond<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>) -> Responding {
+        match Spoken::of(request.method(), request.uri(), request.headers()) {
+            Spoken::Grpc => Responding::Grpc(self.grpc.respond(request)),
+            spoken => self.respond_to_page(request, spoken),
+        }
+    }
+
+    /// Serves a request over HTTP/1.
+    pub(super) fn respond_http1<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>) -> Responding {
+        match Spoken::of(request.method(), request.uri(), request.headers()) {
+            Spoken::Grpc => Responding::ready(self.grpc.refuse_http1().map(Body::Grpc)),
+            spoken => self.respond_to_page(request, spoken),
+        }
+    }
+
+    /// Serves a request that a web page can make, if no page makes it, or one that may.
+    fn respond_to_page<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>, spoken: Spoken) -> Responding {
+        match self.pages.origins.judge(request.headers()) {
+            Verdict::NoPage => self.call(request, spoken),
+            Verdict::Allowed => {
+                let this = self.clone();
+                let service = service_fn(move |request| this.call(request, spoken));
+                Responding::Other(Box::pin(self.pages.layer.layer(service).oneshot(request)))
+            }
+            Verdict::Refused if spoken == Spoken::GrpcWeb => {
+                Responding::ready(self.grpc.refuse_origin(&request).map(Body::Grpc))
+            }
+            Verdict::Refused => Responding::ready(self.rest.refuse_origin(&request, &self.peer).map(Body::Rest)),
+        }
+    }
+
+    fn call<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>, spoken: Spoken) -> Responding {
+        match spoken {
+            Spoken::Grpc => Responding::Grpc(self.grpc.respond(request)),
+            Spoken::GrpcWeb => Responding::Grpc(self.grpc.respond_web(request)),
+            Spoken::Rest => Responding::Rest(self.rest.respond(request, self.peer.clone())),
+        }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("origins", &self.origins).finish_non_exhaustive()
+    }
+}
+
+/// The response to a request, of any face.
+pub(super) enum Responding {
+    Grpc(grpc::ResponseFuture),
+    Rest(rest::ResponseFuture),
+    Other(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>),
+}
+
+impl Responding {
+    fn ready(response: Response<Body>) -> Self {
+        Self::Other(Box::pin(std::future::ready(Ok(response))))
+    }
+}
+
+impl Future for Responding {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match &mut *self {
+            Self::Grpc(response) => ready!(response.as_mut().poll(cx)).map(|response| response.map(Body::Grpc)),
+            Self::Rest(response) => Ok(ready!(response.as_mut().poll(cx)).map(Body::Rest)),
+            Self::Other(response) => ready!(response.as_mut().poll(cx)),
+        })
+    }
+}
+
+/// The body of a response, of any face.
+pub(super) enum Body {
+    Grpc(grpc::Body),
+    Rest(rest::Body),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Rest(rest::Body::default())
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Rest(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Grpc(body) => body.is_end_stream(),
+            Self::Rest(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Grpc(body) => body.size_hint(),
+            Self::Rest(body) => body.size_hint(),
+        }
+    }
+}
