@@ -13,8 +13,10 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::origins::{Origins, Verdict};
+use super::own_origin::is_own_origin;
 use crate::face::{Peer, RequestBody};
 use crate::grpc::{self, Grpc, GrpcService};
+use crate::page;
 use crate::rest::{self, Rest};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +33,8 @@ pub(super) struct Faces {
 struct Pages {
     origins: Origins,
     layer: CorsLayer,
+    /// Whether the page to try the gateway is served. It may call, as no other page of this origin exists.
+    playground: bool,
 }
 
 /// Serves the requests of one connection.
@@ -67,8 +71,8 @@ impl Spoken {
 }
 
 impl Faces {
-    pub(super) fn new(grpc: Grpc, rest: Rest, origins: &Origins) -> Self {
-        Self { grpc, rest, pages: Arc::new(Pages { origins: origins.clone(), layer: origins.layer() }) }
+    pub(super) fn new(grpc: Grpc, rest: Rest, origins: &Origins, playground: bool) -> Self {
+        Self { grpc, rest, pages: Arc::new(Pages { origins: origins.clone(), layer: origins.layer(), playground }) }
     }
 
     /// The service for the requests of one connection.
@@ -97,7 +101,15 @@ impl ConnectionService {
 
     /// Serves a request that a web page can make, if no page makes it, or one that may.
     fn respond_to_page<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>, spoken: Spoken) -> Responding {
+        if self.pages.playground && spoken == Spoken::Rest && request.uri().path() == "/" {
+            // Also for a link on another site. The page does nothing by itself, and is shown in no frame.
+            let response = page::respond(request.method(), request.headers());
+            return Responding::ready(response.map(|body| Body::Rest(rest::Body::full(body))));
+        }
         match self.pages.origins.judge(request.headers()) {
+            Verdict::Refused if self.pages.playground && is_own_origin(&request, self.peer.is_tls) => {
+                self.call(request, spoken)
+            }
             Verdict::NoPage => self.call(request, spoken),
             Verdict::Allowed => {
                 let this = self.clone();

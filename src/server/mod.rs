@@ -18,6 +18,7 @@ mod listener;
 mod observe;
 mod open;
 mod origins;
+mod own_origin;
 mod reload;
 mod sniff;
 mod tls;

@@ -24,7 +24,7 @@ pub const MODULES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
-    ("server", &["grpc", "rest", "face", "gateway", "upstream", "telemetry", "memory", "files"]),
+    ("server", &["grpc", "rest", "face", "page", "gateway", "upstream", "telemetry", "memory", "files"]),
     ("grpc", &["face", "gateway", "telemetry", "gemini", "pb", "reason"]),
     ("rest", &["face", "gateway", "telemetry", "gemini", "reason"]),
     ("face", &["gateway", "telemetry", "gemini", "pb", "reason"]),

@@ -1,20 +1,25 @@
-//! Requests that a page sends to the gateway which served it.
+//! Requests of the page that the gateway itself serves.
 
 use std::net::IpAddr;
 
-use http::HeaderValue;
+use http::Request;
+use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 
-/// Whether `origin` is that of a page which this gateway served under `authority`, the request's host and port.
+/// Whether a page makes the request that this gateway served under the same host and port.
 ///
 /// In plaintext, a name is not enough: a page of another site can let its name point to this machine later (DNS
 /// rebinding), and then its requests carry its own name twice. So only addresses and `localhost` count there. With TLS
 /// the browser has verified the name.
-pub fn is_own_origin(origin: &HeaderValue, authority: &Authority, tls: bool) -> bool {
-    let scheme = if tls { "https://" } else { "http://" };
-    let is_same = origin.as_bytes().strip_prefix(scheme.as_bytes());
+pub(super) fn is_own_origin<B>(request: &Request<B>, is_tls: bool) -> bool {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    let (Some(origin), None) = (origins.next(), origins.next()) else { return false };
+    let host = || request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let Some(authority) = request.uri().authority().cloned().or_else(host) else { return false };
+    let scheme: &[u8] = if is_tls { b"https://" } else { b"http://" };
+    let is_same = origin.as_bytes().strip_prefix(scheme);
     is_same.is_some_and(|given| given.eq_ignore_ascii_case(authority.as_str().as_bytes()))
-        && (tls || is_unchangeable(authority.host()))
+        && (is_tls || is_unchangeable(authority.host()))
 }
 
 /// Whether no other site can make this name its own.
@@ -30,16 +35,29 @@ mod tests {
     use super::*;
 
     fn is_own(origin: &str, authority: &str, tls: bool) -> bool {
-        is_own_origin(&origin.parse().unwrap(), &authority.parse().unwrap(), tls)
+        let http1 = Request::get("/").header(ORIGIN, origin).header(HOST, authority).body(()).unwrap();
+        let http2 = Request::get(format!("http://{authority}/")).header(ORIGIN, origin).body(()).unwrap();
+        let [first, second] = [http1, http2].map(|request| is_own_origin(&request, tls));
+        assert_eq!(first, second, "{origin} {authority}");
+        first
     }
 
     #[test]
     fn a_page_of_the_gateway_itself_is_its_own() {
-        for authority in ["127.0.0.1:50051", "localhost:50051", "LOCALHOST", "app.localhost:1", "[::1]:50051", "10.1.2.3"] {
+        for authority in
+            ["127.0.0.1:50051", "localhost:50051", "LOCALHOST", "app.localhost:1", "[::1]:50051", "10.1.2.3"]
+        {
             assert!(is_own(&format!("http://{authority}"), authority, false), "{authority}");
         }
         assert!(is_own("https://gemini.example.com", "gemini.example.com", true));
         assert!(is_own("https://10.1.2.3:50051", "10.1.2.3:50051", true));
+    }
+
+    #[test]
+    fn a_request_with_several_origins_has_none() {
+        let request = Request::get("http://localhost/").header(ORIGIN, "http://localhost");
+        assert!(!is_own_origin(&request.header(ORIGIN, "http://localhost").body(()).unwrap(), false));
+        assert!(!is_own_origin(&Request::get("http://localhost/").body(()).unwrap(), false));
     }
 
     #[test]
