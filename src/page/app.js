@@ -6,7 +6,8 @@ const IMAGE_MODELS = ['gemini-2.5-flash-image', 'gemini-3.1-flash-image-preview'
 const RATIOS = ['1:1', '4:3', '3:2', '2:3', '5:4', '4:5', '3:4', '16:9', '9:16', '21:9', '1:4', '4:1', '1:8', '8:1'];
 const SIZES = ['512', '1K', '2K', '4K'];
 const OTHER = '(other)';
-const isImageModel = (name) => /image|banana/.test(name);
+/** Whether a model makes pictures: the gateway lists their ratios, and other lists have nothing but names. */
+const isImageModel = (name) => Boolean(state.models.get(name)?.aspectRatios) || /image|banana/.test(name);
 
 const MISTAKES = { generationConfig: { temperature: 3, topP: 2, imageConfig: { aspectRatio: '7:3' } } };
 const STARTERS = [
@@ -17,6 +18,8 @@ const STARTERS = [
 ];
 
 const state = {
+  /** The listed models, by name. */
+  models: new Map(),
   /** The contents of the conversation, as they are sent. */
   history: [],
   /** The pictures of the prompt: `{name, url, inlineData}`. */
@@ -96,6 +99,7 @@ function showPictures() {
 
 /** Fills the lists of models, ratios and sizes. */
 function showModels(listed) {
+  state.models = new Map((listed ?? []).map((entry) => [entry.name, entry]));
   const names = (listed ?? []).map(({ name }) => name);
   const texts = names.filter((name) => !isImageModel(name));
   const images = names.filter(isImageModel);
@@ -120,7 +124,13 @@ function modelChanged() {
   const isOther = field('model').value === OTHER;
   field('other-field').hidden = !isOther;
   const takesShape = isImageModel(model()) || isOther;
-  document.querySelectorAll('.picture-only').forEach((label) => { label.hidden = !takesShape; });
+  const { aspectRatios = RATIOS, imageSizes = aspectRatios === RATIOS ? SIZES : [] } = state.models.get(model()) ?? {};
+  for (const [id, values] of [['ratio', aspectRatios], ['size', imageSizes]]) {
+    const { value } = field(id);
+    field(id).replaceChildren(...['', ...values].map((name) => make('option', { value: name }, name || 'default')));
+    field(id).value = values.includes(value) ? value : '';
+    field(id).closest('label').hidden = !takesShape || !values.length;
+  }
   changed();
 }
 
@@ -375,9 +385,6 @@ if (/Mac|iPhone|iPad/.test(navigator.platform)) {
   field('send-key').textContent = '⌘ ↵';
   field('keys').textContent = 'Command and Enter sends. Escape stops an answer.';
 }
-const choice = (value, text) => make('option', { value }, text);
-field('ratio').append(choice('', 'default'), ...RATIOS.map((ratio) => choice(ratio, ratio)));
-field('size').append(choice('', 'default'), ...SIZES.map((name) => choice(name, name)));
 field('tabs').append(...LANGUAGES.map((entry) => make('button', {
   type: 'button', role: 'tab', id: `tab-${entry.id}`, 'aria-controls': 'sample-panel', onclick: () => select(entry),
 }, entry.name)));
