@@ -1,13 +1,13 @@
 // The page to try the gateway, in a real browser.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, afterEach, before, describe, test } from 'node:test';
 
-import { startGateway, startSandbox } from '../clients/node/processes.js';
+import { ROOT, startGateway, startSandbox } from '../clients/node/processes.js';
 import { openPage, startBrowser } from './browser.js';
 import { chunk, startUpstream } from './servers.js';
 
@@ -274,7 +274,10 @@ describe('an error', () => {
 describe('a user', () => {
   test('can do everything with the keyboard, and sees where the focus is', async () => {
     const page = await visit(gateway);
-    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+    const focused = () => page.evaluate(() => {
+      const { id, ariaLabel, textContent } = document.activeElement;
+      return id || ariaLabel || textContent.trim();
+    });
     assert.equal(await focused(), 'prompt');
     await page.keyboard.type('hello there');
     await page.keyboard.press('Control+Enter');
@@ -288,11 +291,11 @@ describe('a user', () => {
       if (reached.includes(name) || reached.length > 30) break;
       reached.push(name);
       const isVisible = await page.evaluate(() => {
-        const shows = (element) => element && !['none', '0px'].includes(getComputedStyle(element).outlineStyle)
-          && getComputedStyle(element).outlineStyle !== 'none';
+        const shows = (element, part) => element && getComputedStyle(element, part).outlineStyle !== 'none';
         const { activeElement } = document;
-        const isPrompt = activeElement.id === 'prompt';
-        return shows(activeElement) || shows(activeElement.closest('.tool')) || isPrompt;
+        // The outline of the prompt is that of the box around it.
+        if (activeElement.id === 'prompt') return shows(document.getElementById('composer'), '::before');
+        return shows(activeElement) || shows(activeElement.closest('.tool'));
       });
       assert.ok(isVisible, `the focus on ${name} is visible`);
       if (name === 'sample-panel') break;
@@ -458,24 +461,44 @@ test('the policy of the page allows nothing but itself', async () => {
   open.seen.messages.length = 0;
 });
 
-test('the sample for curl makes the same call', async (context) => {
+describe('the same call', () => {
+  const python = `${ROOT}target/ci/python/bin/python`;
   const folder = mkdtempSync(`${tmpdir()}/sample-`);
-  context.after(() => rmSync(folder, { recursive: true }));
-  writeFileSync(`${folder}/picture-1.png`, PICTURE);
-  const page = await visit(controlled);
-  const prompt = 'It\'s "quoted", $HOME, `id` and \\n, in two\nlines';
-  const send = async () => {
-    const shell = spawn('bash', ['-c', await page.locator('#sample').textContent()], { cwd: folder, stdio: 'ignore' });
-    const call = await upstream.next();
-    call.send(chunk('Hi.', true));
-    call.end();
-    assert.deepEqual(await once(shell, 'exit'), [0, null]);
-    return call.body.contents[0].parts;
-  };
-  await page.getByLabel('Prompt', { exact: true }).fill(prompt);
-  assert.deepEqual(await send(), [{ text: prompt }]);
-  await page.locator('#file').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: PICTURE });
-  await page.locator('#pictures img').waitFor();
-  const [picture, text] = await send();
-  assert.deepEqual([picture.inlineData.data, text], [PICTURE.toString('base64'), { text: prompt }]);
+
+  before(() => {
+    writeFileSync(`${folder}/picture-1.png`, PICTURE);
+    const proto = `${ROOT}proto`;
+    const contract = `${proto}/mountsea/gemini/v1`;
+    const files = readdirSync(contract).map((name) => `${contract}/${name}`);
+    execFileSync(python, ['-m', 'grpc_tools.protoc', `-I${proto}`, '--python_out=.', '--grpc_python_out=.', ...files], { cwd: folder });
+  });
+
+  after(() => rmSync(folder, { recursive: true }));
+
+  for (const [name, ...command] of [['curl', 'bash'], ['Python', python], ['Python gRPC', python]]) {
+    test(`is made by the sample for ${name}`, async () => {
+      const page = await visit(controlled);
+      await page.getByRole('tab', { name, exact: true }).click();
+      const prompt = 'It\'s "quoted", $HOME, `id` and \\n, in two\nlines';
+      const run = async () => {
+        writeFileSync(`${folder}/sample`, await page.locator('#sample').textContent());
+        const program = spawn(command[0], ['sample'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+        const output = [];
+        for (const stream of [program.stdout, program.stderr]) stream.on('data', (data) => output.push(data));
+        const closed = once(program, 'close');
+        const call = await Promise.race([upstream.next(), closed.then(() => assert.fail(`${Buffer.concat(output)}`))]);
+        call.send(chunk('Hi.', true));
+        call.end();
+        assert.deepEqual(await closed, [0, null], `${Buffer.concat(output)}`);
+        assert.match(`${Buffer.concat(output)}`, /Hi\./);
+        return call.body.contents[0].parts;
+      };
+      await page.getByLabel('Prompt', { exact: true }).fill(prompt);
+      assert.deepEqual(await run(), [{ text: prompt }]);
+      await page.locator('#file').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: PICTURE });
+      await page.locator('#pictures img').waitFor();
+      const [picture, text] = await run();
+      assert.deepEqual([picture.inlineData.data, text], [PICTURE.toString('base64'), { text: prompt }]);
+    });
+  }
 });
