@@ -12,6 +12,9 @@ const WORDS: &str = "This path speaks gRPC over HTTP/2: POST with content-type a
 or gRPC-Web: POST with content-type application/grpc-web+proto. \
 REST is at /v1beta/models/{model}:generateContent, with content-type application/json.\n";
 
+/// What a request over HTTP/1 is told in addition.
+const CURL_HINT: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
+
 /// Why a request is not gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotGrpc {
@@ -49,8 +52,12 @@ impl NotGrpc {
     /// INVALID_ARGUMENT, which no client retries. Without a status, clients would report UNKNOWN.
     pub(super) fn response(self, method: &Method) -> Response<Body> {
         // A response to HEAD has no body (RFC 9110, 9.3.2).
-        let words = if method == Method::HEAD { "" } else { WORDS };
-        let mut response = Response::new(Body::new(words.to_owned()));
+        let words = match self {
+            _ if method == Method::HEAD => [""; 2],
+            Self::Http1 => [WORDS, CURL_HINT],
+            Self::Method | Self::ContentType => [WORDS, ""],
+        };
+        let mut response = Response::new(Body::new(words.concat()));
         let headers = response.headers_mut();
         // Fails only for a message that HTTP cannot carry.
         let _ = Status::new(Code::InvalidArgument, WORDS.trim_end()).add_header(headers);
@@ -62,7 +69,7 @@ impl NotGrpc {
             }
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Http1 => {
-                headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
+                headers.insert(CONNECTION, HeaderValue::from_static("close, upgrade"));
                 // Not `h2c`: the Upgrade header of HTTP/1 is not understood.
                 headers.insert(UPGRADE, HeaderValue::from_static("HTTP/2.0"));
                 StatusCode::UPGRADE_REQUIRED

@@ -118,9 +118,9 @@ impl<B: RequestBody> Service<Request<B>> for GrpcService {
 
 impl GrpcService {
     /// Refuses a request of gRPC over HTTP/1, which has no trailers.
-    pub fn refuse_http1(&self) -> Response<Body> {
+    pub fn refuse_http1(&self, method: &http::Method) -> Response<Body> {
         self.grpc.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(NotGrpc::Http1.as_str()));
-        NotGrpc::Http1.response(&http::Method::POST)
+        NotGrpc::Http1.response(method)
     }
     /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
     pub fn refuse_origin<B>(&self, request: &Request<B>) -> Response<Body> {

@@ -94,7 +94,7 @@ impl ConnectionService {
     /// Serves a request over HTTP/1.
     pub(super) fn respond_http1<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>) -> Responding {
         match Spoken::of(request.method(), request.uri(), request.headers()) {
-            Spoken::Grpc => Responding::ready(self.grpc.refuse_http1().map(Body::Grpc)),
+            Spoken::Grpc => Responding::ready(self.grpc.refuse_http1(request.method()).map(Body::Grpc)),
             spoken => self.respond_to_page(request, spoken),
         }
     }

@@ -1,4 +1,4 @@
-//! Requests that are not gRPC are refused first: nothing is executed, and no quota is used.
+//! Requests to gRPC services that are not gRPC are refused first: nothing is executed, and no quota is used.
 
 use std::sync::Arc;
 
@@ -32,13 +32,12 @@ const CALLS: [&str; 6] = [
     "/google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
     "/google.ai.generativelanguage.v1.GenerativeService/StreamGenerateContent",
 ];
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 5] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/no.such.Service/Method",
-    "/",
 ];
 const METHODS: [Method; 8] = [
     Method::GET,
@@ -61,9 +60,9 @@ const NOT_GRPC: [&str; 12] = [
     "application/json",
     "application/proto",
     "application/connect+proto",
-    "application/grpc-web",
-    "application/grpc-web+proto",
-    "application/grpc-web-text",
+    "application/grpc-web+json",
+    "application/grpc-web; charset=utf-8",
+    "application/grpc-webtext",
     "application/grpc+json",
 ];
 
@@ -165,33 +164,41 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8
     String::from_utf8(answer).unwrap()
 }
 
-fn requests() -> [Vec<u8>; 4] {
-    let long = format!("POST {} HTTP/1.1\r\nhost: a\r\ncontent-length: 524288\r\n\r\n", CALLS[0]);
-    let long = long + &"x".repeat(512 << 10);
-    let upgrade = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n";
-    let old = b"GET / HTTP/1.0\r\n\r\n".to_vec();
-    [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), old, long.into_bytes(), upgrade.as_bytes().to_vec()]
+fn requests() -> [String; 5] {
+    let [path, other] = [CALLS[0], OTHERS[0]];
+    let long =
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 524288\r\n\r\n");
+    [
+        format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"),
+        format!("GET {other} HTTP/1.0\r\n\r\n"),
+        long + &"x".repeat(512 << 10),
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n"
+        ),
+        "POST /any HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc+proto\r\n\r\n".to_owned(),
+    ]
 }
 
 fn has_explanation(answer: &str) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 426 ") && head.contains("\r\nconnection: close"), "{head}");
+    assert!(head.starts_with("HTTP/1.") && head[8..].starts_with(" 426 "), "{head}");
+    assert!(head.contains("\r\nconnection: close") && head.contains("\r\ngrpc-status: 3"), "{head}");
     assert!(head.contains(&format!("\r\ncontent-length: {}", body.len())), "{head}");
     assert!(body.contains("application/grpc") && body.contains("--http2-prior-knowledge"), "{body}");
 }
 
 #[tokio::test]
-async fn http_1_gets_an_explanation() {
+async fn grpc_over_http_1_gets_an_explanation() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = Running::start(&config(&upstream, &[]));
     for request in requests() {
-        has_explanation(&exchange(TcpStream::connect(running.address).await.unwrap(), &request).await);
+        has_explanation(&exchange(TcpStream::connect(running.address).await.unwrap(), request.as_bytes()).await);
     }
     assert_eq!(upstream.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn http_1_over_tls_gets_an_explanation() {
+async fn grpc_over_http_1_and_tls_gets_an_explanation() {
     let (files, authority) = (Files::new(), Authority::new());
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let settings: Config = speaking_tls(&upstream, &files, &authority, &[]);
@@ -203,7 +210,7 @@ async fn http_1_over_tls_gets_an_explanation() {
         for request in requests() {
             let stream = TcpStream::connect(running.address).await.unwrap();
             let name = ServerName::try_from("127.0.0.1").unwrap();
-            has_explanation(&exchange(connector.connect(name, stream).await.unwrap(), &request).await);
+            has_explanation(&exchange(connector.connect(name, stream).await.unwrap(), request.as_bytes()).await);
         }
     }
     assert_eq!(upstream.requests().len(), 0);
@@ -212,8 +219,8 @@ async fn http_1_over_tls_gets_an_explanation() {
 #[tokio::test]
 async fn an_answer_to_head_over_http_1_has_no_body() {
     let running = Running::start(&config(&Upstream::answering("").await, &[]));
-    let answer =
-        exchange(TcpStream::connect(running.address).await.unwrap(), b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let head = format!("HEAD {} HTTP/1.1\r\nhost: a\r\n\r\n", CALLS[0]);
+    let answer = exchange(TcpStream::connect(running.address).await.unwrap(), head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
@@ -262,7 +269,7 @@ async fn refused_requests_use_no_quota_and_are_counted_by_reason() {
     for _ in 0..2 {
         send(&channel, &Method::POST, CALLS[0], Some("text/plain")).await;
     }
-    exchange(TcpStream::connect(running.address).await.unwrap(), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    exchange(TcpStream::connect(running.address).await.unwrap(), requests()[0].as_bytes()).await;
     let metrics = scrape();
     for (reason, count) in [("method", 3), ("content_type", 2), ("http1", 1)] {
         let mut lines = metrics.lines().filter(|line| line.starts_with("gemini_grpc_requests_refused_total{"));

@@ -48,6 +48,8 @@ mod pool;
 mod refusals;
 /// Keys and certificates that are replaced while the server runs.
 mod reload;
+/// The REST face.
+mod rest;
 /// Retries.
 mod retry;
 /// Health and reflection.

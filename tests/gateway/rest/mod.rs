@@ -1,0 +1,22 @@
+//! The REST face: Gemini's own API over HTTP/1.1 and HTTP/2.
+
+/// A client that sends and reads the bytes of HTTP/1.
+mod client;
+/// HTTP/1 connections: shutdown, age, idle time and TLS.
+mod connection;
+/// Deadlines and cancelled calls.
+mod deadline;
+/// Errors, by status and envelope.
+mod errors;
+/// HTTP/1 requests that are framed wrongly, and floods.
+mod framing;
+/// Web pages, by their origin.
+mod pages;
+/// Paths, keys, headers and bodies of requests.
+mod requests;
+/// Streams: the one framing that all SDKs read.
+mod stream;
+/// Spans and metrics.
+mod telemetry;
+/// gRPC-Web.
+mod web;
