@@ -222,7 +222,7 @@ class Turn {
       error.codes.length ? make('div', { class: 'codes' }, error.codes.join(' · ')) : null,
       // The message of a request with violations repeats the first of them.
       violations.length ? make('dl', { class: 'violations' }, ...violations) : make('p', {}, error.message),
-      error.retryDelay ? make('p', { class: 'delay' }, `Wait ${error.retryDelay.replace(/s$/, ' s')} before you try it again.`) : null,
+      error.retryDelay ? make('p', { class: 'delay' }, `Wait ${Number.parseFloat(error.retryDelay)} s before you try it again.`) : null,
       make('div', { class: 'acts' },
         button('Edit the prompt', edit),
         canRetry && !violations.length ? button('Send again', retry) : null,

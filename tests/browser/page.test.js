@@ -29,7 +29,8 @@ before(async () => {
   [browser, sandbox, upstream] = await Promise.all([startBrowser(), startSandbox(), startUpstream()]);
   [gateway, controlled] = await Promise.all([
     startGateway(sandbox.url, ['--playground']),
-    startGateway(upstream.url, ['--playground']),
+    // Upstream gets the trace of the page only if it is asked for.
+    startGateway(upstream.url, ['--playground', '--forward-trace-context', 'true']),
   ]);
 });
 
@@ -282,13 +283,13 @@ describe('a user', () => {
     await page.keyboard.type('hello there');
     await page.keyboard.press('Control+Enter');
     await isOver(page);
-    // From the top of the page, each control is reached once, in reading order, and is outlined.
-    await page.evaluate(() => document.activeElement.blur());
+    // Each control is reached once, in reading order, and is outlined. Behind the last one is the first.
     const reached = [];
     for (;;) {
       await page.keyboard.press('Tab');
+      if (await page.evaluate(() => document.activeElement === document.body)) continue;
       const name = await focused();
-      if (reached.includes(name) || reached.length > 30) break;
+      if (reached.includes(name)) break;
       reached.push(name);
       const isVisible = await page.evaluate(() => {
         const shows = (element, part) => element && getComputedStyle(element, part).outlineStyle !== 'none';
@@ -298,8 +299,8 @@ describe('a user', () => {
         return shows(activeElement) || shows(activeElement.closest('.tool'));
       });
       assert.ok(isVisible, `the focus on ${name} is visible`);
-      if (name === 'sample-panel') break;
     }
+    reached.push(...reached.splice(0, reached.indexOf('Skip to the prompt')));
     const order = ['Skip to the prompt', 'new', 'prompt', 'add', 'model', 'settings-toggle', 'send', 'copy', 'tab-curl'];
     assert.deepEqual(reached.filter((name) => order.includes(name)), order, reached.join(', '));
     await page.locator('#tab-curl').focus();
@@ -452,7 +453,7 @@ test('the policy of the page allows nothing but itself', async () => {
     return [
       await fails(() => fetch('https://example.com/')),
       await fails(() => { document.body.innerHTML = '<b>x</b>'; }),
-      await fails(() => { (0, eval)('1'); }),
+      await fails(() => { document.createElement('script').text = 'document.title = "hacked"'; }),
     ];
   });
   assert.deepEqual(attempts, [true, true, true]);
@@ -498,7 +499,8 @@ describe('the same call', () => {
       await page.locator('#file').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: PICTURE });
       await page.locator('#pictures img').waitFor();
       const [picture, text] = await run();
-      assert.deepEqual([picture.inlineData.data, text], [PICTURE.toString('base64'), { text: prompt }]);
+      // Google's SDK writes the variant of base64 that is for URLs.
+      assert.deepEqual([Buffer.from(picture.inlineData.data, 'base64'), text], [PICTURE, { text: prompt }]);
     });
   }
 });
