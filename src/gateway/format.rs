@@ -110,28 +110,26 @@ pub(super) struct Piece {
 }
 
 impl Format {
-    /// Reads and validates a request of this method.
+    /// Reads and validates a request of this method. `reserve` is called with the bytes that reading it takes in
+    /// addition to the request, before they are used.
     pub(super) fn check<'r>(
         &self,
         method: Method,
         request: &'r Bytes,
         config: &Config,
+        reserve: &mut dyn FnMut(usize) -> Result<(), Error>,
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
         let limits = RequestLimits { elements: config.max_elements };
-        let (model, outline) = match self {
+        let (path_model, outline) = match self {
             Self::Protobuf(_) => (None, None),
-            Self::Json { model } => {
-                let outline = json::outline(method, request, limits, steps).map_err(unwritten)?;
-                (Some(&**model), Some(outline))
-            }
+            Self::Json { model } => (Some(&**model), Some(outline(method, request, limits, reserve, steps)?)),
         };
         let wire = outline.as_deref().unwrap_or(request);
         let unreadable = |error, steps: &mut Steps<'_>| unreadable(method, wire, error, limits, steps);
         let (valid, view) = if method.generates() {
-            let mut view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
-            view.model = model.unwrap_or(view.model);
-            let options = Options { image_default_modalities: config.image_default_modalities };
+            let view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
+            let options = Options { image_default_modalities: config.image_default_modalities, path_model };
             let valid = validate(&view, &config.catalog, options, steps).map_err(|error| match error {
                 ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
                 ValidateError::Read(error) => unreadable(error, steps),
@@ -140,7 +138,7 @@ impl Format {
         } else {
             // It is no prompt: only its model is checked, and upstream charges no tokens for it.
             let name = view::model(wire, steps).map_err(|error| unreadable(error, steps))?;
-            let name = validate_model(model.unwrap_or(name)).map_err(Error::Invalid)?;
+            let name = validate_model(name, path_model).map_err(Error::Invalid)?;
             (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
         };
         let Valid { name, default_modalities, estimate } = valid;
@@ -178,12 +176,15 @@ impl Format {
                 Err(stop) => stop,
             },
         };
-        let (schema, json) = match self {
-            Self::Protobuf(schema) => (*schema, None),
-            Self::Json { .. } => (CallerSchema::Own, Some(text.clone())),
+        let read = match self {
+            Self::Protobuf(schema) => {
+                json::event(method, text, Some(key.finder()), *schema, steps).map(|event| (event, None))
+            }
+            Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
+                .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
         };
-        let event = json::event(method, text, Some(key.finder()), schema, steps);
-        let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
+        let (event, json) = read.map_err(|error| unreadable(error, steps))?;
+        let json::Event { mut response, has_split_surrogates } = event;
         let read = match method.generates() {
             true => ResponseView::read(&response.message, steps),
             false => ResponseView::read_other(&response.message, steps),
@@ -224,7 +225,9 @@ impl Checked<'_> {
             Source::Protobuf(parts) if parts[0].len() > MAX_UNMEASURED_BYTES => {
                 json::measure(self.method, parts, self.limits, steps).map(Some).map_err(unwritten)
             }
-            Source::Json { body, default_modalities: true, .. } => Ok(Some(body.len() + json::ADDED_BYTES)),
+            Source::Json { body, outline, default_modalities: true } => {
+                Ok(Some(body.len() + json::ADDED_BYTES + outline.capacity()))
+            }
             _ => Ok(None),
         }
     }
@@ -266,6 +269,26 @@ impl Piece {
     }
 }
 
+/// The outline of a request that is JSON.
+fn outline(
+    method: Method,
+    request: &[u8],
+    limits: RequestLimits,
+    reserve: &mut dyn FnMut(usize) -> Result<(), Error>,
+    steps: &mut Steps<'_>,
+) -> Result<Vec<u8>, Stop<Error>> {
+    let mut full = None;
+    let mut reserve = |bytes| match reserve(bytes) {
+        Ok(()) => true,
+        Err(error) => {
+            full = Some(error);
+            false
+        }
+    };
+    let outline = json::request_outline(method, request, limits, &mut reserve, steps);
+    outline.map_err(|error| full.map_or_else(|| unwritten(error), Stop::Failed))
+}
+
 /// Why a request cannot be read. The translator finds where the fault is.
 fn unreadable(
     method: Method,
@@ -291,3 +314,7 @@ fn unwritten(error: json::Error) -> Stop<Error> {
         _ => Stop::Failed(Error::Malformed(error)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

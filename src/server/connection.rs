@@ -6,6 +6,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::CONNECTION;
@@ -174,7 +175,7 @@ impl Shared {
         let faces = self.faces.service(peer.clone());
         let service = service_fn(|request| faces.respond(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
-        let has_to_go = self.has_to_go(peer.connection.clone());
+        let has_to_go = self.has_to_go(peer.connection.clone(), self.limits.jittered_age());
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended.map_err(Error::other),
@@ -207,19 +208,22 @@ impl Shared {
 
     async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: Http1Stream<S>, peer: Arc<Peer>) -> Result<()> {
         let (faces, phases) = (self.faces.service(peer.clone()), self.phases.clone());
+        let end_of_age = self.limits.jittered_age().map(|age| Instant::now() + age);
         let service = service_fn(|request| {
             let responding = faces.respond_http1(request);
-            let is_leaving = *phases.borrow() >= DrainPhase::Leaving;
+            // A client cannot be asked to go without a response, so one that is idle is left until its next call.
+            let is_old = end_of_age.is_some_and(|end| Instant::now() >= end);
+            let is_last = is_old || *phases.borrow() >= DrainPhase::Leaving;
             async move {
                 let mut response = responding.await?.map(CallBody::new);
-                if is_leaving {
+                if is_last {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
         let mut connection = pin!(http1::builder().serve_connection(TokioIo::new(stream), service));
-        let has_to_go = self.has_to_go(peer.connection.clone());
+        let has_to_go = self.has_to_go(peer.connection.clone(), None);
         let timed_out = || Error::new(ErrorKind::TimedOut, "the client did not read a response by its deadline");
         tokio::select! {
             biased;
@@ -247,8 +251,8 @@ impl Shared {
 
     /// Ready once the connection has to go. It is a task, because a future in the same task as the connection would be
     /// polled again for each of its frames.
-    fn has_to_go(&self, connection: Arc<Connection>) -> AbortOnDropHandle<End> {
-        let (age, idle, begun) = (self.limits.jittered_age(), self.limits.idle, Instant::now());
+    fn has_to_go(&self, connection: Arc<Connection>, age: Option<Duration>) -> AbortOnDropHandle<End> {
+        let (idle, begun) = (self.limits.idle, Instant::now());
         let phases = self.phases.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::select! {

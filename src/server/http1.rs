@@ -16,6 +16,8 @@ use super::http1_check::{MAX_HEAD_BYTES, RequestCheck};
 const MAX_HEADERS: usize = 100;
 /// Bytes that hyper buffers of a request, and of the chunks of a response, for each connection.
 const MAX_BUFFER: usize = 128 << 10;
+/// The end of a head.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 /// How much of the rest of a request is read after its response, in bytes, and for how long: closing a connection with
 /// unread bytes resets it, and the client would lose the response.
 const MAX_LINGER_BYTES: usize = 1 << 20;
@@ -44,6 +46,8 @@ pub(super) struct Http1Stream<S> {
     /// Bytes that were read before, and come first.
     prefix: Vec<u8>,
     check: RequestCheck,
+    /// Whether a head that was refused was given an end.
+    has_ended_head: bool,
     /// How long a head may take from its first byte.
     head_timeout: Duration,
     /// Runs while a head is incomplete.
@@ -61,7 +65,15 @@ struct Linger {
 impl<S> Http1Stream<S> {
     /// `prefix` was read of `stream` already.
     pub(super) fn new(prefix: Vec<u8>, stream: S, head_timeout: Duration) -> Self {
-        Self { stream, prefix, check: RequestCheck::default(), head_timeout, timer: None, linger: None }
+        Self {
+            stream,
+            prefix,
+            check: RequestCheck::default(),
+            has_ended_head: false,
+            head_timeout,
+            timer: None,
+            linger: None,
+        }
     }
 }
 
@@ -97,6 +109,13 @@ impl<S: AsyncRead + Unpin> Http1Stream<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Http1Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
+        if this.check.is_refused() {
+            // hyper reads a head once it has an end. What comes after it is never read.
+            if !std::mem::replace(&mut this.has_ended_head, true) {
+                buffer.put_slice(HEAD_END);
+            }
+            return Poll::Ready(Ok(()));
+        }
         let start = buffer.filled().len();
         if this.poll_unchecked(cx, buffer)?.is_pending() {
             if let Some(timer) = &mut this.timer {

@@ -67,6 +67,11 @@ impl RequestCheck {
         }
     }
 
+    /// Whether a request was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.state == State::Refused
+    }
+
     /// Whether a request has begun that is not complete, or was refused.
     pub(super) fn is_in_request(&self) -> bool {
         self.state != State::RequestLine || !self.line.is_empty()

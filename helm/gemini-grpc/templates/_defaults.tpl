@@ -63,6 +63,7 @@ apiKey:
   value: ''
 config:
   workers: 2
+  corsOrigins: ''
   connectionAge: 45
   drainDelay: 5
   drainTimeout: 580

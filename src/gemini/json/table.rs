@@ -59,6 +59,7 @@ impl Table {
         let methods =
             Method::ALL.iter().map(|method| found.method(*method, &by_name)).collect::<Result<Vec<_>, _>>()?;
         roles::assign(&mut messages, methods.iter().map(|method| method.response));
+        roles::mark_validated(&mut messages);
         let enums = found.enums.iter().map(|(_, e)| enumeration(e)).collect();
         Ok(Self { messages, enums, by_name, methods })
     }
@@ -76,6 +77,11 @@ impl Table {
     /// The message that a response of this method is.
     pub(super) fn response(&self, method: Method) -> &Message {
         self.message(self.methods[method as usize].response)
+    }
+
+    /// Whether any message has a member of this name.
+    pub(super) fn has_member(&self, name: &[u8]) -> bool {
+        self.messages.iter().any(|message| message.member(name).is_some())
     }
 
     pub(super) fn message(&self, index: usize) -> &Message {
@@ -168,6 +174,7 @@ fn field(proto: &FieldDescriptorProto, names: &TypeNames<'_>) -> Result<Field, U
         oneof,
         oneof_siblings: 0,
         role: Role::Content,
+        is_validated: false,
         short_key: None,
         next: Guess::none(),
     })

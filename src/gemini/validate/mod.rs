@@ -15,9 +15,12 @@ use super::view::{Estimate, GenerationConfigView, PartView, ReadError, RequestVi
 
 /// The settings of the rules.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'m> {
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
+    /// The model in the path of a REST call. The request itself may name the same one. Only in REST, a generation config
+    /// has shortcuts, which are validated as the settings that they stand for.
+    pub path_model: Option<&'m str>,
 }
 
 /// A request that breaks no rule.
@@ -44,11 +47,11 @@ pub enum ValidateError {
 pub fn validate(
     request: &RequestView<'_>,
     catalog: &Catalog,
-    options: Options,
+    options: Options<'_>,
     steps: &mut Steps<'_>,
 ) -> Result<Valid, ValidateError> {
     let mut violations = Violations::default();
-    let name = model(request.model, &mut violations);
+    let name = model(request.model, options.path_model, &mut violations);
     let estimate = contents(request, &mut violations, steps)?;
     let config = request.generation_config.as_ref();
     if let Some(config) = config {
@@ -56,7 +59,7 @@ pub fn validate(
     }
     let image_model = name.as_ref().and_then(|name| catalog.find(name));
     if let Some(model) = image_model {
-        image::check(model, config, options, &mut violations);
+        image::check(model, config, options, &mut violations, steps)?;
     }
     match name {
         Some(name) if violations.is_empty() => {
@@ -70,14 +73,23 @@ pub fn validate(
     }
 }
 
-/// Checks only the model that a request names, for a method that does not generate content.
-pub fn validate_model(name: &str) -> Result<ModelName, Violations> {
+/// Checks only the model that a request names, for a method that does not generate content. `path_model` is that of
+/// [`Options`].
+pub fn validate_model(name: &str, path_model: Option<&str>) -> Result<ModelName, Violations> {
     let mut violations = Violations::default();
-    model(name, &mut violations).ok_or(violations)
+    match model(name, path_model, &mut violations) {
+        Some(name) if violations.is_empty() => Ok(name),
+        _ => Err(violations),
+    }
 }
 
-fn model(name: &str, violations: &mut Violations) -> Option<ModelName> {
-    ModelName::parse(name).map_err(|error| violations.add("model", "MODEL_INVALID", error)).ok()
+fn model(name: &str, path_model: Option<&str>, violations: &mut Violations) -> Option<ModelName> {
+    let parsed = ModelName::parse(path_model.unwrap_or(name));
+    let parsed = parsed.map_err(|error| violations.add("model", "MODEL_INVALID", error)).ok()?;
+    if path_model.is_some() && !name.is_empty() && ModelName::parse(name).as_ref() != Ok(&parsed) {
+        violations.add("model", "MODEL_INVALID", "the request names another model than its path; leave it out");
+    }
+    Some(parsed)
 }
 
 /// Checks the contents, and returns how much text and how many pictures the request sends.

@@ -8,7 +8,7 @@ use crate::gemini::json;
 use crate::gemini::steps::Interrupted;
 
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
-const OPTIONS: Options = Options { image_default_modalities: true };
+const OPTIONS: Options<'_> = Options { image_default_modalities: true, path_model: None };
 
 /// The violations of a request given as JSON, as `field: reason`.
 fn violations(json: &str) -> Vec<String> {
@@ -49,8 +49,8 @@ fn an_empty_request_lacks_model_and_contents() {
 
 #[test]
 fn a_model_alone_is_checked_like_that_of_a_prompt() {
-    assert_eq!(list(&validate_model("").unwrap_err()), ["model: MODEL_INVALID"]);
-    assert_eq!(validate_model("models/m").unwrap().as_str(), "m");
+    assert_eq!(list(&validate_model("", None).unwrap_err()), ["model: MODEL_INVALID"]);
+    assert_eq!(validate_model("models/m", None).unwrap().as_str(), "m");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_default_modalities_are_wanted_only_where_none_are_given() {
         assert!(default(&request(model, "")), "{model}");
         assert!(!default(&request(model, r#""responseModalities":["TEXT"]"#)), "{model}");
     }
-    let off = Options { image_default_modalities: false };
+    let off = Options { image_default_modalities: false, path_model: None };
     assert_eq!(
         violations_with(&request("nano-banana-2", ""), off),
         ["generation_config.response_modalities: MODALITY_IMAGE_MISSING"]

@@ -165,10 +165,10 @@ async fn a_body_of_unknown_length_is_read_up_to_the_limit() {
 #[tokio::test]
 async fn a_request_that_announces_too_much_is_refused_before_it_is_sent() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
-    let running = Running::start(&config(&upstream, &["--max-request-bytes", "1000"]));
+    let running = Running::start(&config(&upstream, &["--max-request-bytes", "2000"]));
     let mut connection = Http1::open(running.address).await;
     let head =
-        format!("POST {UNARY} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1001\r\n\r\n");
+        format!("POST {UNARY} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2001\r\n\r\n");
     connection.send(head).await;
     let response = connection.response().await;
     assert_eq!(response.status, 413, "{response:?}");

@@ -3,7 +3,7 @@
 use super::super::error::{Error, Problem};
 use super::super::schema::{ADDITIONAL_FIELDS, Message};
 use super::super::string::Str;
-use super::Decoder;
+use super::{Decoder, Tolerance};
 use crate::gemini::wire::{WireType, put_tag};
 
 impl<'j> Decoder<'j, '_> {
@@ -89,7 +89,7 @@ impl<'j> Decoder<'j, '_> {
                         put_tag(&mut self.writer.out, 2, WireType::Fixed64);
                         self.writer.out.extend_from_slice(&value.to_le_bytes());
                     }
-                    Ok(_) if self.json.tolerant => self.number_as_text(text),
+                    Ok(_) if self.tolerance != Tolerance::None => self.number_as_text(text),
                     _ => return Err(Problem::OutOfRange("a double").into()),
                 }
             }
@@ -108,6 +108,13 @@ impl<'j> Decoder<'j, '_> {
     /// Writes the unknown members of a message, which are those from `first_unknown` on, as its `additional_fields`. In
     /// a response, a member that these cannot contain either is dropped, for example because it nests too deep.
     pub(super) fn additional(&mut self, message: &'static Message, first_unknown: usize) -> Result<(), Error> {
+        self.set_is_in_unknown(true);
+        let done = self.entries(message, first_unknown);
+        self.set_is_in_unknown(false);
+        done
+    }
+
+    fn entries(&mut self, message: &'static Message, first_unknown: usize) -> Result<(), Error> {
         if message.additional.is_some() {
             let end = self.json.position();
             let (state_before, mut is_empty) = (self.state(), true);
