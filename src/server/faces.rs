@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -61,13 +62,18 @@ impl Spoken {
             Self::Grpc
         } else if grpc::is_grpc_web(method, headers) {
             Self::GrpcWeb
-        } else if grpc::is_service_path(uri.path()) {
+        } else if grpc::is_service_path(uri.path()) && !is_preflight(method, headers) {
             // Something else is sent to a gRPC service, which says what to send.
             Self::Grpc
         } else {
             Self::Rest
         }
     }
+}
+
+/// Whether a browser asks what a page may send, before it sends a call of gRPC-Web or REST.
+fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl Faces {
