@@ -49,7 +49,7 @@ before(async () => {
   [browser, sandbox, upstream, site] = await Promise.all([startBrowser(), startSandbox(), startUpstream(), bundle()
     .then((script) => startSite({ '/': ['text/html', html], '/bundle.js': ['text/javascript', script] }))]);
   const flags = ['--cors-origins', site.url];
-  [gateway, controlled] = await Promise.all([startGateway(sandbox.url, flags), startGateway(upstream.url, flags)]);
+  [gateway, controlled] = await Promise.all([startGateway(sandbox.url, [...flags, '--retries', '0']), startGateway(upstream.url, flags)]);
   opened = await openPage(browser, site.url);
   page = opened.page;
 });

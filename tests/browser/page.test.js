@@ -28,7 +28,7 @@ let open;
 before(async () => {
   [browser, sandbox, upstream] = await Promise.all([startBrowser(), startSandbox(), startUpstream()]);
   [gateway, controlled] = await Promise.all([
-    startGateway(sandbox.url, ['--playground']),
+    startGateway(sandbox.url, ['--playground', '--retries', '0']),
     // Upstream gets the trace of the page only if it is asked for.
     startGateway(upstream.url, ['--playground', '--forward-trace-context', 'true']),
   ]);
