@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod gemini;
 pub mod grpc;
 pub mod memory;
+pub mod page;
 pub mod pb;
 pub mod reason;
 pub mod rest;

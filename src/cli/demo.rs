@@ -26,6 +26,7 @@ const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
 #[command(after_help = "\
 Examples:
   gemini-grpc demo
+  gemini-grpc demo --serve
   MOUNTSEA_API_KEY=... gemini-grpc demo --live --dir pictures")]
 pub(super) struct Args {
     /// The folder for the pictures.
@@ -35,6 +36,10 @@ pub(super) struct Args {
     /// Talk to Mountsea with your key, instead of to the sandbox. Upstream charges for it.
     #[arg(long)]
     live: bool,
+
+    /// Keep the gateway after the calls, with a page to try it in a browser, until Ctrl-C.
+    #[arg(long)]
+    serve: bool,
 
     #[command(flatten)]
     key: Key,
@@ -63,7 +68,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         demo.edit(&first).await?;
         demo.refusal().await?;
         output::line(format_args!("\n{}", bold("All four went as they should.")))?;
-        output::line("Go on with `gemini-grpc serve --sandbox`, and `gemini-grpc call 'hello'` in another terminal.")
+        if args.serve {
+            output::line(format_args!("A page to try it: http://{address}/ (Ctrl-C ends it)"))?;
+            let _ = tokio::signal::ctrl_c().await;
+            return Ok(());
+        }
+        output::line("Go on in a browser with `gemini-grpc demo --serve`, or with `gemini-grpc serve --sandbox`,")?;
+        output::line("and `gemini-grpc call 'hello'` in another terminal.")
     })?
 }
 
@@ -84,6 +95,7 @@ fn start_gateway(live: bool) -> Result<SocketAddr, Failure> {
     let mut config = serve.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
     // The certificate of a real gateway is not valid for loopback.
     config.tls = None;
+    config.playground = true;
     if live {
         output::line(format_args!("Gateway to {}; upstream charges for these calls.", config.upstream.base))?;
     } else {

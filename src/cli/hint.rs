@@ -1,4 +1,4 @@
-//! A command that calls the gateway which has just started.
+//! How to call the gateway which has just started: a command, and a page.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -13,16 +13,27 @@ pub(super) fn try_it(address: SocketAddr, tls: Option<&ServerTls>, flags: &confi
     format!("gemini-grpc call {}'Why is the sky blue?'", endpoint_flags(address, tls, flags))
 }
 
-fn endpoint_flags(mut address: SocketAddr, tls: Option<&ServerTls>, flags: &config::Tls) -> String {
+/// The URL of the page to try it.
+pub(super) fn page(address: SocketAddr, tls: Option<&ServerTls>) -> String {
+    format!("{}/", url(address, tls))
+}
+
+fn url(mut address: SocketAddr, tls: Option<&ServerTls>) -> String {
     if address.ip().is_unspecified() {
         // `[::]` serves IPv4 too, and not every machine has an address of IPv6 for itself.
         address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
+    match tls {
+        Some(tls) => format!("https://{}:{}", tls.host(address.ip()), address.port()),
+        None => format!("http://{address}"),
+    }
+}
+
+fn endpoint_flags(address: SocketAddr, tls: Option<&ServerTls>, flags: &config::Tls) -> String {
+    let url = url(address, tls);
     let Some(tls) = tls else {
-        let url = format!("http://{address}");
         return if url == DEFAULT_ENDPOINT { String::new() } else { format!("--endpoint {url} ") };
     };
-    let url = format!("https://{}:{}", tls.host(address.ip()), address.port());
     let authority = match &flags.tls_cert {
         Some(path) if tls.is_self_signed() => quoted(path),
         _ => "CA.pem".to_owned(),

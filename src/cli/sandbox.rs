@@ -94,6 +94,7 @@ impl InProcess {
         if let Some(base) = BaseUrl::parse(&self.url) {
             config.upstream.base = base;
         }
+        config.playground = true;
         // Both ends of a connection to the sandbox are files of this process.
         config.files_per_call = 2;
         if config.gateway.key.is_none() {

@@ -167,6 +167,7 @@ impl Serve {
                 max_request_bytes: self.limits.max_request_bytes,
                 reflection: self.serving.reflection,
             },
+            playground: self.serving.playground,
         })
     }
 

@@ -47,6 +47,20 @@ pub struct Serving {
         value_name = "ORIGINS"
     )]
     pub cors_origins: String,
+
+    /// Serve a page to try the gateway in a browser, at `/`. A sandbox always has it.
+    #[arg(
+        long,
+        help_heading = "Serving",
+        env = "GEMINI_GRPC_PLAYGROUND",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        default_value_t = false,
+        value_name = "BOOL",
+        hide_possible_values = true
+    )]
+    pub playground: bool,
 }
 
 impl Serving {

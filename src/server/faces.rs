@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::{Frame, SizeHint};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::origins::{Origins, Verdict};
+use super::own_origin::is_own_origin;
 use crate::face::{Peer, RequestBody};
 use crate::grpc::{self, Grpc, GrpcService};
+use crate::page;
 use crate::rest::{self, Rest};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +34,8 @@ pub(super) struct Faces {
 struct Pages {
     origins: Origins,
     layer: CorsLayer,
+    /// Whether the page to try the gateway is served. It may call, as no other page of this origin exists.
+    playground: bool,
 }
 
 /// Serves the requests of one connection.
@@ -57,7 +62,7 @@ impl Spoken {
             Self::Grpc
         } else if grpc::is_grpc_web(method, headers) {
             Self::GrpcWeb
-        } else if grpc::is_service_path(uri.path()) {
+        } else if grpc::is_service_path(uri.path()) && !is_preflight(method, headers) {
             // Something else is sent to a gRPC service, which says what to send.
             Self::Grpc
         } else {
@@ -66,9 +71,14 @@ impl Spoken {
     }
 }
 
+/// Whether a browser asks what a page may send, before it sends a call of gRPC-Web or REST.
+fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
 impl Faces {
-    pub(super) fn new(grpc: Grpc, rest: Rest, origins: &Origins) -> Self {
-        Self { grpc, rest, pages: Arc::new(Pages { origins: origins.clone(), layer: origins.layer() }) }
+    pub(super) fn new(grpc: Grpc, rest: Rest, origins: &Origins, playground: bool) -> Self {
+        Self { grpc, rest, pages: Arc::new(Pages { origins: origins.clone(), layer: origins.layer(), playground }) }
     }
 
     /// The service for the requests of one connection.
@@ -97,7 +107,15 @@ impl ConnectionService {
 
     /// Serves a request that a web page can make, if no page makes it, or one that may.
     fn respond_to_page<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>, spoken: Spoken) -> Responding {
+        if self.pages.playground && spoken == Spoken::Rest && request.uri().path() == "/" {
+            // Also for a link on another site. The page does nothing by itself, and is shown in no frame.
+            let response = page::respond(request.method(), request.headers());
+            return Responding::ready(response.map(|body| Body::Rest(rest::Body::full(body))));
+        }
         match self.pages.origins.judge(request.headers()) {
+            Verdict::Refused if self.pages.playground && is_own_origin(&request, self.peer.is_tls) => {
+                self.call(request, spoken)
+            }
             Verdict::NoPage => self.call(request, spoken),
             Verdict::Allowed => {
                 let this = self.clone();

@@ -18,6 +18,7 @@ mod listener;
 mod observe;
 mod open;
 mod origins;
+mod own_origin;
 mod reload;
 mod sniff;
 mod tls;
@@ -76,6 +77,8 @@ pub struct Config {
     pub gateway: gateway::Config,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
+    /// Whether the page to try the gateway is served.
+    pub playground: bool,
 }
 
 /// Why the server cannot start.

@@ -64,7 +64,7 @@ impl Worker {
         let rest = Rest::new(gateway.clone(), telemetry.clone(), config.grpc.max_request_bytes);
         let grpc = Grpc::new(&config.grpc, gateway, &shared.health, telemetry.clone())?;
         let phases = shared.phases.clone();
-        let faces = Faces::new(grpc, rest, &config.origins);
+        let faces = Faces::new(grpc, rest, &config.origins, config.playground);
         let connections = Connections::new(faces, config.limits.clone(), handles.acceptor.clone(), phases.clone());
         // Heavy work takes one thread for each worker at most, and all of it may be of one worker.
         let blocking_threads = capacity.lookups(config.workers) + config.workers;

@@ -68,6 +68,7 @@ def test_numbers_reach_the_program_as_they_were_written():
         "connectTimeout": 2.5,
         "retries": 0,
         "reflection": False,
+        "playground": True,
     }
     got = environment({"config": config})
     assert got["GEMINI_GRPC_MAX_REQUEST_BYTES"] == "67108864"
@@ -75,6 +76,7 @@ def test_numbers_reach_the_program_as_they_were_written():
     assert got["GEMINI_GRPC_CONNECT_TIMEOUT"] == "2.5"
     assert got["GEMINI_GRPC_RETRIES"] == "0"
     assert got["GEMINI_GRPC_REFLECTION"] == "false"
+    assert got["GEMINI_GRPC_PLAYGROUND"] == "true"
 
 
 def test_resource_attributes_are_encoded_as_opentelemetry_requires():

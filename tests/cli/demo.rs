@@ -1,8 +1,11 @@
 //! `demo`.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use image::image_dimensions;
 
-use crate::support::{gemini_grpc, run, run_with};
+use crate::support::{Running, gemini_grpc, run, run_with};
 
 #[test]
 fn the_demo_saves_two_pictures_and_reports_success() {
@@ -18,6 +21,22 @@ fn the_demo_saves_two_pictures_and_reports_success() {
         // The ratio is 16:9, with about one megapixel.
         assert_eq!(image_dimensions(pictures.join(name)).unwrap(), (1360, 765));
     }
+}
+
+#[test]
+fn the_demo_can_go_on_with_a_page_in_a_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gemini_grpc(["demo", "--serve"]);
+    let mut demo = Running::start(command.current_dir(&folder));
+    let address = demo.out().wait_for(|line| {
+        let (_, url) = line.split_once("A page to try it: http://")?;
+        url.split_once('/').map(|(address, _)| address.to_owned())
+    });
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("<!doctype html>"), "{page}");
 }
 
 #[test]

@@ -189,7 +189,9 @@ fn missing(test: &str) -> Option<String> {
         return Some(format!("{test} is not of the form file::name"));
     };
     let Ok(text) = fs::read_to_string(root().join(file)) else { return Some(format!("{test}: there is no such file")) };
-    let is_there = ["fn", "def"].iter().any(|word| text.contains(&format!("{word} {name}(")));
+    // A test of JavaScript has a sentence as its name, and may be named by how that begins.
+    let beginnings = [format!("fn {name}("), format!("def {name}("), format!("test('{name}"), format!("test(`{name}")];
+    let is_there = beginnings.iter().any(|beginning| text.contains(beginning));
     (!is_there).then(|| format!("{file} has no test {name}"))
 }
 

@@ -52,8 +52,8 @@ export async function startSandbox() {
 }
 
 /** Starts a gateway that uses a sandbox as upstream: its `address`, and `stop`. */
-export async function startGateway(url) {
-  const args = ['serve', '--listen', '127.0.0.1:0', '--upstream-url', url, '--log-format', 'json'];
+export async function startGateway(url, flags = []) {
+  const args = ['serve', '--listen', '127.0.0.1:0', '--upstream-url', url, '--log-format', 'json', ...flags];
   const addressIn = (line) => line.startsWith('{') && JSON.parse(line).address;
   const { found, stop } = await start(args, addressIn, { MOUNTSEA_API_KEY: 'a-key' });
   return { address: found, stop };

@@ -12,6 +12,8 @@ mod errors;
 mod framing;
 /// Web pages, by their origin.
 mod pages;
+/// The page to try the gateway.
+mod playground;
 /// Paths, keys, headers and bodies of requests.
 mod requests;
 /// Streams: the one framing that all SDKs read.

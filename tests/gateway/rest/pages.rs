@@ -76,3 +76,17 @@ fn every_page_may_call_only_where_each_caller_needs_a_key() {
     let error = resolve(&["--cors-origins", "app.example"]).unwrap_err();
     assert!(error.contains("GEMINI_GRPC_CORS_ORIGINS") && error.contains("app.example"), "{error}");
 }
+
+#[tokio::test]
+async fn a_browser_learns_that_a_page_may_call_a_grpc_service() {
+    let upstream = Upstream::answering("").await;
+    let running = Running::start(&config(&upstream, &["--cors-origins", "https://app.example"]));
+    for service in ["mountsea.gemini.v1", "google.ai.generativelanguage.v1beta"] {
+        let path = format!("/{service}.GenerativeService/GenerateContent");
+        let response = exchange(running.address, preflight(&path, &[PAGE])).await;
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (200, Some("https://app.example")));
+        let response = exchange(running.address, preflight(&path, &[("origin", "https://evil.example")])).await;
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (403, None));
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}

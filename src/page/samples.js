@@ -1,0 +1,236 @@
+// The same call in code, for each language. Pictures are read from files there, and the key is a placeholder.
+
+const KEY = 'YOUR_KEY';
+
+/** The bytes of a picture, which a sample reads from a file of this name. */
+class PictureFile {
+  constructor(name) {
+    this.name = name;
+  }
+}
+
+/** A request with the pictures replaced by files. */
+function withFiles(body) {
+  const count = {};
+  const replace = (value, name) => {
+    if (Array.isArray(value)) return value.map((item) => replace(item));
+    if (value === null || typeof value !== 'object') return value;
+    if (name === 'inlineData') {
+      const [, kind = 'bin'] = /^image\/(\w+)/.exec(value.mimeType) ?? [];
+      count[kind] = (count[kind] ?? 0) + 1;
+      return { ...value, data: new PictureFile(`picture-${count[kind]}.${kind}`) };
+    }
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, key)]));
+  };
+  return replace(body);
+}
+
+const filesIn = (value) => {
+  if (value instanceof PictureFile) return [value];
+  return value !== null && typeof value === 'object' ? Object.values(value).flatMap(filesIn) : [];
+};
+
+/** JSON on several lines, short lists and objects on one. A file becomes `mark(file)`, without quotes. */
+function json(value, mark, indent = '') {
+  if (value instanceof PictureFile) return mark(value);
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  const inner = `${indent}  `;
+  const isList = Array.isArray(value);
+  const [open, close] = isList ? '[]' : '{}';
+  const item = (within) => ([name, entry]) => (isList ? '' : `${JSON.stringify(name)}: `) + json(entry, mark, within);
+  const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
+  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
+  return `${open}\n${inner}${Object.entries(value).map(item(inner)).join(`,\n${inner}`)}\n${indent}${close}`;
+}
+
+/** Members whose value has names that a user chose. */
+const FREE_FORM = /^(args|response|properties|metadata|responseSchema|responseJsonSchema|parameters(JsonSchema)?)$/;
+const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** A Python literal. */
+function python(value, { indent = '', rename = (name) => name, mark }) {
+  if (value instanceof PictureFile) return mark(value);
+  if (value === null) return 'None';
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (typeof value !== 'object') return JSON.stringify(value);
+  const inner = `${indent}    `;
+  const isList = Array.isArray(value);
+  const [open, close] = isList ? '[]' : '{}';
+  const item = (within) => ([name, entry]) => {
+    const next = { indent: within, mark, rename: FREE_FORM.test(name) ? (same) => same : rename };
+    return (isList ? '' : `${JSON.stringify(rename(name))}: `) + python(entry, next);
+  };
+  const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
+  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
+  return `${open}\n${Object.entries(value).map((entry) => `${inner}${item(inner)(entry)},\n`).join('')}${indent}${close}`;
+}
+
+/**
+ * A here-document for a shell. With files it is one in which the shell expands `$( )`, so that in all other texts what
+ * the shell would expand is escaped.
+ */
+function hereDocument(body) {
+  const files = filesIn(body);
+  if (!files.length) return `<<'END'\n${json(body)}\nEND`;
+  const token = randomHex(8);
+  const text = json(body, ({ name }) => `${token}${name}${token}`).replace(/[\\$`]/g, '\\$&');
+  const read = (_, name) => `"$(base64 < ${name} | tr -d '\\n')"`;
+  return `<<END\n${text.replace(new RegExp(`${token}(.+?)${token}`, 'g'), read)}\nEND`;
+}
+
+const grpcTarget = ({ origin }) => {
+  const { hostname, protocol, port } = new URL(origin);
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+};
+const isTls = ({ origin }) => origin.startsWith('https:');
+
+function curl({ origin, model, body, hasKey }) {
+  const key = hasKey ? `  -H 'x-goog-api-key: ${KEY}' \\\n` : '';
+  return `curl -N \\
+  '${origin}${pathOf(model).replaceAll('\'', '%27')}' \\
+  -H 'content-type: application/json' \\
+${key}  --data-binary @- ${hereDocument(body)}
+`;
+}
+
+function grpcurl(call) {
+  const key = call.hasKey ? `-H 'x-goog-api-key: ${KEY}' ` : '';
+  return `grpcurl ${isTls(call) ? '' : '-plaintext '}-max-msg-sz 67108864 ${key}-d @ ${grpcTarget(call)} \\
+  mountsea.gemini.v1.GenerativeService/StreamGenerateContent ${hereDocument({ model: call.model, ...call.body })}
+`;
+}
+
+/** Google's SDK requires a key. In it the members of generationConfig, and all others but the contents, are one object. */
+function pythonSdk({ origin, model, body }) {
+  const { contents, generationConfig, ...others } = body;
+  const mark = ({ name }) => `open(${JSON.stringify(name)}, "rb").read()`;
+  const literal = (value) => python(value, { indent: '    ', rename: snake, mark });
+  const config = { ...generationConfig, ...others };
+  return `from google import genai
+
+client = genai.Client(
+    api_key="${KEY}",
+    http_options={"base_url": "${origin}"},
+)
+stream = client.models.generate_content_stream(
+    model=${JSON.stringify(model)},
+    contents=${literal(contents)},
+${Object.keys(config).length ? `    config=${literal(config)},\n` : ''})
+for chunk in stream:
+    for part in chunk.parts or []:
+        if part.inline_data:
+            open("answer.png", "wb").write(part.inline_data.data)
+        print(part.text or "", end="", flush=True)
+print()
+`;
+}
+
+function pythonGrpc(call) {
+  const mark = ({ name }) => `b64encode(open(${JSON.stringify(name)}, "rb").read())`;
+  const credentials = isTls(call) ? ', grpc.ssl_channel_credentials()' : '';
+  const hasFiles = filesIn(call.body).length > 0;
+  return `# pip install grpcio-tools, and in a checkout of gemini-grpc:
+# python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \\
+#     proto/mountsea/gemini/v1/*.proto
+${hasFiles ? 'from base64 import b64encode\n\n' : ''}import grpc
+from google.protobuf.json_format import ParseDict
+from mountsea.gemini.v1 import generative_service_pb2 as gemini
+from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub
+
+options = [("grpc.max_receive_message_length", 64 << 20)]
+channel = grpc.${isTls(call) ? 'secure' : 'insecure'}_channel("${grpcTarget(call)}"${credentials}, options)
+request = ParseDict(${python({ model: call.model, ...call.body }, { mark })}, gemini.GenerateContentRequest())
+stub = GenerativeServiceStub(channel)
+for answer in stub.StreamGenerateContent(request${call.hasKey ? `, metadata=[("x-goog-api-key", "${KEY}")]` : ''}):
+    for part in answer.candidates[0].content.parts if answer.candidates else []:
+        if part.inline_data.data:
+            open("answer.png", "wb").write(part.inline_data.data)
+        print(part.text, end="", flush=True)
+print()
+`;
+}
+
+function go(call) {
+  const files = filesIn(call.body);
+  // A raw string of Go cannot contain a backtick, but JSON has an escape for it.
+  const request = json({ model: call.model, ...call.body }, () => '""').replaceAll('`', '\\u0060');
+  const transport = isTls(call) ? 'credentials.NewTLS(nil)' : 'insecure.NewCredentials()';
+  const reading = files.length
+    ? `	files := []string{${files.map(({ name }) => JSON.stringify(name)).join(', ')}}
+	for _, content := range request.Contents {
+		for _, part := range content.Parts {
+			if picture := part.GetInlineData(); picture != nil {
+				picture.Data = must(os.ReadFile(files[0]))
+				files = files[1:]
+			}
+		}
+	}
+`
+    : '';
+  return `// The package is generated from the contract: github.com/mountsea/gemini-grpc, examples/go.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials${isTls(call) ? '' : '/insecure'}"
+${call.hasKey ? '\t"google.golang.org/grpc/metadata"\n' : ''}	"google.golang.org/protobuf/encoding/protojson"
+
+	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
+)
+
+const requestJSON = \`${request}\`
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+
+func main() {
+	conn := must(grpc.NewClient("${grpcTarget(call)}",
+		grpc.WithTransportCredentials(${transport}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20))))
+	defer conn.Close()
+
+	request := &gemini.GenerateContentRequest{}
+	if err := protojson.Unmarshal([]byte(requestJSON), request); err != nil {
+		log.Fatal(err)
+	}
+${reading}	ctx := context.Background()
+${call.hasKey ? `	ctx = metadata.AppendToOutgoingContext(ctx, "x-goog-api-key", "${KEY}")\n` : ''}	stream := must(gemini.NewGenerativeServiceClient(conn).StreamGenerateContent(ctx, request))
+	for {
+		answer, err := stream.Recv()
+		// EOF comes only after a complete answer.
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		for _, candidate := range must(answer, err).Candidates {
+			for _, part := range candidate.GetContent().GetParts() {
+				if picture := part.GetInlineData(); picture != nil {
+					os.WriteFile("answer.png", picture.Data, 0o644)
+				}
+				fmt.Print(part.GetText())
+			}
+		}
+	}
+	fmt.Println()
+}
+`;
+}
+
+/** The languages, in the order of the tabs. */
+const LANGUAGES = [
+  { id: 'curl', name: 'curl', write: curl, note: 'REST, as server-sent events.' },
+  { id: 'grpcurl', name: 'grpcurl', write: grpcurl, note: 'gRPC, by reflection.' },
+  { id: 'python', name: 'Python', write: pythonSdk, note: 'REST, with Google’s SDK: pip install google-genai.' },
+  { id: 'python-grpc', name: 'Python gRPC', write: pythonGrpc, note: 'gRPC, with a client that is generated from the contract.' },
+  { id: 'go', name: 'Go', write: go, note: 'gRPC, with a client that is generated from the contract.' },
+];
