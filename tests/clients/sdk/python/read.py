@@ -1,17 +1,17 @@
 """Reads streams with google-genai for Python and prints, for each model, one line of JSON: what was read, and the end.
 
-    python read.py BASE_URL sync|aiohttp|httpx < MODELS
+    python read.py sync|aiohttp|httpx BASE_URL < MODELS
 """
 
 import asyncio
 import json
 import sys
 
-import httpx
+import httpx2
 from google import genai
 from google.genai import errors, types
 
-BASE_URL, TRANSPORT = sys.argv[1:]
+TRANSPORT, BASE_URL = sys.argv[1:]
 
 
 def failure(error):
@@ -48,7 +48,7 @@ def report(model, result):
 async def main():
     options = types.HttpOptions(base_url=BASE_URL)
     if TRANSPORT == "httpx":
-        options.httpx_async_client = httpx.AsyncClient()
+        options.httpx_async_client = httpx2.AsyncClient()
     client = genai.Client(api_key="a-key", http_options=options)
     for model in sys.stdin.read().split():
         report(model, read(client, model) if TRANSPORT == "sync" else await read_async(client, model))
