@@ -43,6 +43,16 @@ class Upstream:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def was_cancelled(self, model):
+        """Waits until the client of a call of that model has gone."""
+        return self._run(self._is_cancelled(model))
+
+    async def _is_cancelled(self, model):
+        try:
+            return await asyncio.wait_for(self._cancelled[model].wait(), PATIENCE_SECONDS)
+        except TimeoutError:
+            return False
+
     async def _serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._answer_one(reader, writer):
@@ -61,7 +71,7 @@ class Upstream:
         if path.startswith("/requests/"):
             return _send(writer, 200, "application/json", json.dumps(self.requests[name]).encode())
         if path.startswith("/cancelled/"):
-            return _send(writer, 204 if await _within_patience(self._cancelled[name].wait()) else 504, "text/plain", b"")
+            return _send(writer, 204 if await self._is_cancelled(name) else 504, "text/plain", b"")
         text = body.decode()
         self.requests[name].append({"path": path, "query": target.query, "headers": headers, "body": text})
         if name.startswith(HANGING):
@@ -75,13 +85,6 @@ class Upstream:
         # A client sends nothing more; its end is the end of its call.
         assert await reader.read(1) == b""
         self._cancelled[name].set()
-        return False
-
-
-async def _within_patience(awaitable):
-    try:
-        return await asyncio.wait_for(awaitable, PATIENCE_SECONDS)
-    except TimeoutError:
         return False
 
 
