@@ -76,6 +76,8 @@ class Upstream:
         self.requests[name].append({"path": path, "query": target.query, "headers": headers, "body": text})
         if name.startswith(HANGING):
             return await self._hang(name, action, reader, writer)
+        if name not in self.cases:
+            return _send(writer, 404, "text/plain", b"There is no such case.")
         return await _play(self.cases[name], action, writer)
 
     async def _hang(self, name, action, reader, writer):
