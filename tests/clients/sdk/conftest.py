@@ -28,16 +28,6 @@ def upstream():
 
 
 @pytest.fixture(scope="session")
-def service(sandbox):
-    """The base URL of a gateway in front of the sandbox, which offers all methods."""
-    methods = "countTokens,embedContent,batchEmbedContents,models"
-    arguments = ["--upstream-url", sandbox, "--upstream-methods", methods]
-    process, address = start_gateway(*arguments, env={"MOUNTSEA_API_KEY": "k"})
-    yield f"http://{address}"
-    assert process.stop() == 0
-
-
-@pytest.fixture(scope="session")
 def relay(upstream):
     """The base URL of a gateway in front of the double. It offers no method but those that generate."""
     process, address = start_gateway("--upstream-url", upstream.url, "--heartbeat", "1", env={"MOUNTSEA_API_KEY": "k"})
