@@ -97,7 +97,7 @@ def test_an_older_langchain_over_grpc(secure):
 
 
 def test_litellm(service):
-    got = report(PYTHON["rest"], HERE / "litellm_client.py", service)
+    got = report(PYTHON["rest"], HERE / "litellm_client.py", service, LITELLM_LOCAL_MODEL_COST_MAP="True")
     assert_whole(got)
     assert "".join(got["asyncio"]) == got["text"]
     assert got["tool"] == "weather"

@@ -21,6 +21,7 @@ def test_go(addresses):
 
 
 def test_java(built, addresses):
-    console = "org.junit.platform.console.ConsoleLauncher"
-    scan = f"--scan-classpath={BUILT / 'java'}"
-    run("java", "-cp", classpath(), console, "execute", scan, "--disable-banner", "--details=tree", cwd=HERE, **addresses)
+    console = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-classpath={BUILT / 'java'}"]
+    timeout = "--config=junit.jupiter.execution.timeout.default=60s"
+    options = [timeout, "--fail-if-no-tests", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
+    run("java", "-cp", classpath(), *console, *options, cwd=HERE, **addresses)

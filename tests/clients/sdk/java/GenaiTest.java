@@ -23,6 +23,7 @@ import com.google.genai.types.FinishReason;
 import com.google.genai.types.GenerateContentConfig;
 import com.google.genai.types.GenerateContentResponse;
 import com.google.genai.types.HttpOptions;
+import com.google.genai.types.HttpRetryOptions;
 import com.google.genai.types.ImageConfig;
 import com.google.genai.types.ListModelsConfig;
 import com.google.genai.types.Model;
@@ -56,8 +57,11 @@ public final class GenaiTest {
   private final Client service = clientOf("SERVICE", "a-key", HttpOptions.builder());
   private final Client relay = clientOf("RELAY", "a-key", HttpOptions.builder());
 
+  /** A client that makes one attempt: by default this SDK makes up to five, with seconds between them. */
   private static Client clientOf(String address, String key, HttpOptions.Builder options) {
-    return Client.builder().apiKey(key).httpOptions(options.baseUrl(System.getenv(address)).build()).build();
+    HttpRetryOptions once = HttpRetryOptions.builder().attempts(1).build();
+    HttpOptions all = options.baseUrl(System.getenv(address)).retryOptions(once).build();
+    return Client.builder().apiKey(key).httpOptions(all).build();
   }
 
   private GenerateContentResponse generate(String text, GenerateContentConfig config) {
@@ -82,7 +86,8 @@ public final class GenaiTest {
   }
 
   private static ApiException refusal(int code, String status, Executable call) {
-    ApiException refused = assertThrows(code < 500 ? ClientException.class : ServerException.class, call);
+    Class<? extends ApiException> type = code < 500 ? ClientException.class : ServerException.class;
+    ApiException refused = assertThrows(type, call);
     assertEquals(code + " " + status, refused.code() + " " + refused.status(), refused.message());
     return refused;
   }

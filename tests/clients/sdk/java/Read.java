@@ -8,6 +8,7 @@ import com.google.genai.ResponseStream;
 import com.google.genai.errors.ApiException;
 import com.google.genai.types.GenerateContentResponse;
 import com.google.genai.types.HttpOptions;
+import com.google.genai.types.HttpRetryOptions;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -44,7 +45,9 @@ public final class Read {
   }
 
   public static void main(String[] arguments) throws Exception {
-    HttpOptions options = HttpOptions.builder().baseUrl(arguments[0]).build();
+    // By default this SDK makes up to five attempts, with seconds between them.
+    HttpRetryOptions once = HttpRetryOptions.builder().attempts(1).build();
+    HttpOptions options = HttpOptions.builder().baseUrl(arguments[0]).retryOptions(once).build();
     ObjectMapper json = new ObjectMapper();
     try (Client client = Client.builder().apiKey("a-key").httpOptions(options).build();
         Scanner models = new Scanner(System.in, StandardCharsets.UTF_8)) {
