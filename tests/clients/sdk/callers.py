@@ -27,6 +27,10 @@ class Sync:
     def list(self, **config):
         return list(self.models.list(config=config))
 
+    def wait_for(self, function):
+        """The result of a function that waits for something outside."""
+        return function()
+
     def close(self):
         self.client.close()
 
@@ -72,6 +76,10 @@ class Async:
             return [model async for model in await self.models.list(config=config)]
 
         return self.runner.run(read())
+
+    def wait_for(self, function):
+        """The result of a function that waits for something outside, while the event loop runs."""
+        return self.runner.run(asyncio.to_thread(function))
 
     def close(self):
         self.runner.run(self.client.aclose())

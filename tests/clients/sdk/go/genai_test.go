@@ -313,8 +313,9 @@ func TestErrorsHaveCodeAndStatus(t *testing.T) {
 func TestAQuotaErrorHasTheRetryDelay(t *testing.T) {
 	_, err := service(t).Models.GenerateContent(t.Context(), "sandbox-429", genai.Text("hi"), nil)
 	refused := refusal(t, err, 429, "RESOURCE_EXHAUSTED")
-	if delay := detail(t, refused, "RetryInfo")["retryDelay"]; delay != "3.5s" {
-		t.Fatal(delay)
+	delay, err := time.ParseDuration(detail(t, refused, "RetryInfo")["retryDelay"].(string))
+	if err != nil || delay != 3500*time.Millisecond {
+		t.Fatal(delay, err)
 	}
 }
 
@@ -326,7 +327,7 @@ func TestAllViolationsAreReportedTogether(t *testing.T) {
 	for _, violation := range violations {
 		fields = append(fields, violation.(map[string]any)["field"].(string))
 	}
-	if !slices.Equal(fields, []string{"generationConfig.temperature", "generationConfig.imageConfig.aspectRatio"}) {
+	if !slices.Equal(fields, []string{"generation_config.temperature", "generation_config.image_config.aspect_ratio"}) {
 		t.Fatal(fields)
 	}
 }

@@ -234,8 +234,8 @@ public final class GenaiTest {
     Executable call = () -> service.models.generateContent(IMAGE_MODEL, "hi", config);
     // This SDK passes on the message only, so that has to name every field.
     String message = refusal(400, "INVALID_ARGUMENT", call).message();
-    assertContains(message, "generationConfig.temperature");
-    assertContains(message, "generationConfig.imageConfig.aspectRatio");
+    assertContains(message, "generation_config.temperature");
+    assertContains(message, "generation_config.image_config.aspect_ratio");
   }
 
   @Test

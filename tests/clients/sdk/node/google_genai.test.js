@@ -168,7 +168,7 @@ for (const { model, code, status, after_chunks: late } of ERRORS) {
 
 test('a quota error has the retry delay', async () => {
   const { details } = await failureOf(client.models.generateContent({ model: 'sandbox-429', contents: 'hi' }));
-  assert.equal(details.find((detail) => detail.retryDelay).retryDelay, '3.5s');
+  assert.equal(parseFloat(details.find((detail) => detail.retryDelay).retryDelay), 3.5);
 });
 
 test('all violations are reported together', async () => {
@@ -178,7 +178,7 @@ test('all violations are reported together', async () => {
   const { fieldViolations } = failure.details.find((detail) => detail.fieldViolations);
   assert.deepEqual(
     fieldViolations.map((violation) => violation.field),
-    ['generationConfig.temperature', 'generationConfig.imageConfig.aspectRatio'],
+    ['generation_config.temperature', 'generation_config.image_config.aspect_ratio'],
   );
 });
 
