@@ -27,6 +27,14 @@ class Sync:
     def list(self, **config):
         return list(self.models.list(config=config))
 
+    def cancel_after_first(self, **request):
+        """The first chunk of a stream that is then closed."""
+        stream = self.stream(**request)
+        try:
+            return next(iter(stream))
+        finally:
+            stream.close()
+
     def wait_for(self, function):
         """The result of a function that waits for something outside."""
         return function()
@@ -76,6 +84,27 @@ class Async:
             return [model async for model in await self.models.list(config=config)]
 
         return self.runner.run(read())
+
+    def cancel_after_first(self, **request):
+        """The first chunk of a stream whose task is then cancelled.
+
+        Only that ends the call: a stream that is closed or left keeps its connection until Python collects its garbage.
+        """
+
+        async def read(first):
+            async for chunk in await self.models.generate_content_stream(**request):
+                if not first.done():
+                    first.set_result(chunk)
+
+        async def cancel():
+            first = asyncio.get_running_loop().create_future()
+            task = asyncio.create_task(read(first))
+            await first
+            task.cancel()
+            await asyncio.wait([task])
+            return first.result()
+
+        return self.runner.run(cancel())
 
     def wait_for(self, function):
         """The result of a function that waits for something outside, while the event loop runs."""

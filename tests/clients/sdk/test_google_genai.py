@@ -235,12 +235,10 @@ def test_a_client_that_does_not_wait_any_longer_ends_the_call_upstream(request, 
     assert caller.wait_for(lambda: upstream.was_cancelled(model))
 
 
-def test_a_stream_that_is_closed_ends_the_call_upstream(request, caller_of, relay, upstream):
+def test_a_stream_that_is_cancelled_ends_the_call_upstream(request, caller_of, relay, upstream):
     model = f"hang-{request.node.callspec.id}"
     caller = caller_of(relay)
-    stream = caller.stream(model=model, contents="hi")
-    assert next(iter(stream)).text == "first"
-    stream.close()
+    assert caller.cancel_after_first(model=model, contents="hi").text == "first"
     assert caller.wait_for(lambda: upstream.was_cancelled(model))
 
 
