@@ -217,3 +217,8 @@ def combinations():
 
 
 ALL = {**CASES, **dict(combinations())}
+
+
+def model_of(name):
+    """The model whose stream is the case of that name."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")

@@ -13,7 +13,7 @@ import pytest
 from google.genai import errors, types
 
 from callers import CALLERS, client_of
-from conftest import HERE
+from commands import HERE
 
 TEXT_MODEL = "gemini-2.5-flash"
 IMAGE_MODEL = "gemini-2.5-flash-image"

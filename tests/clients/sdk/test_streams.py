@@ -11,8 +11,9 @@ import sys
 import pytest
 
 import streams
-from conftest import HERE, classpath, model_of
+from commands import HERE, NODE, classpath
 from processes import ENVIRONMENT
+from streams import model_of
 
 # The exception of each SDK for an error of the client, and for one of the server.
 ERRORS = {
@@ -33,7 +34,7 @@ def command(sdk, built):
         case "python":
             return [sys.executable, HERE / "python/read.py", transport or "sync"]
         case "node":
-            return [HERE / "node/node_modules/.bin/node", HERE / "node/read.js"]
+            return [NODE, HERE / "node/read.js"]
         case "go":
             return [built / "read"]
         case "java":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import BUILT, HERE, classpath, run
+from commands import BUILT, HERE, NODE, classpath, run
 
 
 @pytest.fixture(scope="session")
@@ -12,8 +12,7 @@ def addresses(service, relay, upstream):
 
 
 def test_javascript(addresses):
-    node = HERE / "node"
-    run(node / "node_modules/.bin/node", "--test", "--test-reporter=spec", "--test-timeout=60000", cwd=node, **addresses)
+    run(NODE, "--test", "--test-reporter=spec", "--test-timeout=60000", cwd=HERE / "node", **addresses)
 
 
 def test_go(addresses):
