@@ -216,6 +216,9 @@ def combinations():
         yield f"{end}, {gap}, {eol}, {prefix}, {form}, {size}", Case(pieces, texts, outcome)
 
 
+# A stream in two parts. An SDK asks for the second part by itself when the first one breaks.
+BEGINNING = Case([*events([chunk(TEXTS[0], continuationToken="dG9rZW4=")]), BREAK])
+REST = Case(events(CHUNKS[1:]))
 ALL = {**CASES, **dict(combinations())}
 
 

@@ -12,6 +12,7 @@ import pydantic
 import pytest
 from google.genai import errors, types
 
+import streams
 from callers import CALLERS, client_of
 from commands import HERE
 
@@ -240,6 +241,11 @@ def test_a_stream_that_is_cancelled_ends_the_call_upstream(request, caller_of, r
     caller = caller_of(relay)
     assert caller.cancel_after_first(model=model, contents="hi").text == "first"
     assert caller.wait_for(lambda: upstream.was_cancelled(model))
+
+
+def test_a_stream_that_breaks_is_continued_with_its_token(caller_of, relay):
+    chunks = list(caller_of(relay).stream(model="continued", contents="hi"))
+    assert [chunk.text for chunk in chunks] == streams.TEXTS
 
 
 def test_upstream_gets_the_key_the_path_and_the_name_of_the_sdk(relay, upstream):

@@ -20,6 +20,8 @@ PAUSE_SECONDS = 1.5
 PATIENCE_SECONDS = 20
 # Models that begin with this name get one chunk, and then nothing until their client goes.
 HANGING = "hang"
+# A model whose stream breaks after a chunk with a token, and continues for a request that sends the token back.
+CONTINUED = "continued"
 
 
 class Upstream:
@@ -76,6 +78,8 @@ class Upstream:
         self.requests[name].append({"path": path, "query": target.query, "headers": headers, "body": text})
         if name.startswith(HANGING):
             return await self._hang(name, action, reader, writer)
+        if name == CONTINUED:
+            return await _play(streams.REST if "continuationToken" in text else streams.BEGINNING, action, writer)
         if name not in self.cases:
             return _send(writer, 404, "text/plain", b"There is no such case.")
         return await _play(self.cases[name], action, writer)
