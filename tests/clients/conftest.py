@@ -32,3 +32,13 @@ def keyless(sandbox):
     process, address = start_gateway("--upstream-url", sandbox)
     yield address
     assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def service(sandbox):
+    """The base URL of a gateway in front of the sandbox, which offers all methods."""
+    methods = "countTokens,embedContent,batchEmbedContents,models"
+    arguments = ["--upstream-url", sandbox, "--upstream-methods", methods]
+    process, address = start_gateway(*arguments, env={"MOUNTSEA_API_KEY": "k"})
+    yield f"http://{address}"
+    assert process.stop() == 0

@@ -1,0 +1,106 @@
+"""Programs that others wrote reach the gateway by nothing but their setting of the base URL."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from processes import ENVIRONMENT, ROOT, start_gateway
+
+HERE = pathlib.Path(__file__).parent
+NODE = HERE / "node/node_modules/.bin/node"
+PYTHON = {name: ROOT / f"target/ci/programs/{name}/bin/python" for name in ("rest", "grpc")}
+WHOLE = '[sandbox] You said "hello there"'
+
+
+def run(*command, cwd=HERE, **environment):
+    """The standard output of a program."""
+    environment = {**ENVIRONMENT, "no_proxy": os.environ["no_proxy"], **environment}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def report(*command, **environment):
+    """The object that a program of this folder prints last."""
+    return json.loads(run(*command, **environment).splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def secure(sandbox, tmp_path_factory):
+    """The address of a gateway with TLS, and the file with its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-out", certificate]
+    run("openssl", "req", "-x509", *kind, *name)
+    arguments = ["--upstream-url", sandbox, "--tls-cert", str(certificate), "--tls-key", str(key)]
+    process, address = start_gateway(*arguments, env={"MOUNTSEA_API_KEY": "k"})
+    yield address.replace("127.0.0.1", "localhost"), str(certificate)
+    assert process.stop() == 0
+
+
+def assert_whole(got):
+    """The text, its usage, and the same text as a stream."""
+    assert got["text"].startswith(WHOLE)
+    assert got["usage"] == 2
+    assert len(got["stream"]) > 5 and "".join(got["stream"]) == got["text"]
+
+
+def test_gemini_cli(service, tmp_path):
+    """An agent that gets the model's call of a tool, runs the tool, and gets the answer to its result."""
+    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".gemini/settings.json").write_text(json.dumps(settings))
+    program = HERE / "node/node_modules/.bin/gemini"
+    arguments = ["--skip-trust", "--model", "gemini-2.5-flash", "--output-format", "json", "--prompt", "hello there"]
+    environment = {"HOME": str(tmp_path), "GEMINI_API_KEY": "a-key", "GOOGLE_GEMINI_BASE_URL": service}
+    printed = run(NODE, program, *arguments, cwd=tmp_path, **environment)
+    got = json.loads(printed[printed.index("{") :])
+    assert "[sandbox]" in got["response"]
+    (model,) = got["stats"]["models"].values()
+    assert (model["api"]["totalRequests"], model["api"]["totalErrors"]) == (2, 0)
+    assert got["stats"]["tools"]["totalSuccess"] == 1
+
+
+def test_ai_sdk(service):
+    got = report(NODE, HERE / "node/ai_sdk.js", service)
+    texts, error = got.pop("stream")
+    assert error is None
+    assert_whole({**got, "stream": texts})
+    assert got["tools"][0] == 1 and "weather" in got["tools"][1]
+    assert got["structured"] == ["name"]
+    assert got["picture"] == ["image/png"]
+    assert got["error"] == ["AI_APICallError", 429]
+    texts, error = got["cut"]
+    assert len(texts) > 2 and error is not None
+
+
+def test_langchain(service):
+    got = report(PYTHON["rest"], HERE / "langchain_rest.py", service)
+    assert_whole(got)
+    assert "".join(got["asyncio"]) == got["text"]
+    assert got["tools"][0] == "weather" and "weather" in got["tools"][1]
+    assert got["structured"] == "City"
+    assert "image_url" in got["picture"]
+    assert "RESOURCE_EXHAUSTED" in got["error"][1]
+
+
+def test_an_older_langchain_over_grpc(secure):
+    address, certificate = secure
+    got = report(PYTHON["grpc"], HERE / "langchain_grpc.py", address, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=certificate)
+    assert_whole(got)
+    assert got["tool"] == "weather"
+    assert "429" in got["error"][1]
+
+
+def test_litellm(service):
+    got = report(PYTHON["rest"], HERE / "litellm_client.py", service, LITELLM_LOCAL_MODEL_COST_MAP="True")
+    assert_whole(got)
+    assert "".join(got["asyncio"]) == got["text"]
+    assert got["tool"] == "weather"
+    assert got["error"] == "RateLimitError"
+    # A stream that was cut is an error, and not an answer.
+    assert isinstance(got["cut"], str)
