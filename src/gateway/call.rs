@@ -74,6 +74,7 @@ impl Call {
         UploadMemory {
             reserved: self.reserved.take(),
             caller: self.admitted.caller.as_ref().map(|caller| caller.name.clone()),
+            format: self.format.clone(),
         }
     }
 
@@ -88,6 +89,7 @@ impl Call {
 pub struct UploadMemory {
     reserved: Reservation,
     caller: Option<Arc<str>>,
+    format: Format,
 }
 
 impl UploadMemory {
@@ -96,9 +98,13 @@ impl UploadMemory {
         reserve(&mut self.reserved, bytes, self.caller.as_ref())
     }
 
-    /// Reserves memory for a message of this many bytes and for its JSON, in which bytes are base64.
+    /// Reserves memory for a message of this many bytes, and for its JSON if that is something else.
     pub fn reserve_message(&mut self, message: usize) -> Result<(), Error> {
-        self.reserve(message.saturating_mul(7) / 3)
+        self.reserve(match self.format {
+            // Bytes are base64 in JSON.
+            Format::Protobuf(_) => message.saturating_mul(7) / 3,
+            Format::Json { .. } => message,
+        })
     }
 }
 
@@ -112,20 +118,40 @@ pub(super) fn reserve(reserved: &mut Reservation, bytes: usize, caller: Option<&
 
 /// One message of a response, in the format of the call, and the reservation of its bytes.
 pub struct Message {
-    bytes: Vec<u8>,
+    bytes: Payload,
     /// Released when the bytes are dropped. `None` if they are too few to count.
     _reservation: Option<Reservation>,
 }
 
+/// The bytes of a message: translated, or a part of upstream's response.
+pub(super) enum Payload {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
 impl Message {
     /// A message of a call that goes on; `reserved` is what that call has reserved already.
-    pub(super) fn additional(reserved: &Reservation, bytes: Vec<u8>) -> Self {
-        Self { _reservation: reserved.additional(bytes.len()), bytes }
+    pub(super) fn additional(reserved: &Reservation, bytes: Payload) -> Self {
+        Self { _reservation: reserved.additional(bytes.as_ref().len()), bytes }
+    }
+
+    /// A message without fields, which keeps a connection alive.
+    pub(super) fn heartbeat(reserved: &Reservation) -> Self {
+        Self::additional(reserved, Payload::Own(Vec::new()))
     }
 
     /// A message that takes over the only reservation of its call.
-    pub(super) fn only(mut reserved: Reservation, bytes: Vec<u8>) -> Self {
-        reserved.resize(bytes.len());
+    pub(super) fn only(mut reserved: Reservation, bytes: Payload) -> Self {
+        reserved.resize(bytes.as_ref().len());
         Self { bytes, _reservation: Some(reserved) }
     }
 
@@ -138,13 +164,13 @@ impl Message {
 /// Without the bytes, which are a caller's response.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+        f.debug_struct("Message").field("bytes", &self.as_ref().len()).finish_non_exhaustive()
     }
 }
 
 impl AsRef<[u8]> for Message {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
@@ -155,7 +181,7 @@ mod tests {
 
     #[test]
     fn debug_output_says_nothing_of_a_message() {
-        let message = Message::only(MemoryBudget::new(1).reserve(), b"a secret".to_vec());
+        let message = Message::only(MemoryBudget::new(1).reserve(), Payload::Own(b"a secret".to_vec()));
         assert_eq!(format!("{message:?}"), "Message { bytes: 8, .. }");
     }
 }

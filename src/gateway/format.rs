@@ -2,8 +2,12 @@
 //!
 //! Pure work, in steps: it can run on any thread, and be interrupted.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
+use super::call::Payload;
 use super::config::Config;
 use super::error::Error;
 use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES, is_error};
@@ -11,7 +15,7 @@ use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJ
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Options, ValidateError, validate, validate_model};
+use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_model};
 use crate::gemini::view::{self, Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
@@ -25,10 +29,13 @@ const ERROR_STEPS_PER_BYTE: u64 = 2;
 const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 
 /// How the messages of a call are encoded at the face.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Protobuf, for a caller that has this schema.
     Protobuf(CallerSchema),
+    /// Gemini's JSON, which is passed on as it is. Its requests do not name the model, so the face gives it here: with
+    /// or without `models/`, not validated.
+    Json { model: Arc<str> },
 }
 
 /// Why work has no result.
@@ -56,20 +63,35 @@ impl Stop<Error> {
 
 /// A request that was read and keeps to the rules.
 pub(super) struct Checked<'r> {
-    format: Format,
+    source: Source<'r>,
     method: Method,
-    /// The request, and what the gateway adds to it.
-    parts: [&'r [u8]; 2],
     limits: RequestLimits,
     model: ModelName,
-    config: Option<GenerationConfigView<'r>>,
+    config: Option<GenerationConfigView<'static>>,
     estimate: Estimate,
+}
+
+/// A request as its caller sent it.
+enum Source<'r> {
+    /// The message, and what the gateway adds to it.
+    Protobuf([&'r [u8]; 2]),
+    Json {
+        body: &'r Bytes,
+        /// What is read of the request, as wire bytes.
+        outline: Vec<u8>,
+        /// Whether TEXT and IMAGE have to be asked for in the caller's place.
+        default_modalities: bool,
+    },
 }
 
 /// A request as upstream takes it.
 pub(super) struct Prepared {
     pub(super) model: ModelName,
-    pub(super) json: json::Request,
+    pub(super) json: Bytes,
+    /// The number of fields that could not be written as JSON, since the schema does not know them.
+    pub(super) unknown_fields: usize,
+    /// What was read of a request that is JSON, as wire bytes.
+    pub(super) outline: Option<Vec<u8>>,
     pub(super) config: Option<GenerationConfigView<'static>>,
     /// What the request contains, for a charge without a report of upstream.
     pub(super) estimate: Estimate,
@@ -77,8 +99,10 @@ pub(super) struct Prepared {
 
 /// One message of a response.
 pub(super) struct Piece {
-    /// Its bytes as the face sends them, and what was odd in it.
+    /// Its wire bytes, and what was odd in it.
     pub(super) response: json::Response,
+    /// The JSON that the face sends in the place of the wire bytes.
+    json: Option<Bytes>,
     /// What the gateway reads of it.
     pub(super) view: ResponseView,
     /// Whether texts in it begin or end with half of a character.
@@ -88,54 +112,51 @@ pub(super) struct Piece {
 impl Format {
     /// Reads and validates a request of this method.
     pub(super) fn check<'r>(
-        self,
+        &self,
         method: Method,
-        request: &'r [u8],
+        request: &'r Bytes,
         config: &Config,
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
         let limits = RequestLimits { elements: config.max_elements };
-        if !method.generates() {
-            return self.check_model(method, request, limits, steps);
-        }
-        let view = match self {
-            Self::Protobuf(_) => RequestView::read(request, steps),
+        let (model, outline) = match self {
+            Self::Protobuf(_) => (None, None),
+            Self::Json { model } => {
+                let outline = json::outline(method, request, limits, steps).map_err(unwritten)?;
+                (Some(&**model), Some(outline))
+            }
         };
-        let view = view.map_err(|error| unreadable(method, request, error, limits, steps))?;
-        let options = Options { image_default_modalities: config.image_default_modalities };
-        let valid = match validate(&view, &config.catalog, options, steps) {
-            Ok(valid) => valid,
-            Err(ValidateError::Violations(violations)) => return Err(Stop::Failed(Error::Invalid(violations))),
-            Err(ValidateError::Read(error)) => return Err(unreadable(method, request, error, limits, steps)),
+        let wire = outline.as_deref().unwrap_or(request);
+        let unreadable = |error, steps: &mut Steps<'_>| unreadable(method, wire, error, limits, steps);
+        let (valid, view) = if method.generates() {
+            let mut view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
+            view.model = model.unwrap_or(view.model);
+            let options = Options { image_default_modalities: config.image_default_modalities };
+            let valid = validate(&view, &config.catalog, options, steps).map_err(|error| match error {
+                ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
+                ValidateError::Read(error) => unreadable(error, steps),
+            })?;
+            (valid, view.generation_config.as_ref().map(GenerationConfigView::without_texts))
+        } else {
+            // It is no prompt: only its model is checked, and upstream charges no tokens for it.
+            let name = view::model(wire, steps).map_err(|error| unreadable(error, steps))?;
+            let name = validate_model(model.unwrap_or(name)).map_err(Error::Invalid)?;
+            (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
         };
-        let added = if valid.default_modalities { TEXT_AND_IMAGE } else { &[] };
-        let (parts, config) = ([request, added], view.generation_config);
-        Ok(Checked { format: self, method, parts, limits, model: valid.name, config, estimate: valid.estimate })
-    }
-
-    /// Reads a request that is no prompt: only its model is checked, and upstream charges no tokens for it.
-    fn check_model<'r>(
-        self,
-        method: Method,
-        request: &'r [u8],
-        limits: RequestLimits,
-        steps: &mut Steps<'_>,
-    ) -> Result<Checked<'r>, Stop<Error>> {
-        let name = match self {
-            Self::Protobuf(_) => view::model(request, steps),
+        let Valid { name, default_modalities, estimate } = valid;
+        let source = match outline {
+            None => Source::Protobuf([request, if default_modalities { TEXT_AND_IMAGE } else { &[] }]),
+            Some(outline) => Source::Json { body: request, outline, default_modalities },
         };
-        let name = name.map_err(|error| unreadable(method, request, error, limits, steps))?;
-        let model = validate_model(name).map_err(Error::Invalid)?;
-        let (parts, estimate) = ([request, &[]], Estimate::default());
-        Ok(Checked { format: self, method, parts, limits, model, config: None, estimate })
+        Ok(Checked { source, method, limits, model: name, config: view, estimate })
     }
 
     /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
     /// was sent to upstream and must not reach the caller.
     pub(super) fn answer(
-        self,
+        &self,
         method: Method,
-        text: &[u8],
+        text: &Bytes,
         key: &ApiKey,
         steps: &mut Steps<'_>,
     ) -> Result<Piece, Stop<upstream::Error>> {
@@ -157,9 +178,11 @@ impl Format {
                 Err(stop) => stop,
             },
         };
-        let event = match self {
-            Self::Protobuf(schema) => json::event(method, text, Some(key.finder()), schema, steps),
+        let (schema, json) = match self {
+            Self::Protobuf(schema) => (*schema, None),
+            Self::Json { .. } => (CallerSchema::Own, Some(text.clone())),
         };
+        let event = json::event(method, text, Some(key.finder()), schema, steps);
         let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
         let read = match method.generates() {
             true => ResponseView::read(&response.message, steps),
@@ -185,7 +208,7 @@ impl Format {
                 joined.map_err(|error| unreadable(error, steps))?;
             }
         }
-        Ok(Piece { response, view, has_split_surrogates })
+        Ok(Piece { response, json, view, has_split_surrogates })
     }
 }
 
@@ -194,32 +217,45 @@ impl Checked<'_> {
         &self.model
     }
 
-    /// The exact length of the JSON, in bytes; `None` for a short request, which needs no reservation of its own.
+    /// The exact length of the JSON, in bytes; `None` for a request that needs no reservation of its own: it is short,
+    /// or is sent as it came.
     pub(super) fn measure(&self, steps: &mut Steps<'_>) -> Result<Option<usize>, Stop<Error>> {
-        let [request, _] = self.parts;
-        if request.len() <= MAX_UNMEASURED_BYTES {
-            return Ok(None);
-        }
-        match self.format {
-            Format::Protobuf(_) => {
-                json::measure(self.method, &self.parts, self.limits, steps).map(Some).map_err(unwritten)
+        match &self.source {
+            Source::Protobuf(parts) if parts[0].len() > MAX_UNMEASURED_BYTES => {
+                json::measure(self.method, parts, self.limits, steps).map(Some).map_err(unwritten)
             }
+            Source::Json { body, default_modalities: true, .. } => Ok(Some(body.len() + json::ADDED_BYTES)),
+            _ => Ok(None),
         }
     }
 
     /// Translates the request. `length` is what [`Checked::measure`] returned.
     pub(super) fn translate(self, length: Option<usize>, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
-        let json = match self.format {
-            Format::Protobuf(_) => {
-                json::request(self.method, &self.parts, self.limits, length, steps).map_err(unwritten)?
+        let Self { source, method, limits, model, config, estimate } = self;
+        let (json, unknown_fields, outline) = match source {
+            Source::Protobuf(parts) => {
+                let request = json::request(method, &parts, limits, length, steps).map_err(unwritten)?;
+                (request.json.into(), request.unknown_fields, None)
+            }
+            Source::Json { body, outline, default_modalities: false } => (body.clone(), 0, Some(outline)),
+            Source::Json { body, outline, default_modalities: true } => {
+                let json = json::with_modalities(method, body, steps).map_err(unwritten)?;
+                (json.into(), 0, Some(outline))
             }
         };
-        let config = self.config.as_ref().map(GenerationConfigView::without_texts);
-        Ok(Prepared { model: self.model, json, config, estimate: self.estimate })
+        Ok(Prepared { model, json, unknown_fields, outline, config, estimate })
     }
 }
 
 impl Piece {
+    /// The bytes that the face sends.
+    pub(super) fn into_payload(self) -> Payload {
+        match self.json {
+            Some(json) => Payload::Shared(json),
+            None => Payload::Own(self.response.message),
+        }
+    }
+
     /// Joins characters that were cut between two events of a stream.
     pub(super) fn join(&mut self, surrogates: &mut SurrogateJoiner) -> Result<(), Error> {
         if self.has_split_surrogates || surrogates.is_waiting() {

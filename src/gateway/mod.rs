@@ -152,7 +152,7 @@ impl Gateway {
             done => done.map_err(Stop::into_error)?,
         };
         accounting.record_chunk(&piece);
-        Ok(Message::only(reserved, piece.response.message))
+        Ok(Message::only(reserved, piece.into_payload()))
     }
 
     /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is

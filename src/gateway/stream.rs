@@ -83,8 +83,7 @@ impl InFlight {
             return Poll::Ready(answer.transpose());
         }
         Poll::Ready(Some(match ready!(self.call.timer.poll(cx)) {
-            // A heartbeat is an empty message: no field of it is set, and every client can read it.
-            Wake::Heartbeat => Ok(Message::additional(&self.call.reserved, Vec::new())),
+            Wake::Heartbeat => Ok(Message::heartbeat(&self.call.reserved)),
             Wake::End(error) => Err(error),
         }))
     }
@@ -117,7 +116,7 @@ impl InFlight {
     fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
         piece.join(&mut self.surrogates)?;
         self.call.accounting.record_chunk(&piece);
-        Ok(Some(Message::additional(&self.call.reserved, piece.response.message)))
+        Ok(Some(Message::additional(&self.call.reserved, piece.into_payload())))
     }
 }
 

@@ -43,8 +43,15 @@ pub(super) async fn prepare(
     method: Method,
 ) -> Result<(ModelName, Bytes), Error> {
     let (config, admitted, reserved) = (call.config.clone(), call.admitted.clone(), call.reserved.take());
-    let mut work =
-        Preparation { format: call.format, method, request: request.clone(), config, admitted, reserved, model: None };
+    let mut work = Preparation {
+        format: call.format.clone(),
+        method,
+        request: request.clone(),
+        config,
+        admitted,
+        reserved,
+        model: None,
+    };
     let at_once = work.run(&mut Steps::at_most(MAX_WORKER_STEPS));
     let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
@@ -57,15 +64,16 @@ pub(super) async fn prepare(
     if let (Err(Stop::Failed(Error::Caller(_))), Some(model)) = (&prepared, &work.model) {
         call.accounting.span.refused_model(model.shared());
     }
-    let Prepared { model, json, config, estimate } = prepared.map_err(Stop::into_error)?;
-    if json.unknown_fields > 0 {
-        call.accounting.span.unknown_fields(json.unknown_fields);
+    let Prepared { model, json, unknown_fields, outline, config, estimate } = prepared.map_err(Stop::into_error)?;
+    if unknown_fields > 0 {
+        call.accounting.span.unknown_fields(unknown_fields);
     }
-    let asked = ModelRequest { model: model.shared(), method, request: &request, config: config.as_ref() };
+    let wire = outline.as_deref().unwrap_or(&request);
+    let asked = ModelRequest { model: model.shared(), method, request: wire, config: config.as_ref() };
     call.accounting.begin(&asked, estimate);
-    drop(request);
-    call.reserved.resize(json.json.len());
-    Ok((model, json.json.into()))
+    drop((request, outline));
+    call.reserved.resize(json.len());
+    Ok((model, json))
 }
 
 impl Preparation {
@@ -95,10 +103,10 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
-        Self { format: call.format, key: key.clone(), owner: *owner, method }
+        Self { format: call.format.clone(), key: key.clone(), owner: *owner, method }
     }
 
-    fn translate(&self, text: &[u8], steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {
+    fn translate(&self, text: &Bytes, steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {
         self.format.answer(self.method, text, &self.key, steps).map_err(|stop| match stop {
             Stop::Interrupted => Stop::Interrupted,
             Stop::Failed(error) => Stop::Failed(self.error(error)),
@@ -112,7 +120,7 @@ impl Reading {
 }
 
 /// Translates a response if that takes few steps.
-pub(super) fn translate_at_once(text: &[u8], reading: &Reading) -> Result<Piece, Stop<Error>> {
+pub(super) fn translate_at_once(text: &Bytes, reading: &Reading) -> Result<Piece, Stop<Error>> {
     reading.translate(text, &mut Steps::at_most(MAX_WORKER_STEPS))
 }
 
@@ -140,7 +148,7 @@ mod tests {
             // As a member that responses lack, and in one that no response can have.
             for rest in ["", r#","candidates":7"#] {
                 let text = format!(r#"{{"error":{{"message":"{}"}}{rest}}}"#, "x".repeat(length));
-                let ended = translate_at_once(text.as_bytes(), &reading).err().unwrap();
+                let ended = translate_at_once(&text.into(), &reading).err().unwrap();
                 assert_eq!(matches!(ended, Stop::Failed(Error::Upstream(upstream::Error::Refused(_)))), at_once);
                 assert_eq!(matches!(ended, Stop::Interrupted), !at_once);
             }

@@ -15,6 +15,7 @@ mod repairs;
 mod roles;
 mod scan;
 mod schema;
+mod splice;
 mod string;
 mod surrogates;
 mod table;
@@ -28,6 +29,7 @@ use memchr::memmem::Finder;
 
 pub use self::decode::{Anomaly, AnomalyKind, CallerSchema};
 pub use self::error::{Error, Problem};
+pub use self::splice::{ADDED_BYTES, with_modalities};
 pub use self::surrogates::SurrogateJoiner;
 
 use self::decode::Decoder;
@@ -139,6 +141,17 @@ fn encode_request<O: Output>(
     encoder.use_short_keys = true;
     encoder.encode(message, message.field(MODEL_FIELD))?;
     Ok((encoder.out, encoder.unknown_fields))
+}
+
+/// Reads the JSON of a request into the wire bytes that views read.
+///
+/// # Errors
+///
+/// The text is not valid JSON of this request, or the steps ran out.
+pub fn outline(method: Method, json: &[u8], _: RequestLimits, steps: &mut Steps<'_>) -> Result<Vec<u8>, Error> {
+    let mut decoder = Decoder::new(&TABLE, json, Vec::new(), None, steps)?;
+    decoder.decode(TABLE.request(method))?;
+    Ok(decoder.into_wire())
 }
 
 /// A response for a gRPC caller.
