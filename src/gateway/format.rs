@@ -15,7 +15,7 @@ use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJ
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_model};
+use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_models};
 use crate::gemini::view::{self, Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
@@ -118,6 +118,9 @@ impl Format {
         config: &Config,
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
+        if !method.generates() {
+            config.offers(method)?;
+        }
         let limits = RequestLimits { elements: config.max_elements };
         let (model, outline) = match self {
             Self::Protobuf(_) => (None, None),
@@ -128,19 +131,21 @@ impl Format {
         };
         let wire = outline.as_deref().unwrap_or(request);
         let unreadable = |error, steps: &mut Steps<'_>| unreadable(method, wire, error, limits, steps);
+        let invalid = |error, steps: &mut Steps<'_>| match error {
+            ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
+            ValidateError::Read(error) => unreadable(error, steps),
+        };
         let (valid, view) = if method.generates() {
             let mut view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
             view.model = model.unwrap_or(view.model);
             let options = Options { image_default_modalities: config.image_default_modalities };
-            let valid = validate(&view, &config.catalog, options, steps).map_err(|error| match error {
-                ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
-                ValidateError::Read(error) => unreadable(error, steps),
-            })?;
+            let valid = validate(&view, &config.catalog, options, steps).map_err(|error| invalid(error, steps))?;
             (valid, view.generation_config.as_ref().map(GenerationConfigView::without_texts))
         } else {
-            // It is no prompt: only its model is checked, and upstream charges no tokens for it.
+            // It is no prompt: only its models are checked, and it is not expected to cost tokens.
             let name = view::model(wire, steps).map_err(|error| unreadable(error, steps))?;
-            let name = validate_model(model.unwrap_or(name)).map_err(Error::Invalid)?;
+            let name = validate_models(method, model.unwrap_or(name), wire, steps);
+            let name = name.map_err(|error| invalid(error, steps))?;
             (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
         };
         let Valid { name, default_modalities, estimate } = valid;

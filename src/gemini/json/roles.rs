@@ -6,6 +6,12 @@ use super::schema::{Field, Form, Kind, Message, Role};
 /// The fields that are content, by message.
 const CONTENT: &[(&str, &[&str])] = &[
     ("GenerateContentResponse", &["candidates"]),
+    ("CountTokensResponse", &["total_tokens"]),
+    ("EmbedContentResponse", &["embedding"]),
+    ("BatchEmbedContentsResponse", &["embeddings"]),
+    ("ContentEmbedding", &["values"]),
+    ("ListModelsResponse", &["models"]),
+    ("Model", &["name"]),
     ("Candidate", &["content"]),
     ("Content", &["parts"]),
     ("Part", &[]),

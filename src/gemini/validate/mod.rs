@@ -9,9 +9,10 @@ use std::fmt;
 
 pub use self::violation::{Violation, Violations};
 use super::catalog::Catalog;
+use super::method::Method;
 use super::model::ModelName;
 use super::steps::Steps;
-use super::view::{Estimate, GenerationConfigView, PartView, ReadError, RequestView};
+use super::view::{self, Estimate, GenerationConfigView, PartView, ReadError, RequestView};
 
 /// The settings of the rules.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +71,33 @@ pub fn validate(
     }
 }
 
-/// Checks only the model that a request names, for a method that does not generate content.
-pub fn validate_model(name: &str) -> Result<ModelName, Violations> {
+/// Checks only the models that a request names, for a method that does not generate content. `name` is the model that
+/// is asked; `request` is the wire bytes. Requests inside of it must name the same model or none: a caller that may not
+/// use a model could name it there.
+///
+/// # Errors
+///
+/// A name is not one of a model, the names differ, the request cannot be read, or the steps ran out.
+pub fn validate_models(
+    method: Method,
+    name: &str,
+    request: &[u8],
+    steps: &mut Steps<'_>,
+) -> Result<ModelName, ValidateError> {
     let mut violations = Violations::default();
-    model(name, &mut violations).ok_or(violations)
+    let name = model(name, &mut violations).ok_or(violations)?;
+    let Some((field, mut requests)) = view::inner_requests(method, request) else { return Ok(name) };
+    let (mut violations, mut i) = (Violations::default(), 0);
+    while let Some(inner) = requests.next(steps)? {
+        let inner = view::model(inner, steps)?;
+        if !inner.is_empty() && ModelName::parse(inner).as_ref() != Ok(&name) {
+            let index = if method == Method::CountTokens { String::new() } else { format!("[{i}]") };
+            let allowed = format_args!("it is the model of the whole request, {name}, or left out");
+            violations.add(format_args!("{field}{index}.model"), "MODEL_DIFFERS", allowed);
+        }
+        i += 1;
+    }
+    if violations.is_empty() { Ok(name) } else { Err(violations.into()) }
 }
 
 fn model(name: &str, violations: &mut Violations) -> Option<ModelName> {
