@@ -117,6 +117,27 @@ for (const [model, status, name] of [
   });
 }
 
+test('models are listed page by page', async () => {
+  const names = [];
+  for await (const model of await client.models.list({ config: { pageSize: 5 } })) names.push(model.name);
+  assert.ok(names.length > 5 && new Set(names).size === names.length);
+  assert.ok(names.includes(`models/${TEXT_MODEL}`));
+  assert.equal((await client.models.get({ model: TEXT_MODEL })).name, `models/${TEXT_MODEL}`);
+  await assert.rejects(client.models.get({ model: 'no-such-model' }), (error) => error.status === 404);
+});
+
+test('tokens are counted and contents become vectors', async () => {
+  const counted = await client.models.countTokens({ model: TEXT_MODEL, contents: 'three short words' });
+  assert.equal(counted.totalTokens, 3);
+  const answer = await client.models.embedContent({ model: 'gemini-embedding-001', contents: ['the sky', 'the sea'] });
+  assert.deepEqual(answer.embeddings.map(({ values }) => values.length), [3072, 3072]);
+});
+
+test('what the sandbox does not have is not found', async () => {
+  await assert.rejects(client.files.get({ name: 'files/a' }), (error) => error.status === 404);
+  await assert.rejects(client.caches.get({ name: 'cachedContents/a' }), (error) => error.status === 404);
+});
+
 test('a bad key is refused', async () => {
   const call = clientWith('bad-key').models.generateContent({ model: TEXT_MODEL, contents: 'hi' });
   await assert.rejects(call, (error) => error.status === 400 && /API key not valid/.test(error.message));

@@ -118,6 +118,46 @@ def test_errors_are_raised_with_code_and_status(client, model, code, status, kin
     assert "[sandbox]" in caught.value.message
 
 
+def test_models_are_listed_page_by_page(client):
+    pager = client.models.list(config={"page_size": 5})
+    assert len(pager.page) == 5
+    models = {model.name: model for model in pager}
+    assert "generateContent" in models[f"models/{TEXT_MODEL}"].supported_actions
+    assert "embedContent" in models["models/gemini-embedding-001"].supported_actions
+    model = client.models.get(model=IMAGE_MODEL)
+    assert model == models[f"models/{IMAGE_MODEL}"] and model.input_token_limit > 0
+    with pytest.raises(errors.ClientError) as caught:
+        client.models.get(model="no-such-model")
+    assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+
+
+def test_tokens_are_counted(client):
+    counted = client.models.count_tokens(model=TEXT_MODEL, contents="three short words")
+    assert counted.total_tokens == 3
+
+
+def test_contents_become_vectors(client):
+    answer = client.models.embed_content(model="gemini-embedding-001", contents=["the sky", "the sea"])
+    assert [len(vector.values) for vector in answer.embeddings] == [3072, 3072]
+    config = types.EmbedContentConfig(output_dimensionality=8, task_type="RETRIEVAL_QUERY")
+    short = client.models.embed_content(model="gemini-embedding-001", contents="the sky", config=config)
+    assert short.embeddings[0].values == answer.embeddings[0].values[:8]
+    with pytest.raises(errors.ClientError, match="not supported for batchEmbedContents"):
+        client.models.embed_content(model=TEXT_MODEL, contents="the sky")
+
+
+def test_what_the_sandbox_does_not_have_is_not_found(client):
+    for call in (
+        lambda: client.files.list(),
+        lambda: client.caches.create(model=TEXT_MODEL),
+        lambda: client.batches.list(),
+        lambda: client.models.delete(model=TEXT_MODEL),
+    ):
+        with pytest.raises(errors.ClientError) as caught:
+            list(call() or [])
+        assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+
+
 def test_a_bad_key_is_refused(sandbox):
     client = client_of(sandbox, key="bad-key")
     with pytest.raises(errors.ClientError, match="API key not valid") as caught:
