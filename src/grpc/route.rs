@@ -68,6 +68,8 @@ impl Routes {
                 services.push(full_name);
             }
         }
+        // Each call looks for its route from the front, and most calls generate.
+        routes.sort_by_key(|route| !route.method.generates());
         Self { services, routes }
     }
 }
