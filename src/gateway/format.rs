@@ -110,12 +110,14 @@ pub(super) struct Piece {
 }
 
 impl Format {
-    /// Reads and validates a request of this method.
+    /// Reads and validates a request of this method. `reserve` is called with the bytes that reading it takes in
+    /// addition to the request, before they are used.
     pub(super) fn check<'r>(
         &self,
         method: Method,
         request: &'r Bytes,
         config: &Config,
+        reserve: &mut dyn FnMut(usize) -> Result<(), Error>,
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
         if !method.generates() {
@@ -124,10 +126,7 @@ impl Format {
         let limits = RequestLimits { elements: config.max_elements };
         let (model, outline) = match self {
             Self::Protobuf(_) => (None, None),
-            Self::Json { model } => {
-                let outline = json::outline(method, request, limits, steps).map_err(unwritten)?;
-                (Some(&**model), Some(outline))
-            }
+            Self::Json { model } => (Some(&**model), Some(outline(method, request, limits, reserve, steps)?)),
         };
         let wire = outline.as_deref().unwrap_or(request);
         let unreadable = |error, steps: &mut Steps<'_>| unreadable(method, wire, error, limits, steps);
@@ -229,7 +228,9 @@ impl Checked<'_> {
             Source::Protobuf(parts) if parts[0].len() > MAX_UNMEASURED_BYTES => {
                 json::measure(self.method, parts, self.limits, steps).map(Some).map_err(unwritten)
             }
-            Source::Json { body, default_modalities: true, .. } => Ok(Some(body.len() + json::ADDED_BYTES)),
+            Source::Json { body, outline, default_modalities: true } => {
+                Ok(Some(body.len() + json::ADDED_BYTES + outline.capacity()))
+            }
             _ => Ok(None),
         }
     }
@@ -269,6 +270,26 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// The outline of a request that is JSON.
+fn outline(
+    method: Method,
+    request: &[u8],
+    limits: RequestLimits,
+    reserve: &mut dyn FnMut(usize) -> Result<(), Error>,
+    steps: &mut Steps<'_>,
+) -> Result<Vec<u8>, Stop<Error>> {
+    let mut full = None;
+    let mut reserve = |bytes| match reserve(bytes) {
+        Ok(()) => true,
+        Err(error) => {
+            full = Some(error);
+            false
+        }
+    };
+    let outline = json::request_outline(method, request, limits, &mut reserve, steps);
+    outline.map_err(|error| full.map_or_else(|| unwritten(error), Stop::Failed))
 }
 
 /// Why a request cannot be read. The translator finds where the fault is.

@@ -78,13 +78,14 @@ pub(super) async fn prepare(
 
 impl Preparation {
     fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
-        let checked = self.format.check(self.method, &self.request, &self.config, steps)?;
+        let caller = self.admitted.caller.as_ref().map(|caller| &caller.name);
+        let mut reserve = |more: usize| reserve(&mut self.reserved, self.request.len() + more, caller);
+        let checked = self.format.check(self.method, &self.request, &self.config, &mut reserve, steps)?;
         let model = self.model.insert(checked.model().clone());
         self.admitted.allow(model).map_err(Error::Caller)?;
         let length = checked.measure(steps)?;
         if let Some(json) = length {
-            let caller = self.admitted.caller.as_ref().map(|caller| &caller.name);
-            reserve(&mut self.reserved, self.request.len() + json, caller)?;
+            reserve(json)?;
         }
         checked.translate(length, steps)
     }

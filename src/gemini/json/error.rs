@@ -16,6 +16,8 @@ struct Inner {
     /// From the innermost segment to the outermost, since they are added while the error is returned.
     path: Vec<Segment>,
     problem: Problem,
+    /// Where reading ended in the JSON of a request, in bytes.
+    offset: Option<usize>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub enum Problem {
     Expected(&'static str),
     #[error("the translation was interrupted")]
     Interrupted,
+    #[error("there is no memory for the translation")]
+    NoMemory,
     #[error("there is no message of that name")]
     UnknownMessage,
     #[error("the number does not fit {0}")]
@@ -81,7 +85,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub(super) fn new(problem: Problem) -> Self {
-        Self(Box::new(Inner { path: Vec::new(), problem }))
+        Self(Box::new(Inner { path: Vec::new(), problem, offset: None }))
     }
 
     #[cold]
@@ -95,6 +99,13 @@ impl Error {
     /// Adds the index of a list element or a map entry in front of the path.
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.0.path.push(Segment::Index(index));
+        self
+    }
+
+    #[cold]
+    /// Adds the offset in the JSON at which reading ended.
+    pub(super) fn at_offset(mut self, offset: usize) -> Self {
+        self.0.offset = Some(offset);
         self
     }
 
@@ -149,7 +160,11 @@ impl From<Problem> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path();
-        if path.is_empty() { write!(f, "{}", self.0.problem) } else { write!(f, "{path}: {}", self.0.problem) }
+        if !path.is_empty() {
+            write!(f, "{path}: ")?;
+        }
+        write!(f, "{}", self.0.problem)?;
+        self.0.offset.map_or(Ok(()), |offset| write!(f, " (byte {offset} of the JSON)"))
     }
 }
 

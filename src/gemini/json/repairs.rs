@@ -11,6 +11,8 @@ pub(super) const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 pub(super) struct Repairs {
     /// Whether such texts are repaired; otherwise they are errors.
     pub(super) allowed: bool,
+    /// Whether halves of surrogate pairs are replaced in any case. JSON can contain them as escapes.
+    pub(super) replaces_halves: bool,
     /// Whether the current text may continue in the next event. A half of a pair at its start or end is then written as
     /// three bytes, in the way UTF-8 would encode a surrogate if it could, and
     /// [`SurrogateJoiner`](super::surrogates::SurrogateJoiner) joins it later.
@@ -31,7 +33,7 @@ impl Repairs {
         for chunk in piece.utf8_chunks() {
             out.extend_from_slice(chunk.valid().as_bytes());
             if !chunk.invalid().is_empty() {
-                self.replace(out)?;
+                self.replace(self.allowed, out)?;
             }
         }
         Ok(())
@@ -50,11 +52,11 @@ impl Repairs {
             out.extend_from_slice(&encode_half(half));
             return Ok(());
         }
-        self.replace(out).map_err(|_| Problem::Syntax.into())
+        self.replace(self.allowed || self.replaces_halves, out).map_err(|_| Problem::Syntax.into())
     }
 
-    fn replace(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        if !self.allowed {
+    fn replace(&mut self, is_allowed: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+        if !is_allowed {
             return Err(Problem::Utf8.into());
         }
         self.count += 1;

@@ -1,5 +1,5 @@
-//! Decides which members of a response are its content. All others are sidecars: a response is useful without them, so
-//! one that cannot be read does not make it fail.
+//! Decides which members of a response are its content, and which members of a request are validated. All others may
+//! be unreadable: a response is useful without them, and upstream decides about them in a request.
 
 use super::schema::{Field, Form, Kind, Message, Role};
 
@@ -27,6 +27,18 @@ const CONTENT: &[(&str, &[&str])] = &[
     ("ToolResponse", &["response"]),
 ];
 
+/// The fields of a request that `validate` reads, by message, and those on the way to them.
+const VALIDATED: &[(&str, &[&str])] = &[
+    ("GenerateContentRequest", &["model", "contents", "system_instruction", "generation_config"]),
+    ("Content", &["parts"]),
+    ("Blob", &["mime_type", "data"]),
+    (
+        "GenerationConfig",
+        &["temperature", "top_p", "candidate_count", "max_output_tokens", "response_modalities", "image_config"],
+    ),
+    ("ImageConfig", &["aspect_ratio", "image_size"]),
+];
+
 /// The oneof of `Part` whose members are content as well.
 pub(super) const DATA_ONEOF: &str = "data";
 
@@ -46,6 +58,16 @@ pub(super) fn assign(messages: &mut [Message], responses: impl Iterator<Item = u
             if let Kind::Message(inner) = field.kind {
                 to_visit.push(inner);
             }
+        }
+    }
+}
+
+/// Marks the fields that `validate` reads.
+pub(super) fn mark_validated(messages: &mut [Message]) {
+    for (name, fields) in VALIDATED {
+        for message in messages.iter_mut().filter(|message| message.name == *name) {
+            let fields = message.fields.iter_mut().filter(|field| fields.contains(&field.name));
+            fields.for_each(|field| field.is_validated = true);
         }
     }
 }

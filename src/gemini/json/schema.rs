@@ -62,6 +62,8 @@ pub(super) struct Field {
     /// The other members of its oneof, as a bit set of field indexes.
     pub(super) oneof_siblings: u64,
     pub(super) role: Role,
+    /// Whether the rules of a request read it (`validate`).
+    pub(super) is_validated: bool,
     /// A field whose name this one may take, by its index, and that name as a key: `responseJsonSchema` instead of
     /// `_responseJsonSchema` while the other field is absent.
     pub(super) short_key: Option<(usize, String)>,

@@ -72,7 +72,12 @@ impl<'j> Str<'j> {
 
 /// Decodes the escape whose backslash was consumed, and appends its character to `out`. Returns the bytes after it. The
 /// text of the string begins at `start` in `out`.
-fn unescape<'j>(escape: &'j [u8], out: &mut Vec<u8>, start: usize, repairs: &mut Repairs) -> Result<&'j [u8], Error> {
+pub(super) fn unescape<'j>(
+    escape: &'j [u8],
+    out: &mut Vec<u8>,
+    start: usize,
+    repairs: &mut Repairs,
+) -> Result<&'j [u8], Error> {
     let (&letter, rest) = escape.split_first().ok_or(Problem::Syntax)?;
     out.push(match letter {
         b'"' | b'\\' | b'/' => letter,

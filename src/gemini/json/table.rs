@@ -59,6 +59,7 @@ impl Table {
         let methods =
             Method::ALL.iter().map(|method| found.method(*method, &by_name)).collect::<Result<Vec<_>, _>>()?;
         roles::assign(&mut messages, methods.iter().map(|method| method.response));
+        roles::mark_validated(&mut messages);
         let enums = found.enums.iter().map(|(_, e)| enumeration(e)).collect();
         Ok(Self { messages, enums, by_name, methods })
     }
@@ -168,6 +169,7 @@ fn field(proto: &FieldDescriptorProto, names: &TypeNames<'_>) -> Result<Field, U
         oneof,
         oneof_siblings: 0,
         role: Role::Content,
+        is_validated: false,
         short_key: None,
         next: Guess::none(),
     })

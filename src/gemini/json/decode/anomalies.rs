@@ -4,7 +4,8 @@
 use super::super::error::{Error, Problem};
 use super::super::schema::{Field, Kind, Message, Role};
 use super::super::writer::OutputPosition;
-use super::{Decoder, Outcome};
+use super::outline::is_about_value;
+use super::{Decoder, Outcome, Tolerance};
 
 /// At most this many different anomalies of one response are kept.
 const MAX_ANOMALIES: usize = 16;
@@ -85,10 +86,23 @@ impl Decoder<'_, '_> {
 
     /// Whether reading may continue after this error. Never after an interruption.
     pub(super) fn may_recover(&self, error: &Error) -> bool {
-        self.json.tolerant && error.problem() != Problem::Interrupted
+        match self.tolerance {
+            Tolerance::None => false,
+            Tolerance::Request => is_about_value(error.problem()),
+            Tolerance::Response => error.problem() != Problem::Interrupted,
+        }
     }
 
-    /// Skips a sidecar that cannot be read; it began at `start`. For any other member, returns the error.
+    /// Whether a message may be read without this member.
+    fn is_dispensable(&self, field: &Field) -> bool {
+        match self.tolerance {
+            Tolerance::Request => !field.is_validated,
+            _ => field.role == Role::Sidecar,
+        }
+    }
+
+    /// Skips a member that cannot be read and is dispensable; it began at `start`. For any other member, returns the
+    /// error. A member of a request that is a list may also be its only element.
     pub(super) fn recover(
         &mut self,
         error: Error,
@@ -96,17 +110,27 @@ impl Decoder<'_, '_> {
         start: usize,
         state: State,
     ) -> Result<Outcome, Error> {
+        let error = match self.only_element(&error, field, start, state) {
+            Some(Ok(outcome)) => return Ok(outcome),
+            Some(Err(error)) => error,
+            None => error,
+        };
         let error = error.in_field(field.name);
-        if field.role != Role::Sidecar || !self.may_recover(&error) {
+        if !self.is_dispensable(field) || !self.may_recover(&error) {
             return Err(error);
         }
         self.rewind(state);
-        self.json.seek(start);
-        self.json.string()?;
-        self.json.expect(b':')?;
+        self.seek_value(start)?;
         self.json.skip_value()?;
         self.note(AnomalyKind::Unreadable, message, field.json_name, 1, || error.to_string());
         Ok(Outcome::Unreadable)
+    }
+
+    /// Moves to the value of the member that begins at `start`.
+    pub(super) fn seek_value(&mut self, start: usize) -> Result<(), Error> {
+        self.json.seek(start);
+        self.json.string()?;
+        self.json.expect(b':')
     }
 
     /// Notes that texts of a member were repaired.

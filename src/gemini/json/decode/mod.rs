@@ -9,6 +9,9 @@
 
 mod anomalies;
 mod capacity;
+mod data;
+mod list;
+mod outline;
 mod scalar;
 mod secret;
 mod split;
@@ -18,6 +21,8 @@ use memchr::memmem::Finder;
 
 use self::anomalies::State;
 pub use self::anomalies::{Anomaly, AnomalyKind};
+use self::capacity::MAX_FREE_GROWTH_JSON_BYTES;
+use self::outline::{Outline, Tolerance};
 use self::split::Chosen;
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
@@ -46,6 +51,13 @@ pub(super) struct Decoder<'j, 's> {
     repairs: Repairs,
     pub(super) anomalies: Vec<Anomaly>,
     schema: CallerSchema,
+    tolerance: Tolerance,
+    /// How many more elements of lists and entries of maps may come.
+    elements_left: usize,
+    /// For JSON up to this length, in bytes, the output grows as any `Vec` does.
+    max_free_growth: usize,
+    /// Only for an outline, which leaves out the content of long data.
+    outline: Option<Outline<'j>>,
 }
 
 /// The schema that the caller reads a response with.
@@ -92,12 +104,17 @@ impl<'j, 's> Decoder<'j, 's> {
             repairs: Repairs::default(),
             anomalies: Vec::new(),
             schema: CallerSchema::Own,
+            tolerance: Tolerance::None,
+            elements_left: usize::MAX,
+            max_free_growth: MAX_FREE_GROWTH_JSON_BYTES,
+            outline: None,
         })
     }
 
     /// Reads the JSON as a response, with tolerance, for a caller that has this schema.
     pub(super) fn for_response(mut self, schema: CallerSchema) -> Self {
         self.schema = schema;
+        self.tolerance = Tolerance::Response;
         self.json.tolerant = true;
         self.repairs.allowed = true;
         self
@@ -106,6 +123,11 @@ impl<'j, 's> Decoder<'j, 's> {
     /// Whether a text begins or ends with half of a surrogate pair, which has to be joined.
     pub(super) fn has_split_surrogates(&self) -> bool {
         self.repairs.has_split_surrogates
+    }
+
+    /// The offset in the JSON up to which it was read.
+    pub(super) fn offset(&self) -> usize {
+        self.json.position()
     }
 
     /// Reads the whole JSON text as one message.
@@ -183,7 +205,9 @@ impl<'j, 's> Decoder<'j, 's> {
         }
         // Unknown members are written last, all together: they are one field, `additional_fields`.
         if self.unknown.len() > first_unknown {
-            self.report_unknown(message, first_unknown)?;
+            if self.tolerance == Tolerance::Response {
+                self.report_unknown(message, first_unknown)?;
+            }
             self.additional(message, first_unknown).map_err(|e| e.in_field("additional_fields"))?;
             if self.repairs.count > 0 {
                 self.note_repairs(message, anomalies::ADDITIONAL);
@@ -261,7 +285,9 @@ impl<'j, 's> Decoder<'j, 's> {
     ) -> Result<Outcome, Error> {
         // Null means absent, except for a `google.protobuf.Value`, for which it is a value.
         if !self.is_value(field) && self.json.eat_null()? {
-            return Ok(Outcome::Written);
+            // A later null would undo a value for upstream, but not in what is written here.
+            let undoes_value = is_duplicate && self.tolerance == Tolerance::Request;
+            return if undoes_value { Err(Problem::Duplicate.into()) } else { Ok(Outcome::Written) };
         }
         if is_duplicate {
             return Err(Problem::Duplicate.into());
@@ -287,87 +313,11 @@ impl<'j, 's> Decoder<'j, 's> {
         }
     }
 
-    fn map(&mut self, field: &'static Field) -> Result<Outcome, Error> {
-        self.descend()?;
-        self.expect_open(b'{', "an object")?;
-        let mut more = !self.json.eat(b'}')?;
-        let mut index = 0;
-        while more {
-            self.step()?;
-            let key = self.json.string()?;
-            self.json.expect(b':')?;
-            self.writer.open_field(field.number);
-            self.string(1, key).and_then(|()| self.map_value(field.kind)).map_err(|e| e.at_index(index))?;
-            self.writer.close_field();
-            index += 1;
-            more = self.json.has_next(b'}')?;
-        }
-        self.depth -= 1;
-        Ok(Outcome::Written)
-    }
-
-    fn map_value(&mut self, kind: Kind) -> Result<(), Error> {
-        match kind {
-            Kind::Message(index) => self.nested_message(2, self.table.message(index)),
-            Kind::String => {
-                let value = self.text()?;
-                self.string(2, value)
-            }
-            _ => Err(Problem::Expected("a map of strings or messages").into()),
-        }
-    }
-
     fn nested_message(&mut self, number: u32, message: &'static Message) -> Result<(), Error> {
         self.writer.open_field(number);
         self.message(message)?;
         self.writer.close_field();
         Ok(())
-    }
-
-    fn repeated(&mut self, field: &'static Field) -> Result<Outcome, Error> {
-        let packed = field.kind.is_packable();
-        let (output_start, json_start) = (self.writer.out.len(), self.json.position());
-        self.descend()?;
-        self.expect_open(b'[', "a list")?;
-        let mut more = !self.json.eat(b']')?;
-        if !more {
-            self.depth -= 1;
-            return Ok(Outcome::Written);
-        }
-        // Lists of numbers are written packed: one field for the whole list, without a tag for each element.
-        if packed {
-            self.writer.open_field(field.number);
-        }
-        let mut index = 0;
-        let mut all_known = true;
-        while more {
-            self.step()?;
-            let element = if packed { self.number(field.kind, None, true) } else { self.element(field) };
-            all_known &= matches!(element.map_err(|e| e.at_index(index))?, Outcome::Written);
-            index += 1;
-            more = self.json.has_next(b']')?;
-        }
-        if packed {
-            self.writer.close_field();
-        }
-        self.depth -= 1;
-        if all_known {
-            return Ok(Outcome::Written);
-        }
-        // One unknown enum name: the whole list is kept in `additional_fields`, so that its order is not lost.
-        self.writer.out.truncate(output_start);
-        self.json.seek(json_start);
-        self.json.skip_value()?;
-        Ok(Outcome::UnknownEnumName)
-    }
-
-    /// Reads an element that is not a number. One part of a response may become several (`split`).
-    fn element(&mut self, field: &'static Field) -> Result<Outcome, Error> {
-        let (state, start) = (self.state(), self.json.position());
-        match self.length_delimited(field) {
-            Err(error) => self.split(field, start, state, error),
-            done => done,
-        }
     }
 
     /// Reads a field that is not a list. Without `has_presence`, zero and the empty string are not written.

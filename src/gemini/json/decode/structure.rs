@@ -3,7 +3,7 @@
 use super::super::error::{Error, Problem};
 use super::super::schema::{ADDITIONAL_FIELDS, Message};
 use super::super::string::Str;
-use super::Decoder;
+use super::{Decoder, Tolerance};
 use crate::gemini::wire::{WireType, put_tag};
 
 impl<'j> Decoder<'j, '_> {
@@ -89,7 +89,7 @@ impl<'j> Decoder<'j, '_> {
                         put_tag(&mut self.writer.out, 2, WireType::Fixed64);
                         self.writer.out.extend_from_slice(&value.to_le_bytes());
                     }
-                    Ok(_) if self.json.tolerant => self.number_as_text(text),
+                    Ok(_) if self.tolerance != Tolerance::None => self.number_as_text(text),
                     _ => return Err(Problem::OutOfRange("a double").into()),
                 }
             }

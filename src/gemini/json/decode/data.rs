@@ -1,0 +1,129 @@
+//! Decodes base64, or only checks it for an outline.
+
+use base64_simd::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD, forgiving_decode_inplace};
+
+use super::super::error::{Error, Problem};
+use super::super::repairs::Repairs;
+use super::super::string::{Str, unescape};
+use super::Decoder;
+use crate::gemini::steps::Steps;
+
+/// An outline has the bytes of this many characters of base64: enough to recognize what kind of data it is. A multiple
+/// of four.
+const KEPT_CHARS: usize = 32;
+/// Base64 with escapes or in mixed alphabets is checked in pieces of this many characters. A multiple of four.
+const PIECE_CHARS: usize = 4096;
+
+impl<'j> Decoder<'j, '_> {
+    /// Writes a bytes field. Base64 with the standard alphabet and padding, which Google sends, is decoded directly
+    /// into the output. Other forms take a slower path.
+    pub(super) fn base64(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        if self.outline.is_some() {
+            return self.base64_outline(number, text);
+        }
+        self.json.steps().take_bytes(text.raw.len())?;
+        let padding = text.raw.iter().rev().take(2).filter(|&&b| b == b'=').count();
+        if !text.escaped && text.raw.len().is_multiple_of(4) {
+            // The decoded length follows from the padding, so it can be written before the bytes are decoded behind it.
+            let length = (text.raw.len() / 4 * 3).saturating_sub(padding);
+            self.ensure_capacity(length)?;
+            let start = self.writer.sized_field(number, length);
+            if STANDARD.decode_append(text.raw, &mut self.writer.out).is_ok() {
+                return Ok(());
+            }
+            // Not this form after all: remove what was written.
+            self.writer.out.truncate(start);
+        }
+        let mut owned = text.text(self.json.steps(), &mut self.repairs)?.into_owned().into_bytes();
+        owned.iter_mut().for_each(|byte| *byte = in_standard_alphabet(*byte));
+        let bytes = base64_simd::forgiving_decode_inplace(&mut owned).map_err(|_| Problem::Expected("base64"))?;
+        self.ensure_capacity(bytes.len())?;
+        self.writer.sized_field(number, bytes.len());
+        self.writer.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes a bytes field with the first bytes only, and checks all of its base64. The memory does not depend on the
+    /// length of the text.
+    fn base64_outline(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        // It is read but not written, which is less than half of the work.
+        self.json.steps().take_bytes(text.raw.len() / 2)?;
+        let is_common = |variant: &base64_simd::Base64| variant.check(text.raw).is_ok();
+        let mut kept = Kept::default();
+        if !text.escaped && [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].iter().any(is_common) {
+            text.raw.iter().take(KEPT_CHARS).for_each(|byte| kept.push(in_standard_alphabet(*byte)));
+        } else {
+            kept = check_forgiving(text, self.json.steps())?;
+        }
+        let bytes =
+            forgiving_decode_inplace(&mut kept.chars[..kept.length]).map_err(|_| Problem::Expected("base64"))?;
+        self.ensure_capacity(bytes.len())?;
+        self.writer.sized_field(number, bytes.len());
+        self.writer.out.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The first characters of base64, in the standard alphabet and without white space.
+#[derive(Default)]
+struct Kept {
+    chars: [u8; KEPT_CHARS],
+    length: usize,
+}
+
+impl Kept {
+    fn push(&mut self, byte: u8) {
+        if let Some(free) = self.chars.get_mut(self.length) {
+            *free = byte;
+            self.length += 1;
+        }
+    }
+}
+
+/// Checks base64 of any form that [`Decoder::base64`] decodes, piece by piece.
+fn check_forgiving(text: Str<'_>, steps: &mut Steps<'_>) -> Result<Kept, Error> {
+    let not_base64 = || Error::from(Problem::Expected("base64"));
+    let (mut kept, mut piece, mut length) = (Kept::default(), [0; PIECE_CHARS], 0);
+    // What is not a character is not base64 either.
+    let mut repairs = Repairs { allowed: true, ..Repairs::default() };
+    let (mut rest, mut character) = (text.raw, Vec::new());
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        character.clear();
+        if first == b'\\' {
+            steps.take(1)?;
+            rest = unescape(after, &mut character, 0, &mut repairs)?;
+        } else if first < b' ' {
+            return Err(Problem::Syntax.into());
+        } else {
+            character.push(first);
+        }
+        for &byte in &character {
+            if matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0x0c) {
+                continue;
+            }
+            if length == PIECE_CHARS {
+                // The last four characters may be followed by padding, so they stay.
+                let end = PIECE_CHARS - 4;
+                STANDARD_NO_PAD.check(&piece[..end]).map_err(|_| not_base64())?;
+                piece.copy_within(end.., 0);
+                length = 4;
+                steps.take_bytes(PIECE_CHARS * 16)?;
+            }
+            piece[length] = in_standard_alphabet(byte);
+            kept.push(piece[length]);
+            length += 1;
+        }
+    }
+    forgiving_decode_inplace(&mut piece[..length]).map_err(|_| not_base64())?;
+    Ok(kept)
+}
+
+/// A character of base64 in the standard alphabet, whichever of the two alphabets it is in.
+fn in_standard_alphabet(byte: u8) -> u8 {
+    match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        byte => byte,
+    }
+}
