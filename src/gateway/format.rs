@@ -124,7 +124,7 @@ impl Format {
             config.offers(method)?;
         }
         let limits = RequestLimits { elements: config.max_elements };
-        let (model, outline) = match self {
+        let (path_model, outline) = match self {
             Self::Protobuf(_) => (None, None),
             Self::Json { model } => (Some(&**model), Some(outline(method, request, limits, reserve, steps)?)),
         };
@@ -135,16 +135,13 @@ impl Format {
             ValidateError::Read(error) => unreadable(error, steps),
         };
         let (valid, view) = if method.generates() {
-            let mut view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
-            view.model = model.unwrap_or(view.model);
-            let options = Options { image_default_modalities: config.image_default_modalities };
+            let view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
+            let options = Options { image_default_modalities: config.image_default_modalities, path_model };
             let valid = validate(&view, &config.catalog, options, steps).map_err(|error| invalid(error, steps))?;
             (valid, view.generation_config.as_ref().map(GenerationConfigView::without_texts))
         } else {
             // It is no prompt: only its models are checked, and it is not expected to cost tokens.
-            let name = view::model(wire, steps).map_err(|error| unreadable(error, steps))?;
-            let name = validate_models(method, model.unwrap_or(name), wire, steps);
-            let name = name.map_err(|error| invalid(error, steps))?;
+            let name = validate_models(method, wire, path_model, steps).map_err(|error| invalid(error, steps))?;
             (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
         };
         let Valid { name, default_modalities, estimate } = valid;
@@ -182,12 +179,15 @@ impl Format {
                 Err(stop) => stop,
             },
         };
-        let (schema, json) = match self {
-            Self::Protobuf(schema) => (*schema, None),
-            Self::Json { .. } => (CallerSchema::Own, Some(text.clone())),
+        let read = match self {
+            Self::Protobuf(schema) => {
+                json::event(method, text, Some(key.finder()), *schema, steps).map(|event| (event, None))
+            }
+            Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
+                .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
         };
-        let event = json::event(method, text, Some(key.finder()), schema, steps);
-        let json::Event { mut response, has_split_surrogates } = event.map_err(|error| unreadable(error, steps))?;
+        let (event, json) = read.map_err(|error| unreadable(error, steps))?;
+        let json::Event { mut response, has_split_surrogates } = event;
         let read = match method.generates() {
             true => ResponseView::read(&response.message, steps),
             false => ResponseView::read_other(&response.message, steps),

@@ -152,7 +152,7 @@ impl Gateway {
         }
         let (json, mut reserved) = body.into_json().map_err(theirs)?;
         // The JSON and the message are both in memory until the message is complete.
-        reserved.resize(json.len() * 2);
+        reserved.resize(reading.memory(json.len()));
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
                 let translation = translate_on_another_thread(self.shared.heavy.clone(), json, reading);

@@ -22,6 +22,9 @@ use crate::upstream::{self, ApiKey};
 /// that takes more steps begins again on another thread.
 const MAX_WORKER_STEPS: u64 = 50_000;
 
+/// The outline of a response is shorter than this, in bytes, unless its texts are very long. Pictures are not in it.
+const OUTLINE_BYTES: usize = 256 << 10;
+
 /// A request that is to be checked and translated, on any thread.
 struct Preparation {
     format: Format,
@@ -105,6 +108,14 @@ impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
         let Admitted { key, owner, .. } = &call.admitted;
         Self { format: call.format.clone(), key: key.clone(), owner: *owner, method }
+    }
+
+    /// The bytes of memory for a response of this length and for what it is translated to.
+    pub(super) fn memory(&self, response: usize) -> usize {
+        match self.format {
+            Format::Protobuf(_) => response * 2,
+            Format::Json { .. } => response + response.min(OUTLINE_BYTES),
+        }
     }
 
     fn translate(&self, text: &Bytes, steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {

@@ -18,6 +18,7 @@ mod response;
 mod usage;
 
 pub use self::capture::{PartContent, role};
+pub(super) use self::config::Shortcut;
 pub use self::config::{GenerationConfigView, Modalities};
 pub use self::estimate::Estimate;
 pub use self::fields::{ReadError, for_each};

@@ -11,6 +11,7 @@ mod escape;
 mod members;
 mod output;
 mod plain;
+mod redact;
 mod repairs;
 mod roles;
 mod scan;
@@ -35,6 +36,7 @@ pub use self::surrogates::SurrogateJoiner;
 use self::decode::Decoder;
 use self::encode::Encoder;
 use self::output::{Length, Output};
+use self::redact::redact;
 use self::schema::Message;
 use self::table::Table;
 use crate::gemini::method::Method;
@@ -231,9 +233,48 @@ pub fn event(
     let out = Vec::with_capacity(json.len() / 4 * 3);
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
     decoder.decode(TABLE.response(method))?;
-    let has_split_surrogates = decoder.has_split_surrogates();
-    let (unknown_members, anomalies) = (std::mem::take(&mut decoder.reported), std::mem::take(&mut decoder.anomalies));
-    Ok(Event { response: Response { message: decoder.into_wire(), unknown_members, anomalies }, has_split_surrogates })
+    Ok(decoder.into_event())
+}
+
+/// An event that is passed on as JSON.
+#[derive(Debug)]
+pub struct PassedEvent {
+    /// Its outline: the wire bytes that the views of a response read. Of data only the first bytes are in it.
+    pub event: Event,
+    /// The text without the key; `None` if it does not contain the key.
+    pub redacted: Option<Vec<u8>>,
+}
+
+/// Reads an event as [`event`] does, but to pass on its text. `***` replaces the key in every string of it.
+///
+/// # Errors
+///
+/// Those of [`response`].
+pub fn passed_event(
+    method: Method,
+    json: &[u8],
+    key: &Finder<'_>,
+    steps: &mut Steps<'_>,
+) -> Result<PassedEvent, Error> {
+    let (event, has_escapes) = response_outline(method, json, steps)?;
+    match redact(json, key, has_escapes, steps)? {
+        None => Ok(PassedEvent { event, redacted: None }),
+        Some(redacted) => {
+            let (event, _) = response_outline(method, &redacted, steps)?;
+            Ok(PassedEvent { event, redacted: Some(redacted) })
+        }
+    }
+}
+
+/// The outline of a response, and whether there are escapes in its strings.
+fn response_outline(method: Method, json: &[u8], steps: &mut Steps<'_>) -> Result<(Event, bool), Error> {
+    let out = Vec::with_capacity(json.len().min(OUTLINE_BYTES));
+    let mut reserve = |_| true;
+    let decoder = Decoder::new(&TABLE, json, out, None, steps)?;
+    let mut decoder = decoder.for_response(CallerSchema::Own).for_outline(&mut reserve);
+    decoder.decode(TABLE.response(method))?;
+    let has_escapes = decoder.has_escapes();
+    Ok((decoder.into_event(), has_escapes))
 }
 
 /// Writes any message of the contract, given by its full name, as JSON.

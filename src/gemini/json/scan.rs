@@ -17,6 +17,8 @@ pub(super) struct Scanner<'j, 's> {
     /// Whether to accept what is common in responses and not valid JSON: `NaN`, `Infinity`, and skipped values of any
     /// depth.
     pub(super) tolerant: bool,
+    /// Whether a string with an escape was read.
+    pub(super) has_escapes: bool,
 }
 
 /// The end of a string is searched eight bytes at a time up to this length; most strings end before it. From there on
@@ -26,7 +28,13 @@ const MAX_WORDWISE_BYTES: usize = 32;
 impl<'j, 's> Scanner<'j, 's> {
     /// Starts at the first byte after a byte-order mark, which RFC 8259 (8.1) allows a reader to ignore.
     pub(super) fn new(text: &'j [u8], steps: &'j mut Steps<'s>) -> Self {
-        Self { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), at: 0, steps, tolerant: false }
+        Self {
+            text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),
+            at: 0,
+            steps,
+            tolerant: false,
+            has_escapes: false,
+        }
     }
 
     /// The steps that reading is counted with.
@@ -181,7 +189,7 @@ impl<'j, 's> Scanner<'j, 's> {
             if self.text[self.at - 1] == b'"' {
                 return Ok(Str { raw: &self.text[start..self.at - 1], escaped, plain: false });
             }
-            escaped = true;
+            (escaped, self.has_escapes) = (true, true);
             self.steps.take(1)?;
             if self.remaining() == 0 {
                 return Err(Problem::TruncatedJson.into());

@@ -79,6 +79,11 @@ impl Table {
         self.message(self.methods[method as usize].response)
     }
 
+    /// Whether any message has a member of this name.
+    pub(super) fn has_member(&self, name: &[u8]) -> bool {
+        self.messages.iter().any(|message| message.member(name).is_some())
+    }
+
     pub(super) fn message(&self, index: usize) -> &Message {
         &self.messages[index]
     }

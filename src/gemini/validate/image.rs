@@ -6,7 +6,8 @@ use std::fmt;
 use super::Options;
 use super::violation::Violations;
 use crate::gemini::catalog::ImageModel;
-use crate::gemini::view::{BlobView, GenerationConfigView, Modalities};
+use crate::gemini::steps::Steps;
+use crate::gemini::view::{BlobView, GenerationConfigView, Modalities, ReadError, Shortcut};
 use crate::pb::gemini::image_response_format::{AspectRatio, ImageSize};
 
 /// A value that an error quotes is cut after this many characters.
@@ -16,9 +17,10 @@ const MAX_QUOTED_CHARS: usize = 32;
 pub(super) fn check(
     model: &ImageModel,
     config: Option<&GenerationConfigView<'_>>,
-    options: Options,
+    options: Options<'_>,
     violations: &mut Violations,
-) {
+    steps: &mut Steps<'_>,
+) -> Result<(), ReadError> {
     let modalities = config.map(|config| config.response_modalities).unwrap_or_default();
     let field = "generation_config.response_modalities";
     let hint = "this model makes pictures: ask for IMAGE, or for TEXT and IMAGE";
@@ -28,7 +30,7 @@ pub(super) fn check(
     if modalities.is_empty() && !options.image_default_modalities {
         violations.add(field, "MODALITY_IMAGE_MISSING", hint);
     }
-    let Some(config) = config else { return };
+    let Some(config) = config else { return Ok(()) };
     if let Some(value) = config.aspect_ratio {
         ratio(model, "image_config.aspect_ratio", value, violations);
     }
@@ -42,6 +44,13 @@ pub(super) fn check(
     if let Some(number) = config.format_image_size.filter(|number| *number != 0) {
         size(model, "response_format.image.image_size", &format_size(number), violations);
     }
+    if options.path_model.is_some() {
+        config.shortcuts(steps, &mut |shortcut, value| match shortcut {
+            Shortcut::AspectRatio => ratio(model, "aspect_ratio", value, violations),
+            Shortcut::ImageSize => size(model, "image_size", value, violations),
+        })?;
+    }
+    Ok(())
 }
 
 /// Checks a ratio that stands at `field` of the generation config.

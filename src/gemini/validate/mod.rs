@@ -16,9 +16,12 @@ use super::view::{self, Estimate, GenerationConfigView, PartView, ReadError, Req
 
 /// The settings of the rules.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'m> {
     /// Whether an image model that is asked without modalities is asked for TEXT and IMAGE.
     pub image_default_modalities: bool,
+    /// The model in the path of a REST call. The request itself may name the same one. Only in REST, a generation config
+    /// has shortcuts, which are validated as the settings that they stand for.
+    pub path_model: Option<&'m str>,
 }
 
 /// A request that breaks no rule.
@@ -45,11 +48,11 @@ pub enum ValidateError {
 pub fn validate(
     request: &RequestView<'_>,
     catalog: &Catalog,
-    options: Options,
+    options: Options<'_>,
     steps: &mut Steps<'_>,
 ) -> Result<Valid, ValidateError> {
     let mut violations = Violations::default();
-    let name = model(request.model, &mut violations);
+    let name = model(request.model, options.path_model, &mut violations);
     let estimate = contents(request, &mut violations, steps)?;
     let config = request.generation_config.as_ref();
     if let Some(config) = config {
@@ -57,7 +60,7 @@ pub fn validate(
     }
     let image_model = name.as_ref().and_then(|name| catalog.find(name));
     if let Some(model) = image_model {
-        image::check(model, config, options, &mut violations);
+        image::check(model, config, options, &mut violations, steps)?;
     }
     match name {
         Some(name) if violations.is_empty() => {
@@ -71,37 +74,45 @@ pub fn validate(
     }
 }
 
-/// Checks only the models that a request names, for a method that does not generate content. `name` is the model that
-/// is asked; `request` is the wire bytes. Requests inside of it must name the same model or none: a caller that may not
-/// use a model could name it there.
+/// Checks only the models that a request names, for a method that does not generate content. `request` is its wire
+/// bytes, `path_model` that of [`Options`]. Requests inside of it must name the same model or none: a caller that may
+/// not use a model could name it there.
 ///
 /// # Errors
 ///
 /// A name is not one of a model, the names differ, the request cannot be read, or the steps ran out.
 pub fn validate_models(
     method: Method,
-    name: &str,
     request: &[u8],
+    path_model: Option<&str>,
     steps: &mut Steps<'_>,
 ) -> Result<ModelName, ValidateError> {
     let mut violations = Violations::default();
-    let name = model(name, &mut violations).ok_or(violations)?;
-    let Some((field, mut requests)) = view::inner_requests(method, request) else { return Ok(name) };
-    let (mut violations, mut i) = (Violations::default(), 0);
-    while let Some(inner) = requests.next(steps)? {
-        let inner = view::model(inner, steps)?;
-        if !inner.is_empty() && ModelName::parse(inner).as_ref() != Ok(&name) {
-            let index = if method == Method::CountTokens { String::new() } else { format!("[{i}]") };
-            let allowed = format_args!("it is the model of the whole request, {name}, or left out");
-            violations.add(format_args!("{field}{index}.model"), "MODEL_DIFFERS", allowed);
+    let Some(name) = model(view::model(request, steps)?, path_model, &mut violations) else {
+        return Err(violations.into());
+    };
+    if let Some((field, mut requests)) = view::inner_requests(method, request) {
+        let mut i = 0;
+        while let Some(inner) = requests.next(steps)? {
+            let inner = view::model(inner, steps)?;
+            if !inner.is_empty() && ModelName::parse(inner).as_ref() != Ok(&name) {
+                let index = if method == Method::CountTokens { String::new() } else { format!("[{i}]") };
+                let allowed = format_args!("it is the model of the whole request, {name}, or left out");
+                violations.add(format_args!("{field}{index}.model"), "MODEL_DIFFERS", allowed);
+            }
+            i += 1;
         }
-        i += 1;
     }
     if violations.is_empty() { Ok(name) } else { Err(violations.into()) }
 }
 
-fn model(name: &str, violations: &mut Violations) -> Option<ModelName> {
-    ModelName::parse(name).map_err(|error| violations.add("model", "MODEL_INVALID", error)).ok()
+fn model(name: &str, path_model: Option<&str>, violations: &mut Violations) -> Option<ModelName> {
+    let parsed = ModelName::parse(path_model.unwrap_or(name));
+    let parsed = parsed.map_err(|error| violations.add("model", "MODEL_INVALID", error)).ok()?;
+    if path_model.is_some() && !name.is_empty() && ModelName::parse(name).as_ref() != Ok(&parsed) {
+        violations.add("model", "MODEL_INVALID", "the request names another model than its path; leave it out");
+    }
+    Some(parsed)
 }
 
 /// Checks the contents, and returns how much text and how many pictures the request sends.

@@ -8,7 +8,7 @@ use crate::gemini::json;
 use crate::gemini::steps::Interrupted;
 
 const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
-const OPTIONS: Options = Options { image_default_modalities: true };
+const OPTIONS: Options<'_> = Options { image_default_modalities: true, path_model: None };
 
 /// The violations of a request given as JSON, as `field: reason`.
 fn violations(json: &str) -> Vec<String> {
@@ -47,10 +47,10 @@ fn an_empty_request_lacks_model_and_contents() {
     assert_eq!(violations("{}"), ["model: MODEL_INVALID", "contents: CONTENTS_EMPTY"]);
 }
 
-/// What is wrong with the models of a request that is no prompt.
-fn model_violations(method: Method, name: &str, json: &str) -> Vec<String> {
+/// What is wrong with the models of a request that is no prompt, or its model.
+fn model_violations(method: Method, path_model: Option<&str>, json: &str) -> Vec<String> {
     let request = json::to_wire(&format!("mountsea.gemini.v1.{}Request", method.rpc()), json.as_bytes()).unwrap();
-    match validate_models(method, name, &request, &mut Steps::unlimited()) {
+    match validate_models(method, &request, path_model, &mut Steps::unlimited()) {
         Ok(model) => vec![model.to_string()],
         Err(ValidateError::Violations(violations)) => list(&violations),
         Err(ValidateError::Read(error)) => unreachable!("{error}"),
@@ -59,8 +59,15 @@ fn model_violations(method: Method, name: &str, json: &str) -> Vec<String> {
 
 #[test]
 fn a_model_alone_is_checked_like_that_of_a_prompt() {
-    assert_eq!(model_violations(Method::EmbedContent, "", "{}"), ["model: MODEL_INVALID"]);
-    assert_eq!(model_violations(Method::EmbedContent, "models/m", "{}"), ["m"]);
+    for (path_model, json, expected) in [
+        (None, "{}", "model: MODEL_INVALID"),
+        (None, r#"{"model":"models/m"}"#, "m"),
+        (Some("models/m"), "{}", "m"),
+        (Some("m"), r#"{"model":"models/m"}"#, "m"),
+        (Some("m"), r#"{"model":"other"}"#, "model: MODEL_INVALID"),
+    ] {
+        assert_eq!(model_violations(Method::EmbedContent, path_model, json), [expected], "{path_model:?} {json}");
+    }
 }
 
 #[test]
@@ -87,7 +94,7 @@ fn requests_inside_of_a_request_name_its_model_or_none() {
             &["requests[1].model: MODEL_DIFFERS", "requests[2].model: MODEL_DIFFERS"],
         ),
     ] {
-        assert_eq!(model_violations(method, "models/m", json), expected, "{json}");
+        assert_eq!(model_violations(method, Some("models/m"), json), expected, "{json}");
     }
 }
 
@@ -97,7 +104,7 @@ fn a_request_inside_that_comes_in_two_pieces_cannot_name_another_model_in_one_of
     let piece = |model: &str| [&[0x1a, model.len() as u8 + 2, 0x0a, model.len() as u8], model.as_bytes()].concat();
     for models in [["m", "other"], ["other", "m"]] {
         let request = models.map(piece).concat();
-        let checked = validate_models(Method::CountTokens, "m", &request, &mut Steps::unlimited());
+        let checked = validate_models(Method::CountTokens, &request, Some("m"), &mut Steps::unlimited());
         assert!(matches!(checked, Err(ValidateError::Violations(_))), "{models:?}");
     }
 }
@@ -208,7 +215,7 @@ fn the_default_modalities_are_wanted_only_where_none_are_given() {
         assert!(default(&request(model, "")), "{model}");
         assert!(!default(&request(model, r#""responseModalities":["TEXT"]"#)), "{model}");
     }
-    let off = Options { image_default_modalities: false };
+    let off = Options { image_default_modalities: false, path_model: None };
     assert_eq!(
         violations_with(&request("nano-banana-2", ""), off),
         ["generation_config.response_modalities: MODALITY_IMAGE_MISSING"]

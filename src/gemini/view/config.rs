@@ -1,7 +1,7 @@
 //! The view of a request's generation config.
 
-use super::fields::{Elements, ReadError, bytes, float, int32, next, text};
-use super::numbers::config;
+use super::fields::{Elements, ReadError, bytes, float, int32, last, next, text};
+use super::numbers::{ADDITIONAL_FIELDS, config, json};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
@@ -30,6 +30,25 @@ pub struct GenerationConfigView<'w> {
     pub format_image_size: Option<i32>,
     /// The length of all schemas on the wire, in bytes.
     pub(super) schema_bytes: u64,
+    /// The wire bytes of the members that the contract does not have: a `Struct`.
+    pub(super) additional: &'w [u8],
+}
+
+/// A member of a generation config that only REST has. It stands for one of `image_config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gemini) enum Shortcut {
+    AspectRatio,
+    ImageSize,
+}
+
+impl Shortcut {
+    fn of(name: &[u8]) -> Option<Self> {
+        match name {
+            b"aspectRatio" | b"aspect_ratio" => Some(Self::AspectRatio),
+            b"imageSize" | b"image_size" => Some(Self::ImageSize),
+            _ => None,
+        }
+    }
 }
 
 /// The MIME types of responses that telemetry distinguishes.
@@ -43,6 +62,7 @@ impl<'w> GenerationConfigView<'w> {
             response_mime_type: known.unwrap_or_default(),
             aspect_ratio: None,
             image_size: None,
+            additional: &[],
             ..*self
         }
     }
@@ -68,7 +88,26 @@ impl<'w> GenerationConfigView<'w> {
                 config::RESPONSE_SCHEMA | config::RESPONSE_JSON_SCHEMA | config::RESPONSE_JSON_SCHEMA_ORDERED => {
                     self.schema_bytes += bytes(value)?.len() as u64;
                 }
+                ADDITIONAL_FIELDS => self.additional = bytes(value)?,
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with each shortcut that is a text. One that is given twice is read twice.
+    pub(in crate::gemini) fn shortcuts(
+        &self,
+        steps: &mut Steps<'_>,
+        f: &mut dyn FnMut(Shortcut, &'w str),
+    ) -> Result<(), ReadError> {
+        let mut entries = Elements::new(self.additional, json::ENTRIES);
+        while let Some(entry) = entries.next(steps)? {
+            if let Some(shortcut) = Shortcut::of(last(entry, json::KEY, steps)?.unwrap_or_default())
+                && let Some(value) = last(entry, json::VALUE, steps)?
+                && let Some(value) = last(value, json::STRING, steps)?
+            {
+                f(shortcut, text(Raw::Len(value), steps)?);
             }
         }
         Ok(())

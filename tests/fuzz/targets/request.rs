@@ -65,7 +65,7 @@ fn every_violation_is_short(wire: &[u8]) {
         Err(error) => return slow(error),
     };
     for image_default_modalities in [false, true] {
-        let options = Options { image_default_modalities };
+        let options = Options { image_default_modalities, path_model: None };
         let violations = match validate(&view, &CATALOG, options, &mut steps) {
             Err(ValidateError::Violations(violations)) => violations,
             Err(ValidateError::Read(error)) => return slow(error),

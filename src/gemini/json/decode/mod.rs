@@ -24,7 +24,6 @@ pub use self::anomalies::{Anomaly, AnomalyKind};
 use self::capacity::MAX_FREE_GROWTH_JSON_BYTES;
 use self::outline::{Outline, Tolerance};
 use self::split::Chosen;
-use super::MAX_DEPTH;
 use super::error::{Error, Problem};
 use super::repairs::Repairs;
 use super::scan::Scanner;
@@ -32,6 +31,7 @@ use super::schema::{Field, Form, Guess, Kind, Message, Shape};
 use super::table::Table;
 use super::time::{parse_duration, parse_timestamp};
 use super::writer::WireWriter;
+use super::{Event, MAX_DEPTH, Response};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{WireType, put_tag, put_varint};
 
@@ -44,12 +44,12 @@ pub(super) struct Decoder<'j, 's> {
     /// and a member at least 5 bytes of JSON, so this is never longer than the JSON.
     unknown: Vec<u32>,
     /// The names of some unknown members, for telemetry.
-    pub(super) reported: Vec<String>,
+    reported: Vec<String>,
     /// The key to redact in every string and member name.
     secret: Option<&'j Finder<'j>>,
     depth: usize,
     repairs: Repairs,
-    pub(super) anomalies: Vec<Anomaly>,
+    anomalies: Vec<Anomaly>,
     schema: CallerSchema,
     tolerance: Tolerance,
     /// How many more elements of lists and entries of maps may come.
@@ -120,9 +120,9 @@ impl<'j, 's> Decoder<'j, 's> {
         self
     }
 
-    /// Whether a text begins or ends with half of a surrogate pair, which has to be joined.
-    pub(super) fn has_split_surrogates(&self) -> bool {
-        self.repairs.has_split_surrogates
+    /// Whether strings with escapes were read.
+    pub(super) fn has_escapes(&self) -> bool {
+        self.json.has_escapes
     }
 
     /// The offset in the JSON up to which it was read.
@@ -141,6 +141,13 @@ impl<'j, 's> Decoder<'j, 's> {
     #[inline]
     pub(super) fn into_wire(self) -> Vec<u8> {
         self.writer.out
+    }
+
+    /// The response that was read.
+    pub(super) fn into_event(self) -> Event {
+        let has_split_surrogates = self.repairs.has_split_surrogates;
+        let (unknown_members, anomalies) = (self.reported, self.anomalies);
+        Event { response: Response { message: self.writer.out, unknown_members, anomalies }, has_split_surrogates }
     }
 
     fn message(&mut self, message: &'static Message) -> Result<(), Error> {

@@ -166,6 +166,7 @@ proptest! {
             format_aspect_ratio: format_of(config).and_then(|image| image.aspect_ratio),
             format_image_size: format_of(config).and_then(|image| image.image_size),
             schema_bytes: 0,
+            additional: &[],
         });
         // NaN is not equal to itself, so the printed forms are compared.
         prop_assert_eq!(format!("{:?}", view.generation_config), format!("{expected:?}"));
