@@ -14,7 +14,7 @@ mod tree;
 #[path = "translator/wire.rs"]
 mod wire;
 
-use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::json::{RequestLimits, measure, passed_event, request, request_outline, response};
 use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use hostile_json::Build;
@@ -51,6 +51,43 @@ fn peak_of_response(json: &[u8]) -> usize {
     peak(|| response(json, None, &mut Steps::unlimited()))
 }
 
+fn peak_of_request_outline(json: &[u8]) -> usize {
+    let limits = RequestLimits { elements: usize::MAX };
+    let mut asked_for = 0;
+    let mut reserve = |bytes| {
+        asked_for = bytes;
+        true
+    };
+    let steps = &mut Steps::unlimited();
+    let (mut outline, mut capacity) = (Vec::new(), 0);
+    let peak = peak(|| {
+        outline = request_outline(Method::GenerateContent, json, limits, &mut reserve, steps).unwrap_or_default();
+        capacity = outline.capacity();
+    });
+    assert!(capacity <= asked_for.max(64 << 10), "{capacity} bytes were taken, and {asked_for} were asked for");
+    peak
+}
+
+fn peak_of_passed_event(json: &[u8]) -> usize {
+    // It is in many of the shapes.
+    let key = memchr::memmem::Finder::new("x");
+    peak(|| passed_event(Method::GenerateContent, json, &key, &mut Steps::unlimited()))
+}
+
+/// A picture takes no memory beside the JSON that it is in, in whatever form of base64 it is.
+fn assert_pictures_are_not_copied() {
+    for data in ["AAAA".repeat(1 << 20), "-_-_".repeat(1 << 20), r"A\/+A".repeat(1 << 20), "A_+A".repeat(1 << 20)] {
+        let part = format!(r#"{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}"#);
+        let request = format!(r#"{{"contents":[{part}]}}"#);
+        let response = format!(r#"{{"candidates":[{{"content":{part}}}]}}"#);
+        let key = memchr::memmem::Finder::new("AIzaSy-none");
+        let passed = peak(|| passed_event(Method::GenerateContent, response.as_bytes(), &key, &mut Steps::unlimited()));
+        for peak in [peak_of_request_outline(request.as_bytes()), passed] {
+            assert!(peak < 64 << 10, "a picture as {:?} took {peak} bytes", &data[..8]);
+        }
+    }
+}
+
 /// Tries every shape with a small input, and the worst ones with a large input. A shape is a name and a function that
 /// builds the input.
 fn assert_bounded(shapes: Vec<(String, Build)>, peak: impl Fn(&[u8]) -> usize) {
@@ -81,4 +118,7 @@ fn a_translation_takes_eight_times_its_size_and_8_mib_at_most() {
         assert_bounded(shapes, |wire| peak_of_request(wire, limits, is_measured));
     }
     assert_bounded(hostile_json::shapes(), peak_of_response);
+    assert_bounded(hostile_json::request_shapes(), peak_of_request_outline);
+    assert_bounded(hostile_json::shapes(), peak_of_passed_event);
+    assert_pictures_are_not_copied();
 }

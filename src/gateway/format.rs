@@ -317,3 +317,7 @@ fn unwritten(error: json::Error) -> Stop<Error> {
         _ => Stop::Failed(Error::Malformed(error)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

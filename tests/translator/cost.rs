@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use gemini_grpc::gemini::json::{RequestLimits, measure, request, response};
+use gemini_grpc::gemini::json::{RequestLimits, measure, passed_event, request, request_outline, response};
 use gemini_grpc::gemini::method::Method;
 use gemini_grpc::gemini::steps::Steps;
 use proptest::prelude::*;
@@ -52,6 +52,53 @@ fn the_steps_of_a_response_grow_as_its_size() {
             steps.taken()
         });
     }
+}
+
+#[test]
+fn the_steps_of_a_request_that_is_json_grow_as_its_size() {
+    for (name, build) in hostile_json::request_shapes() {
+        assert_linear(&name, |n| {
+            let json = build(n);
+            let mut steps = Steps::unlimited();
+            let read = request_outline(Method::GenerateContent, &json, LIMITS, &mut |_| true, &mut steps);
+            assert!(read.is_err() || steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
+            steps.taken()
+        });
+    }
+}
+
+#[test]
+fn the_steps_of_a_response_that_is_passed_on_grow_as_its_size() {
+    // A key in each letter, one that repeats itself, and one that is not there.
+    for key in ["x", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxy", "\\u00e9", "AIzaSy-none"] {
+        let key = memchr::memmem::Finder::new(key);
+        for (name, build) in hostile_json::shapes() {
+            assert_linear(&name, |n| {
+                let json = build(n);
+                let mut steps = Steps::unlimited();
+                let read = passed_event(Method::GenerateContent, &json, &key, &mut steps);
+                assert!(read.is_err() || steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
+                steps.taken()
+            });
+        }
+    }
+}
+
+/// The bytes of a picture are searched for the end of their string, checked, and searched for the key. A step is 256
+/// bytes that are copied, and twice as many that are only read.
+#[test]
+fn a_picture_that_is_passed_on_costs_the_steps_of_reading_it() {
+    let data = "AAAA".repeat(1 << 20);
+    let request =
+        format!(r#"{{"contents":[{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}]}}"#);
+    let mut steps = Steps::unlimited();
+    request_outline(Method::GenerateContent, request.as_bytes(), LIMITS, &mut |_| true, &mut steps).unwrap();
+    assert!(steps.taken() as usize <= data.len() / 256 * 3 / 2 + 100, "{} steps", steps.taken());
+    let response = request.replace("contents\":[", "candidates\":[{\"content\":").replace("]}]}", "]}}]}");
+    let mut steps = Steps::unlimited();
+    let key = memchr::memmem::Finder::new("AIzaSy-none");
+    passed_event(Method::GenerateContent, response.as_bytes(), &key, &mut steps).unwrap();
+    assert!(steps.taken() as usize <= data.len() / 256 * 2 + 100, "{} steps", steps.taken());
 }
 
 /// Several shapes in one message, in which their fields are merged.

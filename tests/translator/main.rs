@@ -38,6 +38,8 @@ mod wire;
 mod cost;
 /// Damaged wire bytes and JSON.
 mod damage;
+/// JSON that is passed on.
+mod outline;
 /// Valid wire bytes and JSON.
 mod properties;
 /// Responses that are damaged outside their content.

@@ -2,8 +2,14 @@
 
 /// Limits on elements, bytes and steps.
 mod limits;
+/// Requests that are sent as they came.
+mod outline;
+/// The gateway's key in responses that are passed on.
+mod redact;
 /// The gateway's key in responses.
 mod secret;
+/// Settings that are added to a request.
+mod splice;
 /// Surrogate pairs that are cut in two.
 mod surrogates;
 /// Faults of a response that do not make it fail.

@@ -1,0 +1,227 @@
+//! Requests and responses that are JSON pass as they came, and are checked like those that are protobuf.
+
+/// JSON texts at random.
+mod texts;
+
+use std::time::Duration;
+
+use super::*;
+use crate::gateway::TimeLimits;
+use crate::gateway::callers::Auth;
+use crate::gemini::catalog::Catalog;
+use crate::gemini::json::to_wire;
+
+const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
+const UNARY: Method = Method::GenerateContent;
+const STREAM: Method = Method::StreamGenerateContent;
+
+fn config() -> Config {
+    let limit = Duration::from_secs(1);
+    Config {
+        key: None,
+        auth: Auth::Forward,
+        caller_share: 100,
+        catalog: Catalog::default(),
+        image_default_modalities: true,
+        max_elements: 1_000,
+        limits: TimeLimits { ceiling: limit, upload: limit, first_byte: limit, idle: limit },
+        heartbeat: None,
+    }
+}
+
+fn json(model: &str) -> Format {
+    Format::Json { model: model.into() }
+}
+
+fn prepare(format: &Format, method: Method, request: &Bytes) -> Result<Prepared, Error> {
+    let steps = &mut Steps::unlimited();
+    let mut reserve = |_| Ok(());
+    let mut run = || {
+        let checked = format.check(method, request, &config(), &mut reserve, steps)?;
+        let length = checked.measure(steps)?;
+        checked.translate(length, steps)
+    };
+    run().map_err(Stop::into_error)
+}
+
+/// What goes upstream of a request that is JSON.
+fn sent(model: &str, request: &str) -> Result<Bytes, Error> {
+    prepare(&json(model), UNARY, &Bytes::from(request.to_owned())).map(|prepared| prepared.json)
+}
+
+fn violations(error: &Error) -> Vec<String> {
+    match error {
+        Error::Invalid(violations) => violations.iter().map(|v| format!("{}: {}", v.field, v.reason)).collect(),
+        error => vec![error.to_string()],
+    }
+}
+
+fn answer(method: Method, text: &Bytes) -> Result<Piece, upstream::Error> {
+    let key = "AIza-key-of-the-gateway".parse().unwrap();
+    match json("m").answer(method, text, &key, &mut Steps::unlimited()) {
+        Ok(piece) => Ok(piece),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::Interrupted) => unreachable!(),
+    }
+}
+
+fn passed(method: Method, text: &Bytes) -> Bytes {
+    let mut piece = answer(method, text).unwrap_or_else(|error| panic!("{error:?}: {text:?}"));
+    piece.join(&mut SurrogateJoiner::default()).unwrap();
+    match piece.into_payload() {
+        Payload::Shared(bytes) => bytes,
+        Payload::Own(_) => panic!("a translation"),
+    }
+}
+
+#[test]
+fn a_request_breaks_the_same_rules_in_json_and_in_protobuf() {
+    let body = |rest: &str| format!(r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}]{rest}}}"#);
+    for (model, request) in [
+        ("m", "{}".to_owned()),
+        ("", body("")),
+        ("a/b", body("")),
+        ("m", r#"{"contents":[{},{"parts":[{}]}],"systemInstruction":{"parts":[{}]}}"#.to_owned()),
+        ("m", r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"","data":""}}]}]}"#.to_owned()),
+        ("m", r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"a","data":"aVZCT1J3MEtHZ28="}}]}]}"#.to_owned()),
+        ("m", body(r#","generationConfig":{"temperature":3,"topP":-1,"candidateCount":0,"maxOutputTokens":0}"#)),
+        ("gemini-2.5-flash-image", body(r#","generationConfig":{"responseModalities":["TEXT"]}"#)),
+        (
+            "gemini-2.5-flash-image",
+            body(r#","generationConfig":{"imageConfig":{"aspectRatio":"7:1","imageSize":"2k"}}"#),
+        ),
+        (
+            "gemini-2.5-flash-image",
+            body(r#","generationConfig":{"responseFormat":{"image":{"imageSize":"IMAGE_SIZE_FOUR_K"}}}"#),
+        ),
+        ("gemini-2.5-flash", body("")),
+    ] {
+        let mut wire = to_wire(REQUEST, request.as_bytes()).unwrap();
+        wire.extend([10, model.len() as u8]);
+        wire.extend(model.as_bytes());
+        let protobuf = prepare(&Format::Protobuf(CallerSchema::Own), UNARY, &wire.into()).map(|_| ());
+        let passed = sent(model, &request).map(|_| ());
+        let [protobuf, passed] = [protobuf, passed].map(|checked| checked.map_err(|error| violations(&error)));
+        assert_eq!(passed, protobuf, "{model}: {request}");
+    }
+}
+
+#[test]
+fn an_image_model_is_asked_for_text_and_image() {
+    let request = |config: &str| format!(r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}]{config}}}"#);
+    let modalities = r#""responseModalities":["TEXT","IMAGE"]"#;
+    for (given, expected) in [
+        (request(""), request("").replacen('{', &format!(r#"{{"generationConfig":{{{modalities}}},"#), 1)),
+        (request(r#", "generation_config": { }"#), request(&format!(r#", "generation_config": {{{modalities} }}"#))),
+    ] {
+        assert_eq!(sent("models/gemini-2.5-flash-image", &given).unwrap(), expected);
+        assert_eq!(sent("gemini-2.5-flash", &given).unwrap(), given);
+    }
+    for asked in [r#"["IMAGE"]"#, r#""IMAGE""#, r#"["image","SMELL"]"#] {
+        let given = request(&format!(r#","generationConfig":{{"responseModalities":{asked}}}"#));
+        assert_eq!(sent("gemini-2.5-flash-image", &given).unwrap(), given);
+    }
+}
+
+#[test]
+fn shortcuts_of_a_generation_config_are_validated_as_what_they_stand_for() {
+    let request = |config: &str| {
+        let config = format!(r#""generationConfig":{{"responseModalities":["IMAGE"],{config}}}"#);
+        format!(r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}],{config}}}"#)
+    };
+    let model = "gemini-3-pro-image-preview";
+    for valid in
+        [r#""aspectRatio":"16:9","imageSize":"2K""#, r#""aspect_ratio":"1:1","image_size":"1K""#, r#""aspectRatio":7"#]
+    {
+        assert_eq!(sent(model, &request(valid)).unwrap(), request(valid));
+    }
+    let ratio = "generation_config.aspect_ratio: ASPECT_RATIO_UNKNOWN";
+    let size = "generation_config.image_size: IMAGE_SIZE_UNKNOWN";
+    for (invalid, expected) in [
+        (r#""aspectRatio":"7:1""#, vec![ratio]),
+        (r#""aspect_ratio":"7:1","image_size":"2k""#, vec![ratio, size]),
+        (r#""imageSize":"9K","aspectRatio":"1:1""#, vec![size]),
+        // Whichever of them upstream takes.
+        (r#""aspectRatio":"7:1","aspect_ratio":"1:1""#, vec![ratio]),
+        (r#""aspectRatio":"1:1","aspectRatio":"7:1""#, vec![ratio]),
+    ] {
+        assert_eq!(violations(&sent(model, &request(invalid)).unwrap_err()), expected, "{invalid}");
+    }
+}
+
+#[test]
+fn a_request_names_the_model_of_its_path_or_none() {
+    let request = |model: &str| format!(r#"{{"contents":[{{"parts":[{{"text":"a"}}]}}]{model}}}"#);
+    for same in ["", r#","model":"m""#, r#","model":"models/m""#, r#","model":"""#, r#","model":null"#] {
+        for path in ["m", "models/m"] {
+            assert_eq!(sent(path, &request(same)).unwrap(), request(same));
+        }
+    }
+    for other in [r#","model":"n""#, r#","model":"models/models/m""#, r#","model":"m ""#] {
+        assert_eq!(violations(&sent("m", &request(other)).unwrap_err()), ["model: MODEL_INVALID"], "{other}");
+    }
+    assert_eq!(
+        violations(&sent("m", &request(r#","model":"m","model":"m""#)).unwrap_err()),
+        ["the request cannot be read: model: the member is given twice (byte 57 of the JSON)"]
+    );
+}
+
+#[test]
+fn of_a_request_that_is_no_prompt_only_the_model_is_checked() {
+    for method in Method::ALL.iter().copied().filter(|method| !method.generates()) {
+        let request = Bytes::from(r#" {"contents":7,"requests":[{"model":"models/n"}],"x":1e400} "#);
+        assert_eq!(prepare(&json("m"), method, &request).unwrap().json, request);
+        assert_eq!(violations(&prepare(&json("a/b"), method, &request).err().unwrap()), ["model: MODEL_INVALID"]);
+        let response = Bytes::from(r#" {"totalTokens":7,"x":[1e400]} "#);
+        assert_eq!(passed(method, &response), response);
+    }
+}
+
+#[test]
+fn a_response_is_watched_as_one_in_protobuf_is() {
+    for response in [
+        r#"{"candidates":[{"content":{"parts":[{"text":"abc"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},
+            "finishReason":"STOP"},{"finishReason":"NEW","index":1}],"usageMetadata":{"totalTokenCount":9},"new":1}"#,
+        r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"a","functionCall":{"name":"f"}}]},"safetyRatings":7}]}"#,
+        r#"{"candidates":[{"content":{"parts":[{"text":"\ud83d"}]}}]}"#,
+        "{}",
+    ] {
+        let (text, key) = (Bytes::from(response), "AIza-key".parse().unwrap());
+        let steps = &mut Steps::unlimited();
+        let [protobuf, piece] = [Format::Protobuf(CallerSchema::Own), json("m")]
+            .map(|format| format.answer(STREAM, &text, &key, steps).map_err(|_| ()).unwrap());
+        assert_eq!(piece.view, protobuf.view, "{response}");
+        assert_eq!(piece.response.unknown_members, protobuf.response.unknown_members, "{response}");
+        assert_eq!(piece.response.anomalies, protobuf.response.anomalies, "{response}");
+        assert_eq!(piece.has_split_surrogates, protobuf.has_split_surrogates, "{response}");
+    }
+}
+
+#[test]
+fn a_response_that_is_an_error_or_cannot_be_read_or_is_not_complete_fails() {
+    let error = |method, text: &str| answer(method, &Bytes::from(text.to_owned())).err();
+    for method in [UNARY, STREAM] {
+        let refused = error(method, r#"{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}"#);
+        assert!(matches!(refused, Some(upstream::Error::Refused(_))), "{refused:?}");
+        for unreadable in [
+            r#"{"candidates":7}"#,
+            r#"{"candidates":[}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":7}]}}]}"#,
+            "[]",
+        ] {
+            assert!(matches!(error(method, unreadable), Some(upstream::Error::Unreadable(_))), "{unreadable}");
+        }
+    }
+    assert!(matches!(error(UNARY, r#"{"usageMetadata":{}}"#), Some(upstream::Error::Unfinished)));
+    assert!(error(STREAM, r#"{"usageMetadata":{}}"#).is_none());
+}
+
+#[test]
+fn the_key_is_redacted_and_half_a_character_is_not_changed() {
+    let text = r#"{"candidates":[{"content":{"parts":[{"text":"\ud83d of @"}]},"finishReason":"STOP"}]}"#;
+    for method in [UNARY, STREAM] {
+        let given = Bytes::from(text.replace('@', r"AIza\u002dkey-of-the-gateway"));
+        assert_eq!(passed(method, &given), text.replace('@', "***"));
+    }
+}
