@@ -16,7 +16,7 @@ use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
 use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_models};
-use crate::gemini::view::{self, Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
 /// Messages up to this length are translated without measuring their JSON first, in bytes.

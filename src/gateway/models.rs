@@ -154,9 +154,8 @@ impl Gateway {
         } else {
             (config.described(&asked, &call.admitted)?.to_string().into(), call.reserved.take())
         };
-        // The JSON and the message are both in memory until the message is complete.
-        reserved.resize(json.len() * 2);
         let reading = Reading::new(call, method);
+        reserved.resize(reading.memory(json.len()));
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
                 let translation = translate_on_another_thread(self.shared.heavy.clone(), json, reading);
