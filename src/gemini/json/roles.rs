@@ -34,6 +34,7 @@ const VALIDATED: &[(&str, &[&str])] = &[
     ("EmbedContentRequest", &["model"]),
     ("BatchEmbedContentsRequest", &["model", "requests"]),
     ("Content", &["parts"]),
+    ("Part", &["inline_data"]),
     ("Blob", &["mime_type", "data"]),
     (
         "GenerationConfig",

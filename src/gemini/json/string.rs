@@ -30,8 +30,7 @@ impl<'j> Str<'j> {
     }
 
     fn put_checked(&self, out: &mut Vec<u8>, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<(), Error> {
-        steps.take_bytes(self.raw.len())?;
-        let is_utf8 = self.utf8()?.is_some();
+        let is_utf8 = self.utf8(steps)?.is_some();
         if !self.escaped && is_utf8 {
             out.extend_from_slice(self.raw);
             return Ok(());
@@ -48,7 +47,8 @@ impl<'j> Str<'j> {
 
     /// The bytes between the quotes as text, or `None` if they are not UTF-8. A control character that is not escaped
     /// is an error.
-    fn utf8(&self) -> Result<Option<&'j str>, Error> {
+    pub(super) fn utf8(&self, steps: &mut Steps<'_>) -> Result<Option<&'j str>, Error> {
+        steps.take_bytes(self.raw.len())?;
         // Without an early exit, so that the compiler can vectorize it.
         if self.raw.iter().fold(false, |any, &b| any | (b < 0x20)) {
             return Err(Problem::Syntax.into());
@@ -59,8 +59,7 @@ impl<'j> Str<'j> {
     /// The text of the string, borrowed if possible. For short or rare strings: it may allocate.
     pub(super) fn text(&self, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<Cow<'j, str>, Error> {
         if !self.escaped {
-            steps.take_bytes(self.raw.len())?;
-            if let Some(text) = self.utf8()? {
+            if let Some(text) = self.utf8(steps)? {
                 return Ok(Cow::Borrowed(text));
             }
         }

@@ -58,12 +58,13 @@ fn object(
     known: impl Strategy<Value = String> + 'static,
     others: &'static [&'static str],
 ) -> BoxedStrategy<String> {
-    let others = prop::sample::subsequence(others, 0..=others.len()).prop_flat_map(|names| {
-        names.into_iter().map(|name| member(Just(name.to_owned()), value())).collect::<Vec<_>>()
-    });
+    let other = |name: &&'static str| prop::option::of(member(Just((*name).to_owned()), value()));
+    let others: Vec<_> = others.iter().map(other).collect();
     let known = member(Just(name.to_owned()), known);
     let members = (known, others, prop::collection::vec(unknown(value()), 0..3))
-        .prop_map(|(known, others, unknown)| [vec![known], others, unknown].concat())
+        .prop_map(|(known, others, unknown)| {
+            [known].into_iter().chain(others.into_iter().flatten()).chain(unknown).collect::<Vec<_>>()
+        })
         .prop_shuffle();
     (members, white(), white())
         .prop_map(|(members, before, after)| {

@@ -5,9 +5,14 @@
 
 use super::super::error::{Error, Problem};
 use super::super::schema::{Field, Shape};
+use super::super::string::Str;
 use super::anomalies::State;
 use super::capacity::MAX_UNCHECKED_JSON_BYTES;
 use super::{Decoder, Outcome};
+
+/// Of a longer text in a member that the contract does not have, only so many bytes are in an outline: it may be data of
+/// a new kind, and views read only short ones.
+const KEPT_UNKNOWN_BYTES: usize = 256;
 
 /// Which members may be unreadable. They are kept in `additional_fields` then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(super) struct Outline<'j> {
     reserve: &'j mut dyn FnMut(usize) -> bool,
     /// The most elements of lists and entries of maps.
     max_elements: usize,
+    /// Whether a member is read that the contract does not have.
+    is_in_unknown: bool,
 }
 
 impl Outline<'_> {
@@ -43,7 +50,7 @@ impl<'j> Decoder<'j, '_> {
     /// then; the work ends if it returns false.
     pub(in crate::gemini::json) fn for_outline(mut self, reserve: &'j mut dyn FnMut(usize) -> bool) -> Self {
         self.max_free_growth = MAX_UNCHECKED_JSON_BYTES;
-        self.outline = Some(Outline { reserve, max_elements: usize::MAX });
+        self.outline = Some(Outline { reserve, max_elements: usize::MAX, is_in_unknown: false });
         self
     }
 
@@ -56,6 +63,23 @@ impl<'j> Decoder<'j, '_> {
             outline.max_elements = max_elements;
         }
         self
+    }
+
+    pub(super) fn set_is_in_unknown(&mut self, is_in_unknown: bool) {
+        if let Some(outline) = &mut self.outline {
+            outline.is_in_unknown = is_in_unknown;
+        }
+    }
+
+    /// The beginning of a text if nothing reads the rest of it.
+    pub(super) fn only_beginning(&mut self, text: Str<'j>) -> Result<Option<&'j str>, Error> {
+        let is_in_unknown = self.outline.as_ref().is_some_and(|outline| outline.is_in_unknown);
+        if text.raw.len() <= KEPT_UNKNOWN_BYTES || text.escaped || !is_in_unknown {
+            return Ok(None);
+        }
+        let whole = text.utf8(self.json.steps())?;
+        let end = |whole: &str| (0..=KEPT_UNKNOWN_BYTES).rev().find(|end| whole.is_char_boundary(*end)).unwrap_or(0);
+        Ok(whole.map(|whole| &whole[..end(whole)]))
     }
 
     #[cold]

@@ -47,6 +47,13 @@ impl<'j> Decoder<'j, '_> {
 
     /// Writes a string field, without the key.
     pub(super) fn string(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
+        if self.outline.is_some()
+            && let Some(beginning) = self.only_beginning(text)?
+        {
+            self.writer.sized_field(number, beginning.len());
+            self.writer.out.extend_from_slice(beginning.as_bytes());
+            return Ok(());
+        }
         self.ensure_capacity(text.raw.len())?;
         if text.escaped || self.has_secret(text.raw)? {
             return self.string_of_unknown_length(number, text);

@@ -108,6 +108,13 @@ impl<'j> Decoder<'j, '_> {
     /// Writes the unknown members of a message, which are those from `first_unknown` on, as its `additional_fields`. In
     /// a response, a member that these cannot contain either is dropped, for example because it nests too deep.
     pub(super) fn additional(&mut self, message: &'static Message, first_unknown: usize) -> Result<(), Error> {
+        self.set_is_in_unknown(true);
+        let done = self.entries(message, first_unknown);
+        self.set_is_in_unknown(false);
+        done
+    }
+
+    fn entries(&mut self, message: &'static Message, first_unknown: usize) -> Result<(), Error> {
         if message.additional.is_some() {
             let end = self.json.position();
             let (state_before, mut is_empty) = (self.state(), true);

@@ -167,6 +167,10 @@ fn a_member_that_validation_reads_has_the_type_of_the_contract() {
         (r#"{"contents":"hi"}"#, "contents: an object was expected"),
         (r#"{"contents":[["hi"]]}"#, "contents[0]: an object was expected"),
         (r#"{"contents":[{"parts":["hi"]}]}"#, "contents[0].parts[0]: an object was expected"),
+        (
+            r#"{"contents":[{"parts":[{"inlineData":"AAAA"}]}]}"#,
+            "contents[0].parts[0].inline_data: an object was expected",
+        ),
         (r#"{"generationConfig":[]}"#, "generation_config: an object was expected"),
         (r#"{"generationConfig":{"temperature":"hot"}}"#, "generation_config.temperature: a number was expected"),
         (
@@ -203,7 +207,7 @@ fn upstream_decides_about_all_other_members() {
         r#"{"generationConfig":{"topK":"many","seed":1e99,"stopSequences":7,"thinkingConfig":[],"responseFormat":"json"}}"#,
         r#"{"generationConfig":{"responseMimeType":["a"],"responseSchema":"x","presencePenalty":1e400}}"#,
         r#"{"contents":[{"role":7,"parts":[{"functionCall":"f"},{"functionCall":{"args":[]}},{"thought":"yes"},{"text":5}]}]}"#,
-        r#"{"contents":[{"parts":[{"inlineData":"AAAA"},{"fileData":[]},{"thoughtSignature":"not base64"}]}]}"#,
+        r#"{"contents":[{"parts":[{"fileData":[]},{"thoughtSignature":"not base64"}]}]}"#,
         r#"{"new":[{"a":[1e400,-0,0.10,1.0E5,"\ud83d"]}],"":null}"#,
         // Both members of a oneof, as some upstreams send them and get them back.
         r#"{"contents":[{"parts":[{"text":"","functionCall":{"name":"f"}},{"text":"a","functionCall":{"name":"f"}}]}]}"#,
@@ -294,6 +298,9 @@ fn memory_is_asked_for_before_the_outline_grows_and_only_for_texts() {
     let picture = part(&format!(r#""inlineData":{{"mimeType":"image/png","data":"{}"}}"#, "AAAA".repeat(1 << 20)));
     let (read, most) = asked_for(&picture, usize::MAX);
     assert!(read.unwrap() < 100 && most < 64 << 10, "{most} bytes for a picture");
+    // Data of a kind that the contract does not have.
+    let (read, most) = asked_for(&picture.replace("inlineData", "film"), usize::MAX);
+    assert!(read.unwrap() < 1 << 10 && most < 64 << 10, "{most} bytes for data of a new kind");
     let text = part(&format!(r#""text":"{}""#, "AAAA".repeat(1 << 20)));
     let (read, most) = asked_for(&text, usize::MAX);
     assert!(read.unwrap() <= most && most < 5 << 20, "{most} bytes for a text");
@@ -306,4 +313,15 @@ fn memory_is_asked_for_before_the_outline_grows_and_only_for_texts() {
 #[test]
 fn a_byte_order_mark_is_passed_over() {
     assert_eq!(outline("\u{feff}{\"contents\":[]}"), "{}");
+}
+
+#[test]
+fn a_long_text_that_nothing_reads_is_cut_between_characters() {
+    for (given, kept) in [("x".repeat(256), 256), ("x".repeat(257), 256), ("x".to_owned() + &"é".repeat(200), 255)] {
+        assert_eq!(outline(&format!(r#"{{"new":"{given}"}}"#)), format!(r#"{{"new":"{}"}}"#, &given[..kept]));
+        // Escapes are rare in data.
+        assert_eq!(outline(&format!(r#"{{"new":"\n{given}"}}"#)), format!(r#"{{"new":"\n{given}"}}"#));
+    }
+    let known = part(&format!(r#""new":0,"text":"{}""#, "x".repeat(300)));
+    assert!(outline(&known).contains(&"x".repeat(300)));
 }
