@@ -41,7 +41,7 @@ fn read(framing: Framing, chunks: Vec<Bytes>) -> usize {
         }
     }
     let finished = events.finish();
-    assert_eq!(finished, Ok(()));
+    assert_eq!(finished, Ok(None));
     bytes
 }
 

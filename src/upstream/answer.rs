@@ -236,9 +236,8 @@ impl EventStream {
                 None => {
                     self.body = None;
                     return Poll::Ready(match self.events.finish() {
-                        Ok(()) if !self.seen => Some(Err(Error::Empty { status: self.status })),
-                        Ok(()) => None,
-                        Err(error) => Some(Err(error.into())),
+                        Ok(None) if !self.seen => Some(Err(Error::Empty { status: self.status })),
+                        last => last.map_err(Error::from).transpose(),
                     });
                 }
             }

@@ -69,6 +69,10 @@ async fn a_stream_cut_at_any_byte_never_succeeds() {
     Gateway::over(&complete).await.stream(prompt("hi")).await.unwrap().1.unwrap();
     for cut in 0..whole.len() {
         let upstream = Upstream::answering(sse(&whole[..cut])).await;
+        // The last event is complete by its own brackets.
+        if whole[cut..].trim().is_empty() {
+            continue;
+        }
         let succeeded = match Gateway::over(&upstream).await.stream(prompt("hi")).await {
             Ok((texts, end)) => {
                 assert!(texts.concat().len() <= 5 && "Hello".starts_with(&texts.concat()), "cut at {cut}");
@@ -98,6 +102,8 @@ async fn unusual_but_complete_streams_succeed() {
         (event("Hel", true) + &event("lo", true), vec!["Hel", "lo"]),
         (event("Hel", true) + &event("lo", false), vec!["Hel", "lo"]),
         (event("Hi", true) + usage + "data: [DONE]\n\n", vec!["Hi", ""]),
+        // Without the empty line behind the last event.
+        (event("Hel", false) + event("lo", true).trim_end(), vec!["Hel", "lo"]),
         (": ping\n\n".to_owned() + &event("Hi", true), vec!["Hi"]),
     ] {
         let upstream = Upstream::answering(sse(body)).await;

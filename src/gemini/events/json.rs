@@ -64,6 +64,12 @@ impl ValueEnd {
     }
 }
 
+/// Whether a text is one object or array from its first bracket to its last, with nothing but white space around it.
+pub(super) fn is_whole_value(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!(text.first(), Some(b'{' | b'[')) && ValueEnd::default().find(text) == Some(text.len())
+}
+
 /// Reads a body of JSON values.
 pub(super) struct JsonStream {
     state: JsonState,

@@ -95,21 +95,23 @@ impl Events {
         }
     }
 
-    /// Checks that a body that has ended was complete. All events must have been taken before.
+    /// Ends a body that has ended cleanly, and returns its last event if that still lacks its empty line: some upstreams
+    /// do not send it. All other events must have been taken before.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] if an event has begun and not ended, if bytes are unread, or after an earlier error.
-    pub fn finish(&mut self) -> Result<(), Error> {
-        let whole = self.body.is_empty()
-            && match &self.state {
-                State::Start(_) | State::Sniff => true,
-                State::Ended => false,
-                State::Sse(sse) => sse.may_end(&self.body),
-                State::Json(json) => json.may_end(),
-            };
+    /// [`Error::Truncated`] if an event has begun and is not one whole JSON value, if bytes are unread, or after an
+    /// earlier error.
+    pub fn finish(&mut self) -> Result<Option<Bytes>, Error> {
+        let last = match &mut self.state {
+            _ if !self.body.is_empty() => Err(Error::Truncated),
+            State::Start(_) | State::Sniff => Ok(None),
+            State::Ended => Err(Error::Truncated),
+            State::Sse(sse) => sse.finish(&mut self.body, self.limit),
+            State::Json(json) => json.may_end().then_some(None).ok_or(Error::Truncated),
+        };
         self.end();
-        if whole { Ok(()) } else { Err(Error::Truncated) }
+        last
     }
 
     /// The number of bytes in memory: of an event that is not complete, and of a chunk that is not read yet.

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use memchr::memchr2;
 
 use super::body::Body;
-use super::json::ValueEnd;
+use super::json::{ValueEnd, is_whole_value};
 use super::{DONE, Error, has_content};
 
 const DATA_FIELD: &[u8] = b"data:";
@@ -165,15 +165,29 @@ impl Sse {
         has_content(&payload).then_some(payload)
     }
 
-    /// Whether the body may end here. A `[DONE]` may be cut before its line end, since nothing is lost with it.
-    pub(super) fn may_end(&self, body: &Body) -> bool {
-        let is_complete = match (&self.line, &self.data) {
-            (Line::Start, None) => true,
-            (Line::Start, Some(Data::One(value))) => value == DONE,
-            (Line::Data, None) => value_start(body.buffered()).is_some_and(|start| &body.buffered()[start..] == DONE),
-            _ => false,
+    /// Ends the body. The standard drops an event without its empty line, since more of it may have been cut. One whole
+    /// JSON value is complete by its own brackets, and nothing is lost with a `[DONE]`.
+    pub(super) fn finish(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {
+        let is_cut_in_line_end = self.after_cr && self.has_crlf;
+        match self.line {
+            Line::Start if self.data.is_none() && !is_cut_in_line_end => return Ok(None),
+            Line::Start => {}
+            Line::Data => {
+                let mut line = body.take(0);
+                line.advance(value_start(&line).unwrap_or(0));
+                self.add_data(line, limit)?;
+            }
+            Line::Ignored(_) | Line::Json(_) => return Err(Error::Truncated),
+        }
+        let payload = match self.data.take().ok_or(Error::Truncated)? {
+            Data::One(value) => value,
+            Data::Several(values) => values.into(),
         };
-        is_complete && !(self.after_cr && self.has_crlf)
+        match has_content(&payload) {
+            true if is_whole_value(&payload) => Ok(Some(payload)),
+            false if payload == DONE => Ok(None),
+            _ => Err(Error::Truncated),
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) fn read(framing: Framing, limit: usize, chunks: impl IntoIterator<Ite
             }
         }
     }
-    (seen, events.finish())
+    let end = events.finish();
+    (seen.into_iter().chain(end.clone().ok().flatten()).collect(), end.map(|_| ()))
 }
 
 fn read_whole(framing: Framing, body: &str) -> Reading {
@@ -110,7 +111,7 @@ fn an_event_is_returned_as_soon_as_it_is_complete() {
     events.push(Bytes::from_static(b"\ndata: []\n\n"));
     assert_eq!(events.next(), Some(Ok(Bytes::from_static(b"[]"))));
     assert_eq!(events.next(), None);
-    assert_eq!(events.finish(), Ok(()));
+    assert_eq!(events.finish(), Ok(None));
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn chunks_may_be_pushed_before_the_last_is_read() {
         events.push(Bytes::from_static(chunk.as_bytes()));
     }
     assert_eq!(events.by_ref().collect::<Result<Vec<_>, _>>().unwrap(), ["{}", "[]"]);
-    assert_eq!(events.finish(), Ok(()));
+    assert_eq!(events.finish(), Ok(None));
 }
 
 #[test]
@@ -242,5 +243,30 @@ fn a_body_without_an_event_may_end() {
     for framing in [Framing::Sse, Framing::Sniff] {
         assert_eq!(read_whole(framing, ""), (vec![], Ok(())));
         assert_eq!(read_whole(framing, "\n\n"), (vec![], Ok(())));
+    }
+}
+
+#[test]
+fn the_last_event_may_lack_its_empty_line_if_it_is_a_whole_value() {
+    let first = "data: {\"a\":1}\n\n";
+    for last in
+        ["data: {\"b\":2}", "data:{\"b\":2}\n", "data: {\"b\":\ndata: 2}", "data: {\"b\":2}\r\n", "data: {\"b\":2}\r"]
+    {
+        let (events, end) = read_whole(Framing::Sse, &format!("{first}{last}"));
+        assert_eq!((events.len(), end), (2, Ok(())), "{last:?}");
+        assert_eq!(events[1].iter().filter(|byte| !byte.is_ascii_whitespace()).count(), 7, "{last:?}");
+    }
+    for cut in [
+        "data: {\"b\":2",
+        "data: {\"b\":\n",
+        "data: {\"b\":2}}",
+        "data: {}{}",
+        "data: {}\n: comm",
+        "data: b",
+        "dat",
+        "data: {}\nda",
+    ] {
+        let (events, end) = read_whole(Framing::Sse, &format!("{first}{cut}"));
+        assert_eq!((events.len(), end), (1, Err(Error::Truncated)), "{cut:?}");
     }
 }
