@@ -22,7 +22,7 @@ fn config() -> Config {
         auth: Auth::Forward,
         caller_share: 100,
         catalog: Catalog::default(),
-        upstream_methods: vec![Method::CountTokens, Method::BatchEmbedContents],
+        upstream_methods: Method::ALL.iter().copied().filter(|method| !method.generates()).collect(),
         image_default_modalities: true,
         max_elements: 1_000,
         limits: TimeLimits { ceiling: limit, upload: limit, first_byte: limit, idle: limit },
@@ -170,7 +170,7 @@ fn a_request_names_the_model_of_its_path_or_none() {
 #[test]
 fn of_a_request_that_is_no_prompt_only_the_model_is_checked() {
     for method in Method::ALL.iter().copied().filter(|method| !method.generates()) {
-        let request = Bytes::from(r#" {"contents":7,"requests":[{"model":"models/n"}],"x":1e400} "#);
+        let request = Bytes::from(r#" {"contents":7,"requests":[{"x":"n"}],"x":1e400} "#);
         assert_eq!(prepare(&json("m"), method, &request).unwrap().json, request);
         assert_eq!(violations(&prepare(&json("a/b"), method, &request).err().unwrap()), ["model: MODEL_INVALID"]);
         let response = Bytes::from(r#" {"totalTokens":7,"x":[1e400]} "#);
@@ -251,6 +251,7 @@ fn the_models_of_json_that_is_no_prompt_agree_with_the_path() {
         let refused = prepare(&json("m"), COUNT, &Bytes::from(request));
         assert!(matches!(refused, Err(Error::Malformed(_))), "{request}");
     }
-    let not_offered = prepare(&json("m"), Method::EmbedContent, &Bytes::from("{}"));
-    assert!(matches!(not_offered, Err(Error::NotOffered { method: Method::EmbedContent })));
+    let none = Config { upstream_methods: Vec::new(), ..config() };
+    let not_offered = json("m").check(COUNT, &Bytes::from("{}"), &none, &mut |_| Ok(()), &mut Steps::unlimited());
+    assert!(matches!(not_offered, Err(Stop::Failed(Error::NotOffered { method: COUNT }))));
 }
