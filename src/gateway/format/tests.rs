@@ -252,6 +252,7 @@ fn the_models_of_json_that_is_no_prompt_agree_with_the_path() {
         assert!(matches!(refused, Err(Error::Malformed(_))), "{request}");
     }
     let none = Config { upstream_methods: Vec::new(), ..config() };
-    let not_offered = json("m").check(COUNT, &Bytes::from("{}"), &none, &mut |_| Ok(()), &mut Steps::unlimited());
+    let request = Bytes::from_static(b"{}");
+    let not_offered = json("m").check(COUNT, &request, &none, &mut |_| Ok(()), &mut Steps::unlimited());
     assert!(matches!(not_offered, Err(Stop::Failed(Error::NotOffered { method: COUNT }))));
 }
