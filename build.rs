@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 /// The proto files to compile; each also brings in the files that it imports.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 9] = [
     "mountsea/gemini/v1/generative_service.proto",
+    "mountsea/gemini/v1/model_service.proto",
     "google/ai/generativelanguage/v1/generative_service_v1.proto",
+    "google/ai/generativelanguage/v1/model_service_v1.proto",
     "google/ai/generativelanguage/v1beta/generative_service_v1beta.proto",
+    "google/ai/generativelanguage/v1beta/model_service_v1beta.proto",
     "google/rpc/error_details.proto",
     "google/rpc/status.proto",
     "grpc/health/v1/health.proto",

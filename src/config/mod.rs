@@ -36,7 +36,7 @@ pub use self::otel::Telemetry;
 pub use self::reload::{Fingerprinter, Fingerprints, Reload};
 pub use self::serving::Serving;
 pub use self::tls::Tls;
-pub use self::upstream::{Http, KeyHeader, Upstream};
+pub use self::upstream::{Http, KeyHeader, Upstream, UpstreamMethod};
 pub use self::upstream_tls::UpstreamTls;
 use crate::gateway::InvalidKey;
 use crate::gateway::callers::CallersError;
@@ -154,6 +154,7 @@ impl Serve {
                 auth,
                 caller_share: self.callers.caller_share,
                 catalog: self.models.resolve()?,
+                upstream_methods: self.upstream.methods(),
                 image_default_modalities: self.models.image_default_modalities,
                 max_elements: self.limits.max_elements,
                 limits: self.limits.times(),

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::Error;
 use super::value::seconds;
+use crate::gemini::method::Method;
 use crate::upstream;
 
 /// The flags of upstream.
@@ -43,6 +44,18 @@ pub struct Upstream {
         value_name = "VERSION"
     )]
     pub upstream_http: Http,
+
+    /// What upstream has in addition to generating content, as a list with commas; what it has not is UNIMPLEMENTED.
+    /// Without `models`, the catalogue answers which models there are.
+    #[arg(
+        long,
+        help_heading = "Upstream",
+        env = "GEMINI_GRPC_UPSTREAM_METHODS",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "METHODS"
+    )]
+    pub upstream_methods: Vec<UpstreamMethod>,
 
     /// How long connecting to upstream may take, in seconds.
     #[arg(
@@ -93,7 +106,34 @@ pub enum Http {
     Auto,
 }
 
+/// What some upstreams have in addition to generating content, under its name in REST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub enum UpstreamMethod {
+    CountTokens,
+    EmbedContent,
+    BatchEmbedContents,
+    /// The list of models, and each of them.
+    Models,
+}
+
+impl UpstreamMethod {
+    fn methods(self) -> &'static [Method] {
+        match self {
+            Self::CountTokens => &[Method::CountTokens],
+            Self::EmbedContent => &[Method::EmbedContent],
+            Self::BatchEmbedContents => &[Method::BatchEmbedContents],
+            Self::Models => &[Method::ListModels, Method::GetModel],
+        }
+    }
+}
+
 impl Upstream {
+    /// The methods that upstream has in addition to those that generate content.
+    pub(super) fn methods(&self) -> Vec<Method> {
+        self.upstream_methods.iter().flat_map(|method| method.methods()).copied().collect()
+    }
+
     pub(super) fn resolve(
         &self,
         max_response_bytes: usize,

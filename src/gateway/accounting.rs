@@ -50,10 +50,15 @@ impl Accounting {
     /// Begins when upstream is about to be asked. `request` estimates what the request contains.
     pub(super) fn begin(&mut self, asked: &ModelRequest<'_>, request: Estimate) {
         (self.spending, self.stream) = (Spending::of(request), asked.method.is_streaming());
+        self.spend_call();
+        self.operation = Some(Operation::begin(&self.span, asked));
+    }
+
+    /// Charges a call to its caller. For a call that asks no model for anything, this is all.
+    pub(super) fn spend_call(&mut self) {
         if let Some(caller) = &mut self.caller {
             caller.spend_call(Instant::now());
         }
-        self.operation = Some(Operation::begin(&self.span, asked));
     }
 
     /// What the requests to upstream share.

@@ -7,9 +7,11 @@ use arc_swap::ArcSwap;
 
 use super::admission::Admission;
 use super::callers::Auth;
+use super::error::Error;
 use super::heavy::Heavy;
 use super::limits::TimeLimits;
 use crate::gemini::catalog::Catalog;
+use crate::gemini::method::Method;
 use crate::memory::MemoryBudget;
 use crate::upstream::ApiKey;
 
@@ -24,6 +26,8 @@ pub struct Config {
     /// 1 to 100.
     pub caller_share: u8,
     pub catalog: Catalog,
+    /// The methods that upstream has in addition to those that generate content.
+    pub upstream_methods: Vec<Method>,
     /// Whether a request to an image model that names no modalities asks for TEXT and IMAGE.
     pub image_default_modalities: bool,
     /// The most elements that the lists and maps of a request may have in all.
@@ -34,6 +38,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether calls of a method are answered at all: those that generate content always, and those that describe
+    /// models too, since the catalogue can answer them.
+    pub fn offers(&self, method: Method) -> Result<(), Error> {
+        match method.generates() || method.describes_models() || self.upstream_methods.contains(&method) {
+            true => Ok(()),
+            false => Err(Error::NotOffered { method }),
+        }
+    }
+
     /// The part of `total` that one caller may have: all of it, unless several callers are known.
     pub fn share_of(&self, total: usize) -> usize {
         match usize::from(self.caller_share) {

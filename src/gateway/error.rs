@@ -5,6 +5,8 @@ use super::limits::{Limit, TimedOut};
 use crate::gemini::code::Code;
 use crate::gemini::error_body::ErrorBody;
 use crate::gemini::json;
+use crate::gemini::method::Method;
+use crate::gemini::model::ModelName;
 use crate::gemini::validate::Violations;
 #[cfg(test)]
 use crate::reason::Row;
@@ -20,6 +22,15 @@ pub enum Error {
     Malformed(json::Error),
     #[error("the request cannot be read: it is not a request of {method}")]
     NotARequest { method: &'static str },
+    #[error(
+        "{} is not offered here, since the upstream of this gateway is not known to have it; if it has, the gateway's operator can offer it with GEMINI_GRPC_UPSTREAM_METHODS={}",
+        .method.rpc(), .method.action()
+    )]
+    NotOffered { method: Method },
+    #[error(
+        "the catalogue of this gateway has no {model}; ListModels names those that it has. Upstream may take others"
+    )]
+    UnknownModel { model: ModelName },
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]
     TooLarge { limit: usize },
     #[error("the gzip message unpacks to more than 1 MiB and {ratio} times its length; send it without compression")]
@@ -64,6 +75,8 @@ reasons! {
         Self::Invalid(_) => InvalidArgument, "REQUEST_INVALID", Caller, Unsaid, Other;
         Self::Malformed(_) => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
         Self::NotARequest { .. } => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
+        Self::NotOffered { .. } => Unimplemented, "METHOD_NOT_OFFERED", Caller, Unsaid, Other;
+        Self::UnknownModel { .. } => NotFound, "MODEL_NOT_FOUND", Caller, Unsaid, Other;
         Self::TooLarge { .. } => ResourceExhausted, "REQUEST_TOO_LARGE", Caller, Unsaid, Other;
         Self::TooPacked { .. } => ResourceExhausted, "REQUEST_TOO_PACKED", Caller, Unsaid, Other;
         Self::TooManyElements { .. } => InvalidArgument, "TOO_MANY_ELEMENTS", Caller, Unsaid, Other;

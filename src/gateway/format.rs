@@ -15,8 +15,8 @@ use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJ
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::gemini::steps::Steps;
-use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_model};
-use crate::gemini::view::{self, Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
+use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_models};
+use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
 /// Messages up to this length are translated without measuring their JSON first, in bytes.
@@ -120,6 +120,9 @@ impl Format {
         reserve: &mut dyn FnMut(usize) -> Result<(), Error>,
         steps: &mut Steps<'_>,
     ) -> Result<Checked<'r>, Stop<Error>> {
+        if !method.generates() {
+            config.offers(method)?;
+        }
         let limits = RequestLimits { elements: config.max_elements };
         let (path_model, outline) = match self {
             Self::Protobuf(_) => (None, None),
@@ -127,18 +130,18 @@ impl Format {
         };
         let wire = outline.as_deref().unwrap_or(request);
         let unreadable = |error, steps: &mut Steps<'_>| unreadable(method, wire, error, limits, steps);
+        let invalid = |error, steps: &mut Steps<'_>| match error {
+            ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
+            ValidateError::Read(error) => unreadable(error, steps),
+        };
         let (valid, view) = if method.generates() {
             let view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
             let options = Options { image_default_modalities: config.image_default_modalities, path_model };
-            let valid = validate(&view, &config.catalog, options, steps).map_err(|error| match error {
-                ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
-                ValidateError::Read(error) => unreadable(error, steps),
-            })?;
+            let valid = validate(&view, &config.catalog, options, steps).map_err(|error| invalid(error, steps))?;
             (valid, view.generation_config.as_ref().map(GenerationConfigView::without_texts))
         } else {
-            // It is no prompt: only its model is checked, and upstream charges no tokens for it.
-            let name = view::model(wire, steps).map_err(|error| unreadable(error, steps))?;
-            let name = validate_model(name, path_model).map_err(Error::Invalid)?;
+            // It is no prompt: only its models are checked, and it is not expected to cost tokens.
+            let name = validate_models(method, wire, path_model, steps).map_err(|error| invalid(error, steps))?;
             (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
         };
         let Valid { name, default_modalities, estimate } = valid;

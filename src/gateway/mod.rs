@@ -13,6 +13,7 @@ mod error;
 mod format;
 mod heavy;
 mod limits;
+mod models;
 mod spending;
 mod stopping;
 mod stream;
@@ -36,6 +37,7 @@ pub use self::format::Format;
 use self::format::Stop;
 pub use self::heavy::Heavy;
 pub use self::limits::{Deadline, Limit, TimeLimits, TimedOut};
+pub use self::models::ModelsQuery;
 pub use self::stopping::Stopping;
 pub use self::stream::ResponseStream;
 use self::timer::CallTimer;
@@ -44,7 +46,7 @@ pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Reservation;
-use crate::upstream::{Answer, Outgoing, Upstream};
+use crate::upstream::{Answer, Outgoing, Target, Upstream};
 pub use crate::upstream::{ApiKey, InvalidKey, SdkLabel};
 
 /// The service without its faces. Each worker has its own, because its connections to upstream belong to one runtime.
@@ -63,6 +65,12 @@ impl Gateway {
     /// The time limits of calls that begin now.
     pub fn time_limits(&self) -> TimeLimits {
         self.shared.config.load().limits
+    }
+
+    /// Whether calls of a method are answered; an error says why not. It is checked again with each call, but this
+    /// refuses a call before anything of it is read.
+    pub fn offers(&self, method: Method) -> Result<(), Error> {
+        self.shared.config.load().offers(method)
     }
 
     /// Admits a call, or returns why not: who calls, whether that caller is at a limit, and whether the gateway is.
@@ -133,8 +141,8 @@ impl Gateway {
         let reading = Reading::new(call, method);
         let Call { timer, reserved, accounting, admitted, sdk, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
-        let outgoing =
-            Outgoing { model: &model, method, key: &admitted.key, json, sdk: sdk.as_ref(), deadline, context };
+        let target = Target::Action { model: &model, method };
+        let outgoing = Outgoing { target, key: &admitted.key, json, sdk: sdk.as_ref(), deadline, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
         let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
         // The request is not needed again, and its response may take long.
@@ -165,7 +173,8 @@ impl Gateway {
         let (context, deadline) = (call.accounting.upstream_context(), call.deadline());
         let mut reserved = call.reserved.take();
         let sending = async move {
-            let outgoing = Outgoing { model: &model, method, key: &key, json, sdk: sdk.as_ref(), deadline, context };
+            let target = Target::Action { model: &model, method };
+            let outgoing = Outgoing { target, key: &key, json, sdk: sdk.as_ref(), deadline, context };
             upstream.send(&outgoing, &mut reserved).await.map(Answer::events)
         };
         ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await

@@ -1,10 +1,15 @@
-//! The catalogue of models that have rules of their own. It is data, and an operator can extend it with a file.
+//! The catalogue of models that are listed, some of which have rules of their own. It is data, and an operator can
+//! extend it with a file.
 
+mod list;
 mod profile;
+mod text;
 
 use serde::Deserialize;
 
+pub use self::list::{ListedModel, Page};
 pub use self::profile::Profile;
+pub use self::text::TextModel;
 use super::model::ModelName;
 
 /// A model that generates images, and the options that it accepts.
@@ -20,10 +25,11 @@ pub struct ImageModel {
     pub image_sizes: Vec<String>,
 }
 
-/// All models that have rules of their own.
+/// All models that are listed. Those that generate images have rules of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     rows: Vec<ImageModel>,
+    text: Vec<TextModel>,
 }
 
 /// Why a catalogue file cannot be used.
@@ -31,8 +37,8 @@ pub struct Catalog {
 pub enum CatalogError {
     #[error("{}", .0.to_string().trim_end())]
     Toml(#[from] toml::de::Error),
-    #[error("image_model {row}: {problem}")]
-    Row { row: usize, problem: &'static str },
+    #[error("{table} {row}: {problem}")]
+    Row { table: &'static str, row: usize, problem: &'static str },
 }
 
 impl Default for Catalog {
@@ -48,6 +54,8 @@ impl Default for Catalog {
 struct File {
     #[serde(default)]
     image_model: Vec<FileRow>,
+    #[serde(default)]
+    text_model: Vec<TextModel>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +70,7 @@ struct FileRow {
 impl Catalog {
     /// The built-in rows of a profile.
     pub fn of(profile: Profile) -> Self {
-        Self { rows: profile.rows() }
+        Self { rows: profile.rows(), text: text::built_in() }
     }
 
     /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known
@@ -74,16 +82,20 @@ impl Catalog {
     pub fn extended(mut self, text: &str) -> Result<Self, CatalogError> {
         let file: File = toml::from_str(text)?;
         for (row, given) in file.image_model.into_iter().enumerate() {
-            let row_error = |problem| CatalogError::Row { row: row + 1, problem };
-            let names = given.ids.iter().map(|id| ModelName::parse(id)).collect::<Result<Vec<_>, _>>();
-            let names = names.map_err(|_| row_error("an id is not a model name"))?;
-            if names.is_empty() {
-                return Err(row_error("ids must name the model"));
-            }
+            let row_error = |problem| CatalogError::Row { table: "image_model", row: row + 1, problem };
+            let names = names(&given.ids).map_err(row_error)?;
             match self.rows.iter_mut().find(|known| names.iter().any(|name| known.has_id(name))) {
                 Some(known) => known.change(given, &names),
                 None => self.rows.push(given.into_new(&names).map_err(row_error)?),
             }
+        }
+        for (row, given) in file.text_model.into_iter().enumerate() {
+            let row_error = |problem| CatalogError::Row { table: "text_model", row: row + 1, problem };
+            let names = names(&given.ids).map_err(row_error)?;
+            if names.iter().any(|name| self.find(name).is_some()) {
+                return Err(row_error("an id is that of an image model"));
+            }
+            self.add_text_model(given, &names);
         }
         Ok(self)
     }
@@ -96,6 +108,15 @@ impl Catalog {
     /// All rows, the built-in ones first.
     pub fn rows(&self) -> &[ImageModel] {
         &self.rows
+    }
+}
+
+/// The names in a row.
+fn names(ids: &[String]) -> Result<Vec<ModelName>, &'static str> {
+    let names = ids.iter().map(|id| ModelName::parse(id)).collect::<Result<Vec<_>, _>>();
+    match names.map_err(|_| "an id is not a model name")? {
+        names if names.is_empty() => Err("ids must name the model"),
+        names => Ok(names),
     }
 }
 
@@ -201,6 +222,9 @@ mod tests {
             ("[[image_model]]\nids = []", "image_model 1: ids must name the model"),
             ("[[image_model]]\nids = [\"a/b\"]", "image_model 1: an id is not a model name"),
             ("[[image_model]]\nids = [\"a\"]", "image_model 1: a new model needs aspect_ratios"),
+            ("[[text_model]]\nids = []", "text_model 1: ids must name the model"),
+            ("[[text_model]]\nids = [\"nano-banana-pro\"]", "text_model 1: an id is that of an image model"),
+            ("[[text_model]]\nids = [\"a\"]\ninput_token_limit = -1", "invalid value"),
             ("[[image_model]]\nids = [\"a\"]\nratios = 1", "unknown field `ratios`"),
             ("image_model = 3", "invalid type"),
         ] {

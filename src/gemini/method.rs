@@ -18,7 +18,8 @@ macro_rules! methods {
                 match self { $(Self::$method => stringify!($method),)* }
             }
 
-            /// Its name in REST, the last part of the path: `models/{model}:{action}`.
+            /// Its name in REST, the last part of the path: `models/{model}:{action}`. Empty for a method that
+            /// describes models.
             pub const fn action(self) -> &'static str {
                 match self { $(Self::$method => $action,)* }
             }
@@ -35,7 +36,8 @@ macro_rules! methods {
                 match self { $(Self::$method => $generates,)* }
             }
 
-            /// Its `gen_ai.operation.name` in telemetry (OpenTelemetry's GenAI conventions).
+            /// Its `gen_ai.operation.name` in telemetry (OpenTelemetry's GenAI conventions). Empty for a method that
+            /// describes models: no model is asked for anything.
             pub const fn operation(self) -> &'static str {
                 match self { $(Self::$method => $operation,)* }
             }
@@ -50,11 +52,31 @@ methods! {
     GenerateContent { action: "generateContent", streaming: false, generates: true, operation: "generate_content" }
     /// The response in pieces, as the model makes it.
     StreamGenerateContent { action: "streamGenerateContent", streaming: true, generates: true, operation: "generate_content" }
+    /// How many tokens a prompt has.
+    CountTokens { action: "countTokens", streaming: false, generates: false, operation: "count_tokens" }
+    /// The vector of a content.
+    EmbedContent { action: "embedContent", streaming: false, generates: false, operation: "embeddings" }
+    /// The vectors of several contents.
+    BatchEmbedContents { action: "batchEmbedContents", streaming: false, generates: false, operation: "embeddings" }
+    /// A page of the list of models.
+    ListModels { action: "", streaming: false, generates: false, operation: "" }
+    /// What one model is.
+    GetModel { action: "", streaming: false, generates: false, operation: "" }
 }
 
 impl Method {
     /// The method that the service's proto gives this name.
     pub fn from_rpc(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|method| method.rpc() == name)
+    }
+
+    /// The method that REST calls by the path `models/{model}:{action}`.
+    pub fn from_action(action: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| !action.is_empty() && method.action() == action)
+    }
+
+    /// Whether it describes models.
+    pub const fn describes_models(self) -> bool {
+        matches!(self, Self::ListModels | Self::GetModel)
     }
 }

@@ -25,6 +25,7 @@ pub use self::fields::{ReadError, for_each};
 pub use self::metadata::{MetadataView, ModalityCounts, UsageDetailsView};
 pub use self::numbers::path;
 pub(super) use self::part::{BlobView, PartView};
+pub(super) use self::request::inner_requests;
 pub use self::request::{RequestView, model};
 pub(super) use self::response::{CandidateKeys, CandidateView};
 pub use self::response::{Ends, FinishReasons, MAX_CANDIDATES, PromptFeedbackView, ResponseView};

@@ -18,7 +18,7 @@ pub(super) enum Error {
     Framing(&'static str),
     #[error("the grpc-encoding of the request is not known; gzip and identity are")]
     Encoding,
-    #[error("{method} is not offered here; {} are all that the Gemini Compat API has", offered())]
+    #[error("{method} is not offered here; {} are, and what GEMINI_GRPC_UPSTREAM_METHODS adds to them", offered())]
     NotOffered { method: String },
     #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
     NoService,
@@ -28,9 +28,10 @@ pub(super) enum Error {
     Origin,
 }
 
-/// The names of all methods, as a part of a sentence.
+/// The names of the methods that every gateway has, as a part of a sentence.
 fn offered() -> String {
-    let names: Vec<_> = Method::ALL.iter().map(|method| method.rpc()).collect();
+    let methods = Method::ALL.iter().filter(|method| method.generates() || method.describes_models());
+    let names: Vec<_> = methods.map(|method| method.rpc()).collect();
     match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),

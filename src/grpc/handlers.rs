@@ -16,7 +16,7 @@ use super::error::Error;
 use super::route::Route;
 use super::{metadata, request};
 use crate::face::{self, Peer, RequestBody, ResponseBody};
-use crate::gateway::{Call, CallRequest, Format, Gateway, Message, ResponseStream};
+use crate::gateway::{Call, CallRequest, Format, Gateway, Message, ModelsQuery, ResponseStream};
 use crate::gemini::method::Method;
 use crate::telemetry::CallSpan;
 
@@ -29,7 +29,7 @@ pub(super) struct Upload<B> {
     pub(super) span: CallSpan,
 }
 
-/// Gemini's `GenerativeService`, under our own name and under Google's.
+/// Gemini's `GenerativeService` and `ModelService`, under our own names and under Google's.
 pub(super) struct Handlers {
     pub(super) gateway: Arc<Gateway>,
     /// The largest message that is accepted, in bytes, unpacked.
@@ -52,22 +52,69 @@ impl Handlers {
         Ok(Response::new(self.gateway.stream(Method::StreamGenerateContent, call, message).await?))
     }
 
+    /// The RPC `CountTokens`: how many tokens a prompt has.
+    async fn count_tokens<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
+        self.pass_on(Method::CountTokens, request).await
+    }
+
+    /// The RPC `EmbedContent`: the vector of a content.
+    async fn embed_content<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
+        self.pass_on(Method::EmbedContent, request).await
+    }
+
+    /// The RPC `BatchEmbedContents`: the vectors of several contents.
+    async fn batch_embed_contents<B: RequestBody>(
+        &self,
+        request: Request<Upload<B>>,
+    ) -> Result<Response<Message>, Error> {
+        self.pass_on(Method::BatchEmbedContents, request).await
+    }
+
+    /// Answers a call of a method that not every upstream has. If it is not offered, nothing of the call is read.
+    async fn pass_on<B: RequestBody>(
+        &self,
+        method: Method,
+        request: Request<Upload<B>>,
+    ) -> Result<Response<Message>, Error> {
+        self.gateway.offers(method)?;
+        let (call, message) = self.receive(request).await?;
+        Ok(Response::new(self.gateway.unary(method, call, message).await?))
+    }
+
+    /// The RPC `ListModels`: a page of the list of models.
+    async fn list_models<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
+        let (call, message) = self.receive(request).await?;
+        let query = ModelsQuery::from_wire(Method::ListModels, &message)?;
+        Ok(Response::new(self.gateway.models(call, query).await?))
+    }
+
+    /// The RPC `GetModel`: what one model is.
+    async fn get_model<B: RequestBody>(&self, request: Request<Upload<B>>) -> Result<Response<Message>, Error> {
+        let (call, message) = self.receive(request).await?;
+        let query = ModelsQuery::from_wire(Method::GetModel, &message)?;
+        Ok(Response::new(self.gateway.models(call, query).await?))
+    }
+
     /// Calls the handler of the request's method.
     pub(super) async fn call<B: RequestBody>(
         &self,
         request: Request<Upload<B>>,
     ) -> Result<http::Response<Body>, Error> {
         let span = request.get_ref().span.clone();
-        match request.get_ref().route.method {
-            Method::GenerateContent => {
-                let response = self.generate_content(request).await?;
-                Ok(into_http(response, |message| ResponseBody::unary(message, GrpcFraming, span)))
-            }
+        // All but the calls that generate are rare. In a box, they add nothing to the future of those.
+        let response = match request.get_ref().route.method {
+            Method::GenerateContent => self.generate_content(request).await?,
             Method::StreamGenerateContent => {
                 let response = self.stream_generate_content(request).await?;
-                Ok(into_http(response, |stream| ResponseBody::streaming(stream, GrpcFraming, span)))
+                return Ok(into_http(response, |stream| ResponseBody::streaming(stream, GrpcFraming, span)));
             }
-        }
+            Method::CountTokens => Box::pin(self.count_tokens(request)).await?,
+            Method::EmbedContent => Box::pin(self.embed_content(request)).await?,
+            Method::BatchEmbedContents => Box::pin(self.batch_embed_contents(request)).await?,
+            Method::ListModels => Box::pin(self.list_models(request)).await?,
+            Method::GetModel => Box::pin(self.get_model(request)).await?,
+        };
+        Ok(into_http(response, |message| ResponseBody::unary(message, GrpcFraming, span)))
     }
 
     /// Lets the call in, and only then reads its message, first up to its length.

@@ -204,16 +204,22 @@ fn get_count(request: &Request) -> Result<u64, Error> {
     }
 }
 
-/// A token a word, and what Google counts for a picture.
-fn usage(request: &Request, candidates: usize, thoughts: usize, image: bool) -> Value {
-    let text: usize =
-        request.parts().filter_map(|part| get(part, "text").as_str()).map(|t| t.split_whitespace().count()).sum();
-    let pictures = request.parts().filter(|part| get(part, "inlineData").is_object()).count();
+/// The tokens of parts, and how many there are of each modality: a token a word, and what Google counts for a picture.
+pub(super) fn tokens<'v>(parts: impl Iterator<Item = &'v Value>) -> (usize, Value) {
+    let (mut text, mut pictures) = (0, 0);
+    for part in parts {
+        text += get(part, "text").as_str().map_or(0, |text| text.split_whitespace().count());
+        pictures += usize::from(get(part, "inlineData").is_object());
+    }
     let mut details = vec![json!({"modality": "TEXT", "tokenCount": text})];
     if pictures > 0 {
         details.push(json!({"modality": "IMAGE", "tokenCount": pictures * 258}));
     }
-    let prompt = text + pictures * 258;
+    (text + pictures * 258, json!(details))
+}
+
+fn usage(request: &Request, candidates: usize, thoughts: usize, image: bool) -> Value {
+    let (prompt, details) = tokens(request.parts());
     let mut usage = json!({
         "promptTokenCount": prompt,
         "candidatesTokenCount": candidates,

@@ -6,6 +6,8 @@
 mod answer;
 mod error;
 mod fault;
+mod list;
+mod measure;
 mod models;
 mod picture;
 mod reported;

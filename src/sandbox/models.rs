@@ -81,14 +81,43 @@ const IMAGE_MODELS: [ImageModel; 7] = [
 pub(super) const TEXT_MODELS: [&str; 4] =
     ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-flash-preview", "gemini-3-pro-preview"];
 
+/// Models that make vectors, and how many values theirs have.
+const EMBEDDING_MODELS: [(&str, usize); 2] = [("gemini-embedding-001", 3072), ("text-embedding-004", 768)];
+
 impl Model {
     pub(super) fn named(name: &str) -> Result<Self, Error> {
         let image = IMAGE_MODELS.iter().find(|model| model.ids.contains(&name));
         let fault = name.strip_prefix("sandbox-").map(str::to_owned);
-        if image.is_none() && fault.is_none() && !name.starts_with("gemini-") && !name.starts_with("gemma-") {
+        let known = image.is_some() || fault.is_some() || dimensions(name).is_some();
+        if !known && !name.starts_with("gemini-") && !name.starts_with("gemma-") {
             return Err(Error::not_found(format!("models/{name} is not found for API version v1beta")));
         }
         Ok(Self { name: name.to_owned(), image, fault })
+    }
+
+    /// Refuses an action that the model does not have, in Google's words. A model that misbehaves has all of them.
+    pub(super) fn check(&self, action: &str) -> Result<(), Error> {
+        let embeds = matches!(action, "embedContent" | "batchEmbedContents");
+        if self.fault.is_some() || action == "countTokens" || embeds == dimensions(&self.name).is_some() {
+            return Ok(());
+        }
+        Err(Error::not_found(format!(
+            "models/{} is not found for API version v1beta, or is not supported for {action}. Call ListModels to see the list of available models and their supported methods.",
+            self.name
+        )))
+    }
+
+    /// How many values the vectors of the model have.
+    pub(super) fn dimensions(&self) -> usize {
+        dimensions(&self.name).unwrap_or(768)
+    }
+
+    /// The actions that a list shows.
+    pub(super) fn actions(&self) -> &'static [&'static str] {
+        match dimensions(&self.name) {
+            Some(_) => &["embedContent", "batchEmbedContents", "countTokens"],
+            None => &["generateContent", "streamGenerateContent", "countTokens"],
+        }
     }
 
     /// Models of the third generation sign their thoughts.
@@ -129,7 +158,12 @@ impl ImageModel {
     }
 }
 
+fn dimensions(name: &str) -> Option<usize> {
+    EMBEDDING_MODELS.iter().find(|(known, _)| *known == name).map(|(_, dimensions)| *dimensions)
+}
+
 /// The names of every model that is listed.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TEXT_MODELS.into_iter().chain(IMAGE_MODELS.iter().flat_map(|model| model.ids.iter().copied()))
+    let images = IMAGE_MODELS.iter().flat_map(|model| model.ids.iter().copied());
+    TEXT_MODELS.into_iter().chain(images).chain(EMBEDDING_MODELS.iter().map(|(name, _)| *name))
 }

@@ -55,6 +55,11 @@ pub(super) fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
+/// The JSON of a request.
+pub(super) fn json(bytes: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::invalid(format!("Invalid JSON payload received. {error}")))
+}
+
 /// What the sandbox reads of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -63,8 +68,11 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let body: Value = serde_json::from_slice(bytes)
-            .map_err(|error| Error::invalid(format!("Invalid JSON payload received. {error}")))?;
+        Self::of(json(bytes)?)
+    }
+
+    /// A request that was read.
+    pub(super) fn of(body: Value) -> Result<Self, Error> {
         let request = Self { body };
         if request.contents().next().is_none() {
             return Err(Error::invalid("* GenerateContentRequest.contents: contents is not specified"));

@@ -13,9 +13,9 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::models::{self, Model};
+use super::models::Model;
 use super::request::Request;
-use super::{Options, answer, fault, reported, stream};
+use super::{Options, answer, fault, list, measure, reported, stream};
 
 /// Google takes 20 MB inline; tests go beyond.
 const MAX_BODY: usize = 128 << 20;
@@ -27,14 +27,19 @@ const BAD_KEY: &str = "bad-key";
 struct Parameters {
     key: Option<String>,
     alt: Option<String>,
+    #[serde(rename = "pageSize")]
+    page_size: Option<String>,
+    #[serde(rename = "pageToken")]
+    page_token: Option<String>,
 }
 
 pub(super) fn router(options: Options) -> Router {
     let api = || {
         Router::new()
-            .route("/models", get(list))
+            .route("/models", get(all))
             .route("/models/{model}", get(one).post(call))
             .route("/models/{model}/{*rest}", post(unknown))
+            .method_not_allowed_fallback(unknown)
     };
     let versions = || Router::new().nest("/v1beta", api()).nest("/v1", api());
     versions()
@@ -46,25 +51,44 @@ pub(super) fn router(options: Options) -> Router {
 
 async fn unknown() -> Error {
     Error::not_found(
-        "there is nothing at this path; the sandbox has /v1beta/models/{model}:generateContent and :streamGenerateContent",
+        "there is nothing at this path; the sandbox has /v1beta/models/{model}:generateContent, :streamGenerateContent, :countTokens, :embedContent and :batchEmbedContents, and GET of /v1beta/models and /v1beta/models/{model}",
     )
 }
 
-async fn list() -> Json<Value> {
-    Json(json!({"models": models::names().map(describe).collect::<Vec<_>>()}))
+/// `GET /models`.
+async fn all(Query(parameters): Query<Parameters>, headers: HeaderMap) -> Result<Response, Error> {
+    let page = list::page(parameters.page_size.as_deref(), parameters.page_token.as_deref())?;
+    describe(None, &page, &headers, &parameters)
 }
 
-async fn one(Path(name): Path<String>) -> Result<Json<Value>, Error> {
-    Model::named(&name)?;
-    Ok(Json(describe(&name)))
+/// `GET /models/{model}`.
+async fn one(
+    Path(name): Path<String>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let model = Model::named(&name)?;
+    describe(model.fault.as_deref(), &list::describe(&model), &headers, &parameters)
 }
 
-fn describe(name: &str) -> Value {
-    json!({
-        "name": format!("models/{name}"),
-        "displayName": format!("[sandbox] {name}"),
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-    })
+/// What a GET answers, unless a fault is asked for. A key is not required, so that a browser can look.
+fn describe(
+    fault: Option<&str>,
+    answer: &Value,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<Response, Error> {
+    let key = match key(headers, parameters) {
+        Err(error) if given(headers, parameters).is_some() => return Err(error),
+        key => key.unwrap_or_default(),
+    };
+    let fault = asked_fault(headers).or(fault).unwrap_or_default();
+    Ok(fault::response(fault, &key, answer).unwrap_or_else(|| Json(answer).into_response()))
+}
+
+/// The fault that a header asks for.
+fn asked_fault(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-sandbox-fault").and_then(|value| value.to_str().ok())
 }
 
 /// `POST /models/{model}:{action}`.
@@ -81,13 +105,18 @@ async fn call(
     let streams = match action {
         "generateContent" => false,
         "streamGenerateContent" => true,
+        "countTokens" | "embedContent" | "batchEmbedContents" => false,
         _ => return Err(Error::not_found(format!("the Compat API has no {action}"))),
     };
     let model = Model::named(name)?;
-    let header = headers.get("x-sandbox-fault").and_then(|value| value.to_str().ok());
-    let fault = header.or(model.fault.as_deref()).unwrap_or_default().to_owned();
+    model.check(action)?;
+    let fault = asked_fault(&headers).or(model.fault.as_deref()).unwrap_or_default().to_owned();
     if fault == "hang" {
         std::future::pending::<()>().await;
+    }
+    if let Some(answer) = measure::answer(&model, action, &body) {
+        let answer = answer?;
+        return Ok(fault::response(&fault, &key, &answer).unwrap_or_else(|| Json(answer).into_response()));
     }
     let request = Request::parse(&body)?;
     // Pictures take time to make, and other calls should not wait for them.
@@ -111,11 +140,16 @@ async fn call(
     Ok(stream::response(&events, sse, &fault, error, options.pace))
 }
 
-/// The caller's key, from any of the places where the documentation allows it.
-fn key(headers: &HeaderMap, parameters: &Parameters) -> Result<String, Error> {
+/// A key in any of the places where the documentation allows it.
+fn given(headers: &HeaderMap, parameters: &Parameters) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let bearer = || header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
-    match bearer().or_else(|| header("x-goog-api-key")).or_else(|| parameters.key.clone()) {
+    bearer().or_else(|| header("x-goog-api-key")).or_else(|| parameters.key.clone())
+}
+
+/// The caller's key.
+fn key(headers: &HeaderMap, parameters: &Parameters) -> Result<String, Error> {
+    match given(headers, parameters) {
         None => Err(Error::new(401, "a key is required; the sandbox takes any", Value::Null)),
         Some(key) if key.is_empty() => {
             Err(Error::new(401, "the key is empty; the sandbox takes any other", Value::Null))

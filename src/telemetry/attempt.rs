@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::Span;
 use super::call::CallSpan;
 use super::context::UpstreamContext;
 use super::facts::Outcome;
-use super::names::{self, attribute};
+use super::names::attribute;
 use crate::reason::ErrorKind;
 
 /// A request to upstream. Dropped before `end`, it was given up.
@@ -19,19 +19,21 @@ pub struct Attempt {
     call: CallSpan,
     span: Option<Box<Span>>,
     context: SpanContext,
+    /// The HTTP method.
+    method: &'static str,
     begun: Instant,
     status: Option<u16>,
     outcome: Option<Outcome>,
 }
 
 impl Attempt {
-    /// Begins when a request is about to be sent to a URL, which must contain no key. `resend` is how many requests of
-    /// the call came before.
-    pub fn begin(context: &UpstreamContext, resend: u32, url: &impl fmt::Display) -> Self {
+    /// Begins when a request with this HTTP method is about to be sent to a URL, which must contain no key. `resend` is
+    /// how many requests of the call came before.
+    pub fn begin(context: &UpstreamContext, method: &'static str, resend: u32, url: &impl fmt::Display) -> Self {
         let UpstreamContext { call, span: parent } = context;
-        let mut span = call.telemetry().child(|| names::HTTP_REQUEST, parent, 10);
+        let mut span = call.telemetry().child(|| method, parent, 10);
         if let Some(span) = &mut span {
-            span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST));
+            span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, method));
             span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
             if resend > 0 {
                 span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_RESEND_COUNT, i64::from(resend)));
@@ -39,7 +41,7 @@ impl Attempt {
         }
         call.facts().attempts += 1;
         let context = span.as_ref().map_or_else(|| parent.clone(), |span| span.span_context().clone());
-        Self { call: call.clone(), span, context, begun: Instant::now(), status: None, outcome: None }
+        Self { call: call.clone(), span, context, method, begun: Instant::now(), status: None, outcome: None }
     }
 
     /// Adds the headers of its trace. If they begin a new trace, the span gets its id, so that both can be matched.
@@ -75,7 +77,7 @@ impl Drop for Attempt {
         // Without a file for the connection no request was made.
         let was_made = outcome != Outcome::Failed(ErrorKind::OutOfFiles);
         if let Some(metrics) = self.call.telemetry().0.metrics.as_ref().filter(|_| was_made) {
-            metrics.http(self.status, outcome.error(), self.begun.elapsed().as_secs_f64());
+            metrics.http(self.method, self.status, outcome.error(), self.begun.elapsed().as_secs_f64());
         }
         if let Some(span) = &mut self.span {
             end_span(span, outcome);

@@ -147,7 +147,8 @@ impl CallSpan {
         self.0.may_be_taken.store(may_be, Ordering::Relaxed);
     }
 
-    pub(super) fn set_phase(&self, phase: CallPhase) {
+    /// Sets how far the call has come.
+    pub fn set_phase(&self, phase: CallPhase) {
         self.facts().phase = phase;
     }
 
@@ -272,8 +273,9 @@ impl Drop for CallState {
 fn count(metrics: &Metrics, facts: &CallFacts, end: &CallEnd) {
     let is_cancelled = facts.end.is_none() && end.code == Code::Cancelled;
     let is_refused = match &facts.operation {
-        // Before upstream is asked, every reason is one of the gateway's.
-        None => true,
+        // Before upstream is asked, every reason is one of the gateway's. It is asked about models without an
+        // operation.
+        None => facts.attempts == 0,
         // Without a file for the connection, upstream could not be asked.
         Some(operation) => operation.outcome == Outcome::Failed(ErrorKind::OutOfFiles),
     };

@@ -44,7 +44,7 @@ pub(super) struct Metrics {
     /// What every metric of an operation has, in addition to its name and model.
     operation_labels: [KeyValue; 3],
     /// What every metric of a request to upstream has.
-    http_labels: [KeyValue; 3],
+    http_labels: [KeyValue; 2],
     /// By operation and model.
     models: Series<(&'static str, Arc<str>), ModelSeries>,
     /// By operation, for all models beyond those.
@@ -91,7 +91,7 @@ impl Metrics {
                 address.clone(),
                 port.clone(),
             ],
-            http_labels: [KeyValue::new(attribute::HTTP_REQUEST_METHOD, names::HTTP_REQUEST), address, port],
+            http_labels: [address, port],
             models: Series::up_to(MAX_MODELS),
             other: Series::up_to(Method::ALL.len()),
             usage: Usage::new(&meter),
@@ -191,16 +191,19 @@ impl Metrics {
         }
     }
 
-    /// Records the duration of a request to upstream.
-    pub(super) fn http(&self, status: Option<u16>, error: Option<ErrorKind>, seconds: f64) {
+    /// Records the duration of a request to upstream with this HTTP method.
+    pub(super) fn http(&self, method: &'static str, status: Option<u16>, error: Option<ErrorKind>, seconds: f64) {
         let labels = || {
-            let mut labels = self.http_labels.to_vec();
+            let mut labels = vec![KeyValue::new(attribute::HTTP_REQUEST_METHOD, method)];
+            labels.extend_from_slice(&self.http_labels);
             labels.extend(status.map(|s| KeyValue::new(attribute::HTTP_RESPONSE_STATUS_CODE, i64::from(s))));
             labels.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error.as_str())));
             labels
         };
-        match (status, error) {
-            (Some(200), None) => self.http_ok.get_or_init(|| self.http.bind(&labels())).record(seconds),
+        match (method, status, error) {
+            (names::USUAL_HTTP_METHOD, Some(200), None) => {
+                self.http_ok.get_or_init(|| self.http.bind(&labels())).record(seconds)
+            }
             _ => self.http.record(seconds, &labels()),
         }
     }

@@ -16,8 +16,8 @@ pub const OTHER: &str = "_other";
 pub const UNKNOWN: &str = "_unknown";
 /// The name of every unknown method.
 pub const UNKNOWN_METHOD: &str = "_OTHER";
-/// The name of the span of a request to upstream, which is its method.
-pub const HTTP_REQUEST: &str = "POST";
+/// The HTTP method of nearly all requests to upstream.
+pub const USUAL_HTTP_METHOD: &str = "POST";
 
 /// Names of attributes of spans and of labels of metrics.
 pub mod attribute {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body_util::Full;
@@ -12,6 +11,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use tower::util::MapFutureLayer;
 
+use super::Outgoing;
 use super::config::{Config, HttpVersion};
 use super::dial::dial;
 use super::error::Error;
@@ -58,8 +58,8 @@ pub(super) struct Http2 {
 }
 
 impl Client {
-    pub(super) fn post(&self, url: Url) -> reqwest::RequestBuilder {
-        self.http1.post(url)
+    pub(super) fn request(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
+        self.http1.request(method, url)
     }
 
     /// The client for HTTP/2, if requests are sent over that.
@@ -84,16 +84,16 @@ impl Http2 {
     }
 
     /// Sends a request once, and waits for the head of its response.
-    pub(super) async fn post(
+    pub(super) async fn send(
         &self,
         place: Place,
         url: &Url,
         headers: HeaderMap,
-        body: Bytes,
-        context: &UpstreamContext,
+        outgoing: &Outgoing<'_>,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let mut request = http::Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
+        let context = &outgoing.context;
+        let mut request = http::Request::new(Full::new(outgoing.json.clone()));
+        *request.method_mut() = outgoing.target.http_method();
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| Error::Header)?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(USER_AGENT, OUR_USER_AGENT);

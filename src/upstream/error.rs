@@ -134,6 +134,15 @@ impl Error {
         }
     }
 
+    /// Whether the same request may succeed a moment later, whether or not upstream has taken it.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAnswer => true,
+            Self::Refused(body) => matches!(body.status, 500 | 502 | 504),
+            _ => false,
+        }
+    }
+
     /// A request over HTTP/1.1 that got no response. reqwest's text is left out, because it contains the URL. A server
     /// may close an idle connection while a request is on its way (RFC 9112, 9.3.1); with `reused` the connection was
     /// open before.

@@ -10,6 +10,7 @@ mod key;
 mod pool;
 mod retry;
 mod sdk;
+mod target;
 mod tls;
 mod url;
 
@@ -32,10 +33,9 @@ pub use self::error::Error;
 pub use self::key::{ApiKey, InvalidKey};
 pub use self::retry::Budget;
 pub use self::sdk::SdkLabel;
+pub use self::target::Target;
 pub use self::tls::ClientTls;
 pub use self::url::BaseUrl;
-use crate::gemini::method::Method;
-use crate::gemini::model::ModelName;
 use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
@@ -45,9 +45,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request to upstream.
 pub struct Outgoing<'a> {
-    pub model: &'a ModelName,
-    pub method: Method,
+    pub target: Target<'a>,
     pub key: &'a ApiKey,
+    /// Empty for a target that takes none.
     pub json: Bytes,
     /// The caller's SDK, if it is forwarded.
     pub sdk: Option<&'a SdkLabel>,
@@ -61,7 +61,7 @@ pub struct Outgoing<'a> {
 impl fmt::Debug for Outgoing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
-            .field("method", &self.method)
+            .field("target", &self.target)
             .field("bytes", &self.json.len())
             .finish_non_exhaustive()
     }
@@ -109,15 +109,16 @@ impl Upstream {
         inner.budget.call();
         let mut tries = 1;
         loop {
-            let url = inner.base.path(outgoing.model, outgoing.method);
-            let mut attempt = Attempt::begin(&outgoing.context, tries - 1, &url);
+            let url = inner.base.url(&outgoing.target);
+            let mut attempt = Attempt::begin(&outgoing.context, outgoing.target.http_name(), tries - 1, &url);
             let error = match inner.attempt(outgoing, url, &mut attempt, reserved).await {
                 Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, reserved.take(), attempt)),
                 Err(error) => error,
             };
             attempt.end(Outcome::Failed(error.kind()));
             drop(attempt);
-            let again = (tries <= inner.retries).then(|| retry::delay(&error, tries, fastrand::f64())).flatten();
+            let delay = || retry::delay(&error, outgoing.target.is_safe(), tries, fastrand::f64());
+            let again = (tries <= inner.retries).then(delay).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
             if !inner.budget.retry() {
                 outgoing.context.denied();
@@ -138,7 +139,6 @@ impl Inner {
         attempt: &mut Attempt,
         reserved: &mut Reservation,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let accept = if outgoing.method.is_streaming() { "text/event-stream" } else { "application/json" };
         let (name, key) = match self.key_header {
             KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key.expose())),
             KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.expose().to_owned()),
@@ -148,8 +148,10 @@ impl Inner {
         let request_id = HeaderValue::try_from(&**outgoing.context.request_id()).map_err(|_| Error::Header)?;
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(name, key);
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(outgoing.target.accept()));
+        if !outgoing.target.is_safe() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         headers.insert(X_REQUEST_ID, request_id);
         headers.extend(outgoing.sdk.map(|sdk| (X_GOOG_API_CLIENT, sdk.0.clone())));
         attempt.inject(&mut headers);
@@ -176,7 +178,7 @@ impl Inner {
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
         match http2.place(&outgoing.context).await? {
-            Some(place) => http2.post(place, &url, headers, outgoing.json.clone(), &outgoing.context).await,
+            Some(place) => http2.send(place, &url, headers, outgoing).await,
             None => self.send_http1(outgoing, url, headers).await,
         }
     }
@@ -187,7 +189,8 @@ impl Inner {
         url: Url,
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let request = self.client.load().post(url).headers(headers).body(outgoing.json.clone());
+        let request = self.client.load().request(outgoing.target.http_method(), url).headers(headers);
+        let request = if outgoing.json.is_empty() { request } else { request.body(outgoing.json.clone()) };
         outgoing.context.sending(true);
         let (sent, dialed) = while_dialing(&outgoing.context, request.send()).await;
         sent.map(http::Response::from).map_err(|error| Error::from_http1(&error, !dialed, self.connect_timeout))
@@ -198,18 +201,25 @@ impl Inner {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::gemini::method::Method;
+    use crate::gemini::model::ModelName;
 
     #[test]
     fn debug_output_says_nothing_of_key_and_prompt() {
         let outgoing = Outgoing {
-            model: &ModelName::parse("gemini-2.5-flash").unwrap(),
-            method: Method::GenerateContent,
+            target: Target::Action {
+                model: &ModelName::parse("gemini-2.5-flash").unwrap(),
+                method: Method::GenerateContent,
+            },
             key: &"a-key".parse().unwrap(),
             json: Bytes::from_static(b"a prompt"),
             sdk: None,
             deadline: Instant::now(),
             context: UpstreamContext::of(&crate::telemetry::CallSpan::disabled()),
         };
-        assert_eq!(format!("{outgoing:?}"), "Outgoing { method: GenerateContent, bytes: 8, .. }");
+        assert_eq!(
+            format!("{outgoing:?}"),
+            "Outgoing { target: Action { model: ModelName(gemini-2.5-flash), method: GenerateContent }, bytes: 8, .. }"
+        );
     }
 }

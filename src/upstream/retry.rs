@@ -22,12 +22,13 @@ const EXTRA_RETRIES: u64 = 3;
 /// How long a window is.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long to wait before a retry; `None` if it would not help, or would be billed twice. `tries` were made so far.
+/// How long to wait before a retry; `None` if it would not help, or would be billed twice. `tries` were made so far. A
+/// request that `is_safe` may be sent again even if upstream has taken it.
 ///
 /// Upstream's own delay takes precedence over the backoff. That has full jitter, so that calls that failed together are
 /// not retried together (AWS Architecture Blog, "Exponential Backoff And Jitter").
-pub(super) fn delay(error: &Error, tries: u32, jitter: f64) -> Option<Duration> {
-    if !error.is_not_taken() {
+pub(super) fn delay(error: &Error, is_safe: bool, tries: u32, jitter: f64) -> Option<Duration> {
+    if !(error.is_not_taken() || is_safe && error.may_pass()) {
         return None;
     }
     let backoff = FIRST_BACKOFF.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(MAX_BACKOFF);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     fn seconds(error: &Error) -> Option<f64> {
-        delay(error, 1, 1.0).map(|delay| delay.as_secs_f64())
+        delay(error, false, 1, 1.0).map(|delay| delay.as_secs_f64())
     }
 
     #[test]
@@ -142,9 +143,27 @@ mod tests {
     #[test]
     fn the_backoff_doubles_up_to_a_limit_and_has_full_jitter() {
         let error = Error::Connect("refused");
-        let most = [1, 2, 3, 4, 5, 6, 60].map(|tries| delay(&error, tries, 1.0).unwrap().as_millis());
+        let most = [1, 2, 3, 4, 5, 6, 60].map(|tries| delay(&error, false, tries, 1.0).unwrap().as_millis());
         assert_eq!(most, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(delay(&error, 6, 0.0), Some(Duration::ZERO));
+        assert_eq!(delay(&error, false, 6, 0.0), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_request_that_costs_nothing_is_retried_whatever_upstream_made_of_it() {
+        for (error, is_retried) in [
+            (Error::NoAnswer, true),
+            (refused(500, None, ""), true),
+            (refused(502, None, ""), true),
+            (refused(503, None, ""), true),
+            (refused(504, None, ""), true),
+            (refused(404, None, ""), false),
+            (refused(400, None, ""), false),
+            (refused(501, None, ""), false),
+            (Error::Tls, false),
+            (Error::Header, false),
+        ] {
+            assert_eq!(delay(&error, true, 1, 1.0).is_some(), is_retried, "{error:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

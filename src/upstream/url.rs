@@ -4,6 +4,7 @@ use std::fmt;
 
 use reqwest::Url;
 
+use super::target::Target;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 
@@ -51,6 +52,34 @@ impl BaseUrl {
         self.base.scheme() == "https"
     }
 
+    /// The URL of what a request asks for.
+    pub(super) fn url(&self, target: &Target<'_>) -> Url {
+        match *target {
+            Target::Action { model, method } => self.path(model, method),
+            Target::Model(model) => self.below_models(model.as_str()),
+            Target::Models { page_size, page_token } => {
+                let mut url = self.models.clone();
+                // 0 and an empty text mean that the caller asks for none. An empty query would leave a `?` behind.
+                if page_size != 0 {
+                    url.query_pairs_mut().append_pair("pageSize", &page_size.to_string());
+                }
+                if !page_token.is_empty() {
+                    url.query_pairs_mut().append_pair("pageToken", page_token);
+                }
+                url
+            }
+        }
+    }
+
+    fn below_models(&self, segment: &str) -> Url {
+        let mut url = self.models.clone();
+        // Fails only for URLs that cannot have a path, such as mailto:.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(segment);
+        }
+        url
+    }
+
     /// The URL of a method. A model name contains nothing that could change the path.
     pub fn path(&self, model: &ModelName, method: Method) -> Url {
         let mut url = if method.is_streaming() { self.models_streamed.clone() } else { self.models.clone() };
@@ -95,6 +124,23 @@ mod tests {
             let streamed = url.path(&model, Method::StreamGenerateContent);
             assert_eq!(streamed.as_str(), format!("{path}:streamGenerateContent?alt=sse"));
             assert_eq!(format!("{url}, {url:?}"), format!("{shown}, {shown}"));
+        }
+    }
+
+    #[test]
+    fn models_are_asked_for_below_the_base() {
+        let base = BaseUrl::parse("https://api.mountsea.ai/gemini").unwrap();
+        let model = ModelName::parse("models/gemini-2.5-flash").unwrap();
+        let path = "https://api.mountsea.ai/gemini/v1beta/models";
+        assert_eq!(base.url(&Target::Model(&model)).as_str(), format!("{path}/gemini-2.5-flash"));
+        for (page_size, page_token, query) in [
+            (0, "", ""),
+            (5, "", "?pageSize=5"),
+            (0, "a/b&c=d e", "?pageToken=a%2Fb%26c%3Dd+e"),
+            (2, "x", "?pageSize=2&pageToken=x"),
+        ] {
+            let url = base.url(&Target::Models { page_size, page_token });
+            assert_eq!(url.as_str(), format!("{path}{query}"));
         }
     }
 

@@ -222,6 +222,7 @@ def test_variables_without_a_value_in_the_chart_are_accepted():
         ({"config": {"upstreamUrl": "gemini.internal"}}, "/config/upstreamUrl"),
         ({"config": {"upstreamUrl": "https://a?key=b"}}, "/config/upstreamUrl"),
         ({"config": {"upstreamHttp": 3}}, "/config/upstreamHttp"),
+        ({"config": {"upstreamMethods": "countTokens,tokens"}}, "/config/upstreamMethods"),
         ({"image": {"digest": "sha256:0"}}, "/image/digest"),
         ({"image": {"repository": "a:b"}}, "/image/repository"),
         ({"apiKey": {"value": "two words"}}, "/apiKey/value"),

@@ -4,11 +4,12 @@
     pip install grpcio-tools google-ai-generativelanguage==0.12.1
     python tests/contract/check.py
 
-Both sides are walked in parallel, starting at the request and the response of each method. Our contract must have
-every field of Google's, with the same name, number, type, label, presence, oneof and JSON name, and
-every value of Google's enums, with the same name and number. Fields and values that only our contract
-has must use the numbers 10001-18999, so that they never take a number of Google's. The output has one
-line for each mismatch, then a summary; exit code 1 if anything differs, or if too little was compared.
+Both sides are walked in parallel, starting at the request and the response of each method of each
+service. Our contract must have every field of Google's, with the same name, number, type, label,
+presence, oneof and JSON name, and every value of Google's enums, with the same name and number. Fields
+and values that only our contract has must use the numbers 10001-18999, so that they never take a number
+of Google's. The output has one line for each mismatch, then a summary; exit code 1 if anything differs,
+or if too little was compared.
 """
 
 import subprocess
@@ -21,8 +22,9 @@ from google.ai import generativelanguage_v1beta as google
 from google.protobuf import descriptor_pb2, descriptor_pool
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
-SERVICE = "mountsea/gemini/v1/generative_service.proto"
+FILES = ["mountsea/gemini/v1/generative_service.proto", "mountsea/gemini/v1/model_service.proto"]
 PACKAGE = "mountsea.gemini.v1"
+SERVICES = ["GenerativeService", "ModelService"]
 OUR_NUMBERS = range(10001, 19000)
 # proto-plus, with which Google's Python client is built, loses the explicit JSON names of
 # GenerationConfig. These are the names in Google's .proto file.
@@ -41,7 +43,7 @@ def our_messages():
         well_known = files("grpc_tools") / "_proto"
         protoc = subprocess.run(
             [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{well_known}",
-             "--include_imports", f"--descriptor_set_out={out}", SERVICE],
+             "--include_imports", f"--descriptor_set_out={out}", *FILES],
         )
         if protoc.returncode:
             sys.exit("contract: protoc cannot compile the contract")
@@ -49,7 +51,8 @@ def our_messages():
     pool = descriptor_pool.DescriptorPool()
     for file in contract.file:
         pool.AddSerializedFile(file.SerializeToString())
-    methods = pool.FindServiceByName(f"{PACKAGE}.GenerativeService").methods
+    services = [pool.FindServiceByName(f"{PACKAGE}.{service}") for service in SERVICES]
+    methods = [method for service in services for method in service.methods]
     return {message.name: message for method in methods for message in (method.input_type, method.output_type)}
 
 

@@ -24,12 +24,16 @@ mod client_certificates;
 mod compression;
 /// HTTP/2 connections: settings, age, pings.
 mod connection;
+/// The RPC `CountTokens`.
+mod count_tokens;
 /// Deadlines and timeouts.
 mod deadline;
 /// Requests that are not gRPC.
 mod door;
 /// Shutdown.
 mod drain;
+/// The RPCs that make vectors.
+mod embeddings;
 /// IPv4 and IPv6 on one address.
 mod families;
 /// The framing of a message.
@@ -40,6 +44,8 @@ mod limits;
 mod metadata;
 /// Upstreams with faults in HTTP and TCP.
 mod misbehaviour;
+/// The service that describes models.
+mod models;
 /// A panic in one call.
 mod panic;
 /// Connections to an upstream that speaks HTTP/2.

@@ -14,10 +14,13 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse
 
 use crate::support::{Gateway, Upstream, config};
 
-const SERVICES: [&str; 3] = [
+const SERVICES: [&str; 6] = [
     "google.ai.generativelanguage.v1.GenerativeService",
     "google.ai.generativelanguage.v1beta.GenerativeService",
     "mountsea.gemini.v1.GenerativeService",
+    "google.ai.generativelanguage.v1.ModelService",
+    "google.ai.generativelanguage.v1beta.ModelService",
+    "mountsea.gemini.v1.ModelService",
 ];
 
 #[tokio::test]
@@ -30,7 +33,7 @@ async fn health_is_reported_for_every_service_and_for_the_whole_server() {
         assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
         assert_eq!(list[service].status(), ServingStatus::Serving);
     }
-    assert_eq!(list.len(), 5);
+    assert_eq!(list.len(), 8);
 }
 
 #[tokio::test]

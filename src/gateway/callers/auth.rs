@@ -142,6 +142,11 @@ impl Admitted {
         Ok(self.caller.as_ref().map(|caller| caller.admit(now)).transpose()?)
     }
 
+    /// Whether the caller may use certain models only.
+    pub fn is_limited_to_models(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.is_limited_to_models())
+    }
+
     /// Whether the caller may use the model, which is known once the message was read.
     pub fn allow(&self, model: &ModelName) -> Result<(), AuthError> {
         match &self.caller {

@@ -104,6 +104,11 @@ impl Callers {
 }
 
 impl Caller {
+    /// Whether it may use certain models only.
+    pub fn is_limited_to_models(&self) -> bool {
+        self.models.is_some()
+    }
+
     /// Whether it may use this model.
     pub fn allows(&self, model: &ModelName) -> bool {
         self.models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))

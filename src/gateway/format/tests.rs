@@ -22,6 +22,7 @@ fn config() -> Config {
         auth: Auth::Forward,
         caller_share: 100,
         catalog: Catalog::default(),
+        upstream_methods: Method::ALL.iter().copied().filter(|method| !method.generates()).collect(),
         image_default_modalities: true,
         max_elements: 1_000,
         limits: TimeLimits { ceiling: limit, upload: limit, first_byte: limit, idle: limit },
@@ -169,7 +170,7 @@ fn a_request_names_the_model_of_its_path_or_none() {
 #[test]
 fn of_a_request_that_is_no_prompt_only_the_model_is_checked() {
     for method in Method::ALL.iter().copied().filter(|method| !method.generates()) {
-        let request = Bytes::from(r#" {"contents":7,"requests":[{"model":"models/n"}],"x":1e400} "#);
+        let request = Bytes::from(r#" {"contents":7,"requests":[{"x":"n"}],"x":1e400} "#);
         assert_eq!(prepare(&json("m"), method, &request).unwrap().json, request);
         assert_eq!(violations(&prepare(&json("a/b"), method, &request).err().unwrap()), ["model: MODEL_INVALID"]);
         let response = Bytes::from(r#" {"totalTokens":7,"x":[1e400]} "#);
@@ -224,4 +225,34 @@ fn the_key_is_redacted_and_half_a_character_is_not_changed() {
         let given = Bytes::from(text.replace('@', r"AIza\u002dkey-of-the-gateway"));
         assert_eq!(passed(method, &given), text.replace('@', "***"));
     }
+}
+
+#[test]
+fn the_models_of_json_that_is_no_prompt_agree_with_the_path() {
+    let models = |method, request: &str| match prepare(&json("m"), method, &Bytes::from(request.to_owned())) {
+        Ok(prepared) => vec![prepared.model.to_string()],
+        Err(error) => violations(&error),
+    };
+    const COUNT: Method = Method::CountTokens;
+    const BATCH: Method = Method::BatchEmbedContents;
+    for (method, request, expected) in [
+        (COUNT, r#"{"generateContentRequest":{"model":"models/m","contents":[{}]},"news":1}"#, "m"),
+        (COUNT, r#"{"generate_content_request":{"model":"o"}}"#, "generate_content_request.model: MODEL_DIFFERS"),
+        (COUNT, r#"{"generateContentRequest":{"mod\u0065l":"o"}}"#, "generate_content_request.model: MODEL_DIFFERS"),
+        (BATCH, r#"{"requests":[{"model":"m"},{}]}"#, "m"),
+        (BATCH, r#"{"requests":[{"model":"m"},{"model":"o"}]}"#, "requests[1].model: MODEL_DIFFERS"),
+        // Gemini takes one value in the place of a list.
+        (BATCH, r#"{"requests":{"model":"o"}}"#, "requests[0].model: MODEL_DIFFERS"),
+    ] {
+        assert_eq!(models(method, request), [expected], "{request}");
+    }
+    // What could hide a name cannot be read at all.
+    for request in [r#"{"generateContentRequest":[{"model":"o"}]}"#, r#"{"generateContentRequest":{"model":["o"]}}"#] {
+        let refused = prepare(&json("m"), COUNT, &Bytes::from(request));
+        assert!(matches!(refused, Err(Error::Malformed(_))), "{request}");
+    }
+    let none = Config { upstream_methods: Vec::new(), ..config() };
+    let request = Bytes::from_static(b"{}");
+    let not_offered = json("m").check(COUNT, &request, &none, &mut |_| Ok(()), &mut Steps::unlimited());
+    assert!(matches!(not_offered, Err(Stop::Failed(Error::NotOffered { method: COUNT }))));
 }

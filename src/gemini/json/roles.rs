@@ -6,6 +6,12 @@ use super::schema::{Field, Form, Kind, Message, Role};
 /// The fields that are content, by message.
 const CONTENT: &[(&str, &[&str])] = &[
     ("GenerateContentResponse", &["candidates"]),
+    ("CountTokensResponse", &["total_tokens"]),
+    ("EmbedContentResponse", &["embedding"]),
+    ("BatchEmbedContentsResponse", &["embeddings"]),
+    ("ContentEmbedding", &["values"]),
+    ("ListModelsResponse", &["models"]),
+    ("Model", &["name"]),
     ("Candidate", &["content"]),
     ("Content", &["parts"]),
     ("Part", &[]),
@@ -24,6 +30,9 @@ const CONTENT: &[(&str, &[&str])] = &[
 /// The fields of a request that `validate` reads, by message, and those on the way to them.
 const VALIDATED: &[(&str, &[&str])] = &[
     ("GenerateContentRequest", &["model", "contents", "system_instruction", "generation_config"]),
+    ("CountTokensRequest", &["model", "generate_content_request"]),
+    ("EmbedContentRequest", &["model"]),
+    ("BatchEmbedContentsRequest", &["model", "requests"]),
     ("Content", &["parts"]),
     ("Part", &["inline_data"]),
     ("Blob", &["mime_type", "data"]),

@@ -9,9 +9,10 @@ use std::fmt;
 
 pub use self::violation::{Violation, Violations};
 use super::catalog::Catalog;
+use super::method::Method;
 use super::model::ModelName;
 use super::steps::Steps;
-use super::view::{Estimate, GenerationConfigView, PartView, ReadError, RequestView};
+use super::view::{self, Estimate, GenerationConfigView, PartView, ReadError, RequestView};
 
 /// The settings of the rules.
 #[derive(Clone, Copy, Debug)]
@@ -73,14 +74,36 @@ pub fn validate(
     }
 }
 
-/// Checks only the model that a request names, for a method that does not generate content. `path_model` is that of
-/// [`Options`].
-pub fn validate_model(name: &str, path_model: Option<&str>) -> Result<ModelName, Violations> {
+/// Checks only the models that a request names, for a method that does not generate content. `request` is its wire
+/// bytes, `path_model` that of [`Options`]. Requests inside of it must name the same model or none: a caller that may
+/// not use a model could name it there.
+///
+/// # Errors
+///
+/// A name is not one of a model, the names differ, the request cannot be read, or the steps ran out.
+pub fn validate_models(
+    method: Method,
+    request: &[u8],
+    path_model: Option<&str>,
+    steps: &mut Steps<'_>,
+) -> Result<ModelName, ValidateError> {
     let mut violations = Violations::default();
-    match model(name, path_model, &mut violations) {
-        Some(name) if violations.is_empty() => Ok(name),
-        _ => Err(violations),
+    let Some(name) = model(view::model(request, steps)?, path_model, &mut violations) else {
+        return Err(violations.into());
+    };
+    if let Some((field, mut requests)) = view::inner_requests(method, request) {
+        let mut i = 0;
+        while let Some(inner) = requests.next(steps)? {
+            let inner = view::model(inner, steps)?;
+            if !inner.is_empty() && ModelName::parse(inner).as_ref() != Ok(&name) {
+                let index = if method == Method::CountTokens { String::new() } else { format!("[{i}]") };
+                let allowed = format_args!("it is the model of the whole request, {name}, or left out");
+                violations.add(format_args!("{field}{index}.model"), "MODEL_DIFFERS", allowed);
+            }
+            i += 1;
+        }
     }
+    if violations.is_empty() { Ok(name) } else { Err(violations.into()) }
 }
 
 fn model(name: &str, path_model: Option<&str>, violations: &mut Violations) -> Option<ModelName> {

@@ -47,10 +47,66 @@ fn an_empty_request_lacks_model_and_contents() {
     assert_eq!(violations("{}"), ["model: MODEL_INVALID", "contents: CONTENTS_EMPTY"]);
 }
 
+/// What is wrong with the models of a request that is no prompt, or its model.
+fn model_violations(method: Method, path_model: Option<&str>, json: &str) -> Vec<String> {
+    let request = json::to_wire(&format!("mountsea.gemini.v1.{}Request", method.rpc()), json.as_bytes()).unwrap();
+    match validate_models(method, &request, path_model, &mut Steps::unlimited()) {
+        Ok(model) => vec![model.to_string()],
+        Err(ValidateError::Violations(violations)) => list(&violations),
+        Err(ValidateError::Read(error)) => unreachable!("{error}"),
+    }
+}
+
 #[test]
 fn a_model_alone_is_checked_like_that_of_a_prompt() {
-    assert_eq!(list(&validate_model("", None).unwrap_err()), ["model: MODEL_INVALID"]);
-    assert_eq!(validate_model("models/m", None).unwrap().as_str(), "m");
+    for (path_model, json, expected) in [
+        (None, "{}", "model: MODEL_INVALID"),
+        (None, r#"{"model":"models/m"}"#, "m"),
+        (Some("models/m"), "{}", "m"),
+        (Some("m"), r#"{"model":"models/m"}"#, "m"),
+        (Some("m"), r#"{"model":"other"}"#, "model: MODEL_INVALID"),
+    ] {
+        assert_eq!(model_violations(Method::EmbedContent, path_model, json), [expected], "{path_model:?} {json}");
+    }
+}
+
+#[test]
+fn requests_inside_of_a_request_name_its_model_or_none() {
+    for (method, json, expected) in [
+        (Method::CountTokens, r#"{"generateContentRequest":{"model":"m"}}"#, &["m"][..]),
+        (Method::CountTokens, r#"{"generateContentRequest":{"model":"models/m"}}"#, &["m"]),
+        (Method::CountTokens, r#"{"generateContentRequest":{}}"#, &["m"]),
+        (Method::CountTokens, r#"{"contents":[]}"#, &["m"]),
+        (
+            Method::CountTokens,
+            r#"{"generateContentRequest":{"model":"other"}}"#,
+            &["generate_content_request.model: MODEL_DIFFERS"],
+        ),
+        (
+            Method::CountTokens,
+            r#"{"generateContentRequest":{"model":"../m"}}"#,
+            &["generate_content_request.model: MODEL_DIFFERS"],
+        ),
+        (Method::BatchEmbedContents, r#"{"requests":[{"model":"models/m"},{},{"model":"m"}]}"#, &["m"]),
+        (
+            Method::BatchEmbedContents,
+            r#"{"requests":[{"model":"m"},{"model":"a"},{"model":"b"}]}"#,
+            &["requests[1].model: MODEL_DIFFERS", "requests[2].model: MODEL_DIFFERS"],
+        ),
+    ] {
+        assert_eq!(model_violations(method, Some("models/m"), json), expected, "{json}");
+    }
+}
+
+#[test]
+fn a_request_inside_that_comes_in_two_pieces_cannot_name_another_model_in_one_of_them() {
+    // Protobuf merges them, and the model of the last one counts.
+    let piece = |model: &str| [&[0x1a, model.len() as u8 + 2, 0x0a, model.len() as u8], model.as_bytes()].concat();
+    for models in [["m", "other"], ["other", "m"]] {
+        let request = models.map(piece).concat();
+        let checked = validate_models(Method::CountTokens, &request, Some("m"), &mut Steps::unlimited());
+        assert!(matches!(checked, Err(ValidateError::Violations(_))), "{models:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,13 @@ pub struct Violations {
 }
 
 impl Violations {
+    /// The only rule that a request breaks.
+    pub fn only(field: &str, reason: &'static str, description: impl fmt::Display) -> Self {
+        let mut violations = Self::default();
+        violations.add(field, reason, description);
+        violations
+    }
+
     /// Texts are made of `field` and `description` only if the violation is kept: there may be one for each part.
     pub(super) fn add(&mut self, field: impl fmt::Display, reason: &'static str, description: impl fmt::Display) {
         if self.list.len() == MAX_VIOLATIONS {

@@ -11,6 +11,19 @@ pub(in crate::gemini) mod request {
     pub(in crate::gemini) const SYSTEM_INSTRUCTION: u32 = 8;
 }
 
+pub(in crate::gemini) mod count_tokens {
+    pub(in crate::gemini) const GENERATE_CONTENT_REQUEST: u32 = 3;
+}
+
+pub(in crate::gemini) mod embedding {
+    /// Of a `BatchEmbedContentsRequest`.
+    pub(in crate::gemini) const REQUESTS: u32 = 2;
+    /// Of both responses.
+    pub(in crate::gemini) const USAGE_METADATA: u32 = 10001;
+    /// Of an `EmbeddingUsageMetadata`.
+    pub(in crate::gemini) const PROMPT_TOKEN_COUNT: u32 = 10001;
+}
+
 pub(in crate::gemini) mod config {
     pub(in crate::gemini) const CANDIDATE_COUNT: u32 = 1;
     pub(in crate::gemini) const MAX_OUTPUT_TOKENS: u32 = 4;

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::fields::{Elements, ReadError, bytes, last, next, text};
-use super::numbers::{content, request};
+use super::numbers::{content, count_tokens, embedding, request};
 use super::{Estimate, GenerationConfigView, PartView};
+use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::{Raw, Reader};
 
@@ -16,6 +17,17 @@ use crate::gemini::wire::{Raw, Reader};
 pub fn model<'w>(request: &'w [u8], steps: &mut Steps<'_>) -> Result<&'w str, ReadError> {
     let name = last(request, request::MODEL, steps)?;
     name.map_or(Ok(""), |name| text(Raw::Len(name), steps))
+}
+
+/// The requests inside a request of this method, each of which names a model as well, and the name of their field.
+/// `None` if it has none.
+pub(in crate::gemini) fn inner_requests(method: Method, request: &[u8]) -> Option<(&'static str, Elements<'_>)> {
+    let (name, number) = match method {
+        Method::CountTokens => ("generate_content_request", count_tokens::GENERATE_CONTENT_REQUEST),
+        Method::BatchEmbedContents => ("requests", embedding::REQUESTS),
+        _ => return None,
+    };
+    Some((name, Elements::new(request, number)))
 }
 
 /// A `GenerateContentRequest`. Its contents are not read here: validation iterates over them.

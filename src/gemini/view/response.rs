@@ -1,10 +1,10 @@
 //! The view of a response, or of one message of a streamed response, for the gateway.
 
 use super::fields::{Elements, ReadError, bytes, int32, last, next};
-use super::numbers::{ADDITIONAL_FIELDS, content, json, response};
+use super::numbers::{ADDITIONAL_FIELDS, content, embedding, json, response};
 use super::{Estimate, PartView, UsageView};
 use crate::gemini::steps::Steps;
-use crate::gemini::wire::Reader;
+use crate::gemini::wire::{Raw, Reader};
 
 /// Finish reasons are kept for this many candidates. Gemini generates at most 8.
 pub const MAX_CANDIDATES: usize = 16;
@@ -93,7 +93,8 @@ impl ResponseView {
         Ok(view)
     }
 
-    /// Reads the wire bytes of a response without generated content: only whether the contract has all its members.
+    /// Reads the wire bytes of a response without generated content: only the usage of embeddings, and whether the
+    /// contract has all its members.
     ///
     /// # Errors
     ///
@@ -101,8 +102,16 @@ impl ResponseView {
     pub fn read_other(message: &[u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
         let mut view = Self::default();
         let mut reader = Reader::new(message);
-        while let Some((number, _)) = next(&mut reader, steps)? {
-            view.has_additional_fields |= number == ADDITIONAL_FIELDS;
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            match number {
+                embedding::USAGE_METADATA => {
+                    // In another message this number is another field.
+                    let Raw::Len(usage) = value else { continue };
+                    view.usage_metadata.get_or_insert_default().merge_embedding(usage, steps)?;
+                }
+                ADDITIONAL_FIELDS => view.has_additional_fields = true,
+                _ => {}
+            }
         }
         Ok(view)
     }

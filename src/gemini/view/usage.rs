@@ -1,7 +1,7 @@
 //! The view of a response's token usage.
 
 use super::fields::{ReadError, count, next};
-use super::numbers::usage;
+use super::numbers::{embedding, usage};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
 
@@ -26,6 +26,17 @@ impl UsageView {
         let prompt = self.prompt_token_count.max(self.cached_content_token_count);
         let parts = prompt + self.candidates_token_count + self.tool_use_prompt_token_count + self.thoughts_token_count;
         parts.max(self.total_token_count)
+    }
+
+    /// Merges the wire bytes of an `EmbeddingUsageMetadata` into this one.
+    pub(super) fn merge_embedding(&mut self, message: &[u8], steps: &mut Steps<'_>) -> Result<(), ReadError> {
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = next(&mut reader, steps)? {
+            if number == embedding::PROMPT_TOKEN_COUNT {
+                self.prompt_token_count = count(value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Merges the wire bytes of a `UsageMetadata` into this one.

@@ -15,6 +15,9 @@ SERVICES = {
     "google.ai.generativelanguage.v1.GenerativeService",
     "google.ai.generativelanguage.v1beta.GenerativeService",
     "mountsea.gemini.v1.GenerativeService",
+    "google.ai.generativelanguage.v1.ModelService",
+    "google.ai.generativelanguage.v1beta.ModelService",
+    "mountsea.gemini.v1.ModelService",
 }
 
 
