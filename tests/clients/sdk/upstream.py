@@ -1,4 +1,4 @@
-"""An upstream that sends exactly the bytes of a case, and knows what it was sent and which of its calls were cancelled.
+"""An upstream that sends exactly the bytes of a case, and records its requests and which of its calls were cancelled.
 
 The name of the model chooses the case. Two paths answer questions of tests that run in other processes:
 
@@ -17,7 +17,7 @@ import streams
 
 # Longer than the heartbeat that the gateway in front sends every second.
 PAUSE_SECONDS = 1.5
-PATIENCE_SECONDS = 20
+CANCEL_TIMEOUT_SECONDS = 20
 # Models that begin with this name get one chunk, and then nothing until their client goes.
 HANGING = "hang"
 # A model whose stream breaks after a chunk with a token, and continues for a request that sends the token back.
@@ -51,7 +51,7 @@ class Upstream:
 
     async def _is_cancelled(self, model):
         try:
-            return await asyncio.wait_for(self._cancelled[model].wait(), PATIENCE_SECONDS)
+            return await asyncio.wait_for(self._cancelled[model].wait(), CANCEL_TIMEOUT_SECONDS)
         except TimeoutError:
             return False
 
