@@ -27,8 +27,8 @@ pub(super) enum Error {
     NotServed { advice: &'static str },
     #[error("{action} is not served here: {}", unserved::advice_for_method(action))]
     NotOffered { action: String },
-    #[error("this path takes POST only")]
-    Method,
+    #[error("this path takes {allowed} only")]
+    Method { allowed: &'static str },
     #[error("the content-type of the request has to be application/json")]
     ContentType,
     #[error("the content-encoding of the request is not known; gzip and identity are")]
@@ -47,7 +47,7 @@ reasons! {
         Self::Header(_) => InvalidArgument, "METADATA_INVALID", Caller, Unsaid, Other;
         Self::NotServed { .. } => NotFound, "PATH_NOT_SERVED", Caller, Unsaid, Other;
         Self::NotOffered { .. } => Unimplemented, "METHOD_NOT_OFFERED", Caller, Unsaid, Other;
-        Self::Method => InvalidArgument, "HTTP_METHOD_NOT_ALLOWED", Caller, Unsaid, Other;
+        Self::Method { .. } => InvalidArgument, "HTTP_METHOD_NOT_ALLOWED", Caller, Unsaid, Other;
         Self::ContentType => InvalidArgument, "CONTENT_TYPE_NOT_JSON", Caller, Unsaid, Other;
         Self::Encoding => Unimplemented, "ENCODING_UNKNOWN", Caller, Unsaid, Other;
         Self::Body(_) => InvalidArgument, "REQUEST_MALFORMED", Caller, Unsaid, Other;
@@ -83,7 +83,7 @@ impl Error {
     /// The HTTP status: HTTP's own where it has one, otherwise the one that Google gives the code.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::ContentType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Call(gateway::Error::TooLarge { .. } | gateway::Error::TooPacked { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
@@ -111,8 +111,8 @@ impl Error {
             let seconds = u64::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        if matches!(self, Self::Method) {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        if let Self::Method { allowed } = self {
+            headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn the_statuses_that_only_http_has_are_used() {
         for (error, status) in [
-            (Error::Method, 405),
+            (Error::Method { allowed: "POST" }, 405),
             (Error::ContentType, 415),
             (Error::Encoding, 415),
             (gateway::Error::TooLarge { limit: 1 }.into(), 413),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::face::InvalidHeader;
-use crate::gateway::{Credential, Error};
+use crate::gateway::{Credential, Error, ModelsQuery};
 
 /// How the messages of a stream are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub(super) fn key(query: Option<&str>) -> Result<Option<Credential>, Error> {
     key.trim().parse().map(Some).map_err(|_| Error::InvalidKey { header: "?key=" })
 }
 
+/// What a query asks about the list of models. A part that is left out is 0 or empty.
+pub(super) fn models(query: Option<&str>) -> Result<ModelsQuery, InvalidHeader> {
+    let page_size = match value(query, &["pageSize", "page_size"]) {
+        None => 0,
+        Some(size) => {
+            let invalid = InvalidHeader { header: "pageSize", expected: "a whole number is expected" };
+            size.parse().map_err(|_| invalid)?
+        }
+    };
+    let page_token = value(query, &["pageToken", "page_token"]).unwrap_or_default().into_owned();
+    Ok(ModelsQuery::List { page_size, page_token })
+}
+
 /// The first value with one of these names, decoded once.
 fn value<'q>(query: Option<&'q str>, names: &[&str]) -> Option<Cow<'q, str>> {
     let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -42,6 +55,22 @@ fn value<'q>(query: Option<&'q str>, names: &[&str]) -> Option<Cow<'q, str>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_models_has_a_size_and_a_token() {
+        for (query, size, token) in [
+            (None, 0, ""),
+            (Some("pageSize=7"), 7, ""),
+            (Some("page_token=a%2Fb&page_size=-1&x=y"), -1, "a/b"),
+            (Some("filter=x&pageToken=t&pageSize=50"), 50, "t"),
+        ] {
+            let expected = ModelsQuery::List { page_size: size, page_token: token.to_owned() };
+            assert_eq!(models(query).unwrap(), expected, "{query:?}");
+        }
+        for query in ["pageSize=", "pageSize=x", "pageSize=1.5", "pageSize=99999999999"] {
+            assert!(models(Some(query)).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn events_are_asked_for_by_alt() {

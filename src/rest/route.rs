@@ -1,7 +1,9 @@
-//! The paths of the REST API: `/v1beta/models/{model}:{action}`, also with `v1`, and with `/gemini` in front.
+//! The paths of the REST API: `/v1beta/models/{model}:{action}`, `/v1beta/models/{model}` and `/v1beta/models`, also with
+//! `v1`, and with `/gemini` in front.
 
 use std::sync::LazyLock;
 
+use http::Method as HttpMethod;
 use percent_encoding::percent_decode_str;
 
 use super::unserved;
@@ -22,10 +24,21 @@ pub(super) struct Route {
     pub(super) method: Method,
 }
 
+impl Route {
+    /// The method of HTTP that it takes.
+    pub(super) fn verb(&self) -> HttpMethod {
+        verb(self.method)
+    }
+}
+
+fn verb(method: Method) -> HttpMethod {
+    if method.describes_models() { HttpMethod::GET } else { HttpMethod::POST }
+}
+
 /// What a path names.
 #[derive(Debug, PartialEq)]
 pub(super) enum Target {
-    /// A method of a model. The name is as it came, but decoded.
+    /// A method that is known. The name of its model is as it came, but decoded; empty for the list of models.
     Method { route: &'static Route, model: String },
     /// A method of a model that is not offered.
     OtherMethod { action: String },
@@ -37,8 +50,13 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes = Vec::new();
     for (prefix, version) in PREFIXES.iter().flat_map(|prefix| VERSIONS.map(|version| (prefix, version))) {
         for method in Method::ALL {
-            let pattern = format!("{prefix}/{version}/models/{{model}}:{}", method.action());
-            routes.push(Route { name: format!("POST {pattern}"), pattern, method: *method });
+            let rest = match method {
+                Method::ListModels => String::new(),
+                Method::GetModel => "/{model}".to_owned(),
+                _ => format!("/{{model}}:{}", method.action()),
+            };
+            let pattern = format!("{prefix}/{version}/models{rest}");
+            routes.push(Route { name: format!("{} {pattern}", verb(*method)), pattern, method: *method });
         }
     }
     routes
@@ -59,15 +77,20 @@ pub(super) fn find(path: &str) -> Target {
     };
     let Some((version, rest)) = rest.split_once('/') else { return nothing() };
     let Some(version) = VERSIONS.iter().position(|known| *known == version) else { return nothing() };
-    let Some(name) = rest.strip_prefix("models/") else { return nothing() };
-    let Ok(name) = percent_decode_str(name).decode_utf8() else { return nothing() };
-    let Some((model, action)) = name.rsplit_once(':') else { return nothing() };
     let first = (prefix * VERSIONS.len() + version) * Method::ALL.len();
     let routes = ROUTES.get(first..).unwrap_or_default().iter().take(Method::ALL.len());
-    match routes.into_iter().find(|route| route.method.action() == action) {
-        Some(route) => Target::Method { route, model: model.to_owned() },
-        None => Target::OtherMethod { action: action.to_owned() },
+    let route = |method| routes.clone().find(|route| route.method == method);
+    let found = |method, model: &str| route(method).map(|route| Target::Method { route, model: model.to_owned() });
+    if rest == "models" {
+        return found(Method::ListModels, "").unwrap_or_else(nothing);
     }
+    let Some(name) = rest.strip_prefix("models/").filter(|name| !name.is_empty()) else { return nothing() };
+    let Ok(name) = percent_decode_str(name).decode_utf8() else { return nothing() };
+    let Some((model, action)) = name.rsplit_once(':') else {
+        return found(Method::GetModel, &name).unwrap_or_else(nothing);
+    };
+    let method = Method::from_action(action).and_then(|method| found(method, model));
+    method.unwrap_or_else(|| Target::OtherMethod { action: action.to_owned() })
 }
 
 #[cfg(test)]
@@ -86,9 +109,14 @@ mod tests {
     fn every_method_is_found_under_every_version_and_prefix() {
         for (prefix, version) in PREFIXES.iter().flat_map(|prefix| VERSIONS.map(|version| (prefix, version))) {
             for expected in Method::ALL {
-                let path = format!("{prefix}/{version}/models/gemini-2.5-flash:{}", expected.action());
+                let path = match expected {
+                    Method::ListModels => format!("{prefix}/{version}/models"),
+                    Method::GetModel => format!("{prefix}/{version}/models/gemini-2.5-flash"),
+                    _ => format!("{prefix}/{version}/models/gemini-2.5-flash:{}", expected.action()),
+                };
                 let (found, model, pattern) = method(&path);
-                assert_eq!((found, &*model), (*expected, "gemini-2.5-flash"), "{path}");
+                let named = if *expected == Method::ListModels { "" } else { "gemini-2.5-flash" };
+                assert_eq!((found, &*model), (*expected, named), "{path}");
                 assert_eq!(pattern, path.replace("gemini-2.5-flash", "{model}"));
             }
         }
@@ -119,9 +147,7 @@ mod tests {
             "",
             "/v1",
             "/v1/",
-            "/v1/models",
             "/v1/models/",
-            "/v1/models/x",
             "/v2/models/x:generateContent",
             "/v1/model/x:generateContent",
             "//v1/models/x:generateContent",

@@ -16,8 +16,9 @@ use super::framing::JsonFraming;
 use super::query::{self, Alt};
 use super::request::{self, Upload};
 use super::route::{self, Route, Target};
-use crate::face::{self, Failure as _, Peer, RequestBody, put_request_id, request_id};
-use crate::gateway::{self, Call, CallRequest, Format, Gateway};
+use crate::face::{self, Failure as _, InvalidHeader, Peer, RequestBody, put_request_id, request_id};
+use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery};
+use crate::gemini::method::Method;
 use crate::telemetry::{CallHead, CallMethod, CallProtocol, CallSpan, HttpRequest, Telemetry};
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -76,14 +77,15 @@ impl Inner {
                         Error::NotOffered { action: action.chars().take(MAX_PATH / 2).collect() }
                     }
                     Target::Nothing { advice } => Error::NotServed { advice },
-                    _ => Error::Method,
+                    _ => Error::Method { allowed: "POST" },
                 };
                 return self.refuse_unread(request, &error, &span);
             }
         };
         let span = self.span(&request, Some(route), &peer, &id);
-        if request.method() != HttpMethod::POST {
-            return self.refuse_unread(request, &Error::Method, &span);
+        if request.method() != route.verb() {
+            let allowed = if route.method.describes_models() { "GET" } else { "POST" };
+            return self.refuse_unread(request, &Error::Method { allowed }, &span);
         }
         let (head, body) = request.into_parts();
         let calling = pin!(self.call(&head, body, route, model, peer, &span));
@@ -108,6 +110,14 @@ impl Inner {
         peer: Arc<Peer>,
         span: &CallSpan,
     ) -> Result<Response<Body>, Error> {
+        if route.method.describes_models() {
+            discard(&head.headers, body);
+            return self.models(head, route.method, model, &peer, span).await;
+        }
+        if let Err(error) = self.gateway.offers(route.method) {
+            discard(&head.headers, body);
+            return Err(error.into());
+        }
         let upload = Upload::new(&head.headers, body).map_err(|(error, body)| {
             discard(&head.headers, body);
             error
@@ -115,10 +125,7 @@ impl Inner {
         let alt = if route.method.is_streaming() { query::alt(head.uri.query())? } else { Alt::Json };
         let (call, body) = self.receive(head, upload, model, &peer, span).await?;
         if !route.method.is_streaming() {
-            let message = self.gateway.unary(route.method, call, body).await?;
-            let mut response = Response::new(Body::message(message, span.clone()));
-            response.headers_mut().insert(CONTENT_TYPE, JSON);
-            return Ok(response);
+            return Ok(json(self.gateway.unary(route.method, call, body).await?, span));
         }
         let stream = self.gateway.stream(route.method, call, body).await?;
         let mut response = Response::new(Body::stream(stream, JsonFraming::new(alt), span.clone()));
@@ -127,6 +134,24 @@ impl Inner {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
         Ok(response)
+    }
+
+    /// Answers a call about models, which has no body.
+    async fn models(
+        &self,
+        head: &Parts,
+        method: Method,
+        model: String,
+        peer: &Peer,
+        span: &CallSpan,
+    ) -> Result<Response<Body>, Error> {
+        let query = match method {
+            Method::GetModel => ModelsQuery::Get { model },
+            _ => query::models(head.uri.query())?,
+        };
+        let call = self.admit(head, String::new(), peer, span)??;
+        // In a box, because such calls are rare, and others need no memory for it.
+        Ok(json(Box::pin(self.gateway.models(call, query)).await?, span))
     }
 
     /// Lets the call in, and only then reads its body.
@@ -138,6 +163,27 @@ impl Inner {
         peer: &Peer,
         span: &CallSpan,
     ) -> Result<(Call, Bytes), Error> {
+        let mut call = match self.admit(head, model, peer, span)? {
+            Ok(call) => call,
+            Err(error) => {
+                discard(&head.headers, upload.into_body());
+                return Err(error.into());
+            }
+        };
+        let mut memory = call.take_memory();
+        let body = call.upload(pin!(upload.read(self.max_request_bytes, &mut memory))).await?;
+        call.return_memory(memory);
+        Ok((call, body))
+    }
+
+    /// Lets the call in, or returns why not.
+    fn admit(
+        &self,
+        head: &Parts,
+        model: String,
+        peer: &Peer,
+        span: &CallSpan,
+    ) -> Result<Result<Call, gateway::Error>, InvalidHeader> {
         let headers = &head.headers;
         let admitted = self.gateway.admit(CallRequest {
             credential: match face::credential(headers) {
@@ -153,19 +199,11 @@ impl Inner {
             format: Format::Json { model: model.into() },
             span: span.clone(),
         });
-        let mut call = match admitted {
-            Ok(call) => call,
-            Err(error) => {
-                discard(headers, upload.into_body());
-                return Err(error.into());
-            }
-        };
-        face::set_deadline(call.deadline());
-        face::set_open(peer.connection.begin_call());
-        let mut memory = call.take_memory();
-        let body = call.upload(pin!(upload.read(self.max_request_bytes, &mut memory))).await?;
-        call.return_memory(memory);
-        Ok((call, body))
+        if let Ok(call) = &admitted {
+            face::set_deadline(call.deadline());
+            face::set_open(peer.connection.begin_call());
+        }
+        Ok(admitted)
     }
 
     /// Refuses a request of which only the head was read.
@@ -207,6 +245,13 @@ fn discard(headers: &HeaderMap, body: impl RequestBody) {
     if !headers.contains_key(EXPECT) && !body.is_end_stream() {
         face::discard(body);
     }
+}
+
+/// The response of a call with one message.
+fn json(message: Message, span: &CallSpan) -> Response<Body> {
+    let mut response = Response::new(Body::message(message, span.clone()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 /// The response of a call that failed before anything was sent.

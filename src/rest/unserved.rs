@@ -27,7 +27,10 @@ const MODELS: &str = "a model and a method are expected, as in models/gemini-2.5
 /// What to use instead of a path that is not served, as a part of a sentence.
 pub(super) fn advice(path: &str) -> &'static str {
     let known = ADVICE.iter().find(|(part, _)| path.contains(part));
-    known.map_or("POST /v1beta/models/{model}:generateContent and :streamGenerateContent are", |(_, advice)| advice)
+    known.map_or(
+        "POST /v1beta/models/{model}:generateContent and :streamGenerateContent and GET /v1beta/models are",
+        |(_, advice)| advice,
+    )
 }
 
 /// What to use instead of a method of a model that is not served, as a part of a sentence.

@@ -10,6 +10,8 @@ mod deadline;
 mod errors;
 /// HTTP/1 requests that are framed wrongly, and floods.
 mod framing;
+/// The models, and the methods that not every upstream has.
+mod models;
 /// Web pages, by their origin.
 mod pages;
 /// The page to try the gateway.
