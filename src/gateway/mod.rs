@@ -13,6 +13,7 @@ mod error;
 mod format;
 mod heavy;
 mod limits;
+mod payload;
 mod spending;
 mod stopping;
 mod stream;

@@ -169,7 +169,7 @@ fn a_request_names_the_model_of_its_path_or_none() {
 #[test]
 fn of_a_request_that_is_no_prompt_only_the_model_is_checked() {
     for method in Method::ALL.iter().copied().filter(|method| !method.generates()) {
-        let request = Bytes::from(r#" {"contents":7,"requests":[{"model":"models/n"}],"x":1e400} "#);
+        let request = Bytes::from(r#" {"contents":7,"requests":[{"x":"n"}],"x":1e400} "#);
         assert_eq!(prepare(&json("m"), method, &request).unwrap().json, request);
         assert_eq!(violations(&prepare(&json("a/b"), method, &request).err().unwrap()), ["model: MODEL_INVALID"]);
         let response = Bytes::from(r#" {"totalTokens":7,"x":[1e400]} "#);

@@ -24,6 +24,9 @@ const CONTENT: &[(&str, &[&str])] = &[
 /// The fields of a request that `validate` reads, by message, and those on the way to them.
 const VALIDATED: &[(&str, &[&str])] = &[
     ("GenerateContentRequest", &["model", "contents", "system_instruction", "generation_config"]),
+    ("CountTokensRequest", &["model", "generate_content_request"]),
+    ("EmbedContentRequest", &["model"]),
+    ("BatchEmbedContentsRequest", &["model", "requests"]),
     ("Content", &["parts"]),
     ("Part", &["inline_data"]),
     ("Blob", &["mime_type", "data"]),
