@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::error::Error;
 use super::format::Format;
 use super::limits::TimedOut;
+use super::payload::Payload;
 use super::timer::CallTimer;
 use crate::memory::Reservation;
 use crate::telemetry::CallSpan;
@@ -125,21 +126,6 @@ pub struct Message {
     bytes: Payload,
     /// Released when the bytes are dropped. `None` if they are too few to count.
     _reservation: Option<Reservation>,
-}
-
-/// The bytes of a message: translated, or a part of upstream's response.
-pub(super) enum Payload {
-    Own(Vec<u8>),
-    Shared(Bytes),
-}
-
-impl AsRef<[u8]> for Payload {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
 }
 
 impl Message {

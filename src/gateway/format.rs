@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::call::Payload;
 use super::config::Config;
 use super::error::Error;
+use super::payload::Payload;
 use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES, is_error};
 use crate::gemini::json::{self, CallerSchema, Problem, RequestLimits, SurrogateJoiner};
 use crate::gemini::method::Method;

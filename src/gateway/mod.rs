@@ -14,6 +14,7 @@ mod format;
 mod heavy;
 mod limits;
 mod models;
+mod payload;
 mod spending;
 mod stopping;
 mod stream;

@@ -80,6 +80,13 @@ pub enum Problem {
     OutOfRange(&'static str),
 }
 
+impl Problem {
+    /// Whether it is one of a value that is valid JSON.
+    pub(super) fn is_about_value(self) -> bool {
+        matches!(self, Self::Expected(_) | Self::OutOfRange(_) | Self::Oneof(_))
+    }
+}
+
 impl Error {
     /// Not inlined, so that the code of the successful paths stays small.
     #[cold]

@@ -4,7 +4,6 @@
 use super::super::error::{Error, Problem};
 use super::super::schema::{Field, Kind, Message, Role};
 use super::super::writer::OutputPosition;
-use super::outline::is_about_value;
 use super::{Decoder, Outcome, Tolerance};
 
 /// At most this many different anomalies of one response are kept.
@@ -88,7 +87,7 @@ impl Decoder<'_, '_> {
     pub(super) fn may_recover(&self, error: &Error) -> bool {
         match self.tolerance {
             Tolerance::None => false,
-            Tolerance::Request => is_about_value(error.problem()),
+            Tolerance::Request => error.problem().is_about_value(),
             Tolerance::Response => error.problem() != Problem::Interrupted,
         }
     }

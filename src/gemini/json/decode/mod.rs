@@ -22,7 +22,7 @@ use memchr::memmem::Finder;
 use self::anomalies::State;
 pub use self::anomalies::{Anomaly, AnomalyKind};
 use self::capacity::MAX_FREE_GROWTH_JSON_BYTES;
-use self::outline::{Outline, Tolerance};
+use self::outline::Outline;
 use self::split::Chosen;
 use super::error::{Error, Problem};
 use super::repairs::Repairs;
@@ -69,6 +69,16 @@ pub enum CallerSchema {
     /// Google's, which lacks some enum values. A value that it lacks is written as `OTHER`: otherwise the client would
     /// see none.
     Google,
+}
+
+/// Which members may be unreadable. They are kept in `additional_fields` then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tolerance {
+    None,
+    /// Those of a response that are not its content.
+    Response,
+    /// Those of a request that validation does not read, if they are valid JSON.
+    Request,
 }
 
 /// What became of a member.

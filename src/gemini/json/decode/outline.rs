@@ -8,21 +8,11 @@ use super::super::schema::{Field, Shape};
 use super::super::string::Str;
 use super::anomalies::State;
 use super::capacity::MAX_UNCHECKED_JSON_BYTES;
-use super::{Decoder, Outcome};
+use super::{Decoder, Outcome, Tolerance};
 
 /// Of a longer text in a member that the contract does not have, only so many bytes are in an outline: it may be data of
 /// a new kind, and views read only short ones.
 const KEPT_UNKNOWN_BYTES: usize = 256;
-
-/// Which members may be unreadable. They are kept in `additional_fields` then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tolerance {
-    None,
-    /// Those of a response that are not its content.
-    Response,
-    /// Those of a request that validation does not read, if they are valid JSON.
-    Request,
-}
 
 /// The memory of an outline.
 pub(super) struct Outline<'j> {
@@ -38,11 +28,6 @@ impl Outline<'_> {
     pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), Error> {
         if (self.reserve)(bytes) { Ok(()) } else { Err(Problem::NoMemory.into()) }
     }
-}
-
-/// Whether a problem is one of a value that is valid JSON.
-pub(super) fn is_about_value(problem: Problem) -> bool {
-    matches!(problem, Problem::Expected(_) | Problem::OutOfRange(_) | Problem::Oneof(_))
 }
 
 impl<'j> Decoder<'j, '_> {

@@ -81,7 +81,7 @@ impl<'j> Decoder<'j, '_> {
                 self.list_value()?;
                 self.writer.close_field();
             }
-            b'N' | b'I' | b'-' if let Some(word) = self.json.eat_non_finite() => self.number_as_text(word),
+            b'N' | b'I' | b'-' if let Some(word) = self.json.eat_non_finite() => self.number_as_text(word)?,
             b'-' | b'0'..=b'9' => {
                 let text = self.json.number()?;
                 match text.parse() {
@@ -89,7 +89,7 @@ impl<'j> Decoder<'j, '_> {
                         put_tag(&mut self.writer.out, 2, WireType::Fixed64);
                         self.writer.out.extend_from_slice(&value.to_le_bytes());
                     }
-                    Ok(_) if self.tolerance != Tolerance::None => self.number_as_text(text),
+                    Ok(_) if self.tolerance != Tolerance::None => self.number_as_text(text)?,
                     _ => return Err(Problem::OutOfRange("a double").into()),
                 }
             }
@@ -99,10 +99,12 @@ impl<'j> Decoder<'j, '_> {
     }
 
     /// Writes a number that does not fit a double as a string: a `Value` has no other form for it.
-    fn number_as_text(&mut self, number: &str) {
+    fn number_as_text(&mut self, number: &str) -> Result<(), Error> {
         self.repairs.count += 1;
+        self.ensure_capacity(number.len())?;
         self.writer.sized_field(3, number.len());
         self.writer.out.extend_from_slice(number.as_bytes());
+        Ok(())
     }
 
     /// Writes the unknown members of a message, which are those from `first_unknown` on, as its `additional_fields`. In
