@@ -67,10 +67,9 @@ fn origin(text: &str) -> Result<HeaderValue, InvalidOrigin> {
         "https" => 443,
         _ => return Err(invalid()),
     };
-    let is_canonical = text == format!("{scheme}://{authority}").to_lowercase()
-        && !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && authority.port_u16() != Some(default_port);
+    let port = authority.port_u16().filter(|port| *port != default_port).map(|port| format!(":{port}"));
+    let host = authority.host().to_lowercase();
+    let is_canonical = !host.is_empty() && text == format!("{scheme}://{host}{}", port.unwrap_or_default());
     if is_canonical { HeaderValue::from_str(text).map_err(|_| invalid()) } else { Err(invalid()) }
 }
 
