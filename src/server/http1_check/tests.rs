@@ -1,3 +1,5 @@
+//! Tests of the check with requests that are cut at every byte.
+
 use super::*;
 
 /// What goes on of these bytes, when they are read in pieces of this length, and whether a body is broken.
