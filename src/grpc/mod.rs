@@ -21,7 +21,7 @@ pub(crate) use self::error::rows;
 pub use self::health::Health;
 pub use self::protocol::{is_grpc, is_service_path};
 pub use self::service::{Config, Grpc, GrpcService, ReflectionError, ResponseFuture};
-pub use self::web::is_grpc_web;
+pub use self::web::{STATUS_HEADERS, is_grpc_web};
 
 /// The body of a response.
 pub type Body = tonic::body::Body;

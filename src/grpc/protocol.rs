@@ -12,7 +12,7 @@ const WORDS: &str = "This path speaks gRPC over HTTP/2: POST with content-type a
 or gRPC-Web: POST with content-type application/grpc-web+proto. \
 REST is at /v1beta/models/{model}:generateContent, with content-type application/json.\n";
 
-/// What a request over HTTP/1 is told in addition.
+/// What a request over HTTP/1 needs to know in addition.
 const CURL_HINT: &str = "curl needs --http2-prior-knowledge, or --http2 over TLS.\n";
 
 /// Why a request is not gRPC.

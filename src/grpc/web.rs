@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderName, Method, Request};
 use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, Service as _};
 
@@ -16,6 +16,14 @@ const CONTENT_TYPES: [&[u8]; 4] = [
     b"application/grpc-web+proto",
     b"application/grpc-web-text",
     b"application/grpc-web-text+proto",
+];
+
+/// The headers of a response that failed before its first message. A page has to be able to read them.
+pub const STATUS_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+    HeaderName::from_static("grpc-retry-pushback-ms"),
 ];
 
 /// Whether a request is one of gRPC-Web.

@@ -1,18 +1,14 @@
 //! Renders a failed call as Google's envelope: `{"error":{"code":…,"message":…,"status":…,"details":[…]}}`.
 
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::StatusCode;
 use prost_types::Any;
 
-use super::body::Body;
 use super::unserved;
-use crate::face::{Failure, InvalidHeader, UnpackError, details, put_request_id, retry_delay};
+use crate::face::{Failure, InvalidHeader, UnpackError, details};
 use crate::gateway;
 use crate::gemini::json::to_json;
 use crate::reason::{Row, reasons};
 
-/// The content type of JSON.
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The most bytes of upstream's details, on the wire.
 const MAX_DETAILS: usize = 64 << 10;
 
@@ -98,23 +94,6 @@ impl Error {
         let details: Vec<_> = details(self, request_id, MAX_DETAILS).iter().filter_map(detail).collect();
         let (code, status, details) = (self.status().as_u16(), self.code().as_str(), details.join(","));
         format!(r#"{{"error":{{"code":{code},"message":{message},"status":"{status}","details":[{details}]}}}}"#)
-    }
-
-    /// The response of a call that failed before anything was sent.
-    pub(super) fn response(&self, request_id: &str) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.envelope(request_id)));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, JSON);
-        put_request_id(headers, request_id);
-        if let Some(delay) = retry_delay(self) {
-            let seconds = u64::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if let Self::Method { allowed } = self {
-            headers.insert(ALLOW, HeaderValue::from_static(allowed));
-        }
-        response
     }
 }
 

@@ -6,21 +6,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method as HttpMethod, Request, Response};
 
 use super::body::Body;
-use super::error::{Error, JSON};
+use super::error::Error;
 use super::framing::JsonFraming;
 use super::query::{self, Alt};
 use super::request::{self, Upload};
 use super::route::{self, Route, Target};
-use crate::face::{self, Failure as _, InvalidHeader, Peer, RequestBody, put_request_id, request_id};
+use crate::face::{self, Failure as _, InvalidHeader, Peer, RequestBody, put_request_id, request_id, retry_delay};
 use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery};
 use crate::gemini::method::Method;
 use crate::telemetry::{CallHead, CallMethod, CallProtocol, CallSpan, HttpRequest, Telemetry};
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// nginx would gather the response of a stream otherwise.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -256,12 +257,22 @@ fn json(message: Message, span: &CallSpan) -> Response<Body> {
 
 /// The response of a call that failed before anything was sent.
 fn refuse(error: &Error, span: &CallSpan, method: &HttpMethod) -> Response<Body> {
-    span.http_status(error.status().as_u16());
+    let status = error.status();
+    span.http_status(status.as_u16());
     span.end(error.end());
-    let mut response = error.response(span.request_id());
-    if method == HttpMethod::HEAD {
-        // A response to HEAD has no body (RFC 9110, 9.3.2).
-        *response.body_mut() = Body::default();
+    // A response to HEAD has no body (RFC 9110, 9.3.2).
+    let body = if method == HttpMethod::HEAD { String::new() } else { error.envelope(span.request_id()) };
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    put_request_id(headers, span.request_id());
+    if let Some(delay) = retry_delay(error) {
+        let seconds = u64::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Error::Method { allowed } = error {
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response
 }

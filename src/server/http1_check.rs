@@ -57,6 +57,9 @@ struct Head {
 /// Why a request is refused.
 type Refused = &'static str;
 
+/// Text that is no request gets no answer.
+const NOT_HTTP: Refused = "text that is neither HTTP/2 nor HTTP/1";
+
 impl RequestCheck {
     /// Whether a head has begun that is not complete.
     pub(super) fn is_in_head(&self) -> bool {
@@ -82,7 +85,7 @@ impl RequestCheck {
     ///
     /// # Errors
     ///
-    /// The framing of a body is wrong.
+    /// The framing of a body is wrong, or this is no HTTP.
     pub(super) fn check(&mut self, bytes: &mut [u8]) -> Result<usize> {
         let mut read = 0;
         while read < bytes.len() {
@@ -104,7 +107,7 @@ impl RequestCheck {
                     let refused = self.add(piece, end.is_some()).err();
                     read = end.map_or(bytes.len(), |end| end + 1);
                     match refused {
-                        Some(reason) if is_in_head => {
+                        Some(reason) if is_in_head && reason != NOT_HTTP => {
                             self.state = State::Refused;
                             // Neither a line end nor allowed in a line.
                             bytes[read - 1] = 0;
@@ -226,6 +229,9 @@ impl Head {
 /// Reads the line of a request; returns whether it is HTTP/1.0.
 fn request_line(line: &[u8]) -> std::result::Result<bool, Refused> {
     let mut parts = line.split(|byte| *byte == b' ');
+    if !line.rsplit(|byte| *byte == b' ').any(|part| part.starts_with(b"HTTP/")) {
+        return Err(NOT_HTTP);
+    }
     let (Some(_), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err("the request line has not three parts");
     };

@@ -12,17 +12,11 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER};
 use http::{Method, Uri};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
+use crate::grpc;
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The response headers that a page may read.
-const EXPOSED: [HeaderName; 6] = [
-    HeaderName::from_static("grpc-status"),
-    HeaderName::from_static("grpc-message"),
-    HeaderName::from_static("grpc-status-details-bin"),
-    HeaderName::from_static("grpc-retry-pushback-ms"),
-    HeaderName::from_static("x-request-id"),
-    RETRY_AFTER,
-];
-/// How long a browser may keep what it was told about an origin.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a browser may keep the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The origins of web pages that may call.
@@ -67,10 +61,9 @@ fn origin(text: &str) -> Result<HeaderValue, InvalidOrigin> {
         "https" => 443,
         _ => return Err(invalid()),
     };
-    let is_canonical = text == format!("{scheme}://{authority}").to_lowercase()
-        && !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && authority.port_u16() != Some(default_port);
+    let port = authority.port_u16().filter(|port| *port != default_port).map(|port| format!(":{port}"));
+    let host = authority.host().to_lowercase();
+    let is_canonical = !host.is_empty() && text == format!("{scheme}://{host}{}", port.unwrap_or_default());
     if is_canonical { HeaderValue::from_str(text).map_err(|_| invalid()) } else { Err(invalid()) }
 }
 
@@ -113,7 +106,7 @@ impl Origins {
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST])
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(EXPOSED)
+            .expose_headers([X_REQUEST_ID, RETRY_AFTER].into_iter().chain(grpc::STATUS_HEADERS).collect::<Vec<_>>())
             .max_age(MAX_AGE)
     }
 }

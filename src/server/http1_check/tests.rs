@@ -1,3 +1,5 @@
+//! Tests of the check with requests that are cut at every byte.
+
 use super::*;
 
 /// What goes on of these bytes, when they are read in pieces of this length, and whether a body is broken.
@@ -47,8 +49,6 @@ fn an_ambiguous_head_becomes_unreadable_and_nothing_after_it_goes_on() {
         "GET /  HTTP/1.1\r\nhost: a\r\n\r\n",
         "GET / HTTP/1.1 \r\nhost: a\r\n\r\n",
         "GET / HTTP/2.0\r\nhost: a\r\n\r\n",
-        "GET /\r\nhost: a\r\n\r\n",
-        "\r\n\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n",
@@ -68,6 +68,21 @@ fn an_ambiguous_head_becomes_unreadable_and_nothing_after_it_goes_on() {
             assert!(!is_broken && kept.ends_with(&[0]), "{head:?} in pieces of {piece}");
             let valid = GET.len() + head.len();
             assert!(kept.starts_with(GET.as_bytes()) && kept.len() <= valid, "{head:?} in pieces of {piece}");
+        }
+    }
+}
+
+#[test]
+fn text_that_is_no_request_gets_no_answer() {
+    for text in [
+        "\r\n\r\n\r\nGET / HTTP/1.1\r\n",
+        "INVALID CONNECTION PREFACE\r\n",
+        "SSH-2.0-OpenSSH\r\n",
+        "GET /\r\n",
+        "A\r\n",
+    ] {
+        for piece in 1..text.len() {
+            assert!(checked(text.as_bytes(), piece).1, "{text:?} in pieces of {piece}");
         }
     }
 }
