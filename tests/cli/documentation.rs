@@ -71,7 +71,7 @@ fn clients_shown_in_pages_match_the_examples() {
         ["proto/mountsea/gemini/v1/generative_service.proto", "proto/mountsea/gemini/v1/model_service.proto"];
     for (shown_in, language, files) in [
         ("README.md", "python", &["examples/python/google_client.py"][..]),
-        ("README.md", "proto", &PROTOS),
+        ("README.md", "proto", &PROTOS[..]),
         ("docs/clients.md", "python", &["examples/python/contract_client.py"]),
         ("docs/clients.md", "go", &["examples/go/contract/main.go"]),
     ] {
