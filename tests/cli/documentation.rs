@@ -67,9 +67,11 @@ fn without_varying_words(line: &str) -> String {
 
 #[test]
 fn clients_shown_in_pages_match_the_examples() {
+    const PROTOS: [&str; 2] =
+        ["proto/mountsea/gemini/v1/generative_service.proto", "proto/mountsea/gemini/v1/model_service.proto"];
     for (shown_in, language, files) in [
         ("README.md", "python", &["examples/python/google_client.py"][..]),
-        ("README.md", "proto", &["proto/mountsea/gemini/v1/generative_service.proto"]),
+        ("README.md", "proto", &PROTOS[..]),
         ("docs/clients.md", "python", &["examples/python/contract_client.py"]),
         ("docs/clients.md", "go", &["examples/go/contract/main.go"]),
     ] {
