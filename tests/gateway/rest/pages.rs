@@ -84,7 +84,10 @@ async fn a_browser_learns_that_a_page_may_call_a_grpc_service() {
     for service in ["mountsea.gemini.v1", "google.ai.generativelanguage.v1beta"] {
         let path = format!("/{service}.GenerativeService/GenerateContent");
         let response = exchange(running.address, preflight(&path, &[PAGE])).await;
-        assert_eq!((response.status, response.header("access-control-allow-origin")), (200, Some("https://app.example")));
+        assert_eq!(
+            (response.status, response.header("access-control-allow-origin")),
+            (200, Some("https://app.example"))
+        );
         let response = exchange(running.address, preflight(&path, &[("origin", "https://evil.example")])).await;
         assert_eq!((response.status, response.header("access-control-allow-origin")), (403, None));
     }
