@@ -71,7 +71,7 @@ fn values_at(places: &[&'static str]) -> Vec<(String, Build)> {
     let mut shapes: Vec<(String, Build)> = Vec::new();
     for (name, value) in values {
         let value: std::rc::Rc<dyn Fn(usize) -> String> = value.into();
-        for place in places.iter().copied() {
+        for &place in places {
             let value = value.clone();
             shapes.push((format!("{name} at {place}"), Box::new(move |n| place.replace('@', &value(n)).into_bytes())));
         }

@@ -11,9 +11,15 @@ use crate::gateway::callers::Auth;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::json::to_wire;
 
-const REQUEST: &str = "mountsea.gemini.v1.GenerateContentRequest";
-const UNARY: Method = Method::GenerateContent;
-const STREAM: Method = Method::StreamGenerateContent;
+/// The method that generates content, in one response or in a stream.
+fn generating(is_streaming: bool) -> Method {
+    let is_it = |method: &Method| method.generates() && method.is_streaming() == is_streaming;
+    Method::ALL.iter().copied().find(is_it).unwrap()
+}
+
+fn methods() -> [Method; 2] {
+    [false, true].map(generating)
+}
 
 fn config() -> Config {
     let limit = Duration::from_secs(1);
@@ -47,7 +53,7 @@ fn prepare(format: &Format, method: Method, request: &Bytes) -> Result<Prepared,
 
 /// What goes upstream of a request that is JSON.
 fn sent(model: &str, request: &str) -> Result<Bytes, Error> {
-    prepare(&json(model), UNARY, &Bytes::from(request.to_owned())).map(|prepared| prepared.json)
+    prepare(&json(model), generating(false), &Bytes::from(request.to_owned())).map(|prepared| prepared.json)
 }
 
 fn violations(error: &Error) -> Vec<String> {
@@ -97,10 +103,11 @@ fn a_request_breaks_the_same_rules_in_json_and_in_protobuf() {
         ),
         ("gemini-2.5-flash", body("")),
     ] {
-        let mut wire = to_wire(REQUEST, request.as_bytes()).unwrap();
+        let mut wire =
+            to_wire(&format!("mountsea.gemini.v1.{}Request", generating(false).rpc()), request.as_bytes()).unwrap();
         wire.extend([10, model.len() as u8]);
         wire.extend(model.as_bytes());
-        let protobuf = prepare(&Format::Protobuf(CallerSchema::Own), UNARY, &wire.into()).map(|_| ());
+        let protobuf = prepare(&Format::Protobuf(CallerSchema::Own), generating(false), &wire.into()).map(|_| ());
         let passed = sent(model, &request).map(|_| ());
         let [protobuf, passed] = [protobuf, passed].map(|checked| checked.map_err(|error| violations(&error)));
         assert_eq!(passed, protobuf, "{model}: {request}");
@@ -191,7 +198,7 @@ fn a_response_is_watched_as_one_in_protobuf_is() {
         let (text, key) = (Bytes::from(response), "AIza-key".parse().unwrap());
         let steps = &mut Steps::unlimited();
         let [protobuf, piece] = [Format::Protobuf(CallerSchema::Own), json("m")]
-            .map(|format| format.answer(STREAM, &text, &key, steps).map_err(|_| ()).unwrap());
+            .map(|format| format.answer(generating(true), &text, &key, steps).map_err(|_| ()).unwrap());
         assert_eq!(piece.view, protobuf.view, "{response}");
         assert_eq!(piece.response.unknown_members, protobuf.response.unknown_members, "{response}");
         assert_eq!(piece.response.anomalies, protobuf.response.anomalies, "{response}");
@@ -202,7 +209,7 @@ fn a_response_is_watched_as_one_in_protobuf_is() {
 #[test]
 fn a_response_that_is_an_error_or_cannot_be_read_or_is_not_complete_fails() {
     let error = |method, text: &str| answer(method, &Bytes::from(text.to_owned())).err();
-    for method in [UNARY, STREAM] {
+    for method in methods() {
         let refused = error(method, r#"{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}"#);
         assert!(matches!(refused, Some(upstream::Error::Refused(_))), "{refused:?}");
         for unreadable in [
@@ -214,14 +221,14 @@ fn a_response_that_is_an_error_or_cannot_be_read_or_is_not_complete_fails() {
             assert!(matches!(error(method, unreadable), Some(upstream::Error::Unreadable(_))), "{unreadable}");
         }
     }
-    assert!(matches!(error(UNARY, r#"{"usageMetadata":{}}"#), Some(upstream::Error::Unfinished)));
-    assert!(error(STREAM, r#"{"usageMetadata":{}}"#).is_none());
+    assert!(matches!(error(generating(false), r#"{"usageMetadata":{}}"#), Some(upstream::Error::Unfinished)));
+    assert!(error(generating(true), r#"{"usageMetadata":{}}"#).is_none());
 }
 
 #[test]
 fn the_key_is_redacted_and_half_a_character_is_not_changed() {
     let text = r#"{"candidates":[{"content":{"parts":[{"text":"\ud83d of @"}]},"finishReason":"STOP"}]}"#;
-    for method in [UNARY, STREAM] {
+    for method in methods() {
         let given = Bytes::from(text.replace('@', r"AIza\u002dkey-of-the-gateway"));
         assert_eq!(passed(method, &given), text.replace('@', "***"));
     }

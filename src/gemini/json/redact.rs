@@ -123,6 +123,7 @@ impl Redacted<'_> {
             return None;
         }
         self.out.extend_from_slice(&self.json[self.done..]);
+        self.out.shrink_to_fit();
         Some(self.out)
     }
 }

@@ -58,10 +58,10 @@ impl<'j> Str<'j> {
 
     /// The text of the string, borrowed if possible. For short or rare strings: it may allocate.
     pub(super) fn text(&self, steps: &mut Steps<'_>, repairs: &mut Repairs) -> Result<Cow<'j, str>, Error> {
-        if !self.escaped {
-            if let Some(text) = self.utf8(steps)? {
-                return Ok(Cow::Borrowed(text));
-            }
+        if !self.escaped
+            && let Some(text) = self.utf8(steps)?
+        {
+            return Ok(Cow::Borrowed(text));
         }
         let mut out = Vec::with_capacity(self.raw.len());
         self.put(&mut out, steps, repairs)?;

@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn a_request_goes_upstream_byte_for_byte(rolls in prop::collection::vec(any::<u32>(), 0..250)) {
         let request = written(&rolls, |writer| writer.request());
-        let prepared = prepare(&json("models/gemini-2.5-flash"), STREAM, &request);
+        let prepared = prepare(&json("models/gemini-2.5-flash"), generating(true), &request);
         prop_assert!(prepared.is_ok(), "{:?}: {:?}", prepared.err(), request);
         let sent = prepared.unwrap().json;
         prop_assert_eq!(&sent, &request);
@@ -185,7 +185,7 @@ proptest! {
     #[test]
     fn a_response_is_passed_on_byte_for_byte(rolls in prop::collection::vec(any::<u32>(), 0..250)) {
         let response = written(&rolls, |writer| writer.response());
-        for method in [UNARY, STREAM] {
+        for method in methods() {
             let passed = passed(method, &response);
             prop_assert_eq!(&passed, &response);
             prop_assert_eq!(passed.as_ptr(), response.as_ptr());

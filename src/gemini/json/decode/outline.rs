@@ -10,8 +10,8 @@ use super::anomalies::State;
 use super::capacity::MAX_UNCHECKED_JSON_BYTES;
 use super::{Decoder, Outcome, Tolerance};
 
-/// Of a longer text in a member that the contract does not have, only so many bytes are in an outline: it may be data of
-/// a new kind, and views read only short ones.
+/// Of a longer text in a member that the contract does not have, only this many bytes are in an outline: it may be data
+/// of a new kind, and views read only short ones.
 const KEPT_UNKNOWN_BYTES: usize = 256;
 
 /// The memory of an outline.

@@ -58,7 +58,7 @@ fn a_short_key_leaves_names_numbers_and_pictures_as_they_are() {
         )
     };
     for (key, given, expected) in [("text", "text", "***"), ("1234", "1234", "***"), ("t", r"\u0074\n", r"***\n")] {
-        assert_eq!(passed(&json(given), key), Some(json(expected).replace("image/png", "image/png")), "{key}");
+        assert_eq!(passed(&json(given), key), Some(json(expected)), "{key}");
     }
     assert_eq!(passed(&json("none"), "1234"), None);
     // A key that repeats itself.
