@@ -159,7 +159,10 @@ impl Shared {
     async fn first_bytes<S: AsyncRead + Unpin>(&self, stream: S) -> Result<Spoken<S>> {
         Ok(match sniff(stream).await? {
             Sniffed::Http2(stream) => Spoken::Http2(stream),
-            Sniffed::Http1 { read, stream } => Spoken::Http1(Http1Stream::new(read, stream, self.limits.hello)),
+            Sniffed::Http1 { mut read, mut stream } => {
+                http1::read_first_line(&mut stream, &mut read).await?;
+                Spoken::Http1(Http1Stream::new(read, stream, self.limits.hello))
+            }
         })
     }
 

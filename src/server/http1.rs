@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::http1_check::{MAX_HEAD_BYTES, RequestCheck};
@@ -37,6 +37,28 @@ pub(super) fn builder() -> http1::Builder {
         .half_close(false)
         .pipeline_flush(false);
     builder
+}
+
+/// Reads up to the end of the first line, of which `bytes` was read already. hyper would answer text that is no request
+/// before it ends.
+///
+/// # Errors
+///
+/// The line is not one of a request.
+pub(super) async fn read_first_line<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) -> Result<()> {
+    loop {
+        let end = memchr::memchr(b'\n', bytes);
+        if end.is_some_and(|end| memchr::memmem::find(&bytes[..end], b" HTTP/").is_none()) {
+            return Err(Error::new(ErrorKind::InvalidData, "text that is neither HTTP/2 nor HTTP/1"));
+        }
+        // A line that is too long is answered like one of a later request.
+        if end.is_some() || bytes.len() > MAX_HEAD_BYTES {
+            return Ok(());
+        }
+        if stream.read_buf(bytes).await? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
 }
 
 /// The bytes of an HTTP/1 connection.
