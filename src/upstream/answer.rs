@@ -85,7 +85,7 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Reads the body of an error response, up to [`MAX_ERROR_BODY_BYTES`]. If it breaks off, the part that came is enough. `reserved` reserves
+/// Reads the body of an error response, up to [`MAX_ERROR_BODY_BYTES`]. If it breaks off, the part that came is enough. `reserved` counts
 /// its bytes in addition to those of the request, of which there are `request_bytes`.
 pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,

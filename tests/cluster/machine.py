@@ -87,8 +87,8 @@ def restore():
                     pathlib.Path(path).write_text(value)
         SYSCTLS.unlink()
     remove_files()
-    if place.STATE.exists():
-        shutil.rmtree(place.STATE)
+    # What cannot be removed is reported by `leftovers`, behind the results of the run.
+    shutil.rmtree(place.STATE, ignore_errors=True)
 
 
 def remove_files():
@@ -171,6 +171,7 @@ def leftovers():
     found = [f"process {pid}" for pid in [*children.started().values(), *children.shims()] if children.is_running(pid)]
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     found += [f"mount {line.split()[4]}" for line in mounts.splitlines() if str(place.STATE) in line]
+    found += [f"folder {place.STATE}"] if place.STATE.exists() else []
     found += [str(path) for path in CGROUPS.glob(f"*/{place.CGROUP}")]
     links = (place.BRIDGE, place.SECOND_LINK)
     found += [f"bridge {name}" for name in links if pathlib.Path("/sys/class/net", name).exists()]

@@ -10,7 +10,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests/production"))
 
-CACHE = ROOT / "target/cluster"
+# Without links, because the kernel lists mounts by their real path.
+CACHE = (ROOT / "target/cluster").resolve()
 BIN = CACHE / "bin"
 # All files of a run. They are removed at its end, except for the logs.
 STATE = CACHE / "run"
