@@ -181,7 +181,7 @@ impl Format {
         };
         let read = match self {
             Self::Protobuf(schema) => {
-                json::event(method, text, Some(key.finder()), *schema, steps).map(|event| (event, None))
+                json::event(method, text, key.finder(), *schema, steps).map(|event| (event, None))
             }
             Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
                 .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
