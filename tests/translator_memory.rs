@@ -81,7 +81,8 @@ fn assert_pictures_are_not_copied() {
         let request = format!(r#"{{"contents":[{part}]}}"#);
         let response = format!(r#"{{"candidates":[{{"content":{part}}}]}}"#);
         let key = memchr::memmem::Finder::new("AIzaSy-none");
-        let passed = peak(|| passed_event(Method::GenerateContent, response.as_bytes(), Some(&key), &mut Steps::unlimited()));
+        let passed =
+            peak(|| passed_event(Method::GenerateContent, response.as_bytes(), Some(&key), &mut Steps::unlimited()));
         for peak in [peak_of_request_outline(request.as_bytes()), passed] {
             assert!(peak < 64 << 10, "a picture as {:?} took {peak} bytes", &data[..8]);
         }

@@ -66,7 +66,7 @@ async fn a_wrong_question_about_models_is_refused_with_what_is_allowed() {
 async fn a_caller_sees_the_models_that_it_may_use() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let file = callers("models = ['*-image']");
-    let running = Running::start(&config(&upstream, &["--callers-file", file.path().to_str().unwrap()]));
+    let running = Running::start(&config(&upstream, &["--callers", file.path().to_str().unwrap()]));
     let missing = get(&running, "/v1beta/models", "").await;
     assert_eq!((missing.status, missing.json()["error"]["status"].as_str()), (401, Some("UNAUTHENTICATED")));
     let seen = names(&get(&running, &format!("/v1beta/models?key={TOKEN}"), "").await);
