@@ -68,10 +68,13 @@ fn escapes_may_be_of(key: &[u8], json: &[u8], steps: &mut Steps<'_>) -> Result<b
 }
 
 /// Decodes the escape whose backslash was consumed, and returns the bytes after it. Half of a surrogate pair is a
-/// character that no key has.
+/// character that no key has. What is no escape, as in a member that nothing reads, may be the key itself.
 fn after_escape<'j>(escape: &'j [u8], character: &mut Vec<u8>) -> &'j [u8] {
     let mut repairs = Repairs { allowed: true, ..Repairs::default() };
-    unescape(escape, character, 0, &mut repairs).unwrap_or_else(|_| escape.get(1..).unwrap_or_default())
+    unescape(escape, character, 0, &mut repairs).unwrap_or_else(|_| {
+        character.clear();
+        escape
+    })
 }
 
 /// The offset of the quote that ends a string.

@@ -64,7 +64,8 @@ fn modalities_can_be_added(json: &[u8]) {
     assert!(is_json(&added), "{shown}");
     assert!(find(&added, MODALITIES.as_bytes()).is_some(), "{shown}");
     let wire = outline(&added).unwrap();
-    let modalities = RequestView::read(&wire, &mut steps(&wire)).unwrap().generation_config.unwrap().response_modalities;
+    let modalities =
+        RequestView::read(&wire, &mut steps(&wire)).unwrap().generation_config.unwrap().response_modalities;
     assert_eq!(modalities, [Modalities::TEXT, Modalities::IMAGE].into_iter().collect(), "{shown}");
 }
 

@@ -38,6 +38,12 @@ fn a_key_is_replaced_in_every_string_in_whatever_way_it_is_written() {
 }
 
 #[test]
+fn a_backslash_that_begins_no_escape_does_not_hide_the_key() {
+    let place = r#"{"new":"\@ \u00\@"}"#;
+    assert_eq!(passed(&place.replace('@', KEY), KEY), Some(place.replace('@', "***")));
+}
+
+#[test]
 fn a_text_without_the_key_is_not_copied() {
     for json in [
         "{}",
