@@ -9,6 +9,7 @@ TLS = {"enabled": True, "secret": "tls"}
 KEDA = {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}
 
 # The refused values, the beginning of the message, and the change that makes them valid.
+NGINX = "nginx.ingress.kubernetes.io"
 CONTRADICTIONS = [
     (
         {"apiKey": {"value": "k", **KEY}, "config": {"auth": "none"}},
@@ -192,6 +193,26 @@ CONTRADICTIONS = [
             mended,
         )
         for mended in ({"ingress": {"rest": {"hosts": ["c"]}}}, {"ingress": {"rest": {"paths": ["/v1"]}}}, {"ingress": {"enabled": False}})
+    ),
+    *(
+        (
+            {
+                "ingress": {
+                    **{"enabled": True, "hosts": ["a"], "annotations": {f"{NGINX}/backend-protocol": grpc, **service}},
+                    "rest": {"enabled": True, "annotations": {**http, **service}},
+                }
+            },
+            "ingress.rest: ingress-nginx keeps connections to pods without noting their protocol",
+            mended,
+        )
+        for grpc, http, service, mended in (
+            ("GRPC", {}, {}, {"ingress": {"rest": {"enabled": False}}}),
+            ("GRPCS", {f"{NGINX}/backend-protocol": "HTTPS"}, {}, {"ingress": {"enabled": False}}),
+            ("GRPC", {}, {}, {"ingress": {"annotations": {f"{NGINX}/service-upstream": "true"}}}),
+            ("GRPC", {}, {}, {"ingress": {"rest": {"annotations": {f"{NGINX}/service-upstream": "true"}}}}),
+            ("GRPC", {}, {}, {"ingress": {"rest": {"annotations": {f"{NGINX}/backend-protocol": "GRPC"}}}}),
+            ("GRPC", {}, {f"{NGINX}/service-upstream": "true"}, {"service": {"httpPort": 80}}),
+        )
     ),
     (
         {"route": {"enabled": True, "kind": "HTTPRoute", "parentRefs": [{"name": "a"}], "rest": {"enabled": True}}},

@@ -157,6 +157,9 @@ only in a pod that then does not start.
 {{- if not $hosts }}
 {{- fail "ingress.rest: an Ingress needs a host name; set ingress.rest.hosts" }}
 {{- end }}
+{{- if and .Values.ingress.enabled (include "gemini-grpc.ingress.mixed" .) }}
+{{- fail "ingress.rest: ingress-nginx keeps connections to pods without noting their protocol, so with GRPC in one Ingress and HTTP in the other it would answer 502; set ingress.rest.enabled to false, because the Ingress with GRPC serves REST too, or set the annotation service-upstream of ingress-nginx on one of them" }}
+{{- end }}
 {{- range $hosts }}
 {{- if and $.Values.ingress.enabled (has "/" $.Values.ingress.rest.paths) (has . $.Values.ingress.hosts) }}
 {{- fail (printf "ingress.rest: the other Ingress serves the path / of %s already; set ingress.rest.hosts to other names, or ingress.rest.paths to longer paths" .) }}

@@ -23,6 +23,23 @@
 {{- toYaml (.Values.ingress.rest.hosts | default .Values.ingress.hosts) }}
 {{- end }}
 
+{{/*
+Whether ingress-nginx would call the same address over HTTP/2 for one Ingress and over HTTP/1.1 for the other. The address is that
+of a pod, or with the annotation service-upstream that of the Service.
+*/}}
+{{- define "gemini-grpc.ingress.mixed" -}}
+{{- $protocol := "nginx.ingress.kubernetes.io/backend-protocol" }}
+{{- $ways := list }}
+{{- range $values := list .Values.ingress .Values.ingress.rest }}
+{{- $isService := eq (toString (index $values.annotations "nginx.ingress.kubernetes.io/service-upstream")) "true" }}
+{{- $ways = append $ways (dict "grpc" (hasPrefix "GRPC" (toString (index $values.annotations $protocol))) "service" $isService) }}
+{{- end }}
+{{- $first := first $ways }}
+{{- $rest := last $ways }}
+{{- $isOtherPort := and $first.service $rest.service .Values.service.httpPort }}
+{{- if and $first.grpc (not $rest.grpc) (eq $first.service $rest.service) (not $isOtherPort) }}true{{ end }}
+{{- end }}
+
 {{/* The ports of the proxies that the environment names for the scheme of upstream's URL. */}}
 {{- define "gemini-grpc.proxyPorts" -}}
 {{- $scheme := (urlParse (default "https://" .Values.config.upstreamUrl)).scheme }}
