@@ -62,7 +62,7 @@ def test_the_notes_warn_of_each_risky_value_and_of_nothing_else(sentence, values
         ),
         (
             {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}},
-            'genai.Client(http_options={"client_args": {"cert": ("me.crt", "me.key")}})',
+            'genai.Client(http_options={"client_args": {"cert": ("me.crt", "me.key")}});',
             "insecure_channel",
         ),
         ({}, '-H "x-goog-api-key: $KEY"', "$TOKEN"),
