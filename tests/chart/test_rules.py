@@ -227,6 +227,7 @@ def test_every_rule_selects_series_of_this_release_only():
             selectors = re.findall(r"\{(namespace=[^{}]*(?:\{5\}[^{}]*)*)\}", expr)
             assert selectors, rule
             assert all(each.startswith('namespace="models", ') and any(own in each for own in mine) for each in selectors), rule
+            assert not re.search(r"\w\{(?!namespace=)", expr), rule
             # No series is used without a selector.
             names = re.findall(r"\b(?:gemini_grpc|rpc_server|http_server|http_client|gen_ai_client|kube)[\w:]*\b(?=[{\s)\[])", expr)
             assert len([name for name in names if name != "gemini_grpc_tls_certificate"]) >= len(selectors)
