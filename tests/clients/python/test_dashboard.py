@@ -98,7 +98,7 @@ def fifty(tmp_path_factory, sandbox):
         pods = Pods(read(admin, "/metrics"))
     prometheus = Prometheus(folder, None, configuration(pods.targets(), dashboard.RULES))
     ready = "count(count_over_time(gemini_grpc_calls_limit[1m]) > 2) == 50 and count(gemini_grpc:calls:rate5m) == 50"
-    wait_until(lambda: prometheus.query(ready), "three scrapes of each pod")
+    wait_until(lambda: prometheus.query(ready), "three scrapes of each pod", seconds=120)
     yield prometheus
     prometheus.stop()
     pods.stop()
