@@ -1,0 +1,47 @@
+// The panel with the same call in code.
+
+import { field, make } from './dom.js';
+import { filesIn, withFiles } from './literals.js';
+import { LANGUAGES } from './samples.js';
+
+let language = LANGUAGES[0];
+let shown = null;
+
+/** Writes a request in the chosen language. */
+export function showRequest(request) {
+  shown = request;
+  const body = withFiles(request.body);
+  const { model, key } = request;
+  field('sample').textContent = language.write({ origin: location.origin, model, body, hasKey: Boolean(key) });
+  const pictures = filesIn(body).map(({ name }) => name).join(', ');
+  field('sample-note').textContent = language.note + (pictures ? ` Save as ${pictures} first.` : '');
+}
+
+function select(chosen, { focus = false } = {}) {
+  language = chosen;
+  LANGUAGES.forEach(({ id }) => {
+    const tab = field(`tab-${id}`);
+    tab.setAttribute('aria-selected', String(id === chosen.id));
+    tab.tabIndex = id === chosen.id ? 0 : -1;
+    if (focus && id === chosen.id) tab.focus();
+  });
+  field('sample-panel').setAttribute('aria-labelledby', `tab-${chosen.id}`);
+  if (shown) showRequest(shown);
+}
+
+function onTabKey(event) {
+  const at = LANGUAGES.indexOf(language);
+  const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  select(LANGUAGES.at(next % LANGUAGES.length), { focus: true });
+}
+
+/** Makes the tabs. */
+export function showTabs() {
+  field('tabs').append(...LANGUAGES.map((entry) => make('button', {
+    type: 'button', role: 'tab', id: `tab-${entry.id}`, 'aria-controls': 'sample-panel', onclick: () => select(entry),
+  }, entry.name)));
+  field('tabs').addEventListener('keydown', onTabKey);
+  select(language);
+}
