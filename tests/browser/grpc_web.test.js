@@ -147,7 +147,7 @@ for (const client of CLIENTS) {
 const frames = (type, rpc, model) => page.evaluate(async ([url, type, body]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   const isText = type.includes('text');
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type, 'x-grpc-web': '1' }, body: isText ? body : bytes(body) });
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type, accept: type, 'x-grpc-web': '1' }, body: isText ? body : bytes(body) });
   // In the text form, padding may be at the end of every part.
   const all = isText
     ? (await response.text()).match(/[^=]+=*/g)?.flatMap((part) => [...bytes(part)]) ?? []
@@ -170,8 +170,9 @@ function message(model) {
 
 for (const type of ['application/grpc-web+proto', 'application/grpc-web-text']) {
   test(`the trailers are the last frame of the body, and never empty, in ${type}`, async () => {
-    for (const rpc of ['GenerateContent', 'StreamGenerateContent']) {
-      for (const [model, status] of [[TEXT_MODEL, 0], ['sandbox-429', 8], ['sandbox-cut', 14]]) {
+    const broken = ['sandbox-cut', 14];
+    for (const [rpc, ...more] of [['GenerateContent'], ['StreamGenerateContent', broken]]) {
+      for (const [model, status] of [[TEXT_MODEL, 0], ['sandbox-429', 8], ...more]) {
         const { found, status: header } = await frames(type, rpc, model);
         const trailers = found.filter(({ flag }) => flag === 0x80);
         for (const { length } of found) assert.ok(length > 0, `${rpc} ${model}: an empty frame`);

@@ -75,6 +75,8 @@ field('starters').append(...STARTERS.map(({ kind, prompt, model: name, ratio = '
     field('prompt').focus();
   } }, make('span', { class: 'kind' }, kind), make('span', { class: 'what' }, prompt),
   make('span', { class: 'arrow', 'aria-hidden': 'true' }, '→')))));
+// On a touch screen the focus would open the keyboard, and the page would be hidden behind it.
+if (matchMedia('(pointer: fine)').matches) field('prompt').focus({ preventScroll: true });
 showTabs();
 showModels(null);
 changed();

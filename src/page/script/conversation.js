@@ -28,6 +28,8 @@ export function send() {
   const draft = { prompt: field('prompt').value.trim(), pictures: state.pictures };
   field('prompt').value = '';
   state.pictures = [];
+  // The answer needs the space.
+  openSettings(false);
   run(request, asked, draft);
   notice('');
   showPictures();
@@ -63,6 +65,9 @@ async function run(request, asked, draft) {
     else turn.end(call);
     turn.facts(call);
   });
+  // What went wrong is read from its beginning.
+  const error = turn.element.querySelector('.error');
+  if (error && error.getBoundingClientRect().top < field('bar').offsetHeight) error.scrollIntoView();
 }
 
 /** Shows a prompt that is sent. */

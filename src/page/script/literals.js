@@ -28,28 +28,29 @@ export const filesIn = (value) => {
   return value !== null && typeof value === 'object' ? Object.values(value).flatMap(filesIn) : [];
 };
 
-/** The longest object or list on one line, with its indentation. */
-const MAX_LINE = 46;
+/** The longest line with an object or a list, in characters. */
+const MAX_LINE = 54;
 /** Members whose value has names that a user chose. */
 const FREE_FORM = /^(args|response|properties|metadata|responseSchema|responseJsonSchema|parameters(JsonSchema)?)$/;
 const unchanged = (name) => name;
 const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** A value on one line, or with a line for each of its items if that would be too long. */
-function written(value, syntax, indent = '') {
+/**
+ * A value on one line, or with a line for each of its items if that would be too long. Lines begin with `indent`, and
+ * `before` is the text in front of the value. Without an indentation everything is written on one line.
+ */
+function written(value, syntax, indent = '', before = '') {
   if (value instanceof PictureFile) return syntax.file(value);
   if (value === null || typeof value !== 'object') return syntax.scalar(value);
   const isList = Array.isArray(value);
   const [open, close] = isList ? '[]' : '{}';
   const items = (within) => Object.entries(value).map(([name, item]) => {
     const inner = FREE_FORM.test(name) ? { ...syntax, rename: unchanged } : syntax;
-    return (isList ? '' : `${JSON.stringify(syntax.rename(name))}: `) + written(item, inner, within);
+    const label = isList ? '' : `${JSON.stringify(syntax.rename(name))}: `;
+    return label + written(item, inner, within, label);
   });
-  // Without an indentation everything is written on one line.
-  const line = () => `${open}${items(null).join(', ')}${close}`;
-  if (indent === null) return line();
-  const short = line();
-  if (short.length + indent.length <= MAX_LINE) return short;
+  const line = `${open}${items(null).join(', ')}${close}`;
+  if (indent === null || indent.length + before.length + line.length < MAX_LINE) return line;
   const inner = indent + syntax.step;
   return `${open}\n${inner}${items(inner).join(`,\n${inner}`)}${syntax.comma}\n${indent}${close}`;
 }

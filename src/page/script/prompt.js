@@ -95,7 +95,8 @@ export function openSettings(isOpen, focused) {
 export function changed() {
   unmarkFields();
   field('send').setAttribute('aria-disabled', String(!content() || Boolean(state.running)));
-  field('settings-toggle').textContent = field('key').value ? 'Settings, key set' : 'Settings';
+  const set = [['key', 'key'], ['more', 'JSON']].filter(([id]) => field(id).value.trim()).map(([, name]) => name);
+  field('settings-toggle').textContent = ['Settings', ...set].join(' · ');
   const written = content();
   if (!written && state.sent) {
     showRequest(state.sent);

@@ -12,9 +12,22 @@ export function showRequest(request) {
   shown = request;
   const body = withFiles(request.body);
   const { model, key } = request;
-  field('sample').textContent = language.write({ origin: location.origin, model, body, hasKey: Boolean(key) });
+  const sample = language.write({ origin: location.origin, model, body, hasKey: Boolean(key) });
+  field('sample').replaceChildren(...sample.split(/(?<=\n)/).map(line));
   const pictures = filesIn(body).map(({ name }) => name).join(', ');
   field('sample-note').textContent = language.note + (pictures ? ` Save as ${pictures} first.` : '');
+}
+
+/** A line of a sample, with its strings as elements of their own. Names of members are no such strings. */
+function line(text) {
+  const isComment = /^\s*(#|\/\/) /.test(text);
+  const pieces = isComment ? [text] : text.split(/("(?:[^"\\]|\\.)*")/);
+  const isString = (index) => index % 2 === 1 && !pieces[index + 1].startsWith(':');
+  const element = make('span', { class: isComment ? 'line comment' : 'line' },
+    ...pieces.map((piece, index) => (isString(index) ? make('span', { class: 'string' }, piece) : piece)));
+  const [indent] = /^\s*/.exec(text);
+  element.style.setProperty('--indent', indent.replaceAll('\t', '  ').length);
+  return element;
 }
 
 function select(chosen, { focus = false } = {}) {

@@ -33,7 +33,7 @@ export function grpcWeb(baseUrl, format) {
   return {
     async unary(text, model, more = {}) {
       try {
-        const answer = await client.thenableCall(baseUrl + UNARY.getName(), request(text, model, more), {}, UNARY);
+        const answer = await client.unaryCall(baseUrl + UNARY.getName(), request(text, model, more), {}, UNARY);
         return { text: textOf(answer), pictures: picturesOf(answer) };
       } catch (error) {
         return { error: described(error) };
