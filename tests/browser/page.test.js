@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { after, afterEach, before, describe, test } from 'node:test';
 
@@ -347,12 +348,13 @@ describe('a user', () => {
   for (const colorScheme of ['light', 'dark']) {
     test(`can read everything in ${colorScheme}`, async () => {
       const page = await visit(gateway, { expected: true, colorScheme });
-      await page.locator('#settings-toggle').click();
-      await ask(page, 'hello');
+      await page.locator('#model').selectOption('gemini-2.5-flash-image');
+      await ask(page, 'A line, and code:\n```rust\nfn main() {}\n```');
       await isOver(page);
       await choose(page, 'sandbox-429');
       await ask(page, 'hello');
       await isOver(page, 2);
+      await page.locator('#settings-toggle').click();
       const faint = await page.evaluate(() => {
         const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true });
         // The canvas resolves every notation of a colour.
@@ -389,14 +391,40 @@ describe('a user', () => {
     });
   }
 
+  test('of assistive technology finds no fault that axe knows, at any width', async () => {
+    const page = await visit(gateway, { expected: true });
+    const faults = async () => {
+      const { violations, incomplete } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations', 'incomplete'] }));
+      // Contrast has a test of its own: axe cannot see what is behind a text where elements overlap.
+      const found = [...violations, ...incomplete.filter(({ id }) => id !== 'color-contrast')];
+      return found.map(({ help, nodes }) => [help, ...nodes.map(({ html }) => html)]);
+    };
+    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+    assert.deepEqual(await faults(), [], 'at the beginning');
+    await page.locator('#file').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: PICTURE });
+    await page.locator('#pictures img').waitFor();
+    await page.locator('#model').selectOption('gemini-2.5-flash-image');
+    await ask(page, 'A line, and code:\n```rust\nfn main() {}\n```');
+    await isOver(page);
+    await page.getByRole('button', { name: 'New' }).waitFor();
+    await page.locator('#more').evaluate((more) => { more.value = '{"generationConfig": {"temperature": 3}}'; });
+    await ask(page, 'hello');
+    await isOver(page, 2);
+    await page.locator('#settings-toggle').click();
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 });
+      assert.deepEqual(await faults(), [], `with answers, at a width of ${width}`);
+    }
+  });
+
   test('of a narrow screen scrolls in one direction', async () => {
     const page = await visit(gateway, { expected: true, viewport: { width: 320, height: 640 } });
     const isNarrow = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
     assert.ok(await isNarrow());
-    await page.locator('#settings-toggle').click();
     await choose(page, 'sandbox-429');
     await ask(page, 'hello '.repeat(30));
     await isOver(page);
+    await page.locator('#settings-toggle').click();
     assert.ok(await isNarrow());
   });
 

@@ -83,7 +83,7 @@ export class GrowingText {
 /** Appends a block of code, and returns its text node. */
 export function codeBlock(parent, title, text = '') {
   const node = new Text(text);
-  const pre = make('pre', { tabindex: 0, 'aria-label': title || 'Code' }, make('code', {}, node));
+  const pre = make('pre', { tabindex: 0, role: 'group', 'aria-label': title || 'Code' }, make('code', {}, node));
   parent.append(make('figure', { class: 'block' }, title ? make('figcaption', {}, title) : null, pre));
   return node;
 }

@@ -37,7 +37,8 @@ export class Turn {
     text.add(prompt);
     text.end();
     const attributes = { class: 'turn', 'aria-label': `Call ${number}`, 'aria-busy': 'true' };
-    this.element = make('article', attributes, asked, this.#answer, this.#facts);
+    const heading = make('h2', { class: 'unseen' }, `Call ${number}`);
+    this.element = make('article', attributes, heading, asked, this.#answer, this.#facts);
     this.#answer.append(make('p', { class: 'waiting' }, 'Waiting for the first chunk'));
   }
 
@@ -139,10 +140,10 @@ export class Turn {
 
   /** Shows the numbers and ids of the call; called again as more of them is known. */
   facts({ usage, firstChunk, total, finishReason, wasStopped, modelVersion, requestId, traceId }) {
-    const id = (name, value) => value && total !== undefined && make('div', { class: 'id' },
-      make('dt', {}, name), make('dd', {}, value), make('button', {
+    const id = (name, value) => value && total !== undefined && make('div', { class: 'id' }, make('dt', {}, name),
+      make('dd', {}, make('code', {}, value), make('button', {
         type: 'button', class: 'quiet', 'aria-label': `Copy the id: ${name}`, onclick: (event) => copy(value, event.currentTarget),
-      }, 'Copy'));
+      }, 'Copy')));
     const fact = (name, value, kind) => value && make('div', { class: kind ?? '' }, make('dt', {}, name), make('dd', {}, value));
     const ms = (value) => (value === undefined ? null : seconds(value));
     const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount } = usage ?? {};
