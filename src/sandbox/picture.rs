@@ -17,7 +17,7 @@ const SCENES: [[u32; 4]; 6] = [
 ];
 
 /// The levels between which the sea flickers. A picture of a model hardly compresses: it weighs some 0.4 MB at 1K, 1.4 MB
-/// at 2K and over 5 MB at 4K. So does one of which a third is this noise.
+/// at 2K and over 5 MB at 4K. So does one of which a fifth is this noise.
 const FLICKER: u64 = 8;
 
 /// A PNG of exactly that ratio, with about as many pixels as a square of that `side`: a sun over the sea, whose colours
@@ -28,7 +28,7 @@ pub(super) fn make(prompt: &str, ratio: (u32, u32), side: u32) -> Result<Vec<u8>
     let (width, height) = (across * unit, down * unit);
     let seed = hash(prompt);
     let [sky, horizon, sun, sea] = SCENES[(seed % SCENES.len() as u64) as usize].map(rgb);
-    let shore = height * 2 / 3;
+    let shore = height * 4 / 5;
     let mut noise = Noise::of(seed);
     let mut picture = RgbImage::new(width, height);
     for (y, row) in picture.enumerate_rows_mut() {
@@ -55,7 +55,7 @@ pub(super) fn edit(bytes: &[u8], prompt: &str) -> Result<Vec<u8>, image::ImageEr
     }
     let mut picture = image::load_from_memory(bytes)?.to_rgb8();
     let [_, tint, ..] = SCENES[(hash(prompt) % SCENES.len() as u64) as usize].map(rgb);
-    let frame = (width.min(height) / 24).max(1);
+    let frame = (width.min(height) / 48).max(1);
     let band = height * 2 / 5..height * 3 / 5;
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
         let framed = x < frame || y < frame || x + frame >= width || y + frame >= height;

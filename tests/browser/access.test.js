@@ -8,14 +8,25 @@ import { describe, test } from 'node:test';
 import { PICTURE, ask, choose, controlled, gateway, isOver, upstream, visit } from './fixture.js';
 import { chunk } from './servers.js';
 
+/** What has the focus: its id, or what it is called. */
+const focused = (page) => page.evaluate(() => {
+  const { id, ariaLabel, textContent } = document.activeElement;
+  return id || ariaLabel || textContent.trim();
+});
+
+/** Presses Tab until this has the focus. */
+async function tabTo(page, name) {
+  for (let presses = 0; presses < 60; presses += 1) {
+    await page.keyboard.press('Tab');
+    if ((await focused(page)).startsWith(name)) return;
+  }
+  assert.fail(`Tab does not reach ${name}`);
+}
+
 describe('a user', () => {
   test('can do everything with the keyboard, and sees where the focus is', async () => {
     const page = await visit(gateway);
-    const focused = () => page.evaluate(() => {
-      const { id, ariaLabel, textContent } = document.activeElement;
-      return id || ariaLabel || textContent.trim();
-    });
-    assert.equal(await focused(), 'prompt');
+    assert.equal(await focused(page), 'prompt');
     await page.keyboard.type('hello there');
     await page.keyboard.press('Control+Enter');
     await isOver(page);
@@ -24,7 +35,7 @@ describe('a user', () => {
     for (;;) {
       await page.keyboard.press('Tab');
       if (await page.evaluate(() => document.activeElement === document.body)) continue;
-      const name = await focused();
+      const name = await focused(page);
       if (reached.includes(name)) break;
       reached.push(name);
       const isVisible = await page.evaluate(() => {
@@ -48,7 +59,27 @@ describe('a user', () => {
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Tab');
-    assert.equal(await focused(), 'key', 'the settings follow their button, after Send');
+    assert.equal(await focused(page), 'key', 'the settings follow their button, after Send');
+  });
+
+  test('can mend a refused request with the keyboard alone', async () => {
+    const page = await visit(gateway, { expected: true });
+    await tabTo(page, 'Mistakes');
+    await page.keyboard.press('Enter');
+    assert.equal(await focused(page), 'prompt');
+    await page.keyboard.press('Control+Enter');
+    await isOver(page);
+    await tabTo(page, 'Edit the prompt');
+    await page.keyboard.press('Enter');
+    assert.equal(await focused(page), 'prompt');
+    await tabTo(page, 'settings-toggle');
+    await page.keyboard.press('Enter');
+    await tabTo(page, 'more');
+    await page.keyboard.press('Control+A');
+    await page.keyboard.press('Delete');
+    await page.keyboard.press('Control+Enter');
+    await isOver(page, 2);
+    await page.locator('.turn:last-child .picture img').waitFor();
   });
 
   test('of a screen reader hears an answer in sentences, and knows every control', async () => {

@@ -16,23 +16,16 @@ const sandbox = await startSandbox();
 const gateway = await startGateway(sandbox.url, ['--playground']);
 const browser = await startBrowser([`--host-resolver-rules=MAP ${SHOWN} ${gateway.address}`]);
 
-/** Sends a prompt, and waits until its answer is complete. */
-async function ask(page, prompt) {
-  const calls = await page.locator('.turn').count();
-  await page.getByLabel('Prompt', { exact: true }).fill(prompt);
-  await page.keyboard.press('Control+Enter');
-  await page.locator('.turn[aria-busy=false]').nth(calls).waitFor();
-}
-
 async function picture(colorScheme) {
   const options = { viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1.4, colorScheme, reducedMotion: 'reduce' };
   const { page, close } = await openPage(browser, `http://${SHOWN}/`, options);
-  await ask(page, 'What is a gateway for?');
+  await page.getByRole('tab', { name: 'Python', exact: true }).click();
   await page.locator('#model').selectOption('gemini-2.5-flash-image');
   await page.getByLabel('Ratio').selectOption('21:9');
-  await ask(page, 'A lighthouse at dawn, in fog');
+  await page.getByLabel('Prompt', { exact: true }).fill('A lighthouse at dawn, in fog');
+  await page.keyboard.press('Control+Enter');
+  await page.locator('.turn[aria-busy=false]').waitFor();
   await page.locator('.picture img').evaluate((image) => image.decode());
-  await page.getByText('What is a gateway for?', { exact: true }).first().scrollIntoViewIfNeeded();
   const bytes = await page.screenshot();
   await close();
   return bytes;
