@@ -5,10 +5,13 @@ import pytest
 from commands import BUILT, HERE, NODE, classpath, run
 
 
-@pytest.fixture(scope="session")
-def addresses(service, relay, upstream):
-    """What the suites find in their environment."""
-    return {"SERVICE": service, "RELAY": relay, "UPSTREAM": upstream.url}
+@pytest.fixture(scope="session", params=["plaintext", "TLS"])
+def addresses(request, upstream):
+    """What the suites find in their environment. With TLS, the SDKs for Go and Java choose HTTP/2."""
+    value = request.getfixturevalue
+    if request.param == "plaintext":
+        return {"SERVICE": value("service"), "RELAY": value("relay"), "UPSTREAM": upstream.url}
+    return {"SERVICE": value("secure_service"), "RELAY": value("secure_relay"), "UPSTREAM": upstream.url, **value("trust")}
 
 
 def test_javascript(addresses):
