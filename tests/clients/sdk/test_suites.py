@@ -9,6 +9,7 @@ from commands import BUILT, HERE, NODE, classpath, run
 def addresses(request, upstream):
     """What the suites find in their environment. With TLS, the SDKs for Go and Java choose HTTP/2."""
     value = request.getfixturevalue
+    upstream.forget()
     if request.param == "plaintext":
         return {"SERVICE": value("service"), "RELAY": value("relay"), "UPSTREAM": upstream.url}
     return {"SERVICE": value("secure_service"), "RELAY": value("secure_relay"), "UPSTREAM": upstream.url, **value("trust")}

@@ -47,6 +47,11 @@ class Upstream:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def forget(self):
+        """Forgets all calls, so that the same tests can run again."""
+        self._loop.call_soon_threadsafe(self._events.clear)
+        self._loop.call_soon_threadsafe(self.requests.clear)
+
     def has_arrived(self, model):
         """Waits until a call of that model has come."""
         return self._run(self._happened("arrived", model))
