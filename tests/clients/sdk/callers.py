@@ -25,7 +25,7 @@ class Sync:
         self.model = self.models.get
         self.chat = self.client.chats.create
 
-    def call(self, name, **arguments):
+    def call(self, name, /, **arguments):
         """The result of the method of the client with that name, such as `files.upload`."""
         return operator.attrgetter(name)(self.client)(**arguments)
 
@@ -84,7 +84,7 @@ class Async:
         chat.send_message_stream = self._read(chat.send_message_stream)
         return chat
 
-    def call(self, name, **arguments):
+    def call(self, name, /, **arguments):
         """The result of the method of the client with that name."""
         return self.runner.run(operator.attrgetter(name)(self.client)(**arguments))
 

@@ -29,8 +29,6 @@ UNSERVED = {
     "batches.create": ({"model": TEXT_MODEL, "src": [{"contents": PROMPT}]}, 501, "one by one"),
     "batches.get": ({"name": "batches/a"}, 404, "one by one"),
     "file_search_stores.create": ({}, 404, "in the request"),
-    "models.generate_images": ({"model": "imagen-4.0-generate-001", "prompt": "a lighthouse"}, 501, IMAGE_MODEL),
-    "models.generate_videos": ({"model": "veo-3.1-generate-preview", "prompt": "a lighthouse"}, 501, IMAGE_MODEL),
     "tunings.get": ({"name": "tunedModels/a"}, 404, "base model"),
 }
 # What the sandbox sends with another status, as a proxy in front of Gemini would.
