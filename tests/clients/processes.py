@@ -103,9 +103,9 @@ def start_sandbox():
 
 
 def start_gateway(*arguments, env=None, retries=0):
-    """A gateway that passes on each error of the sandbox immediately: retries would only take time."""
-    listen = ["--listen", "127.0.0.1:0", "--retries", str(retries)]
-    return start(address_in, "serve", *listen, *arguments, env=env)
+    """A gateway that passes on each error of the sandbox immediately, and stops immediately: waiting would only take time."""
+    common = ["--listen", "127.0.0.1:0", "--retries", str(retries), "--drain-delay", "0"]
+    return start(address_in, "serve", *common, *arguments, env=env)
 
 
 @contextlib.contextmanager

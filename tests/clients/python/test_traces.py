@@ -104,7 +104,7 @@ def collector(tmp_path_factory):
 def gateway(collector, upstream, *flags, **more):
     env = collector.environment(MOUNTSEA_API_KEY="a-key", **more)
     url = f"http://127.0.0.1:{upstream.server_port}"
-    process, address = start_gateway("--upstream-url", url, "--drain-delay", "0", *flags, env=env, retries=2)
+    process, address = start_gateway("--upstream-url", url, *flags, env=env, retries=2)
     try:
         yield address
     finally:

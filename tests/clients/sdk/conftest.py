@@ -52,5 +52,5 @@ def built():
     """The folder with the suites of the languages that are compiled. `install` has downloaded what they need."""
     run("go", "build", "-C", HERE / "go", "-mod=readonly", "-o", BUILT / "read", "./read")
     # The SDK reads the names of the parameters of a function that the model may call.
-    run("javac", "-parameters", "-d", BUILT / "java", "-cp", classpath(), *(HERE / "java").glob("*.java"))
+    run("javac", "-parameters", "-d", BUILT / "java", *(HERE / "java").glob("*.java"), CLASSPATH=classpath())
     return BUILT

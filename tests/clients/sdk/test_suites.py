@@ -27,4 +27,4 @@ def test_java(built, addresses):
     console = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-classpath={BUILT / 'java'}"]
     timeout = "--config=junit.jupiter.execution.timeout.default=60s"
     options = [timeout, "--fail-if-no-tests", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
-    run("java", "-cp", classpath(), *console, *options, cwd=HERE, **addresses)
+    run("java", *console, *options, cwd=HERE, CLASSPATH=classpath(), **addresses)

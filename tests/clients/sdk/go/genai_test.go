@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"google.golang.org/genai"
-	"google.golang.org/genai/interactions/models/interactions"
-	"google.golang.org/genai/interactions/models/operations"
 )
 
 const (
@@ -285,10 +283,6 @@ func TestWhatUpstreamDoesNotOfferIsRefused(t *testing.T) {
 
 func TestWhatIsNotServedIsRefusedWithWhatToUseInstead(t *testing.T) {
 	client := relay(t)
-	body := operations.NewCreateInteractionRequestBody(interactions.CreateModelInteraction{
-		Model: interactions.Model(textModel),
-		Input: genai.Ptr(interactions.NewInteractionsInput([]interactions.Content{{TextContent: &interactions.TextContent{Text: "hello"}}})),
-	})
 	for _, row := range []struct {
 		name, advice string
 		code         int
@@ -312,21 +306,8 @@ func TestWhatIsNotServedIsRefusedWithWhatToUseInstead(t *testing.T) {
 			_, err := client.Batches.Create(ctx, textModel, source, nil)
 			return err
 		}},
-		{"Models.GenerateImages", imageModel, 501, func(ctx context.Context) error {
-			_, err := client.Models.GenerateImages(ctx, "imagen-4.0-generate-001", "a lighthouse", nil)
-			return err
-		}},
-		{"Models.GenerateVideos", imageModel, 501, func(ctx context.Context) error {
-			_, err := client.Models.GenerateVideos(ctx, "veo-3.1-generate-preview", "a lighthouse", nil, nil)
-			return err
-		}},
 		{"Tunings.Get", "base model", 404, func(ctx context.Context) error {
 			_, err := client.Tunings.Get(ctx, "tunedModels/a", nil)
-			return err
-		}},
-		// The error of this part of the SDK is another type.
-		{"Interactions.Create", "client.models", 0, func(ctx context.Context) error {
-			_, err := client.Interactions.Create(ctx, operations.CreateInteractionRequest{Body: body})
 			return err
 		}},
 	} {

@@ -236,7 +236,6 @@ public final class GenaiTest {
     assertRefused(404, "inlineData", () -> relay.files.get("files/a", null));
     assertRefused(404, "with each request", () -> relay.caches.create(TEXT_MODEL, cache));
     assertRefused(501, "one by one", () -> relay.batches.create(TEXT_MODEL, batch, null));
-    assertRefused(501, IMAGE_MODEL, () -> relay.models.generateImages("imagen-4.0-generate-001", "a lighthouse", null));
     assertRefused(404, "base model", () -> relay.tunings.get("tunedModels/a", null));
   }
 

@@ -163,8 +163,6 @@ const UNSERVED = {
   'batches.create': [{ model: TEXT_MODEL, src: REQUESTS }, 501, /one by one/],
   'batches.get': [{ name: 'batches/a' }, 404, /one by one/],
   'fileSearchStores.create': [{}, 404, /in the request/],
-  'models.generateImages': [{ model: 'imagen-4.0-generate-001', prompt: 'a lighthouse' }, 501, /-image/],
-  'models.generateVideos': [{ model: 'veo-3.1-generate-preview', prompt: 'a lighthouse' }, 501, /-image/],
   'tunings.get': [{ name: 'tunedModels/a' }, 404, /base model/],
 };
 
