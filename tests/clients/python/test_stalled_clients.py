@@ -28,7 +28,7 @@ CALLS = 5
 @contextlib.contextmanager
 def gateway(sandbox, *flags):
     """The process and the address of a gateway with one worker, which all clients share."""
-    more = ["--workers", "1", "--upstream-url", sandbox, *map(str, flags)]
+    more = ["--workers", "1", "--upstream-url", sandbox, "--drain-delay", "0", *map(str, flags)]
     process, address = start(address_in, "serve", "--listen", "127.0.0.1:0", *more, env={"MOUNTSEA_API_KEY": "a-key"})
     try:
         yield process, address
