@@ -33,8 +33,8 @@ const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 pub enum Format {
     /// Protobuf, for a caller that has this schema.
     Protobuf(CallerSchema),
-    /// Gemini's JSON, which is passed on as it is. Its requests do not name the model, so the face gives it here: with
-    /// or without `models/`, not validated.
+    /// Gemini's JSON, which is passed on as it is. In REST the model is in the path and not in the request, so the face
+    /// gives it here: with or without `models/`, not validated.
     Json { model: Arc<str> },
 }
 
@@ -77,7 +77,7 @@ enum Source<'r> {
     Protobuf([&'r [u8]; 2]),
     Json {
         body: &'r Bytes,
-        /// What is read of the request, as wire bytes.
+        /// What the gateway reads of the request, as wire bytes.
         outline: Vec<u8>,
         /// Whether TEXT and IMAGE have to be asked for in the caller's place.
         default_modalities: bool,
@@ -90,7 +90,7 @@ pub(super) struct Prepared {
     pub(super) json: Bytes,
     /// The number of fields that could not be written as JSON, since the schema does not know them.
     pub(super) unknown_fields: usize,
-    /// What was read of a request that is JSON, as wire bytes.
+    /// For a request that is JSON: what the gateway reads of it, as wire bytes.
     pub(super) outline: Option<Vec<u8>>,
     pub(super) config: Option<GenerationConfigView<'static>>,
     /// What the request contains, for a charge without a report of upstream.

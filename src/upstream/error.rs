@@ -134,7 +134,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed a moment later, whether or not upstream has taken it.
+    /// Whether the same request may succeed a moment later. Upstream may have processed this one.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer => true,
