@@ -7,6 +7,7 @@ from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
 
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
 ROUTE = {"route": {"enabled": True, "parentRefs": [{"name": "a"}]}}
+REST = {"ingress": {"rest": {"enabled": True, "hosts": ["b.example", "*.b.example"]}}}
 WARNINGS = {
     "config.auth is none": {"config": {"auth": "none"}},
     "the key is stored in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
@@ -89,6 +90,9 @@ def test_the_notes_warn_of_each_risky_value_and_of_nothing_else(sentence, values
         (ROUTE, "set route.envoyGateway.enabled", "WARNING"),
         ({"route": {**ROUTE["route"], "envoyGateway": {"enabled": True}}}, "helm test", "Envoy Gateway"),
         ({"route": {**ROUTE["route"], "kind": "HTTPRoute"}}, "helm test", "Envoy Gateway"),
+        (REST, "set config.connectionIdle", "WARNING"),
+        ({**REST, "config": {"connectionIdle": 75}}, "helm test", "config.connectionIdle"),
+        ({}, "helm test", "config.connectionIdle"),
         ({"telemetry": {"captureMessageContent": "NO_CONTENT"}}, "helm test", "WARNING"),
         ({"config": {"auth": "none"}, "networkPolicy": {"enabled": True}}, "reaches the pods may call.", "is false"),
         ({"tls": {"enabled": True, "secret": "a"}, "service": {"type": "LoadBalancer"}}, "helm test", "WARNING"),
@@ -100,7 +104,6 @@ def test_the_commands_in_the_notes_fit_the_values(values, has, lacks):
     assert lacks not in printed
 
 
-REST = {"ingress": {"rest": {"enabled": True, "hosts": ["b.example", "*.b.example"]}}}
 BASE = "  GOOGLE_GEMINI_BASE_URL="
 
 
