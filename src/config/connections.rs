@@ -10,6 +10,9 @@ use crate::server;
 
 /// More than any round trip.
 const GOAWAY_FLIGHT: Duration = Duration::from_secs(2);
+/// Longer than clients and load balancers keep a connection of HTTP/1 for the next call (Go 90 s, OkHttp 5 minutes,
+/// Google's load balancer 10), so that they close it, and the gateway does not while they send.
+const HTTP1_IDLE: Duration = Duration::from_secs(620);
 /// For a client that was asked to go and has no open call.
 const IDLE_GRACE: Duration = Duration::from_secs(20);
 /// For the last message of a call that took as long as it may.
@@ -73,11 +76,13 @@ impl Connections {
         if self.max_streams == 0 {
             return Err(Error::TooSmall { variable: "GEMINI_GRPC_MAX_STREAMS", least: 1 });
         }
+        let idle = Some(self.connection_idle).filter(|idle| !idle.is_zero());
         Ok(server::ConnectionLimits {
             streams: self.max_streams,
             connections: self.max_connections,
             age: Some(self.connection_age).filter(|age| !age.is_zero()),
-            idle: Some(self.connection_idle).filter(|idle| !idle.is_zero()),
+            idle,
+            http1_idle: idle.map(|idle| idle.max(HTTP1_IDLE)),
             grace: longest_call + LAST_MESSAGE,
             goaway_flight: GOAWAY_FLIGHT,
             idle_grace: IDLE_GRACE,

@@ -18,7 +18,7 @@ pub struct Connection {
     opened: Instant,
     /// Admitted calls that have not ended.
     open_calls: AtomicUsize,
-    /// When the last admitted call ended, in milliseconds since `opened`.
+    /// When the last admitted call ended, in milliseconds since `opened`; 0 if there was none.
     last_call: AtomicU64,
     /// Counts the connection for the caller of its first admitted call.
     permit: OnceLock<ConnectionPermit>,
@@ -68,6 +68,11 @@ impl Connection {
         // Ordered with the end of a call, so that with no open call this also sees when the last one ended.
         let is_idle = self.open_calls.load(Ordering::Acquire) == 0;
         is_idle.then(|| self.opened + Duration::from_millis(self.last_call.load(Ordering::Relaxed)))
+    }
+
+    /// Whether an admitted call has ended on it.
+    pub fn is_used(&self) -> bool {
+        self.last_call.load(Ordering::Relaxed) > 0
     }
 
     /// Ready once no admitted call was open for `limit`, counted from `start` at the earliest.
@@ -139,7 +144,7 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         let connection = &self.0;
         let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        connection.last_call.fetch_max(now, Ordering::Relaxed);
+        connection.last_call.fetch_max(now.max(1), Ordering::Relaxed);
         connection.open_calls.fetch_sub(1, Ordering::Release);
     }
 }
@@ -164,6 +169,15 @@ mod tests {
         tokio::join!(connection.idle(start, LIMIT), ending);
         assert_eq!(start.elapsed(), Duration::from_secs(160));
         assert_eq!(connection.idle_since(), Some(start + Duration::from_secs(100)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_used_once_a_call_has_ended_on_it() {
+        let connection = Connection::new();
+        let call = connection.begin_call();
+        assert!(!connection.is_used());
+        drop(call);
+        assert!(connection.is_used());
     }
 
     #[tokio::test(start_paused = true)]

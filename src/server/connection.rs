@@ -67,7 +67,7 @@ struct Shared {
     phases: watch::Receiver<DrainPhase>,
 }
 
-/// A connection whose first bytes were read, and say what it speaks.
+/// A connection whose protocol is known by its first bytes.
 enum Opened {
     Plain(Spoken<TcpStream>),
     Tls(Box<Spoken<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
@@ -149,7 +149,7 @@ impl Shared {
                 Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)"))
             }
             Spoken::Http1(_) if asked_for_h2 => {
-                Err(Error::new(ErrorKind::InvalidData, "the caller has asked for h2 (ALPN) and speaks HTTP/1"))
+                Err(Error::new(ErrorKind::InvalidData, "the caller asked for h2 (ALPN) but speaks HTTP/1"))
             }
             spoken => Ok(Opened::Tls(Box::new(spoken), names)),
         }
@@ -178,7 +178,7 @@ impl Shared {
         let faces = self.faces.service(peer.clone());
         let service = service_fn(|request| faces.respond(request));
         let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
-        let has_to_go = self.has_to_go(peer.connection.clone(), self.limits.jittered_age());
+        let has_to_go = self.has_to_go(peer.connection.clone(), self.limits.jittered_age(), None);
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended.map_err(Error::other),
@@ -214,7 +214,7 @@ impl Shared {
         let end_of_age = self.limits.jittered_age().map(|age| Instant::now() + age);
         let service = service_fn(|request| {
             let responding = faces.respond_http1(request);
-            // A client cannot be asked to go without a response, so one that is idle is left until its next call.
+            // HTTP/1 can ask a client to leave only in a response. So an idle connection stays until its next call.
             let is_old = end_of_age.is_some_and(|end| Instant::now() >= end);
             let is_last = is_old || *phases.borrow() >= DrainPhase::Leaving;
             async move {
@@ -226,7 +226,7 @@ impl Shared {
             }
         });
         let mut connection = pin!(http1::builder().serve_connection(TokioIo::new(stream), service));
-        let has_to_go = self.has_to_go(peer.connection.clone(), None);
+        let has_to_go = self.has_to_go(peer.connection.clone(), None, self.limits.http1_idle);
         let timed_out = || Error::new(ErrorKind::TimedOut, "the client did not read a response by its deadline");
         tokio::select! {
             biased;
@@ -252,15 +252,27 @@ impl Shared {
         }
     }
 
-    /// Ready once the connection has to go. It is a task, because a future in the same task as the connection would be
-    /// polled again for each of its frames.
-    fn has_to_go(&self, connection: Arc<Connection>, age: Option<Duration>) -> AbortOnDropHandle<End> {
+    /// Ready once the connection has to go: at its age, or when it was idle for too long, which may be longer once it was
+    /// used. It is a task, because a future in the same task as the connection would be polled again for each of its
+    /// frames.
+    fn has_to_go(
+        &self,
+        connection: Arc<Connection>,
+        age: Option<Duration>,
+        used_idle: Option<Duration>,
+    ) -> AbortOnDropHandle<End> {
         let (idle, begun) = (self.limits.idle, Instant::now());
         let phases = self.phases.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
+            let is_idle = async {
+                connection.idle(begun, idle.unwrap_or_default()).await;
+                if let Some(longer) = used_idle.filter(|_| connection.is_used()) {
+                    connection.idle(begun, longer).await;
+                }
+            };
             tokio::select! {
                 () = async { sleep(age.unwrap_or_default()).await }, if age.is_some() => {}
-                () = async { connection.idle(begun, idle.unwrap_or_default()).await }, if idle.is_some() => {}
+                () = is_idle, if idle.is_some() => {}
                 () = connection.has_to_leave() => {}
                 () = reached(phases, DrainPhase::Closing) => {}
                 () = connection.evicted() => return End::Evicted,

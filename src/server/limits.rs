@@ -13,6 +13,9 @@ pub struct ConnectionLimits {
     pub age: Option<Duration>,
     /// How long a connection may be without an admitted call before it gets GOAWAY; `None` means never.
     pub idle: Option<Duration>,
+    /// The same for an HTTP/1 connection that has had one. It cannot be asked to go: what its client sends while it is
+    /// being closed is lost, and most clients repeat no POST.
+    pub http1_idle: Option<Duration>,
     /// How long its calls may run on after GOAWAY: as long as any call may take.
     pub grace: Duration,
     /// How long after GOAWAY new calls are still served, because they were on their way; later ones are refused.
@@ -48,6 +51,7 @@ mod tests {
             connections: 1,
             age: Some(Duration::from_secs(100)),
             idle: None,
+            http1_idle: None,
             grace: Duration::ZERO,
             goaway_flight: Duration::ZERO,
             idle_grace: Duration::ZERO,

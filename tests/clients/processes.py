@@ -1,5 +1,6 @@
 """Runs the real binary as processes: a sandbox, and gateways that use it as upstream."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GEMINI_GRPC_BIN", ROOT / "target/release/gemini-grpc")
+# What --upstream-methods can name.
+ALL_METHODS = "countTokens,embedContent,batchEmbedContents,models"
 # Settings in the environment of the tests must not affect the processes that are tested.
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("GEMINI_GRPC_", "MOUNTSEA_", "OTEL_"))
@@ -100,6 +103,15 @@ def start_sandbox():
 
 
 def start_gateway(*arguments, env=None, retries=0):
-    """A gateway that passes on each error of the sandbox immediately: retries would only take time."""
-    listen = ["--listen", "127.0.0.1:0", "--retries", str(retries)]
-    return start(address_in, "serve", *listen, *arguments, env=env)
+    """A gateway that passes on each error of the sandbox immediately, and stops immediately: waiting would only take time."""
+    common = ["--listen", "127.0.0.1:0", "--retries", str(retries), "--drain-delay", "0"]
+    return start(address_in, "serve", *common, *arguments, env=env)
+
+
+@contextlib.contextmanager
+def serving(*arguments, certificate=None):
+    """The base URL of a gateway with a key of its own, and with TLS if there is a certificate."""
+    tls = ["--tls-cert", certificate[0], "--tls-key", certificate[1]] if certificate else []
+    process, address = start_gateway(*arguments, *tls, env={"MOUNTSEA_API_KEY": "k"})
+    yield f"https://{address.replace('127.0.0.1', 'localhost')}" if certificate else f"http://{address}"
+    assert process.stop() == 0

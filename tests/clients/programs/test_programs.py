@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from processes import ENVIRONMENT, ROOT, start_gateway
+from processes import ENVIRONMENT, ROOT, serving
 
 HERE = pathlib.Path(__file__).parent
 NODE = HERE / "node/node_modules/.bin/node"
@@ -29,17 +29,10 @@ def report(*command, **environment):
 
 
 @pytest.fixture(scope="session")
-def secure(sandbox, tmp_path_factory):
+def secure(sandbox, certificate):
     """The address of a gateway with TLS, and the file with its certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key]
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-out", certificate]
-    run("openssl", "req", "-x509", *kind, *name)
-    arguments = ["--upstream-url", sandbox, "--tls-cert", str(certificate), "--tls-key", str(key)]
-    process, address = start_gateway(*arguments, env={"MOUNTSEA_API_KEY": "k"})
-    yield address.replace("127.0.0.1", "localhost"), str(certificate)
-    assert process.stop() == 0
+    with serving("--upstream-url", sandbox, certificate=certificate) as url:
+        yield url.removeprefix("https://"), certificate[0]
 
 
 def assert_whole(got):

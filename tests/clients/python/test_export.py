@@ -25,7 +25,7 @@ def collector(tmp_path):
 
 
 def serve(sandbox, *flags, **env):
-    flags = ["--upstream-url", sandbox, "--drain-delay", "0", "--log-format", "json", *flags]
+    flags = ["--upstream-url", sandbox, "--log-format", "json", *flags]
     return start_gateway(*flags, env={"MOUNTSEA_API_KEY": OWN_KEY, **env})
 
 

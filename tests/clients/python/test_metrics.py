@@ -44,7 +44,7 @@ def gateway(sandbox, *flags, env=None, retries=0):
     """The address of a gateway, and that of its admin port, if it has one."""
     if "--api-key-file" not in flags:
         env = {"MOUNTSEA_API_KEY": "a-key", **(env or {})}
-    process, address = start_gateway("--upstream-url", sandbox, "--drain-delay", "0", *flags, env=env, retries=retries)
+    process, address = start_gateway("--upstream-url", sandbox, *flags, env=env, retries=retries)
     try:
         yield address, process.wait_for(admin_in) if "--admin-listen" in flags else None
     finally:

@@ -104,7 +104,7 @@ def collector(tmp_path_factory):
 def gateway(collector, upstream, *flags, **more):
     env = collector.environment(MOUNTSEA_API_KEY="a-key", **more)
     url = f"http://127.0.0.1:{upstream.server_port}"
-    process, address = start_gateway("--upstream-url", url, "--drain-delay", "0", *flags, env=env, retries=2)
+    process, address = start_gateway("--upstream-url", url, *flags, env=env, retries=2)
     try:
         yield address
     finally:
@@ -295,13 +295,13 @@ def test_a_timed_out_call_is_recorded_as_such(client, collector):
 
 def test_unsupported_methods_share_one_span_name(client, collector):
     caller = Caller()
-    method = client.channel.unary_unary(f"/{RPC}/EmbedContent", lambda _: b"", lambda _: _)
+    method = client.channel.unary_unary(f"/{RPC}/GenerateAnswer", lambda _: b"", lambda _: _)
     with pytest.raises(grpc.RpcError):
         method(None, metadata=caller.metadata)
     (server,) = collector.tree(caller.trace_id, 1)
     assert server.name == "grpc" and server.status == "ERROR"
     assert server.attributes["rpc.method"] == "_OTHER"
-    assert server.attributes["rpc.method_original"] == f"/{RPC}/EmbedContent"
+    assert server.attributes["rpc.method_original"] == f"/{RPC}/GenerateAnswer"
 
 
 def test_an_unsampled_trace_is_not_exported_and_is_sent_to_upstream_as_unsampled(client, collector, upstream):

@@ -1,6 +1,7 @@
 """google-genai for Python as the tests call it: the same functions for its synchronous and its asyncio client."""
 
 import asyncio
+import operator
 
 from google import genai
 from google.genai import types
@@ -23,6 +24,10 @@ class Sync:
         self.embed = self.models.embed_content
         self.model = self.models.get
         self.chat = self.client.chats.create
+
+    def call(self, name, /, **arguments):
+        """The result of the method of the client with that name, such as `files.upload`."""
+        return operator.attrgetter(name)(self.client)(**arguments)
 
     def list(self, **config):
         return list(self.models.list(config=config))
@@ -79,6 +84,10 @@ class Async:
         chat.send_message_stream = self._read(chat.send_message_stream)
         return chat
 
+    def call(self, name, /, **arguments):
+        """The result of the method of the client with that name."""
+        return self.runner.run(operator.attrgetter(name)(self.client)(**arguments))
+
     def list(self, **config):
         async def read():
             return [model async for model in await self.models.list(config=config)]
@@ -103,6 +112,18 @@ class Async:
             task.cancel()
             await asyncio.wait([task])
             return first.result()
+
+        return self.runner.run(cancel())
+
+    def cancel_once(self, function, **request):
+        """Cancels a call whose answer is still awaited, after a function that waits for something outside."""
+
+        async def cancel():
+            task = asyncio.create_task(self.models.generate_content(**request))
+            reached = await asyncio.to_thread(function)
+            task.cancel()
+            await asyncio.wait([task])
+            return reached and task.cancelled()
 
         return self.runner.run(cancel())
 

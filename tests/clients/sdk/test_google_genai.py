@@ -4,6 +4,7 @@ Against the sandbox, it shows that the sandbox behaves like Gemini. What only a 
 which passes everything on to the sandbox, and with `relay`, whose upstream is the double.
 """
 
+import io
 import itertools
 import json
 
@@ -13,13 +14,26 @@ import pytest
 from google.genai import errors, types
 
 import streams
-from callers import CALLERS, client_of
+from callers import CALLERS, Async, client_of
 from commands import HERE
 
 TEXT_MODEL = "gemini-2.5-flash"
 IMAGE_MODEL = "gemini-2.5-flash-image"
 ERRORS = json.loads((HERE / "errors.json").read_text())
-EARLY = [error for error in ERRORS if not error.get("after_chunks")]
+PROMPT = [{"role": "user", "parts": [{"text": "hello"}]}]
+# Calls that the gateway does not serve, with the code of the error, and a word of what it says to use instead.
+UNSERVED = {
+    "files.upload": ({"file": io.BytesIO(b"a file"), "config": {"mime_type": "text/plain"}}, 404, "inlineData"),
+    "files.get": ({"name": "files/a"}, 404, "inlineData"),
+    "caches.create": ({"model": TEXT_MODEL, "config": {"contents": PROMPT}}, 404, "with each request"),
+    "batches.create": ({"model": TEXT_MODEL, "src": [{"contents": PROMPT}]}, 501, "one by one"),
+    "batches.get": ({"name": "batches/a"}, 404, "one by one"),
+    "file_search_stores.create": ({}, 404, "in the request"),
+    "tunings.get": ({"name": "tunedModels/a"}, 404, "base model"),
+}
+# What the sandbox sends with another status, as a proxy in front of Gemini would.
+TRANSLATED = [error for error in ERRORS if error.get("translated")]
+EARLY = [error for error in ERRORS if not error.get("after_chunks") and error not in TRANSLATED]
 LATE = [error for error in ERRORS if error.get("after_chunks")]
 
 
@@ -101,6 +115,10 @@ def test_the_sdk_calls_a_function_and_sends_its_result_back(caller):
     assert len(calls) == 1 and "Paris" in calls[0][0]
     assert len(answer.automatic_function_calling_history) == 3
 
+    chunks = list(caller.stream(model=TEXT_MODEL, contents="Paris please", config=config))
+    assert "weather" in "".join(chunk.text or "" for chunk in chunks)
+    assert len(calls) == 2
+
 
 def test_structured_output_is_parsed(caller):
     class City(pydantic.BaseModel):
@@ -179,13 +197,38 @@ def test_what_upstream_does_not_offer_is_refused_with_a_sentence(caller_of, rela
         assert " " in caught.value.message
 
 
-@pytest.mark.parametrize("error", EARLY, ids=lambda error: error["model"])
-def test_an_error_is_raised_with_code_and_status(caller, error):
+@pytest.mark.parametrize("name", UNSERVED)
+def test_what_is_not_served_is_refused_with_what_to_use_instead(caller_of, relay, name):
+    arguments, code, advice = UNSERVED[name]
+    with pytest.raises(kind_of(code), match=advice) as caught:
+        caller_of(relay).call(name, **arguments)
+    assert (caught.value.code, caught.value.status) == (code, "NOT_FOUND" if code == 404 else "UNIMPLEMENTED")
+
+
+def test_interactions_are_refused_with_what_to_use_instead(caller_of, relay):
+    # The exceptions of this part of the SDK are not public.
+    with pytest.raises(Exception, match="client.models") as caught:
+        caller_of(relay).call("interactions.create", model=TEXT_MODEL, input="hello")
+    assert (type(caught.value).__name__, caught.value.status_code) == ("NotFoundError", 404)
+
+
+def assert_raises(caller, error):
+    """Whether both RPCs raise that error before the first chunk."""
     for call in (caller.generate, lambda **request: list(caller.stream(**request))):
         with pytest.raises(kind_of(error["code"])) as caught:
             call(model=error["model"], contents="hi")
         assert (caught.value.code, caught.value.status) == (error["code"], error["status"])
         assert "[sandbox]" in caught.value.message
+
+
+@pytest.mark.parametrize("error", EARLY, ids=lambda error: error["model"])
+def test_an_error_is_raised_with_code_and_status(caller, error):
+    assert_raises(caller, error)
+
+
+@pytest.mark.parametrize("error", TRANSLATED, ids=lambda error: error["model"])
+def test_an_error_that_gemini_does_not_send_is_raised_as_one_that_it_sends(caller_of, service, error):
+    assert_raises(caller_of(service), error)
 
 
 @pytest.mark.parametrize("error", LATE, ids=lambda error: error["model"])
@@ -234,6 +277,14 @@ def test_a_client_that_does_not_wait_any_longer_ends_the_call_upstream(request, 
     with pytest.raises((httpx2.ReadTimeout, TimeoutError)):
         caller.generate(model=model, contents="hi")
     assert caller.wait_for(lambda: upstream.was_cancelled(model))
+
+
+def test_a_call_whose_task_is_cancelled_ends_upstream(relay, upstream):
+    model = "hang-unary"
+    caller = Async(relay)
+    assert caller.cancel_once(lambda: upstream.has_arrived(model), model=model, contents="hi")
+    assert caller.wait_for(lambda: upstream.was_cancelled(model))
+    caller.close()
 
 
 def test_a_stream_that_is_cancelled_ends_the_call_upstream(request, caller_of, relay, upstream):

@@ -5,10 +5,14 @@ import pytest
 from commands import BUILT, HERE, NODE, classpath, run
 
 
-@pytest.fixture(scope="session")
-def addresses(service, relay, upstream):
-    """What the suites find in their environment."""
-    return {"SERVICE": service, "RELAY": relay, "UPSTREAM": upstream.url}
+@pytest.fixture(scope="session", params=["plaintext", "TLS"])
+def addresses(request, upstream):
+    """What the suites find in their environment. With TLS, the SDKs for Go and Java choose HTTP/2."""
+    value = request.getfixturevalue
+    upstream.forget()
+    if request.param == "plaintext":
+        return {"SERVICE": value("service"), "RELAY": value("relay"), "UPSTREAM": upstream.url}
+    return {"SERVICE": value("secure_service"), "RELAY": value("secure_relay"), "UPSTREAM": upstream.url, **value("trust")}
 
 
 def test_javascript(addresses):
@@ -23,4 +27,4 @@ def test_java(built, addresses):
     console = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-classpath={BUILT / 'java'}"]
     timeout = "--config=junit.jupiter.execution.timeout.default=60s"
     options = [timeout, "--fail-if-no-tests", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
-    run("java", "-cp", classpath(), *console, *options, cwd=HERE, **addresses)
+    run("java", *console, *options, cwd=HERE, CLASSPATH=classpath(), **addresses)

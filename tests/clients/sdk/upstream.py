@@ -1,8 +1,9 @@
 """An upstream that sends exactly the bytes of a case, and records its requests and which of its calls were cancelled.
 
-The name of the model chooses the case. Two paths answer questions of tests that run in other processes:
+The name of the model chooses the case. These paths answer questions of tests that run in other processes:
 
     GET /requests/MODEL   the requests for that model so far, as a JSON list
+    GET /arrived/MODEL    waits until a call of that model has come: 204, or 504 if that takes too long
     GET /cancelled/MODEL  waits until the client of a call of that model has gone: 204, or 504 if that takes too long
 """
 
@@ -17,7 +18,7 @@ import streams
 
 # Longer than the heartbeat that the gateway in front sends every second.
 PAUSE_SECONDS = 1.5
-CANCEL_TIMEOUT_SECONDS = 20
+WAIT_TIMEOUT_SECONDS = 20
 # Models that begin with this name get one chunk, and then nothing until their client goes.
 HANGING = "hang"
 # A model whose stream breaks after a chunk with a token, and continues for a request that sends the token back.
@@ -30,7 +31,8 @@ class Upstream:
     def __init__(self, cases):
         self.cases = cases
         self.requests = collections.defaultdict(list)
-        self._cancelled = collections.defaultdict(asyncio.Event)
+        # What has happened to calls, by the name of the event and the model.
+        self._events = collections.defaultdict(asyncio.Event)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -45,13 +47,22 @@ class Upstream:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def forget(self):
+        """Forgets all calls, so that the same tests can run again."""
+        self._loop.call_soon_threadsafe(self._events.clear)
+        self._loop.call_soon_threadsafe(self.requests.clear)
+
+    def has_arrived(self, model):
+        """Waits until a call of that model has come."""
+        return self._run(self._happened("arrived", model))
+
     def was_cancelled(self, model):
         """Waits until the client of a call of that model has gone."""
-        return self._run(self._is_cancelled(model))
+        return self._run(self._happened("cancelled", model))
 
-    async def _is_cancelled(self, model):
+    async def _happened(self, event, model):
         try:
-            return await asyncio.wait_for(self._cancelled[model].wait(), CANCEL_TIMEOUT_SECONDS)
+            return await asyncio.wait_for(self._events[event, model].wait(), WAIT_TIMEOUT_SECONDS)
         except TimeoutError:
             return False
 
@@ -72,10 +83,12 @@ class Upstream:
         name, _, action = path.rpartition("/")[2].partition(":")
         if path.startswith("/requests/"):
             return _send(writer, 200, "application/json", json.dumps(self.requests[name]).encode())
-        if path.startswith("/cancelled/"):
-            return _send(writer, 204 if await self._is_cancelled(name) else 504, "text/plain", b"")
+        event = path.split("/")[1]
+        if event in ("arrived", "cancelled"):
+            return _send(writer, 204 if await self._happened(event, name) else 504, "text/plain", b"")
         text = body.decode()
         self.requests[name].append({"path": path, "query": target.query, "headers": headers, "body": text})
+        self._events["arrived", name].set()
         if name.startswith(HANGING):
             return await self._hang(name, action, reader, writer)
         if name == CONTINUED:
@@ -90,7 +103,7 @@ class Upstream:
             _write(writer, streams.events([streams.chunk("first")])[0])
         # A client sends nothing more; its end is the end of its call.
         assert await reader.read(1) == b""
-        self._cancelled[name].set()
+        self._events["cancelled", name].set()
         return False
 
 

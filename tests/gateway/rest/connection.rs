@@ -106,6 +106,32 @@ async fn an_idle_connection_is_closed_and_one_with_a_call_is_not() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_had_a_call_is_kept_for_the_next_one() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = start(&upstream, &["--connection-idle", "0.05"], |_| {});
+    let mut used = Http1::open(running.address).await;
+    for _ in 0..3 {
+        used.send(post(UNARY, &[], HI)).await;
+        assert_eq!(used.response().await.status, 200);
+        // One that was opened later, and has had none, is closed in the meantime.
+        let mut unused = Http1::open(running.address).await;
+        unused.send(post("/nothing", &[], HI)).await;
+        assert_eq!(unused.response().await.status, 404);
+        assert_eq!(unused.read_to_end().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_had_a_call_is_closed_after_its_own_idle_time() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = start(&upstream, &["--connection-idle", "0.05"], |config| config.limits.http1_idle = Some(SOON));
+    let mut used = Http1::open(running.address).await;
+    used.send(post(UNARY, &[], HI)).await;
+    assert_eq!(used.response().await.status, 200);
+    assert_eq!(used.read_to_end().await, "");
+}
+
+#[tokio::test]
 async fn an_old_connection_ends_with_its_next_response() {
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let running = start(&upstream, &["--connection-age", "0.05"], |_| {});
@@ -128,7 +154,8 @@ async fn a_client_that_does_not_read_a_large_response_is_cut_off_at_the_deadline
         STOP.replace("\"text\":\"ok\"", &format!(r#""inlineData":{{"mimeType":"image/png","data":"{picture}"}}"#));
     let upstream = Upstream::with([Answer::closing(json("200 OK", &answer))]).await;
     // The connection counts as in use until then.
-    let running = start(&upstream, &["--connection-idle", "0.05"], |config| config.limits.idle_grace = SOON);
+    let short = |config: &mut Config| (config.limits.http1_idle, config.limits.idle_grace) = (Some(SOON), SOON);
+    let running = start(&upstream, &["--connection-idle", "0.05"], short);
     let mut connection = Http1::open(running.address).await;
     connection.send(post(UNARY, &[("x-server-timeout", "1")], HI)).await;
     upstream.wait_for_requests(1).await;

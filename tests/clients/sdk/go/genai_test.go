@@ -103,16 +103,16 @@ func assertContains(t *testing.T, text, part string) {
 	}
 }
 
-// Waits until the call of that model was cancelled upstream.
-func assertCancelled(t *testing.T, model string) {
+// Waits until the call of that model has arrived upstream, or was cancelled there.
+func assertUpstream(t *testing.T, event, model string) {
 	t.Helper()
-	response, err := http.Get(os.Getenv("UPSTREAM") + "/cancelled/" + model)
+	response, err := http.Get(os.Getenv("UPSTREAM") + "/" + event + "/" + model)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusNoContent {
-		t.Fatalf("the call of %s was not cancelled", model)
+		t.Fatalf("the call of %s was not %s", model, event)
 	}
 }
 
@@ -281,6 +281,49 @@ func TestWhatUpstreamDoesNotOfferIsRefused(t *testing.T) {
 	assertContains(t, refusal(t, err, 501, "UNIMPLEMENTED").Message, " ")
 }
 
+func TestWhatIsNotServedIsRefusedWithWhatToUseInstead(t *testing.T) {
+	client := relay(t)
+	for _, row := range []struct {
+		name, advice string
+		code         int
+		call         func(ctx context.Context) error
+	}{
+		{"Files.Get", "inlineData", 404, func(ctx context.Context) error {
+			_, err := client.Files.Get(ctx, "files/a", nil)
+			return err
+		}},
+		// This SDK makes a text of the error of an upload, so that it has no code.
+		{"Files.Upload", "inlineData", 0, func(ctx context.Context) error {
+			_, err := client.Files.Upload(ctx, strings.NewReader("a file"), &genai.UploadFileConfig{MIMEType: "text/plain"})
+			return err
+		}},
+		{"Caches.Create", "with each request", 404, func(ctx context.Context) error {
+			_, err := client.Caches.Create(ctx, textModel, &genai.CreateCachedContentConfig{Contents: genai.Text("hello")})
+			return err
+		}},
+		{"Batches.Create", "one by one", 501, func(ctx context.Context) error {
+			source := &genai.BatchJobSource{InlinedRequests: []*genai.InlinedRequest{{Contents: genai.Text("hello")}}}
+			_, err := client.Batches.Create(ctx, textModel, source, nil)
+			return err
+		}},
+		{"Tunings.Get", "base model", 404, func(ctx context.Context) error {
+			_, err := client.Tunings.Get(ctx, "tunedModels/a", nil)
+			return err
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			err := row.call(t.Context())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			assertContains(t, err.Error(), row.advice)
+			if row.code != 0 {
+				refusal(t, err, row.code, map[int]string{404: "NOT_FOUND", 501: "UNIMPLEMENTED"}[row.code])
+			}
+		})
+	}
+}
+
 func TestErrorsHaveCodeAndStatus(t *testing.T) {
 	table, err := os.ReadFile("../errors.json")
 	if err != nil {
@@ -355,7 +398,22 @@ func TestAClientThatDoesNotWaitAnyLongerEndsTheCallUpstream(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	assertCancelled(t, "hang-go-timeout")
+	assertUpstream(t, "cancelled", "hang-go-timeout")
+}
+
+func TestACallWhoseContextIsCancelledEndsUpstream(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	client, failed := relay(t), make(chan error, 1)
+	go func() {
+		_, err := client.Models.GenerateContent(ctx, "hang-go-unary", genai.Text("hi"), nil)
+		failed <- err
+	}()
+	assertUpstream(t, "arrived", "hang-go-unary")
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	assertUpstream(t, "cancelled", "hang-go-unary")
 }
 
 func TestAStreamThatIsCancelledOrLeftEndsTheCallUpstream(t *testing.T) {
@@ -368,7 +426,7 @@ func TestAStreamThatIsCancelledOrLeftEndsTheCallUpstream(t *testing.T) {
 			t.Fatal(chunk, err)
 		}
 	}
-	assertCancelled(t, "hang-go-cancel")
+	assertUpstream(t, "cancelled", "hang-go-cancel")
 
 	for chunk, err := range relay(t).Models.GenerateContentStream(t.Context(), "hang-go-left", genai.Text("hi"), nil) {
 		if err != nil || chunk.Text() != "first" {
@@ -376,7 +434,7 @@ func TestAStreamThatIsCancelledOrLeftEndsTheCallUpstream(t *testing.T) {
 		}
 		break
 	}
-	assertCancelled(t, "hang-go-left")
+	assertUpstream(t, "cancelled", "hang-go-left")
 }
 
 func TestUpstreamGetsTheNameOfTheSDK(t *testing.T) {

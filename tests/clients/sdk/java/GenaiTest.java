@@ -18,18 +18,22 @@ import com.google.genai.errors.ApiException;
 import com.google.genai.errors.ClientException;
 import com.google.genai.errors.GenAiIOException;
 import com.google.genai.errors.ServerException;
+import com.google.genai.types.BatchJobSource;
 import com.google.genai.types.Content;
+import com.google.genai.types.CreateCachedContentConfig;
 import com.google.genai.types.FinishReason;
 import com.google.genai.types.GenerateContentConfig;
 import com.google.genai.types.GenerateContentResponse;
 import com.google.genai.types.HttpOptions;
 import com.google.genai.types.HttpRetryOptions;
 import com.google.genai.types.ImageConfig;
+import com.google.genai.types.InlinedRequest;
 import com.google.genai.types.ListModelsConfig;
 import com.google.genai.types.Model;
 import com.google.genai.types.Part;
 import com.google.genai.types.Schema;
 import com.google.genai.types.Tool;
+import com.google.genai.types.UploadFileConfig;
 import java.io.File;
 import java.io.IOException;
 import java.net.URI;
@@ -41,6 +45,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
@@ -117,6 +122,19 @@ public final class GenaiTest {
     assertTrue(chunks.size() > 5);
     assertEquals(generate("hello there", null).text(), textOf(chunks));
     assertEquals(FinishReason.Known.STOP, chunks.get(chunks.size() - 1).finishReason().knownEnum());
+  }
+
+  @Test
+  void theAsynchronousClientReadsTheSame() throws Exception {
+    String whole = generate("hello there", null).text();
+    assertEquals(whole, service.async.models.generateContent(TEXT_MODEL, "hello there", null).get().text());
+    try (ResponseStream<GenerateContentResponse> stream =
+        service.async.models.generateContentStream(TEXT_MODEL, "hello there", null).get()) {
+      assertEquals(whole, textOf(stream));
+    }
+    ExecutionException failed =
+        assertThrows(ExecutionException.class, () -> service.async.models.generateContent("sandbox-429", "hi", null).get());
+    assertEquals(429, assertInstanceOf(ClientException.class, failed.getCause()).code());
   }
 
   @Test
@@ -206,6 +224,23 @@ public final class GenaiTest {
     for (Executable call : List.of(count, embed)) {
       assertContains(refusal(501, "UNIMPLEMENTED", call).message(), " ");
     }
+  }
+
+  @Test
+  void whatIsNotServedIsRefusedWithWhatToUseInstead() {
+    UploadFileConfig file = UploadFileConfig.builder().mimeType("text/plain").build();
+    Content hello = Content.fromParts(Part.fromText("hello"));
+    CreateCachedContentConfig cache = CreateCachedContentConfig.builder().contents(hello).build();
+    BatchJobSource batch = BatchJobSource.builder().inlinedRequests(InlinedRequest.builder().contents(hello)).build();
+    assertRefused(404, "inlineData", () -> relay.files.upload(new byte[] {1}, file));
+    assertRefused(404, "inlineData", () -> relay.files.get("files/a", null));
+    assertRefused(404, "with each request", () -> relay.caches.create(TEXT_MODEL, cache));
+    assertRefused(501, "one by one", () -> relay.batches.create(TEXT_MODEL, batch, null));
+    assertRefused(404, "base model", () -> relay.tunings.get("tunedModels/a", null));
+  }
+
+  private static void assertRefused(int code, String advice, Executable call) {
+    assertContains(refusal(code, code == 404 ? "NOT_FOUND" : "UNIMPLEMENTED", call).message(), advice);
   }
 
   static Stream<JsonNode> errors() throws IOException {

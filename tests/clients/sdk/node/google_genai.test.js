@@ -46,9 +46,9 @@ async function failureOf(call) {
   return { code: error.status, ...JSON.parse(error.message.slice(error.message.indexOf('{'))).error };
 }
 
-/** Waits until the call of that model was cancelled upstream. */
-async function assertCancelled(model) {
-  assert.equal((await fetch(`${UPSTREAM}/cancelled/${model}`)).status, 204);
+/** Waits until the call of that model has arrived upstream, or was cancelled there. */
+async function assertUpstream(event, model) {
+  assert.equal((await fetch(`${UPSTREAM}/${event}/${model}`)).status, 204);
 }
 
 test('a text is generated', async () => {
@@ -106,6 +106,10 @@ test('the SDK calls a function and sends its result back', async () => {
   assert.match(answer.text, /weather/);
   assert.deepEqual(calls.map((call) => [call.name, call.args.days]), [['weather', 2]]);
   assert.match(calls[0].args.city, /Paris/);
+
+  const chunks = await all(client.models.generateContentStream(params));
+  assert.match(chunks.map((chunk) => chunk.text ?? '').join(''), /weather/);
+  assert.equal(calls.length, 2);
 });
 
 test('structured output is generated', async () => {
@@ -149,6 +153,35 @@ test('what upstream does not offer is refused with a sentence', async () => {
     assert.deepEqual([code, status], [501, 'UNIMPLEMENTED']);
     assert.match(message, / /);
   }
+});
+
+const REQUESTS = [{ contents: 'hello' }];
+const UNSERVED = {
+  'files.upload': [{ file: new Blob(['a file'], { type: 'text/plain' }) }, 404, /inlineData/],
+  'files.get': [{ name: 'files/a' }, 404, /inlineData/],
+  'caches.create': [{ model: TEXT_MODEL, config: { contents: 'hello' } }, 404, /with each request/],
+  'batches.create': [{ model: TEXT_MODEL, src: REQUESTS }, 501, /one by one/],
+  'batches.get': [{ name: 'batches/a' }, 404, /one by one/],
+  'fileSearchStores.create': [{}, 404, /in the request/],
+  'tunings.get': [{ name: 'tunedModels/a' }, 404, /base model/],
+};
+
+for (const [name, [params, code, advice]] of Object.entries(UNSERVED)) {
+  test(`${name} is refused with what to use instead`, async () => {
+    const [part, method] = name.split('.');
+    const failure = await failureOf(relay[part][method](params));
+    assert.deepEqual([failure.code, failure.status], [code, code === 404 ? 'NOT_FOUND' : 'UNIMPLEMENTED']);
+    assert.match(failure.message, advice);
+  });
+}
+
+test('interactions are refused with what to use instead', async () => {
+  // The exceptions of this part of the SDK are not public.
+  await assert.rejects(relay.interactions.create({ model: TEXT_MODEL, input: 'hello' }), (error) => {
+    assert.equal(error.status, 404);
+    assert.match(error.message, /client\.models/);
+    return true;
+  });
 });
 
 for (const { model, code, status, after_chunks: late } of ERRORS) {
@@ -196,7 +229,17 @@ test('the gateway ends a call at the deadline in its header', async () => {
 test('a client that does not wait any longer ends the call upstream', async () => {
   const call = clientOf(RELAY, { timeout: 300 }).models.generateContent({ model: 'hang-node-timeout', contents: 'hi' });
   await assert.rejects(call, /abort/i);
-  await assertCancelled('hang-node-timeout');
+  await assertUpstream('cancelled', 'hang-node-timeout');
+});
+
+test('a call that is aborted ends upstream', async () => {
+  const model = 'hang-node-unary-abort';
+  const controller = new AbortController();
+  const call = relay.models.generateContent({ model, contents: 'hi', config: { abortSignal: controller.signal } });
+  await assertUpstream('arrived', model);
+  controller.abort();
+  await assert.rejects(call, /abort/i);
+  await assertUpstream('cancelled', model);
 });
 
 // Only a signal ends the call: this SDK keeps the connection of a stream that is left.
@@ -209,7 +252,7 @@ test('a stream that is aborted ends the call upstream', async () => {
   assert.equal(await next(), 'first');
   controller.abort();
   await assert.rejects(next(), /abort/i);
-  await assertCancelled(model);
+  await assertUpstream('cancelled', model);
 });
 
 test('upstream gets the name of the SDK', async () => {
