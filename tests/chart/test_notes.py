@@ -7,6 +7,7 @@ from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
 
 TOKENS = {"config": {"auth": "tokens"}, "apiKey": {"existingSecret": "key"}, "callers": {"secret": "callers"}}
 ROUTE = {"route": {"enabled": True, "parentRefs": [{"name": "a"}]}}
+REST = {"ingress": {"rest": {"enabled": True, "hosts": ["b.example", "*.b.example"]}}}
 WARNINGS = {
     "config.auth is none": {"config": {"auth": "none"}},
     "the key is stored in the release": {"config": {"auth": "none"}, "apiKey": {"value": "k"}},
@@ -100,7 +101,6 @@ def test_the_commands_in_the_notes_fit_the_values(values, has, lacks):
     assert lacks not in printed
 
 
-REST = {"ingress": {"rest": {"enabled": True, "hosts": ["b.example", "*.b.example"]}}}
 BASE = "  GOOGLE_GEMINI_BASE_URL="
 
 
