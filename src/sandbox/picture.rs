@@ -17,7 +17,7 @@ const SCENES: [[u32; 4]; 6] = [
 ];
 
 /// The levels between which the sea flickers. A picture of a model hardly compresses: it weighs some 0.4 MB at 1K, 1.4 MB
-/// at 2K and over 5 MB at 4K. So does one of which a fifth is this noise.
+/// at 2K and over 5 MB at 4K. So does one of which a quarter is this noise.
 const FLICKER: u64 = 8;
 
 /// A PNG of exactly that ratio, with about as many pixels as a square of that `side`: a sun over the sea, whose colours
@@ -28,7 +28,7 @@ pub(super) fn make(prompt: &str, ratio: (u32, u32), side: u32) -> Result<Vec<u8>
     let (width, height) = (across * unit, down * unit);
     let seed = hash(prompt);
     let [sky, horizon, sun, sea] = SCENES[(seed % SCENES.len() as u64) as usize].map(rgb);
-    let shore = height * 4 / 5;
+    let shore = height * 3 / 4;
     let mut noise = Noise::of(seed);
     let mut picture = RgbImage::new(width, height);
     for (y, row) in picture.enumerate_rows_mut() {
@@ -122,7 +122,7 @@ fn hash(text: &str) -> u64 {
 
 fn encode(picture: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
     let mut out = Vec::new();
-    let encoder = PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Up);
+    let encoder = PngEncoder::new_with_quality(&mut out, CompressionType::Fast, FilterType::Sub);
     encoder.write_image(picture.as_raw(), picture.width(), picture.height(), image::ExtendedColorType::Rgb8)?;
     Ok(out)
 }

@@ -19,7 +19,7 @@ export class CallError extends Error {
     const violations = of('BadRequest').flatMap((detail) => detail.fieldViolations ?? []);
     const help = of('Help').flatMap((detail) => detail.links ?? []);
     return new CallError({
-      title: TITLES[status] ?? 'The call failed',
+      title: TITLES[info?.reason] ?? TITLES[status] ?? 'The call failed',
       codes: [httpStatus ?? code, status, info?.reason, info?.domain].filter(Boolean),
       reason: info?.reason,
       message: [message, ...help.map(({ url }) => url)].filter(Boolean).join('\n'),
@@ -44,7 +44,10 @@ export class CallError extends Error {
   }
 }
 
+/** By the reason of an error, or by its status. */
 const TITLES = {
+  UPSTREAM_CUT_OFF: 'The answer broke off',
+  UPSTREAM_UNFINISHED: 'The answer broke off',
   INVALID_ARGUMENT: 'The request is not valid',
   FAILED_PRECONDITION: 'The request is not possible now',
   UNAUTHENTICATED: 'A valid key or token is needed',
