@@ -1,4 +1,4 @@
-//! gemini-grpc: the Gemini REST API, served over gRPC.
+//! gemini-grpc: the Gemini REST API, served over gRPC, REST and gRPC-Web.
 //!
 //! Modules import downward only (docs/architecture.md).
 

@@ -26,7 +26,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::files;
 
-/// The Gemini API over gRPC.
+/// The Gemini API over gRPC and REST.
 #[derive(Debug, Parser)]
 #[command(name = "gemini-grpc", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {

@@ -37,7 +37,9 @@ pub struct Serving {
     )]
     pub reflection: bool,
 
-    /// Web pages that may call over REST and gRPC-Web, by their origins, separated by commas: https://app.example.com. * is every page, and is taken only where each caller needs a key or token. Without it no page may call.
+    /// The web pages that may call over REST and gRPC-Web, by their origins, separated by commas, such as
+    /// https://app.example.com. * allows every page, and is accepted only if each caller needs a key or token. By default
+    /// no page may call.
     #[arg(
         long,
         help_heading = "Serving",

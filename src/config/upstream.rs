@@ -45,8 +45,8 @@ pub struct Upstream {
     )]
     pub upstream_http: Http,
 
-    /// What upstream has in addition to generating content, as a list with commas; what it has not is UNIMPLEMENTED.
-    /// Without `models`, the catalogue answers which models there are.
+    /// The methods that upstream has in addition to generating content, separated by commas. Others are UNIMPLEMENTED,
+    /// except that without `models` the catalogue lists the models.
     #[arg(
         long,
         help_heading = "Upstream",

@@ -18,7 +18,10 @@ pub(super) enum Error {
     Framing(&'static str),
     #[error("the grpc-encoding of the request is not known; gzip and identity are")]
     Encoding,
-    #[error("{method} is not offered here; {} are, and what GEMINI_GRPC_UPSTREAM_METHODS adds to them", offered())]
+    #[error(
+        "{method} is not offered here; the methods are {}, and those that GEMINI_GRPC_UPSTREAM_METHODS adds",
+        offered()
+    )]
     NotOffered { method: String },
     #[error("there is no service of that name here; mountsea.gemini.v1.GenerativeService is the one to call")]
     NoService,

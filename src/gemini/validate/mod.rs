@@ -97,7 +97,7 @@ pub fn validate_models(
             let inner = view::model(inner, steps)?;
             if !inner.is_empty() && ModelName::parse(inner).as_ref() != Ok(&name) {
                 let index = if method == Method::CountTokens { String::new() } else { format!("[{i}]") };
-                let allowed = format_args!("it is the model of the whole request, {name}, or left out");
+                let allowed = format_args!("name {name}, the model of the whole request, or leave it out");
                 violations.add(format_args!("{field}{index}.model"), "MODEL_DIFFERS", allowed);
             }
             i += 1;
