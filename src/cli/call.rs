@@ -1,6 +1,6 @@
 //! `gemini-grpc call`: one call, shown as it comes.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,15 +10,12 @@ use tonic::transport::Channel;
 
 use super::endpoint::Endpoint;
 use super::print::Printer;
-use super::{Failure, block_on, client, output};
+use super::{Failure, block_on, client, output, rest};
 use crate::config::{Key, MAX_FILE_BYTES, read_file};
 use crate::gemini::json;
 use crate::pb::gemini::{
     Content, GenerateContentRequest, GenerationConfig, ImageConfig, Part, ThinkingConfig, Tool, part,
 };
-
-/// After this time without a message, a note says that the call waits.
-const NOTE_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("api_key", |arg| arg.help(client::KEY_HELP)))]
@@ -27,6 +24,7 @@ Examples:
   gemini-grpc call 'Why is the sky blue?'
   gemini-grpc call --model gemini-2.5-flash-image --aspect-ratio 16:9 'a lighthouse at dawn'
   gemini-grpc call --model gemini-2.5-flash-image --image image-1.png 'the same at night'
+  gemini-grpc call --rest 'Why is the sky blue?'
   git diff | gemini-grpc call --system 'Review this change.' -")]
 pub(super) struct Args {
     /// What to say; `-` or nothing reads standard input.
@@ -78,6 +76,10 @@ pub(super) struct Args {
     #[arg(long)]
     thoughts: bool,
 
+    /// Call over REST instead of gRPC; the output is the same.
+    #[arg(long)]
+    rest: bool,
+
     /// Wait for the whole answer instead of streaming it.
     #[arg(long)]
     unary: bool,
@@ -94,21 +96,27 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let message = message(&args)?;
     let key = args.key.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    let timeout = args.timeout.map(Duration::from_secs);
     block_on(async {
-        let channel = args.endpoint.connect().await?;
-        let mut request = client::with_key(message, key.as_ref());
-        if let Some(seconds) = args.timeout {
-            request.set_timeout(Duration::from_secs(seconds));
-        }
         let mut printer = Printer::new(args.json, &args.save, "image", args.thoughts);
-        let request_id = make(&args.endpoint, channel, request, args.unary, &mut printer).await?;
+        let request_id = if args.rest {
+            let request = rest::request(&args.endpoint, &message, key.as_ref(), timeout, args.unary)?;
+            rest::make(&args.endpoint, request, &mut printer).await?
+        } else {
+            let channel = args.endpoint.connect().await?;
+            let mut request = client::with_key(message, key.as_ref());
+            if let Some(timeout) = timeout {
+                request.set_timeout(timeout);
+            }
+            make(&args.endpoint, channel, request, args.unary, &mut printer).await?
+        };
         printer.end_line()?;
         output::note(format_args!("{}\n", printer.summary(&request_id)));
         Ok(())
     })?
 }
 
-/// Makes a call and shows its answer; returns the request id.
+/// Makes a call over gRPC and shows its answer; returns the request id.
 pub(super) async fn make(
     endpoint: &Endpoint,
     channel: Channel,
@@ -118,19 +126,19 @@ pub(super) async fn make(
 ) -> Result<String, Failure> {
     let mut client = client::generative(channel);
     if unary {
-        return match patiently(client.generate_content(request)).await {
+        return match client::patiently(client.generate_content(request)).await {
             Ok(answer) => {
                 printer.message(answer.get_ref())?;
-                Ok(client::request_id(answer.metadata()))
+                Ok(client::request_id(answer.metadata().as_ref()))
             }
             Err(status) => Err(endpoint.failed(&status).await),
         };
     }
-    let answer = match patiently(client.stream_generate_content(request)).await {
+    let answer = match client::patiently(client.stream_generate_content(request)).await {
         Ok(answer) => answer,
         Err(status) => return Err(endpoint.failed(&status).await),
     };
-    let request_id = client::request_id(answer.metadata());
+    let request_id = client::request_id(answer.metadata().as_ref());
     let mut stream = answer.into_inner();
     loop {
         match stream.message().await {
@@ -140,23 +148,6 @@ pub(super) async fn make(
                 printer.end_line()?;
                 return Err(endpoint.failed(&status).await);
             }
-        }
-    }
-}
-
-/// Waits, and says so to a person if it takes long.
-async fn patiently<T>(answer: impl Future<Output = T>) -> T {
-    let mut answer = std::pin::pin!(answer);
-    if !std::io::stderr().is_terminal() {
-        return answer.await;
-    }
-    match tokio::time::timeout(NOTE_AFTER, answer.as_mut()).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            output::note("waiting for the model …");
-            let answer = answer.await;
-            output::note("\r\x1b[K");
-            answer
         }
     }
 }

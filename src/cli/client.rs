@@ -1,19 +1,29 @@
 //! The client side of `call`, `demo` and `healthcheck`.
 
+use std::fmt::Debug;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use http::HeaderMap;
+use prost::Message as _;
+use prost_types::Any;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::read_file;
 use crate::gateway::ApiKey;
 use crate::pb::gemini::generative_service_client::GenerativeServiceClient;
 use crate::pb::gemini::{Blob, Content, GenerateContentRequest, Part, part};
+use crate::pb::rpc;
 
 /// Pictures come inline; 4 MiB, the default of gRPC clients, is too little for them.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// After this time without a message, a note says that the call waits.
+const NOTE_AFTER: Duration = Duration::from_secs(1);
 
 /// The key of a command that calls, whose other side may have one.
 pub(super) const KEY_HELP: &str =
@@ -85,17 +95,37 @@ pub(super) fn save(directory: &Path, name: &str, blob: &Blob) -> Result<PathBuf,
     }
 }
 
-/// The id under which the gateway and upstream know the call.
-pub(super) fn request_id(metadata: &tonic::metadata::MetadataMap) -> String {
-    metadata.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none").to_owned()
+/// Waits, and says so to a person if it takes long.
+pub(super) async fn patiently<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    if !std::io::stderr().is_terminal() {
+        return answer.await;
+    }
+    match tokio::time::timeout(NOTE_AFTER, answer.as_mut()).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            output::note("waiting for the model …");
+            let answer = answer.await;
+            output::note("\r\x1b[K");
+            answer
+        }
+    }
 }
 
-/// A failed call in readable lines: code, message, and each detail.
+/// The id under which the gateway and upstream know the call.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("none").to_owned()
+}
+
+/// A failed call in readable lines.
 pub(super) fn explain(status: &Status) -> String {
-    use crate::pb::rpc;
-    use prost::Message as _;
-    let mut lines = vec![format!("{:?}: {}", status.code(), status.message())];
     let details = rpc::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
+    explain_error(status.code(), status.message(), &details)
+}
+
+/// An error in readable lines: code, message, and each detail.
+pub(super) fn explain_error(code: impl Debug, message: &str, details: &[Any]) -> String {
+    let mut lines = vec![format!("{code:?}: {message}")];
     for detail in details {
         let value = &detail.value[..];
         match detail.type_url.rsplit('.').next() {
@@ -127,7 +157,7 @@ pub(super) fn explain(status: &Status) -> String {
 }
 
 /// What is known of a quota that is used up: of its three names a server may send any.
-fn quota(violation: &crate::pb::rpc::quota_failure::Violation) -> String {
+fn quota(violation: &rpc::quota_failure::Violation) -> String {
     let known = [&violation.subject, &violation.quota_id, &violation.description];
     known.into_iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
 }

@@ -1,8 +1,10 @@
 //! Where a gateway is, and how a command connects to it.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Uri;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Status;
@@ -54,26 +56,54 @@ impl Endpoint {
         Self { url, ca: None, cert: None, cert_key: None }
     }
 
-    /// A connection to the gateway.
+    /// A connection for gRPC.
     pub(super) async fn connect(&self) -> Result<Channel, Failure> {
-        let url = &self.url;
-        let usage = || Failure::Usage(format!("--endpoint: {url} is not a URL such as http://127.0.0.1:50051"));
-        let mut endpoint = tonic::transport::Endpoint::from_shared(url.clone()).map_err(|_| usage())?;
-        let tls = match endpoint.uri().scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(usage()),
-        };
+        let tls = self.check()?;
+        let mut endpoint = tonic::transport::Endpoint::from_shared(self.url.clone()).map_err(|_| self.bad_url())?;
         if tls {
             let failed = |error| Failure::Usage(format!("TLS cannot be set up: {}", cause(&error)));
             endpoint = endpoint.tls_config(self.tls()?).map_err(failed)?;
-        } else if self.ca.is_some() || self.cert.is_some() {
-            return Err(Failure::Usage(format!("--ca and --cert are for https:// and --endpoint is {url}")));
         }
         match endpoint.connect().await {
             Ok(channel) => Ok(channel),
             Err(error) => Err(Failure::Run(self.unreachable(&error).await)),
         }
+    }
+
+    /// A client for REST.
+    pub(super) fn http_client(&self) -> Result<reqwest::Client, Failure> {
+        let failed = |error| Failure::Usage(format!("TLS cannot be set up: {}", cause(&error)));
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            // reqwest resends a request by itself in some cases. Generation is billed.
+            .retry(reqwest::retry::never());
+        if self.check()? {
+            if let Some(path) = &self.ca {
+                let authorities = reqwest::Certificate::from_pem_bundle(&read("--ca", path)?).map_err(failed)?;
+                builder = builder.tls_certs_only(authorities);
+            }
+            if let (Some(cert), Some(key)) = (&self.cert, &self.cert_key) {
+                let pem = [read("--cert-key", key)?, read("--cert", cert)?].join(&b'\n');
+                builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(failed)?);
+            }
+        }
+        builder.build().map_err(failed)
+    }
+
+    /// Checks the URL and whether the flags fit it. Returns whether it asks for TLS.
+    fn check(&self) -> Result<bool, Failure> {
+        let url = &self.url;
+        match url.parse::<Uri>().ok().as_ref().and_then(Uri::scheme_str) {
+            Some("https") => Ok(true),
+            Some("http") if self.ca.is_none() && self.cert.is_none() => Ok(false),
+            Some("http") => Err(Failure::Usage(format!("--ca and --cert are for https:// and --endpoint is {url}"))),
+            _ => Err(self.bad_url()),
+        }
+    }
+
+    pub(super) fn bad_url(&self) -> Failure {
+        Failure::Usage(format!("--endpoint: {} is not a URL such as {DEFAULT_ENDPOINT}", self.url))
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, Failure> {
@@ -87,7 +117,8 @@ impl Endpoint {
         Ok(tls)
     }
 
-    async fn unreachable(&self, error: &tonic::transport::Error) -> String {
+    /// Why no connection could be made.
+    pub(super) async fn unreachable(&self, error: &(dyn Error + 'static)) -> String {
         let url = &self.url;
         match self.spoken().await {
             None => format!(
@@ -100,18 +131,24 @@ impl Endpoint {
 
     /// A failed call in readable lines. If the connection failed, what is wrong with it.
     pub(super) async fn failed(&self, status: &Status) -> Failure {
-        let mut text = client::explain(status);
-        if let Some(error) = std::error::Error::source(status) {
-            text = format!("{text}\n  {}", cause(error));
-            // In TLS 1.3 a missing certificate is refused after the handshake, and the reason is often lost on the way.
-            if self.is_tls() && self.cert.is_none() {
-                text += "\n  if the gateway asks callers for certificates, give one with --cert and --cert-key";
-            }
-            if !self.is_tls() && self.spoken().await == Some(Spoken::Tls) {
-                text = format!("{} speaks TLS; say https:// instead of http://", self.url);
-            }
+        let text = client::explain(status);
+        Failure::Run(match status.source() {
+            Some(error) => self.broken(text, error).await,
+            None => text,
+        })
+    }
+
+    /// Adds to an error what is wrong with the connection.
+    pub(super) async fn broken(&self, mut text: String, error: &(dyn Error + 'static)) -> String {
+        if !self.is_tls() && self.spoken().await == Some(Spoken::Tls) {
+            return format!("{} speaks TLS; say https:// instead of http://", self.url);
         }
-        Failure::Run(text)
+        text += &format!("\n  {}", cause(error));
+        // In TLS 1.3 a missing certificate is refused after the handshake, and the reason is often lost on the way.
+        if self.is_tls() && self.cert.is_none() {
+            text += "\n  if the gateway asks callers for certificates, give one with --cert and --cert-key";
+        }
+        text
     }
 
     fn is_tls(&self) -> bool {
@@ -120,7 +157,7 @@ impl Endpoint {
 
     /// What is spoken there; none if nothing listens.
     async fn spoken(&self) -> Option<Spoken> {
-        let uri: tonic::codegen::http::Uri = self.url.parse().ok()?;
+        let uri: Uri = self.url.parse().ok()?;
         let port = uri.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
         let host = uri.host()?.trim_matches(['[', ']']);
         let mut stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await.ok()?.ok()?;

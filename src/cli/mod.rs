@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod print;
 mod reload;
+mod rest;
 #[cfg_attr(not(feature = "sandbox"), path = "without_sandbox.rs")]
 mod sandbox;
 mod serve;

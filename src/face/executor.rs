@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::gateway::OpenCall;
 
-/// The longest piece of a response that is given to HTTP/1 at once, in bytes.
+/// The longest frame of a response that hyper gets at once over HTTP/1, in bytes.
 const MAX_PIECE_BYTES: usize = 128 << 10;
 
 tokio::task_local! {
@@ -30,7 +30,7 @@ struct Call {
 
 /// Sets when the call of the current task has to be over.
 pub fn set_deadline(deadline: Instant) {
-    // Without such a task, as in a unit test, nothing needs to end.
+    // Outside of such a task, as in a unit test, there is no deadline.
     let _ = CALL.try_with(|known| known.deadline.set(Some(deadline)));
 }
 
@@ -64,13 +64,13 @@ pub async fn one_call_at_a_time<F: Future>(connection: F) -> F::Output {
     CALL.scope(Call::default(), connection).await
 }
 
-/// Ready once the open call of an HTTP/1 connection has met its deadline. To be polled after the connection, so that the
-/// call can still send its own error then; without that, its client takes no data, and the connection has to be dropped.
+/// Ready once the open call of an HTTP/1 connection has reached its deadline. Poll it after the connection: at the
+/// deadline the call sends its own error, if its client still reads. Otherwise the connection has to be dropped.
 pub async fn call_timed_out() {
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut set_to = None;
     std::future::poll_fn(|cx| {
-        // Without such a task, as in a unit test, nothing needs to end.
+        // Outside of such a task, as in a unit test, there is no deadline.
         let Some(deadline) = CALL.try_with(|known| known.deadline.get()).ok().flatten() else { return Poll::Pending };
         if set_to != Some(deadline) {
             timer.as_mut().reset(deadline);
@@ -82,15 +82,15 @@ pub async fn call_timed_out() {
 }
 
 pin_project! {
-    /// The body of a response over HTTP/1. When it is dropped, which is when all of it was given to HTTP, the call of
-    /// the task is over, and the next one may come.
+    /// The body of a response over HTTP/1. hyper drops it when it has taken all of it: then the call of this task is
+    /// over, and the next one may come.
     ///
-    /// It is given in pieces: hyper takes what it is given, however large, and a call whose client does not read would
-    /// be over without having been sent.
+    /// Large frames are split. hyper buffers a frame of any size at once, so the call would be over although its client
+    /// has read nothing.
     pub struct CallBody<B> {
         #[pin]
         body: B,
-        // The rest of a large frame.
+        // The rest of a large frame, which is sent next.
         rest: Bytes,
         _end: EndOfCall,
     }
@@ -138,7 +138,7 @@ impl<B: http_body::Body<Data = Bytes>> http_body::Body for CallBody<B> {
         self.rest.is_empty() && self.body.is_end_stream()
     }
 
-    /// Of the whole body, for which HTTP asks before the first frame.
+    /// The size of the whole body: hyper asks before the first frame only.
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

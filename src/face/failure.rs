@@ -1,4 +1,4 @@
-//! What every failed call says of itself, whichever face it came over.
+//! What every failed call has, over whichever face: a code, a reason, who has to act, and whether to retry.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub trait Failure: fmt::Display {
     /// The error of the call, unless it is one of the protocol.
     fn call(&self) -> Option<&gateway::Error>;
 
-    /// What is fixed about it.
+    /// Its row in a table of reasons.
     fn row(&self) -> Row;
 
     /// The status code.

@@ -25,8 +25,8 @@ const BATCHES_WITHOUT_WAIT: u8 = 15;
 
 /// How a face frames the messages of a response, and its end.
 pub trait Framing: Send + Unpin + 'static {
-    /// Adds a message to the batch. Of a message of at least [`NO_COPY_FROM`] bytes, which is sent without a copy, only
-    /// what stands before it is added.
+    /// Adds a message to the batch. A message of at least [`NO_COPY_FROM`] bytes is returned instead, to be sent without
+    /// a copy; only what comes before it is added.
     fn message(&mut self, message: Message, batch: &mut BytesMut) -> Option<Large>;
 
     /// Adds what ends the response to the batch. Returns the trailers, and how the call ended.
@@ -42,7 +42,7 @@ pub trait Framing: Send + Unpin + 'static {
 #[derive(Debug)]
 pub struct Large {
     pub bytes: Bytes,
-    /// What stands behind it.
+    /// What comes after it.
     pub suffix: &'static [u8],
 }
 
@@ -57,7 +57,7 @@ pub struct ResponseBody<F> {
     waiting_len: usize,
     /// How many more batches are sent without waiting.
     batches_without_wait: u8,
-    /// A large message, of which what stands before it has been sent.
+    /// A large message that is sent next.
     large: Option<Large>,
     /// The trailers, and how the call ended once they are sent.
     end: Option<(Option<HeaderMap>, CallEnd)>,

@@ -87,7 +87,7 @@ impl<'r> Unpacking<'r> {
     }
 }
 
-/// The longest message that may come out of this many packed bytes.
+/// The longest message that this many packed bytes may unpack to.
 fn by_ratio(packed: usize) -> usize {
     packed.saturating_mul(MAX_RATIO).max(ANY_RATIO_BYTES)
 }

@@ -39,7 +39,7 @@ pub struct CallRequest {
     pub heartbeat: Option<Duration>,
     /// How often the caller has tried before.
     pub previous_attempts: u32,
-    /// The caller's SDK, if upstream is to know it.
+    /// The name of the caller's SDK, if it is forwarded to upstream.
     pub sdk: Option<SdkLabel>,
     /// How the messages of the call are encoded.
     pub format: Format,
@@ -103,7 +103,7 @@ impl UploadMemory {
         reserve(&mut self.reserved, bytes, self.caller.as_ref())
     }
 
-    /// Reserves memory for a message of this many bytes, and for its JSON if that is something else.
+    /// Reserves memory for a message of this many bytes, and for its JSON if the message itself is not JSON.
     pub fn reserve_message(&mut self, message: usize) -> Result<(), Error> {
         self.reserve(match self.format {
             // Bytes are base64 in JSON.

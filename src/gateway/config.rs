@@ -38,8 +38,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether calls of a method are answered at all: those that generate content always, and those that describe
-    /// models too, since the catalogue can answer them.
+    /// An error unless calls of this method are answered: methods that generate content always are, and those that
+    /// describe models too, since the catalogue can answer them.
     pub fn offers(&self, method: Method) -> Result<(), Error> {
         match method.generates() || method.describes_models() || self.upstream_methods.contains(&method) {
             true => Ok(()),

@@ -23,12 +23,12 @@ pub enum Error {
     #[error("the request cannot be read: it is not a request of {method}")]
     NotARequest { method: &'static str },
     #[error(
-        "{} is not offered here, since the upstream of this gateway is not known to have it; if it has, the gateway's operator can offer it with GEMINI_GRPC_UPSTREAM_METHODS={}",
+        "{} is not offered here; if the upstream of this gateway has it, the gateway's operator can offer it with GEMINI_GRPC_UPSTREAM_METHODS={}",
         .method.rpc(), .method.action()
     )]
     NotOffered { method: Method },
     #[error(
-        "the catalogue of this gateway has no {model}; ListModels names those that it has. Upstream may take others"
+        "the catalogue of this gateway has no model {model}; ListModels has all of its models. Upstream may accept others"
     )]
     UnknownModel { model: ModelName },
     #[error("the request is larger than {limit} bytes; send less, or raise GEMINI_GRPC_MAX_REQUEST_BYTES")]

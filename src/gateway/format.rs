@@ -33,8 +33,8 @@ const TEXT_AND_IMAGE: &[u8] = &[0x22, 5, 0xa2, 1, 2, 1, 2];
 pub enum Format {
     /// Protobuf, for a caller that has this schema.
     Protobuf(CallerSchema),
-    /// Gemini's JSON, which is passed on as it is. Its requests do not name the model, so the face gives it here: with
-    /// or without `models/`, not validated.
+    /// Gemini's JSON, which is passed on as it is. In REST the model is in the path and not in the request, so the face
+    /// gives it here: with or without `models/`, not validated.
     Json { model: Arc<str> },
 }
 
@@ -77,7 +77,7 @@ enum Source<'r> {
     Protobuf([&'r [u8]; 2]),
     Json {
         body: &'r Bytes,
-        /// What is read of the request, as wire bytes.
+        /// What the gateway reads of the request, as wire bytes.
         outline: Vec<u8>,
         /// Whether TEXT and IMAGE have to be asked for in the caller's place.
         default_modalities: bool,
@@ -90,7 +90,7 @@ pub(super) struct Prepared {
     pub(super) json: Bytes,
     /// The number of fields that could not be written as JSON, since the schema does not know them.
     pub(super) unknown_fields: usize,
-    /// What was read of a request that is JSON, as wire bytes.
+    /// For a request that is JSON: what the gateway reads of it, as wire bytes.
     pub(super) outline: Option<Vec<u8>>,
     pub(super) config: Option<GenerationConfigView<'static>>,
     /// What the request contains, for a charge without a report of upstream.
@@ -181,7 +181,7 @@ impl Format {
         };
         let read = match self {
             Self::Protobuf(schema) => {
-                json::event(method, text, Some(key.finder()), *schema, steps).map(|event| (event, None))
+                json::event(method, text, key.finder(), *schema, steps).map(|event| (event, None))
             }
             Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
                 .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
@@ -204,9 +204,7 @@ impl Format {
             return Err(Stop::Failed(error));
         }
         if !method.is_streaming() {
-            if method.generates() && !view.is_whole() {
-                return Err(Stop::Failed(upstream::Error::Unfinished));
-            }
+            check_whole(method, &view, &response, text).map_err(Stop::Failed)?;
             if has_split_surrogates {
                 let joined = SurrogateJoiner::default().join(&mut response, true, steps);
                 joined.map_err(|error| unreadable(error, steps))?;
@@ -270,6 +268,21 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// Checks that a unary response has all that its caller expects.
+fn check_whole(
+    method: Method,
+    view: &ResponseView,
+    response: &json::Response,
+    text: &[u8],
+) -> Result<(), upstream::Error> {
+    if method.generates() {
+        return if view.is_whole() { Ok(()) } else { Err(upstream::Error::Unfinished) };
+    }
+    // A caller of CountTokens would read a count of 0 out of `{}`.
+    let is_empty = response.message.is_empty() && !text.contains(&b'"');
+    if is_empty { Err(upstream::Error::Empty { status: 200 }) } else { Ok(()) }
 }
 
 /// The outline of a request that is JSON.

@@ -68,8 +68,8 @@ impl Gateway {
         self.shared.config.load().limits
     }
 
-    /// Whether calls of a method are answered; an error says why not. It is checked again with each call, but this
-    /// refuses a call before anything of it is read.
+    /// An error if calls of this method are not answered. Each call checks it again; a face that checks it first refuses
+    /// the call before its message is read.
     pub fn offers(&self, method: Method) -> Result<(), Error> {
         self.shared.config.load().offers(method)
     }

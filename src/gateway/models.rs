@@ -1,4 +1,4 @@
-//! Answers which models there are: as the catalogue knows, or as upstream says.
+//! Answers calls about models, from the catalogue or from upstream.
 
 use std::pin::pin;
 
@@ -24,7 +24,7 @@ use crate::memory::Reservation;
 use crate::telemetry::CallPhase;
 use crate::upstream::{self, Answer, Outgoing, Target};
 
-/// The largest message of such a call, in bytes. It contains a name, or a token of a page.
+/// The largest message of such a call, in bytes. It contains the name of a model, or the token of a page.
 const MAX_QUERY_BYTES: usize = 16 << 10;
 
 /// What a caller asks about models.
@@ -36,7 +36,7 @@ pub enum ModelsQuery {
     Get { model: String },
 }
 
-/// What a message of `ListModels` has.
+/// The JSON of a message of `ListModels`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListRequest {
@@ -77,11 +77,9 @@ impl ModelsQuery {
 
     fn check(self) -> Result<Asked, Violations> {
         match self {
-            Self::List { page_size: ..0, .. } => Err(Violations::only(
-                "page_size",
-                "NUMBER_OUT_OF_RANGE",
-                "a page has at least 1 model; 0 for the usual 50",
-            )),
+            Self::List { page_size: ..0, .. } => {
+                Err(Violations::only("page_size", "NUMBER_OUT_OF_RANGE", "a page has at least 1 model; 0 means 50"))
+            }
             Self::List { page_size, page_token } => Ok(Asked::List { page_size, page_token }),
             Self::Get { model } => ModelName::parse(&model)
                 .map(Asked::Get)
@@ -107,7 +105,7 @@ impl Asked {
 }
 
 impl Config {
-    /// What the catalogue knows of models, as Gemini's JSON.
+    /// The answer of the catalogue, as Gemini's JSON.
     fn described(&self, asked: &Asked, admitted: &Admitted) -> Result<Value, Error> {
         let methods = [Method::CountTokens].into_iter().filter(|method| self.upstream_methods.contains(method));
         let methods: Vec<_> = Method::ALL.iter().copied().filter(|method| method.generates()).chain(methods).collect();
@@ -116,8 +114,13 @@ impl Config {
             Asked::List { page_size, page_token } => {
                 let models = self.catalog.listed().filter(|model| admitted.allow(&model.name).is_ok());
                 let page = Page::of(models, usize::try_from(*page_size).unwrap_or_default(), page_token);
-                let unknown =
-                    || Violations::only("page_token", "PAGE_TOKEN_INVALID", "it is the next_page_token of a page");
+                let unknown = || {
+                    Violations::only(
+                        "page_token",
+                        "PAGE_TOKEN_INVALID",
+                        "it has to be the next_page_token of an earlier page",
+                    )
+                };
                 Ok(page.ok_or_else(unknown)?.to_json(&methods))
             }
             Asked::Get(name) => {

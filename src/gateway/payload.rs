@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-/// The bytes of a message: translated, or a part of upstream's response.
+/// The bytes of a message: `Own` if they were translated, `Shared` if they are a part of upstream's response.
 pub(super) enum Payload {
     Own(Vec<u8>),
     Shared(Bytes),

@@ -22,10 +22,10 @@ use crate::upstream::{self, ApiKey};
 /// that takes more steps begins again on another thread.
 const MAX_WORKER_STEPS: u64 = 50_000;
 
-/// The outline of a response is shorter than this, in bytes, unless its texts are very long. Pictures are not in it.
+/// The usual limit of the outline of a response, in bytes. Only very long texts exceed it; pictures are not in it.
 const OUTLINE_BYTES: usize = 256 << 10;
 
-/// JSON from this length on, in bytes, is not begun on the worker: reading it takes more than [`MAX_WORKER_STEPS`].
+/// JSON from this length on, in bytes, is read on another thread at once: it takes more than [`MAX_WORKER_STEPS`].
 const LONG_JSON_BYTES: usize = 6 << 20;
 
 /// A request that is to be checked and translated, on any thread.
@@ -97,7 +97,7 @@ impl Preparation {
     }
 }
 
-/// The steps that work on a message of this length may take on the worker. None if they would not be enough.
+/// The steps that work on a message of this length may take on the worker; 0 if they would not be enough anyway.
 fn steps_on_worker(format: &Format, length: usize) -> Steps<'static> {
     let is_long = matches!(format, Format::Json { .. }) && length >= LONG_JSON_BYTES;
     Steps::at_most(if is_long { 0 } else { MAX_WORKER_STEPS })

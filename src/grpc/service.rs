@@ -122,6 +122,7 @@ impl GrpcService {
         self.grpc.0.telemetry.count(telemetry::names::REQUESTS_REFUSED, Some(NotGrpc::Http1.as_str()));
         NotGrpc::Http1.response(method)
     }
+
     /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
     pub fn refuse_origin<B>(&self, request: &Request<B>) -> Response<Body> {
         refuse(&Error::Origin, &self.grpc.0.unknown(request, &self.peer))

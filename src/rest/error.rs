@@ -27,7 +27,7 @@ pub(super) enum Error {
     Method { allowed: &'static str },
     #[error("the content-type of the request has to be application/json")]
     ContentType,
-    #[error("the content-encoding of the request is not known; gzip and identity are")]
+    #[error("the content-encoding of the request is not supported; send gzip, or none")]
     Encoding,
     #[error("the body of the request {0}")]
     Body(&'static str),

@@ -1,7 +1,7 @@
 //! The framing of a stream: server-sent events in the one form that every SDK reads, or an array of JSON.
 //!
-//! An event is exactly `data: `, one line of JSON, and an empty line. Comments, ids, names of events, CRLF and `[DONE]`
-//! each break an official SDK, and so does a heartbeat of another length than two LF.
+//! An event is exactly `data: `, one line of JSON, and an empty line; a heartbeat is two LF. Comments, ids, names of
+//! events, CRLF, `[DONE]` and heartbeats of another length each break one of the official SDKs.
 
 use bytes::{BufMut as _, BytesMut};
 use http::HeaderMap;
@@ -27,7 +27,7 @@ impl JsonFraming {
         Self { alt, has_elements: false, is_open: false }
     }
 
-    /// Adds what stands before an event or an element.
+    /// Adds what comes before an event or an element.
     fn begin(&mut self, batch: &mut BytesMut) {
         match self.alt {
             Alt::Sse => batch.put_slice(b"data: "),
@@ -48,7 +48,7 @@ impl JsonFraming {
         }
     }
 
-    /// What stands behind an event or an element.
+    /// What comes after an event or an element.
     fn suffix(&self) -> &'static [u8] {
         match self.alt {
             Alt::Sse => b"\n\n",
@@ -56,7 +56,7 @@ impl JsonFraming {
         }
     }
 
-    /// A heartbeat, which no reader takes for an event or an element.
+    /// Adds a heartbeat. Readers skip it.
     fn heartbeat(&mut self, batch: &mut BytesMut) {
         match self.alt {
             Alt::Sse => batch.put_slice(b"\n\n"),
@@ -124,8 +124,8 @@ fn line_end(json: &[u8]) -> Option<&'static (&'static [u8], &'static [u8])> {
     LINE_ENDS.iter().find(|(character, _)| json.starts_with(character))
 }
 
-/// Writes JSON on one line. CR and LF are only white space between its tokens, since texts have them escaped; the other
-/// ends of lines are only in texts.
+/// Writes JSON on one line. CR and LF can only be white space between its tokens, since they are escaped in texts. The
+/// other line ends can only be in texts.
 fn put_on_one_line(json: &[u8], batch: &mut BytesMut) {
     let mut rest = json;
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r' | 0xc2 | 0xe2)) {

@@ -31,7 +31,7 @@ pub(super) fn key(query: Option<&str>) -> Result<Option<Credential>, Error> {
     key.trim().parse().map(Some).map_err(|_| Error::InvalidKey { header: "?key=" })
 }
 
-/// What a query asks about the list of models. A part that is left out is 0 or empty.
+/// The page of the list of models that a query asks for. A parameter that is left out is 0 or empty.
 pub(super) fn models(query: Option<&str>) -> Result<ModelsQuery, InvalidHeader> {
     let page_size = match value(query, &["pageSize", "page_size"]) {
         None => 0,

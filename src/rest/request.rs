@@ -44,7 +44,7 @@ pub(super) struct Upload<B> {
 }
 
 impl<B: RequestBody> Upload<B> {
-    /// Checks what the head says of the body.
+    /// Checks the headers that describe the body.
     pub(super) fn new(headers: &HeaderMap, body: B) -> Result<Self, (Error, B)> {
         if !is_json(headers) {
             return Err((Error::ContentType, body));
@@ -91,7 +91,7 @@ impl<B: RequestBody> Upload<B> {
         Ok(gathered.freeze())
     }
 
-    /// A body whose length is known at its end: its memory is doubled when it is full.
+    /// A body whose length is only known at its end. Its buffer is doubled each time it is full.
     async fn unannounced(mut self, limit: usize, memory: &mut UploadMemory) -> Result<Bytes, Error> {
         let mut gathered = Vec::new();
         while let Some(piece) = next(&mut self.body).await? {
@@ -101,7 +101,7 @@ impl<B: RequestBody> Upload<B> {
             }
             if length > gathered.capacity() {
                 let capacity = (gathered.capacity() * 2).max(length).min(limit);
-                // While it is copied, both are there.
+                // Both buffers exist while the bytes are copied.
                 memory.reserve(gathered.capacity() + capacity)?;
                 gathered.reserve_exact(capacity - gathered.len());
             }

@@ -38,7 +38,7 @@ fn verb(method: Method) -> HttpMethod {
 /// What a path names.
 #[derive(Debug, PartialEq)]
 pub(super) enum Target {
-    /// A method that is known. The name of its model is as it came, but decoded; empty for the list of models.
+    /// A known method. `model` is percent-decoded and not validated; it is empty for the list of models.
     Method { route: &'static Route, model: String },
     /// A method of a model that is not offered.
     OtherMethod { action: String },

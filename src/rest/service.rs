@@ -1,4 +1,4 @@
-//! Serves a request: which call it is, and what each becomes as HTTP.
+//! Serves a request: finds out which call it is, and makes an HTTP response of its result.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -53,7 +53,7 @@ impl Rest {
     /// Serves one call.
     pub fn respond<B: RequestBody>(&self, request: Request<B>, peer: Arc<Peer>) -> ResponseFuture {
         let rest = self.0.clone();
-        // The memory is allocated before the future, which is then made in it, instead of on the stack first.
+        // The future is created directly in its heap memory, not on the stack first.
         let future = Box::write(Box::new_uninit(), async move { rest.answer(request, peer).await });
         Box::into_pin(future)
     }
@@ -241,7 +241,7 @@ impl Inner {
     }
 }
 
-/// Reads the rest of a refused request, unless its client waits to be asked for it.
+/// Reads the rest of a refused request, unless its client waits for `100 Continue` before it sends the body.
 fn discard(headers: &HeaderMap, body: impl RequestBody) {
     if !headers.contains_key(EXPECT) && !body.is_end_stream() {
         face::discard(body);

@@ -8,13 +8,13 @@ const ADVICE: [(&str, &str); 17] = [
     ("/batches", "batches are not served; send their requests one by one"),
     ("/interactions", "interactions are not served; call generateContent instead (client.models in the SDKs)"),
     ("/ws/", "the Live API is not served; call streamGenerateContent instead"),
-    ("/operations", "nothing here is an operation that takes long; each call answers itself"),
+    ("/operations", "long-running operations are not served; each call returns its result itself"),
     ("/tunedModels", "tuned models are not served; name a base model, such as gemini-2.5-flash"),
     ("/fileSearchStores", "file search is not served; send what is needed in the request"),
     ("/corpora", "corpora are not served; send what is needed in the request"),
     ("/auth_tokens", "tokens for the Live API are not served"),
-    ("/projects/", "this is the Gemini API, and not Vertex AI; leave out vertexai in the SDK"),
-    ("/publishers/", "this is the Gemini API, and not Vertex AI; leave out vertexai in the SDK"),
+    ("/projects/", "this is the Gemini API, not Vertex AI; leave out vertexai in the SDK"),
+    ("/publishers/", "this is the Gemini API, not Vertex AI; leave out vertexai in the SDK"),
     ("/openai/", "OpenAI's format is not served; use one of Google's SDKs"),
     ("/chat/completions", "OpenAI's format is not served; use one of Google's SDKs"),
     ("/v1alpha/", "only the versions v1 and v1beta are served"),
@@ -28,7 +28,7 @@ const MODELS: &str = "a model and a method are expected, as in models/gemini-2.5
 pub(super) fn advice(path: &str) -> &'static str {
     let known = ADVICE.iter().find(|(part, _)| path.contains(part));
     known.map_or(
-        "POST /v1beta/models/{model}:generateContent and :streamGenerateContent and GET /v1beta/models are",
+        "use POST /v1beta/models/{model}:generateContent or :streamGenerateContent, or GET /v1beta/models",
         |(_, advice)| advice,
     )
 }

@@ -6,24 +6,42 @@ use image::{ImageEncoder as _, Rgb, RgbImage};
 /// A picture larger than this, in pixels, is not taken for an edit.
 const MAX_PIXELS: u64 = 64 << 20;
 
-/// One row in this many is noise, in a band near the bottom that the frame of an edit leaves alone. A picture of a model
-/// hardly compresses: it weighs some 0.4 MB at 1K, 1.4 MB at 2K and over 5 MB at 4K. So does one with this much noise.
-const NOISE: u32 = 9;
+/// The colours of a sky, its horizon, the sun and the sea.
+const SCENES: [[u32; 4]; 6] = [
+    [0x33416f, 0xf4b393, 0xffe9c4, 0x243f5c],
+    [0x2f7fc1, 0xd6e9f2, 0xfff7da, 0x1f5673],
+    [0x3f2350, 0xe77a60, 0xffcf94, 0x382a52],
+    [0x7d8fa1, 0xdfe4e4, 0xfbf8ee, 0x5d7182],
+    [0x0e1728, 0x415c7c, 0xf5f2de, 0x122033],
+    [0x3f8f8a, 0xece6ba, 0xfff5cf, 0x1d5a5a],
+];
 
-/// A PNG of exactly that ratio, with about as many pixels as a square of that `side`, in colours that come from the
-/// prompt.
+/// The levels between which the sea flickers. A picture of a model hardly compresses: it weighs some 0.4 MB at 1K, 1.4 MB
+/// at 2K and over 5 MB at 4K. So does one of which a fifth is this noise.
+const FLICKER: u64 = 8;
+
+/// A PNG of exactly that ratio, with about as many pixels as a square of that `side`: a sun over the sea, whose colours
+/// and place come from the prompt.
 pub(super) fn make(prompt: &str, ratio: (u32, u32), side: u32) -> Result<Vec<u8>, image::ImageError> {
     let (across, down) = ratio;
     let unit = (f64::from(side) / f64::from(across * down).sqrt()).round() as u32;
     let (width, height) = (across * unit, down * unit);
     let seed = hash(prompt);
-    let [sky, ground, sun] = [0, 16, 32].map(|shift| colour(seed.rotate_left(shift)));
-    let mut picture = RgbImage::from_fn(width, height, |_, y| blend(sky, ground, y * 16 / height));
-    // A sun somewhere, so that two prompts do not only differ in colour.
-    let radius = width.min(height) / 6;
-    let centre = (width / 4 + (seed % 8) as u32 * width / 16, height / 4 + (seed >> 8 & 7) as u32 * height / 16);
-    disc(&mut picture, centre, radius, sun);
-    noise(&mut picture, seed);
+    let [sky, horizon, sun, sea] = SCENES[(seed % SCENES.len() as u64) as usize].map(rgb);
+    let shore = height * 4 / 5;
+    let mut noise = Noise::of(seed);
+    let mut picture = RgbImage::new(width, height);
+    for (y, row) in picture.enumerate_rows_mut() {
+        if y < shore {
+            let colour = blend(sky, horizon, y * 256 / shore);
+            row.for_each(|(_, _, pixel)| *pixel = colour);
+        } else {
+            let colour = blend(blend(horizon, sea, 128), sea, (y - shore) * 256 / (height - shore));
+            row.for_each(|(_, _, pixel)| *pixel = noise.flicker(colour));
+        }
+    }
+    let centre = (width / 4 + (seed >> 8 & 7) as u32 * width / 16, height / 4 + (seed >> 16 & 7) as u32 * height / 32);
+    disc(&mut picture, centre, width.min(height) / 7, sun);
     encode(&picture)
 }
 
@@ -36,8 +54,8 @@ pub(super) fn edit(bytes: &[u8], prompt: &str) -> Result<Vec<u8>, image::ImageEr
         return Err(image::ImageError::Limits(image::error::LimitError::from_kind(kind)));
     }
     let mut picture = image::load_from_memory(bytes)?.to_rgb8();
-    let tint = colour(hash(prompt));
-    let frame = (width.min(height) / 24).max(1);
+    let [_, tint, ..] = SCENES[(hash(prompt) % SCENES.len() as u64) as usize].map(rgb);
+    let frame = (width.min(height) / 48).max(1);
     let band = height * 2 / 5..height * 3 / 5;
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
         let framed = x < frame || y < frame || x + frame >= width || y + frame >= height;
@@ -46,50 +64,55 @@ pub(super) fn edit(bytes: &[u8], prompt: &str) -> Result<Vec<u8>, image::ImageEr
         } else if band.contains(&y) {
             pixel.0 = pixel.0.map(|level| 255 - level);
         } else {
-            *pixel = blend(*pixel, tint, 4);
+            *pixel = blend(*pixel, tint, 64);
         }
     }
     encode(&picture)
 }
 
-/// Fills a band of rows with what does not compress: an xorshift generator (Marsaglia 2003), the same for each seed.
-fn noise(picture: &mut RgbImage, seed: u64) {
-    let rows = picture.height() / NOISE;
-    let bytes = (rows * picture.width()) as usize * 3;
-    let end = picture.height() * (NOISE - 1) / NOISE * picture.width() * 3;
-    let all: &mut [u8] = picture;
-    let band = &mut all[..end as usize];
-    let start = band.len() - bytes;
-    // xorshift would stay at zero.
-    let mut state = seed | 1;
-    for chunk in band[start..].chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
+/// An xorshift generator (Marsaglia 2003).
+struct Noise(u64);
+
+impl Noise {
+    fn of(seed: u64) -> Self {
+        // xorshift would stay at zero.
+        Self(seed | 1)
+    }
+
+    /// The colour, each part of it a little brighter.
+    fn flicker(&mut self, colour: Rgb<u8>) -> Rgb<u8> {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let [r, g, b] = [0, 16, 32].map(|shift| ((self.0 >> shift) % FLICKER) as u8);
+        Rgb([colour.0[0].saturating_add(r), colour.0[1].saturating_add(g), colour.0[2].saturating_add(b)])
     }
 }
 
+/// A disc with a soft edge.
 fn disc(picture: &mut RgbImage, (cx, cy): (u32, u32), radius: u32, colour: Rgb<u8>) {
     let (width, height) = picture.dimensions();
     for y in cy.saturating_sub(radius)..(cy + radius).min(height) {
         for x in cx.saturating_sub(radius)..(cx + radius).min(width) {
-            let (dx, dy) = (x.abs_diff(cx), y.abs_diff(cy));
-            if dx * dx + dy * dy < radius * radius {
-                picture.put_pixel(x, y, colour);
-            }
+            let distance = f64::hypot(f64::from(x.abs_diff(cx)), f64::from(y.abs_diff(cy)));
+            let inside = (f64::from(radius) - distance).clamp(0.0, 1.0);
+            let pixel = picture.get_pixel_mut(x, y);
+            *pixel = blend(*pixel, colour, (inside * 256.0) as u32);
         }
     }
 }
 
-/// `part` sixteenths of `b` in `a`.
+/// `part` of 256 parts of `b` in `a`.
 fn blend(a: Rgb<u8>, b: Rgb<u8>, part: u32) -> Rgb<u8> {
-    let mix = |a: u8, b: u8| ((u32::from(a) * (16 - part.min(16)) + u32::from(b) * part.min(16)) / 16) as u8;
+    let part = part.min(256);
+    let mix = |a: u8, b: u8| ((u32::from(a) * (256 - part) + u32::from(b) * part) / 256) as u8;
     Rgb([mix(a.0[0], b.0[0]), mix(a.0[1], b.0[1]), mix(a.0[2], b.0[2])])
 }
 
-fn colour(seed: u64) -> Rgb<u8> {
-    Rgb([seed as u8, (seed >> 8) as u8, (seed >> 16) as u8])
+/// A colour as it is written in style sheets.
+fn rgb(hex: u32) -> Rgb<u8> {
+    let [_, r, g, b] = hex.to_be_bytes();
+    Rgb([r, g, b])
 }
 
 /// FNV-1a: the same prompt makes the same picture, everywhere.

@@ -67,7 +67,7 @@ struct Shared {
     phases: watch::Receiver<DrainPhase>,
 }
 
-/// A connection whose first bytes were read, and say what it speaks.
+/// A connection whose protocol is known by its first bytes.
 enum Opened {
     Plain(Spoken<TcpStream>),
     Tls(Box<Spoken<TlsStream<TcpStream>>>, Option<Arc<[San]>>),
@@ -149,7 +149,7 @@ impl Shared {
                 Err(Error::new(ErrorKind::InvalidData, "the caller does not ask for h2 (ALPN)"))
             }
             Spoken::Http1(_) if asked_for_h2 => {
-                Err(Error::new(ErrorKind::InvalidData, "the caller has asked for h2 (ALPN) and speaks HTTP/1"))
+                Err(Error::new(ErrorKind::InvalidData, "the caller asked for h2 (ALPN) but speaks HTTP/1"))
             }
             spoken => Ok(Opened::Tls(Box::new(spoken), names)),
         }
@@ -214,7 +214,7 @@ impl Shared {
         let end_of_age = self.limits.jittered_age().map(|age| Instant::now() + age);
         let service = service_fn(|request| {
             let responding = faces.respond_http1(request);
-            // A client cannot be asked to go without a response, so one that is idle is left until its next call.
+            // HTTP/1 can ask a client to leave only in a response. So an idle connection stays until its next call.
             let is_old = end_of_age.is_some_and(|end| Instant::now() >= end);
             let is_last = is_old || *phases.borrow() >= DrainPhase::Leaving;
             async move {

@@ -34,7 +34,7 @@ pub(super) struct Faces {
 struct Pages {
     origins: Origins,
     layer: CorsLayer,
-    /// Whether the page to try the gateway is served. It may call, as no other page of this origin exists.
+    /// Whether the page to try the gateway is served. It may call: it is the only page at this origin.
     playground: bool,
 }
 
@@ -63,7 +63,7 @@ impl Spoken {
         } else if grpc::is_grpc_web(method, headers) {
             Self::GrpcWeb
         } else if grpc::is_service_path(uri.path()) && !is_preflight(method, headers) {
-            // Something else is sent to a gRPC service, which says what to send.
+            // It is refused there, with an explanation.
             Self::Grpc
         } else {
             Self::Rest
@@ -71,7 +71,7 @@ impl Spoken {
     }
 }
 
-/// Whether a browser asks what a page may send, before it sends a call of gRPC-Web or REST.
+/// Whether this is the request by which a browser asks what a page may send, before the page's call (CORS).
 fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
@@ -105,10 +105,10 @@ impl ConnectionService {
         }
     }
 
-    /// Serves a request that a web page can make, if no page makes it, or one that may.
+    /// Serves a request that a web page is able to send, unless it comes from a page that may not call.
     fn respond_to_page<B: RequestBody<Error: fmt::Display>>(&self, request: Request<B>, spoken: Spoken) -> Responding {
         if self.pages.playground && spoken == Spoken::Rest && request.uri().path() == "/" {
-            // Also for a link on another site. The page does nothing by itself, and is shown in no frame.
+            // A link on another site may open it too: the page sends nothing by itself, and cannot be framed.
             let response = page::respond(request.method(), request.headers());
             return Responding::ready(response.map(|body| Body::Rest(rest::Body::full(body))));
         }
@@ -218,7 +218,7 @@ mod tests {
     use crate::gateway;
 
     #[test]
-    fn a_request_is_told_apart_by_its_content_type_and_path() {
+    fn a_request_gets_its_face_by_its_content_type_and_path() {
         let spoken = |method: Method, path: &'static str, content_type: &'static str| {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
             Spoken::of(&method, &Uri::from_static(path), &headers)

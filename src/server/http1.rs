@@ -18,8 +18,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_BUFFER: usize = 128 << 10;
 /// The end of a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
-/// How much of the rest of a request is read after its response, in bytes, and for how long: closing a connection with
-/// unread bytes resets it, and the client would lose the response.
+/// After a response, the rest of its request is read up to this many bytes and for this long. Closing a connection with
+/// unread bytes resets it, and the client could lose the response.
 const MAX_LINGER_BYTES: usize = 1 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
@@ -33,25 +33,25 @@ pub(super) fn builder() -> http1::Builder {
         .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER)
-        // A client that closes its side has gone, and its call with it.
+        // A client that closes its side has gone away, so its call is cancelled.
         .half_close(false)
         .pipeline_flush(false);
     builder
 }
 
-/// Reads up to the end of the first line, of which `bytes` was read already. hyper would answer text that is no request
-/// before it ends.
+/// Reads up to the end of the first line. `bytes` are the bytes that were already read. hyper must not get text that is
+/// no HTTP request: it would answer that before its first line is complete.
 ///
 /// # Errors
 ///
-/// The line is not one of a request.
+/// The line is no HTTP request, or the stream ends before it is complete.
 pub(super) async fn read_first_line<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>) -> Result<()> {
     loop {
         let end = memchr::memchr(b'\n', bytes);
         if end.is_some_and(|end| memchr::memmem::find(&bytes[..end], b" HTTP/").is_none()) {
             return Err(Error::new(ErrorKind::InvalidData, "text that is neither HTTP/2 nor HTTP/1"));
         }
-        // A line that is too long is answered like one of a later request.
+        // hyper refuses a line that is too long.
         if end.is_some() || bytes.len() > MAX_HEAD_BYTES {
             return Ok(());
         }
@@ -65,10 +65,10 @@ pub(super) async fn read_first_line<S: AsyncRead + Unpin>(stream: &mut S, bytes:
 #[derive(Debug)]
 pub(super) struct Http1Stream<S> {
     stream: S,
-    /// Bytes that were read before, and come first.
+    /// Bytes that were already read from `stream`. They come first.
     prefix: Vec<u8>,
     check: RequestCheck,
-    /// Whether a head that was refused was given an end.
+    /// Whether hyper has got the end of a head that was refused.
     has_ended_head: bool,
     /// How long a head may take from its first byte.
     head_timeout: Duration,
@@ -85,7 +85,7 @@ struct Linger {
 }
 
 impl<S> Http1Stream<S> {
-    /// `prefix` was read of `stream` already.
+    /// `prefix` are the bytes that were already read from `stream`.
     pub(super) fn new(prefix: Vec<u8>, stream: S, head_timeout: Duration) -> Self {
         Self {
             stream,

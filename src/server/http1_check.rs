@@ -1,8 +1,9 @@
 //! Checks the framing of HTTP/1 requests more strictly than hyper does.
 //!
-//! A proxy in front may read an ambiguous request differently, and take a part of one request for another (request
-//! smuggling). So a request is refused that has a line which ends with a bare LF, a folded header, both lengths, a
-//! length that is no plain number, not exactly one Host, or a target that is not a path (RFC 9112, 2.2, 3.2, 5.2, 6.3).
+//! A proxy in front may read an ambiguous request differently, and take a part of one request for another one (request
+//! smuggling). So a request is refused if it has a line that ends with a bare LF, a folded header, both `content-length`
+//! and `transfer-encoding`, a length that is not a plain number, not exactly one `Host`, or a target that is not a path
+//! (RFC 9112, 2.2, 3.2, 5.2, 6.3).
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -12,7 +13,7 @@ pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_SIZE_LINE: usize = 256;
 /// The longest trailers of a chunked request, in bytes.
 const MAX_TRAILER_BYTES: usize = 4 << 10;
-/// Empty lines before a request (RFC 9112, 2.2).
+/// The most empty lines before a request (RFC 9112, 2.2).
 const MAX_EMPTY_LINES: u8 = 2;
 
 /// Follows the requests of a connection as they are read.
@@ -61,7 +62,7 @@ type Refused = &'static str;
 const NOT_HTTP: Refused = "text that is neither HTTP/2 nor HTTP/1";
 
 impl RequestCheck {
-    /// Whether a head has begun that is not complete.
+    /// Whether a head has begun and is not complete.
     pub(super) fn is_in_head(&self) -> bool {
         match self.state {
             State::RequestLine => !self.line.is_empty(),
@@ -75,13 +76,13 @@ impl RequestCheck {
         self.state == State::Refused
     }
 
-    /// Whether a request has begun that is not complete, or was refused.
+    /// Whether a request has begun and is not complete, or was refused.
     pub(super) fn is_in_request(&self) -> bool {
         self.state != State::RequestLine || !self.line.is_empty()
     }
 
     /// Checks the bytes that were read next. A head that is refused is made unreadable in place: hyper answers it with
-    /// 400 and closes the connection. The bytes after it are dropped. Returns how many bytes go on.
+    /// 400 and closes the connection. The bytes after it are dropped. Returns how many bytes hyper gets.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl RequestCheck {
             State::Trailer => MAX_TRAILER_BYTES,
             _ => MAX_HEAD_BYTES,
         };
-        // hyper answers a head that is too long with 431, so that one goes on.
+        // hyper itself answers a head that is too long with 431.
         if self.section_len > max && !matches!(self.state, State::RequestLine | State::Header) {
             return Err("a chunk size or the trailers are too long");
         }
@@ -146,7 +147,7 @@ impl RequestCheck {
             Some(text) => self.read_line(text),
             None => Err("a line ends with a bare LF"),
         };
-        // The memory is used again.
+        // Its memory is reused.
         line.clear();
         self.line = line;
         read
@@ -169,7 +170,7 @@ impl RequestCheck {
             }
             State::Header => self.head.header(line)?,
             State::ChunkSize => {
-                self.state = match chunk_size(line).ok_or("the size of a chunk is no plain hexadecimal number")? {
+                self.state = match chunk_size(line).ok_or("the size of a chunk is not a plain hexadecimal number")? {
                     0 => State::Trailer,
                     size => State::Chunk(size),
                 };
@@ -195,14 +196,14 @@ impl Head {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let length = decimal(value).ok_or("the content-length is no plain number")?;
+                let length = decimal(value).ok_or("the content-length is not a plain number")?;
                 if self.length.replace(length).is_some() {
                     return Err("there are two content-lengths");
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err("the transfer-encoding is not chunked, once");
+                    return Err("the transfer-encoding is not a single \"chunked\"");
                 }
                 self.is_chunked = true;
             }
@@ -233,7 +234,7 @@ fn request_line(line: &[u8]) -> std::result::Result<bool, Refused> {
         return Err(NOT_HTTP);
     }
     let (Some(_), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err("the request line has not three parts");
+        return Err("the request line does not have three parts");
     };
     if !target.starts_with(b"/") && target != b"*" {
         return Err("the target of the request is not a path");

@@ -2,7 +2,7 @@
 //!
 //! A browser sends the origin of a page with each request that the page makes to another server, and with each POST.
 //! Without a rule, any page that a user opens could spend the gateway's key from inside the user's network. So a request
-//! of an origin that is not listed is refused before anything of it is done. Programs send no origin.
+//! from an origin that is not listed is refused before anything is done. Programs send no origin.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::grpc;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// How long a browser may keep the answer to a preflight request.
+/// How long a browser may cache the response to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The origins of web pages that may call.
@@ -82,7 +82,7 @@ impl Origins {
     pub(super) fn judge(&self, headers: &HeaderMap) -> Verdict {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else {
-            // A page can make a GET without an origin, but not without this where the connection is trustworthy.
+            // The GET of a page may have no Origin. But over HTTPS, and to localhost, browsers always send this header.
             let site = headers.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes);
             let is_of_another = matches!(site, Some(b"cross-site" | b"same-site"));
             return if is_of_another && *self != Self::Any { Verdict::Refused } else { Verdict::NoPage };
@@ -95,7 +95,7 @@ impl Origins {
         if is_allowed { Verdict::Allowed } else { Verdict::Refused }
     }
 
-    /// The layer that answers what browsers ask before a request, and lets a page read the response.
+    /// The layer that answers preflight requests, and lets a page read the response.
     pub(super) fn layer(&self) -> CorsLayer {
         let origins = match self {
             Self::None => AllowOrigin::list([]),

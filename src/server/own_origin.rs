@@ -6,11 +6,11 @@ use http::Request;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 
-/// Whether a page makes the request that this gateway served under the same host and port.
+/// Whether the request comes from the page that this gateway itself served, under the same scheme, host and port.
 ///
-/// In plaintext, a name is not enough: a page of another site can let its name point to this machine later (DNS
-/// rebinding), and then its requests carry its own name twice. So only addresses and `localhost` count there. With TLS
-/// the browser has verified the name.
+/// In plaintext a name proves nothing: another site can let its own name point to this machine (DNS rebinding), and
+/// then its pages send that name as `Origin` and as `Host`. So in plaintext only addresses and `localhost` count. With
+/// TLS the browser has verified the name.
 pub(super) fn is_own_origin<B>(request: &Request<B>, is_tls: bool) -> bool {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else { return false };

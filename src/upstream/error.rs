@@ -40,7 +40,7 @@ pub enum Error {
     Unfinished,
     #[error("the answer from upstream is larger than {limit} bytes; raise GEMINI_GRPC_MAX_RESPONSE_BYTES to take it")]
     TooLarge { limit: usize },
-    #[error("upstream answered HTTP {status} with an empty body")]
+    #[error("the answer from upstream is empty (HTTP {status})")]
     Empty { status: u16 },
     #[error("upstream answered {content_type} where JSON was expected")]
     NotJson { content_type: &'static str },
@@ -134,7 +134,7 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed a moment later, whether or not upstream has taken it.
+    /// Whether the same request may succeed a moment later. Upstream may have processed this one.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::NoAnswer => true,

@@ -1,4 +1,4 @@
-//! What a caller's SDK says of itself.
+//! The name and version of a caller's SDK.
 
 use http::HeaderValue;
 

@@ -1,4 +1,4 @@
-//! What a request asks of upstream, and the HTTP method for it.
+//! What a request to upstream asks for, and its HTTP method.
 
 use http::Method as HttpMethod;
 
@@ -8,7 +8,7 @@ use crate::gemini::model::ModelName;
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// `POST models/{model}:{action}`: that a model does something.
+    /// `POST models/{model}:{action}`: a call of a model.
     Action { model: &'a ModelName, method: Method },
     /// `GET models/{model}`: what a model is.
     Model(&'a ModelName),

@@ -43,8 +43,9 @@ pub const MODULES: [(&str, &[&str]); 17] = [
 
 /// Crates that shape a module, and the modules that may name them. A crate that is not here may be named anywhere.
 pub const CRATES: [(&str, &[&str]); 39] = [
-    // One module sends requests to upstream, and one stands in for it. Telemetry sends to collectors.
-    ("reqwest", &["upstream", "telemetry"]),
+    // One module sends requests to upstream, and one stands in for it. Telemetry sends to collectors, and `call --rest`
+    // to a gateway.
+    ("reqwest", &["upstream", "telemetry", "cli"]),
     ("axum", &["sandbox"]),
     // gRPC is a face: the gateway behind it does not know the protocol. Collectors speak it too.
     ("tonic", &["pb", "grpc", "telemetry", "cli"]),

@@ -6,13 +6,14 @@ import { chromium } from 'playwright-core';
 
 const PROGRAMS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-export async function startBrowser() {
+/** Starts Chromium, with these flags besides those that it needs here. */
+export async function startBrowser(flags = []) {
   const executablePath = process.env.CHROMIUM ?? PROGRAMS.find(existsSync);
   if (!executablePath) throw new Error('there is no Chromium; .ci/tools/debian installs it');
   return chromium.launch({
     executablePath,
     // In CI it runs as root, and it shows only pages of these tests.
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', ...flags],
   });
 }
 

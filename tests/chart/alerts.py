@@ -7,6 +7,8 @@ Each has two pods, and all pods have one job in Prometheus, as when pods are dis
 from dataclasses import dataclass, field
 
 CALLS = "rpc_server_call_duration_seconds_count"
+REST_CALLS = "http_server_request_duration_seconds_count"
+ROUTE = "/v1beta/models/{model}:generateContent"
 REQUESTS = "http_client_request_duration_seconds_count"
 OPERATIONS = "gen_ai_client_operation_duration_seconds_count"
 CHUNKS = "gen_ai_client_operation_time_to_first_chunk_seconds_bucket"
@@ -41,6 +43,17 @@ def by_status(**rates: int) -> dict[str, str]:
     errors = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "DATA_LOSS", "UNIMPLEMENTED")
     error = {status: f', error_type="{status}"' if status in errors else "" for status in rates}
     return {f'{CALLS}{{rpc_status_code="{status}"{error[status]}}}': f"0+{rate}x120" for status, rate in rates.items()}
+
+
+def over_rest(rates: dict[str, int], route: str = ROUTE) -> dict[str, str]:
+    """Calls over REST per minute by status. The status of a stream that broke off is followed by the code of its error."""
+    found = {}
+    for key, rate in rates.items():
+        status, _, code = key.partition(" ")
+        labels = {"http_route": route, "http_response_status_code": status, "error_type": code or status * (status >= "500")}
+        text = ", ".join(f'{name}="{value}"' for name, value in labels.items() if value)
+        found[f"{REST_CALLS}{{{text}}}"] = f"0+{rate}x120"
+    return found
 
 
 def at_second_pod(series: dict[str, str]) -> dict[str, str]:
@@ -88,6 +101,41 @@ CASES = [
         also_firing=["GeminiGrpcCallsFail"],
         name="for 30 minutes",
     ),
+    Case(
+        "GeminiGrpcCallsFail",
+        over_rest({"200": 90, "503": 5, "504": 2, "200 UNAVAILABLE": 3}) | at_second_pod(over_rest({"200": 90, "500": 10})),
+        # Caused by callers, like a call that was cancelled before its response, and methods that are not offered.
+        over_rest({"200": 50, "400": 10, "401": 10, "429": 10, "501": 10, "": 10}),
+        not_firing_at=8,
+        firing_at=30,
+        name="over REST",
+    ),
+    Case(
+        "GeminiGrpcMostCallsFail",
+        over_rest({"200": 40, "500": 20, "503": 20, " DEADLINE_EXCEEDED": 20}) | at_second_pod(over_rest({"200 INTERNAL": 90})),
+        over_rest({"200": 98, "500": 2}),
+        not_firing_at=4,
+        firing_at=8,
+        name="over REST",
+    ),
+    # The calls over gRPC succeed.
+    Case(
+        "GeminiGrpcCallsFail",
+        by_status(OK=90) | over_rest({"503": 10}),
+        by_status(OK=98) | over_rest({"503": 2}),
+        not_firing_at=8,
+        firing_at=30,
+        name="over REST only",
+    ),
+    # Requests to paths that are not served, as scanners send them, are no calls.
+    Case(
+        "GeminiGrpcMostCallsFail",
+        over_rest({"200": 40, "503": 60}) | over_rest({"404": 5000}, route=""),
+        over_rest({"200": 98, "503": 2}) | over_rest({"404": 5000, "500": 5000}, route=""),
+        not_firing_at=4,
+        firing_at=8,
+        name="among scans",
+    ),
     # Half of one pod's calls fail, which is 3 % of all calls.
     Case(
         "GeminiGrpcPodFails",
@@ -97,6 +145,15 @@ CASES = [
         not_firing_at=8,
         firing_at=30,
         found=[FIRST],
+    ),
+    Case(
+        "GeminiGrpcPodFails",
+        over_rest({"200": 3, "500": 3}) | at_second_pod(over_rest({"200": 99, "500": 1})),
+        over_rest({"200": 97, "500": 3}) | at_second_pod(over_rest({"200": 97, "500": 3})),
+        not_firing_at=8,
+        firing_at=30,
+        found=[FIRST],
+        name="over REST",
     ),
     Case(
         "GeminiGrpcNoPods",

@@ -96,6 +96,10 @@ REFUSED = [
     ({"networkPolicy": {"callers": [{"ipBlock": {"cidr": "10.0.0.0"}}]}}, "/networkPolicy/callers/0/ipBlock/cidr"),
     ({"ingress": {"hosts": ["Upper.example"]}}, "/ingress/hosts/0"),
     ({"ingress": {"hosts": ["10.0.0.1"]}}, "/ingress/hosts/0"),
+    ({"ingress": {"rest": {"hosts": ["10.0.0.1"]}}}, "/ingress/rest/hosts/0"),
+    ({"ingress": {"rest": {"paths": ["/a//b"]}}}, "/ingress/rest/paths/0"),
+    ({"route": {"rest": {"hostnames": ["10.0.0.1"]}}}, "/route/rest/hostnames/0"),
+    ({"service": {"httpPort": 80, "spec": {"ports": [{"name": "a", "port": 80}]}}}, 'service.spec.ports: "a" needs a port that no other'),
     ({"podSpec": {"containers": []}}, "podSpec: the chart sets containers itself"),
     ({"podSpec": {"volumes": []}}, "podSpec: the chart sets volumes itself"),
     ({"containerSpec": {"env": []}}, "containerSpec: the chart sets env itself"),
@@ -132,6 +136,8 @@ ACCEPTED = [
     {"tolerations": [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 3}]},
     {"extraEnv": [{"name": "A"}, {"name": "B", "value": ""}]},
     {"ingress": {"enabled": True, "hosts": ["*.a.example", "1.example", "a"]}},
+    {"ingress": {"rest": {"enabled": True, "hosts": ["*.a.example"], "paths": ["/", "/a.b/c_d-e"]}}},
+    {"service": {"httpPort": 80, "spec": {"ports": [{"name": "http", "nodePort": 30080}, {"name": "a", "port": 81}]}, **LOAD_BALANCER}},
     {"podDisruptionBudget": {"minAvailable": "100%"}},
 ]
 
@@ -165,7 +171,7 @@ MAPS = ["commonLabels", "deploymentLabels", "podLabels", "service.labels", "test
 LABELS = [*MAPS, "nodeSelector", *(f"monitoring.{of}.labels" for of in ("podMonitor", "serviceMonitor", "prometheusRule"))]
 ANNOTATIONS = ["commonAnnotations", "deploymentAnnotations", "podAnnotations", "service.annotations"]
 ANNOTATIONS += ["service.headless.annotations", "serviceAccount.annotations", "route.annotations", "ingress.annotations"]
-ANNOTATIONS += ["monitoring.dashboard.annotations", "tests.podAnnotations"]
+ANNOTATIONS += ["monitoring.dashboard.annotations", "tests.podAnnotations", "route.rest.annotations", "ingress.rest.annotations"]
 
 
 def nested(path: str, value) -> dict:

@@ -148,6 +148,9 @@ def test_gateways_of_the_route_may_call():
     elsewhere = {"enabled": True, "namespace": "proxies"}
     assert namespaces(route={**route, "envoyGateway": elsewhere})[-1] == "proxies"
     assert len(policy(route={**route, "enabled": False})["ingress"]) == 3
+    rest = {"enabled": True, "hostnames": ["b"], "parentRefs": [{"name": "d", "namespace": "others"}]}
+    assert namespaces(route={**route, "hostnames": ["a"], "rest": rest}) == ["gateways", NAMESPACE, "others"]
+    assert namespaces(route={**route, "rest": {**rest, "enabled": False}}) == ["gateways", NAMESPACE]
     # A parent of kind Service is for a mesh, which has no gateway in between.
     service = [{"name": "a", "kind": "Service", "group": ""}]
     assert len(policy(route={"enabled": True, "parentRefs": service})["ingress"]) == 3
@@ -167,11 +170,14 @@ ONE_NAMESPACE = [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]
 @pytest.mark.parametrize(
     "values, message, blocking, allowing",
     [
-        (
-            {"ingress": {"enabled": True, "hosts": ["a.example"]}},
-            "networkPolicy: the controller of the Ingress may not call the pods",
-            [{}, {"callers": ONE_NAMESPACE}, {"callers": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"a": "b"}}}]}],
-            [{"gateways": ONE_NAMESPACE}, {"callers": ANYWHERE}, {"callers": LAN}, {"extraIngress": [{"from": LAN}]}],
+        *(
+            (
+                {"ingress": ingress},
+                "networkPolicy: the controller of the Ingress may not call the pods",
+                [{}, {"callers": ONE_NAMESPACE}, {"callers": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"a": "b"}}}]}],
+                [{"gateways": ONE_NAMESPACE}, {"callers": ANYWHERE}, {"callers": LAN}, {"extraIngress": [{"from": LAN}]}],
+            )
+            for ingress in ({"enabled": True, "hosts": ["a.example"]}, {"rest": {"enabled": True, "hosts": ["a.example"]}})
         ),
         *(
             (
@@ -183,7 +189,7 @@ ONE_NAMESPACE = [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]
             for kind in ("LoadBalancer", "NodePort")
         ),
     ],
-    ids=["ingress", "LoadBalancer", "NodePort"],
+    ids=["ingress", "ingress.rest", "LoadBalancer", "NodePort"],
 )
 def test_a_policy_that_blocks_what_another_value_enables_is_refused(values, message, blocking, allowing):
     for network in blocking:

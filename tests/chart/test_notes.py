@@ -1,5 +1,7 @@
 """The notes that `helm install` prints: commands that work when they are pasted, and warnings about risky values."""
 
+import shlex
+
 import pytest
 from chart import CHART, NAMESPACE, RELEASE, helm, value_sets
 
@@ -50,6 +52,19 @@ def test_the_notes_warn_of_each_risky_value_and_of_nothing_else(sentence, values
     "values, has, lacks",
     [
         ({"sandbox": True}, "answers from a sandbox", "x-goog-api-key"),
+        ({"sandbox": True}, "export GOOGLE_GEMINI_BASE_URL=http://localhost:50051 GEMINI_API_KEY=any\n", "SSL_CERT_FILE"),
+        ({}, "GEMINI_API_KEY=$KEY\n", "=any"),
+        (TOKENS, "GEMINI_API_KEY=$TOKEN\n", "=any"),
+        (
+            {"tls": {"enabled": True, "secret": "a"}},
+            "gemini-gemini-grpc.models.svc:50051 GEMINI_API_KEY=$KEY SSL_CERT_FILE=ca.crt\n",
+            "client_args",
+        ),
+        (
+            {"tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}}},
+            'genai.Client(http_options={"client_args": {"cert": ("me.crt", "me.key")}});',
+            "insecure_channel",
+        ),
         ({}, '-H "x-goog-api-key: $KEY"', "$TOKEN"),
         (TOKENS, '-H "x-goog-api-key: $TOKEN"', "$KEY"),
         ({"config": {"auth": "none"}}, "grpcurl -plaintext \\", "x-goog-api-key"),
@@ -85,6 +100,47 @@ def test_the_commands_in_the_notes_fit_the_values(values, has, lacks):
     assert lacks not in printed
 
 
+REST = {"ingress": {"rest": {"enabled": True, "hosts": ["b.example", "*.b.example"]}}}
+BASE = "  GOOGLE_GEMINI_BASE_URL="
+
+
+@pytest.mark.parametrize(
+    "values, urls",
+    [
+        ({}, ["http://gemini-gemini-grpc.models.svc:50051"]),
+        ({"service": {"port": 80}}, ["http://gemini-gemini-grpc.models.svc:80"]),
+        ({"service": {"httpPort": 8080}}, ["http://gemini-gemini-grpc.models.svc:8080"]),
+        ({"tls": {"enabled": True, "secret": "a"}}, ["https://gemini-gemini-grpc.models.svc:50051"]),
+        (REST, ["http://gemini-gemini-grpc.models.svc:50051", "https://b.example"]),
+        (
+            {"route": {**ROUTE["route"], "kind": "HTTPRoute", "hostnames": ["a.example"]}, **REST},
+            ["http://gemini-gemini-grpc.models.svc:50051", "https://a.example", "https://b.example"],
+        ),
+        (
+            {"route": {**ROUTE["route"], "hostnames": ["a.example"], "rest": {"enabled": True, "hostnames": ["c.example"]}}},
+            ["http://gemini-gemini-grpc.models.svc:50051", "https://c.example"],
+        ),
+    ],
+)
+def test_the_notes_name_every_base_url_of_rest(values, urls):
+    found = [line.removeprefix(BASE).split()[0] for line in notes(values).splitlines() if line.startswith(BASE)]
+    assert found == urls
+
+
+@pytest.mark.parametrize(
+    "values, shown",
+    [
+        ({"sandbox": True}, "http://localhost:50051/"),
+        ({"config": {"playground": True}}, "http://localhost:50051/"),
+        ({"config": {"playground": True}, "tls": {"enabled": True, "secret": "a"}}, "https://localhost:50051/"),
+        ({}, None),
+    ],
+)
+def test_the_notes_have_the_address_of_the_page_if_it_is_served(values, shown):
+    lines = [line for line in notes(values).splitlines() if line.startswith("A page to try it in a browser: ")]
+    assert lines == ([f"A page to try it in a browser: {shown}"] if shown else [])
+
+
 @pytest.mark.parametrize("name", value_sets())
 def test_every_set_of_values_has_notes_without_missing_values(name):
     printed = notes(value_sets()[name])
@@ -97,4 +153,14 @@ def test_every_set_of_values_has_notes_without_missing_values(name):
 def test_the_python_lines_in_the_notes_compile(name):
     lines = notes(value_sets()[name]).split("google-ai-generativelanguage):\n\n")[1].split("\n\nWARNING")[0]
     code = "\n".join(line[2:] for line in lines.splitlines() if line.startswith("  ") or not line)
+    compile(code, "NOTES.txt", "exec")
+
+
+@pytest.mark.parametrize("name", value_sets())
+def test_the_command_with_googles_sdk_is_one_line_of_shell_and_valid_python(name):
+    (_, rest) = notes(value_sets()[name]).split("with Google's SDK (pip install google-genai):\n\n")
+    variables, command = rest.splitlines()[:2]
+    assert variables.startswith("  export GOOGLE_GEMINI_BASE_URL=")
+    python, option, code = shlex.split(command)
+    assert (python, option) == ("python3", "-c")
     compile(code, "NOTES.txt", "exec")

@@ -18,6 +18,7 @@ def test_a_default_install_renders_a_deployment_two_services_an_account_a_budget
         ("ConfigMap", {"monitoring": {"dashboard": {"enabled": True}}}),
         ("HorizontalPodAutoscaler", {"autoscaling": {"enabled": True}}),
         ("Ingress", {"ingress": {"enabled": True, "hosts": ["a.example"]}}),
+        ("Ingress", {"ingress": {"rest": {"enabled": True, "hosts": ["a.example"]}}}),
         ("NetworkPolicy", {"networkPolicy": {"enabled": True}}),
         ("PodMonitor", {"monitoring": {"podMonitor": {"enabled": True}}}),
         ("PrometheusRule", {"monitoring": {"prometheusRule": {"enabled": True}}}),
@@ -184,6 +185,39 @@ def test_an_ingress_has_a_certificate_and_a_class_only_if_they_are_set():
     spec = find(render({"ingress": {**ingress, "className": "c", "tlsSecret": "s"}}), "Ingress")["spec"]
     assert spec["ingressClassName"] == "c"
     assert spec["tls"] == [{"secretName": "s", "hosts": ["a.example", "b.example"]}]
+
+
+def test_an_ingress_for_rest_has_paths_of_its_own_and_the_names_of_the_other_one_or_its_own():
+    def ingress(service=None, **rest):
+        both = {"enabled": True, "hosts": ["a.example"], "className": "c", "tlsSecret": "s", "rest": {"enabled": True, **rest}}
+        objects = render({"ingress": both, "service": service or {}})
+        assert find(objects, "Ingress")["spec"]["rules"][0]["http"]["paths"][0]["path"] == "/"
+        return find(objects, "Ingress", f"{NAME}-rest")["spec"]
+
+    def backend(port):
+        return {"service": {"name": NAME, "port": {"name": port}}}
+
+    spec = ingress()
+    assert (spec["ingressClassName"], spec["tls"]) == ("c", [{"secretName": "s", "hosts": ["a.example"]}])
+    paths = [{"path": path, "pathType": "Prefix", "backend": backend("grpc")} for path in ("/v1", "/v1beta", "/gemini")]
+    assert spec["rules"] == [{"host": "a.example", "http": {"paths": paths}}]
+    spec = ingress({"httpPort": 80}, hosts=["b.example"], paths=["/"], tlsSecret="t")
+    assert spec["tls"] == [{"secretName": "t", "hosts": ["b.example"]}]
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend("http")}]
+    assert spec["rules"] == [{"host": "b.example", "http": {"paths": paths}}]
+
+
+def test_the_service_has_a_port_that_is_declared_as_http_1_if_it_is_set():
+    def port(**values):
+        return find(render({"service": {"httpPort": 80, **values.pop("service", {})}, **values}), "Service")["spec"]["ports"][1]
+
+    http = {"name": "http", "port": 80, "targetPort": "grpc", "appProtocol": "http"}
+    assert port() == http
+    assert port(**TLS) == {**http, "appProtocol": "https"}
+    more = {"type": "NodePort", "spec": {"ports": [{"name": "http", "nodePort": 30080}]}}
+    assert port(service=more) == {**http, "nodePort": 30080}
+    headless = find(render({"service": {"httpPort": 80}}), "Service", f"{NAME}-headless")
+    assert [each["name"] for each in headless["spec"]["ports"]] == ["grpc", "admin"]
 
 
 def test_monitors_select_every_pod_exactly_once():

@@ -74,6 +74,11 @@ def test_both_services_have_the_same_ip_families():
         ({"serviceAccount": {"annotations": {"a": "b"}}}, "ServiceAccount", NAME),
         ({"ingress": {"enabled": True, "hosts": ["a"], "annotations": {"a": "b"}}}, "Ingress", NAME),
         (
+            {"ingress": {"enabled": True, "hosts": ["a"], "rest": {"enabled": True, "annotations": {"a": "b"}}}},
+            "Ingress",
+            f"{NAME}-rest",
+        ),
+        (
             {"route": {"enabled": True, "parentRefs": [{"name": "a"}], "annotations": {"a": "b"}}},
             "GRPCRoute",
             NAME,

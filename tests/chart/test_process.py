@@ -4,7 +4,9 @@ import base64
 import hashlib
 import socket
 import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from certificates import Authority
@@ -12,6 +14,7 @@ from chart import NAME, container, environment, files, files_of, find, render, v
 from cryptography import x509
 from processes import BINARY, ENVIRONMENT, address_in, start
 from telemetry import free_port
+from test_notes import notes
 
 TOKEN = "a-token-of-more-than-32-characters-for-a-test"
 
@@ -168,6 +171,29 @@ def test_with_tokens_and_tls_the_probes_and_the_call_of_helm_test_succeed(machin
         result = run_test(values, machine)
         assert result.returncode == 0, result.stderr
         assert "[sandbox]" in result.stdout
+    finally:
+        assert process.stop() == 0
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_command_of_the_notes_with_googles_sdk_prints_an_answer(machine, tls):
+    values = on_loopback({"sandbox": True})
+    if tls:
+        values["tls"] = {"enabled": True, "secret": "server", "clientCA": {"configMap": "callers-ca"}}
+        (machine.folder / "ca.crt").write_bytes(machine.authority.pem())
+        (machine.folder / "me.crt").write_bytes(machine.callers_certificate)
+        (machine.folder / "me.key").write_bytes(machine.callers_key)
+    (_, printed) = notes(values).split("with Google's SDK (pip install google-genai):\n\n")
+    command = "\n".join(printed.splitlines()[:2])
+    process, address = run_gateway(values, machine)
+    try:
+        for name in (f"{NAME}.models.svc:50051", "localhost:50051"):
+            command = command.replace(name, address)
+        environ = {**ENVIRONMENT, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        shell = ["sh", "-ec", command]
+        ran = subprocess.run(shell, env=environ, cwd=machine.folder, capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stderr
+        assert "[sandbox]" in ran.stdout
     finally:
         assert process.stop() == 0
 

@@ -9,6 +9,7 @@ TLS = {"enabled": True, "secret": "tls"}
 KEDA = {"enabled": True, "type": "keda", "callsInFlight": 9, "keda": {"serverAddress": "http://a"}}
 
 # The refused values, the beginning of the message, and the change that makes them valid.
+NGINX = "nginx.ingress.kubernetes.io"
 CONTRADICTIONS = [
     (
         {"apiKey": {"value": "k", **KEY}, "config": {"auth": "none"}},
@@ -181,6 +182,61 @@ CONTRADICTIONS = [
     ({"route": {"enabled": True}}, "route: a route needs a Gateway", {"route": {"parentRefs": [{"name": "a"}]}}),
     ({"ingress": {"enabled": True}}, "ingress: an Ingress needs a host name", {"ingress": {"hosts": ["a"]}}),
     (
+        {"ingress": {"rest": {"enabled": True}}},
+        "ingress.rest: an Ingress needs a host name",
+        {"ingress": {"rest": {"hosts": ["a"]}}},
+    ),
+    *(
+        (
+            {"ingress": {"enabled": True, "hosts": ["b", "a"], "rest": {"enabled": True, "paths": ["/v1", "/"]}}},
+            "ingress.rest: the other Ingress serves the path / of b already",
+            mended,
+        )
+        for mended in ({"ingress": {"rest": {"hosts": ["c"]}}}, {"ingress": {"rest": {"paths": ["/v1"]}}}, {"ingress": {"enabled": False}})
+    ),
+    *(
+        (
+            {
+                "ingress": {
+                    **{"enabled": True, "hosts": ["a"], "annotations": {f"{NGINX}/backend-protocol": grpc, **service}},
+                    "rest": {"enabled": True, "annotations": {**http, **service}},
+                }
+            },
+            "ingress.rest: ingress-nginx keeps connections to pods without noting their protocol",
+            mended,
+        )
+        for grpc, http, service, mended in (
+            ("GRPC", {}, {}, {"ingress": {"rest": {"enabled": False}}}),
+            ("GRPCS", {f"{NGINX}/backend-protocol": "HTTPS"}, {}, {"ingress": {"enabled": False}}),
+            ("GRPC", {}, {}, {"ingress": {"annotations": {f"{NGINX}/service-upstream": "true"}}}),
+            ("GRPC", {}, {}, {"ingress": {"rest": {"annotations": {f"{NGINX}/service-upstream": "true"}}}}),
+            ("GRPC", {}, {}, {"ingress": {"rest": {"annotations": {f"{NGINX}/backend-protocol": "GRPC"}}}}),
+            ("GRPC", {}, {f"{NGINX}/service-upstream": "true"}, {"service": {"httpPort": 80}}),
+        )
+    ),
+    (
+        {"route": {"enabled": True, "kind": "HTTPRoute", "parentRefs": [{"name": "a"}], "rest": {"enabled": True}}},
+        "route.rest: the HTTPRoute of route.kind serves REST and gRPC-Web too",
+        {"route": {"rest": {"enabled": False}}},
+    ),
+    *(
+        ({**values, "config": {**values["config"], "corsOrigins": "*"}}, "config.corsOrigins: with * and config.auth: ", mended)
+        for values in (
+            {"config": {"auth": "none"}, "apiKey": {"existingSecret": "a"}},
+            {
+                "config": {"auth": "mtls"},
+                "apiKey": {"existingSecret": "a"},
+                "callers": {"secret": "a"},
+                "tls": {"enabled": True, "secret": "a", "clientCA": {"secret": "b"}},
+            },
+        )
+        for mended in (
+            {"config": {"corsOrigins": "https://a.example"}},
+            {"config": {"auth": "tokens"}, "callers": {"secret": "a"}},
+        )
+    ),
+    ({"service": {"httpPort": 50051}}, "service.httpPort: it is the same as service.port", {"service": {"port": 80}}),
+    (
         {"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
         "service.loadBalancerSourceRanges: this is for a LoadBalancer only",
         {"service": {"type": "LoadBalancer"}},
@@ -231,6 +287,11 @@ def test_variables_without_a_value_in_the_chart_are_accepted():
         ({"podLabels": {"a": 1}}, "/podLabels/a"),
         ({"listen": {"port": 443}}, "/listen/port"),
         ({"listen": {"host": "::"}}, "/listen/host"),
+        ({"service": {"httpPort": 0}}, "/service/httpPort"),
+        ({"ingress": {"rest": {"path": ["/"]}}}, "path"),
+        ({"ingress": {"rest": {"paths": []}}}, "/ingress/rest/paths"),
+        ({"ingress": {"rest": {"paths": ["v1"]}}}, "/ingress/rest/paths/0"),
+        ({"route": {"rest": {"kind": "HTTPRoute"}}}, "kind"),
         ({"telemetry": {"captureMessageContent": "ALL"}}, "/telemetry/captureMessageContent"),
         ({"telemetry": {"sampler": "some"}}, "/telemetry/sampler"),
         ({"telemetry": {"samplerArg": 2}}, "/telemetry/samplerArg"),

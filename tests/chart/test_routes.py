@@ -2,7 +2,7 @@
 
 import pytest
 from argo import differences
-from chart import NAME, NAMESPACE, NEWEST, find, kinds, render
+from chart import NAME, NAMESPACE, NEWEST, find, kinds, refusal, render
 from schemas import check, stored
 
 TLS = {"tls": {"enabled": True, "secret": "tls"}}
@@ -71,6 +71,91 @@ def test_a_route_gets_its_hostnames_matches_and_filters():
     got = spec(hostnames=["a.example"], matches=[match], filters=filters)
     assert got["hostnames"] == ["a.example"]
     assert got["rules"] == [{"matches": [match], "filters": filters, "backendRefs": [BACKEND]}]
+
+
+REST = f"{NAME}-rest"
+
+
+def with_rest(rest: dict, route: dict | None = None, **more) -> dict:
+    """Values with a GRPCRoute for `grpc.example`, and an HTTPRoute for REST."""
+    return {**values(**{"hostnames": ["grpc.example"], "rest": {"enabled": True, **rest}, **(route or {})}), **more}
+
+
+def test_rest_has_an_http_route_of_its_own_beside_a_grpc_route():
+    own = {"hostnames": ["rest.example"], "annotations": {"a": "b"}}
+    objects = render(with_rest(own))
+    route = find(objects, "HTTPRoute", REST)
+    assert route["metadata"]["annotations"] == {"a": "b"}
+    rule = {"matches": [PATH], "backendRefs": [BACKEND], "timeouts": {"request": "0s"}}
+    assert route["spec"] == {"parentRefs": [GATEWAY], "hostnames": ["rest.example"], "rules": [rule]}
+    assert find(objects, "GRPCRoute") == find(render(values(hostnames=["grpc.example"])), "GRPCRoute")
+    assert "HTTPRoute" not in kinds({"route": {**with_rest(own)["route"], "enabled": False}})
+
+
+def test_the_route_for_rest_has_the_gateways_and_names_of_the_other_one_or_its_own():
+    route = {"parentRefs": [{"name": "a", "sectionName": "grpc"}]}
+    listener = {"parentRefs": [{"name": "a", "sectionName": "rest"}, {"name": "b", "namespace": "c"}]}
+    got = find(render(with_rest(listener, route)), "HTTPRoute", REST)["spec"]
+    assert got["hostnames"] == ["grpc.example"]
+    assert got["parentRefs"] == [{**GATEWAY, "sectionName": "rest"}, {**GATEWAY, "name": "b", "namespace": "c"}]
+    match, remove = {"path": {"type": "Exact", "value": "/a"}}, {"remove": ["a"]}
+    filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": remove}]
+    own = {"hostnames": ["rest.example"], "matches": [match], "filters": filters}
+    got = find(render(with_rest(own)), "HTTPRoute", REST)["spec"]["rules"][0]
+    assert (got["matches"], got["filters"]) == ([match], filters)
+
+
+@pytest.mark.parametrize("more", {**OFTEN_LEFT_OUT, **OF_HTTP}.values(), ids={**OFTEN_LEFT_OUT, **OF_HTTP})
+def test_defaults_that_are_left_out_of_the_route_for_rest_are_written_out(more):
+    route = find(render(with_rest({"hostnames": ["rest.example"], **more})), "HTTPRoute", REST)
+    assert differences(route, stored(route)) == []
+    check(route, NEWEST)
+
+
+def test_rest_uses_the_port_that_is_declared_as_http_1():
+    own = {"hostnames": ["rest.example"]}
+    for service, port in (({}, 50051), ({"port": 9}, 9), ({"httpPort": 80}, 80)):
+        objects = render(with_rest(own, service=service))
+        assert find(objects, "HTTPRoute", REST)["spec"]["rules"][0]["backendRefs"] == [{**BACKEND, "port": port}]
+        (grpc,) = find(objects, "GRPCRoute")["spec"]["rules"]
+        assert grpc["backendRefs"] == [{**BACKEND, "port": service.get("port", 50051)}]
+
+
+ONLY_ONE = "route.rest: a Gateway accepts only one of GRPCRoute and HTTPRoute for the same host name"
+
+
+@pytest.mark.parametrize(
+    "rest, route, other",
+    [
+        ({}, {}, {"hostnames": ["rest.example"]}),
+        ({"hostnames": ["a", "grpc.example"]}, {}, {"hostnames": ["a"]}),
+        ({"hostnames": ["*.example"]}, {}, {"hostnames": ["*.grpc.example"]}),
+        ({"hostnames": ["rest.example"]}, {"hostnames": []}, {"parentRefs": [{"name": "b"}]}),
+        ({"hostnames": ["b.a.example"]}, {"hostnames": ["*.a.example"]}, {"hostnames": ["a.example"]}),
+        ({"parentRefs": [{"name": "a", "namespace": NAMESPACE}]}, {}, {"parentRefs": [{"name": "a", "namespace": "b"}]}),
+        ({"parentRefs": [{"name": "a", "kind": "Gateway", "sectionName": "b"}]}, {}, {"parentRefs": [{"name": "b"}]}),
+        (
+            {"parentRefs": [{"name": "a", "sectionName": "b"}]},
+            {"parentRefs": [{"name": "a", "sectionName": "b"}]},
+            {"parentRefs": [{"name": "a", "sectionName": "c"}]},
+        ),
+        (
+            {"parentRefs": [{"name": "a", "port": 80}]},
+            {"parentRefs": [{"name": "a", "port": 80}]},
+            {"parentRefs": [{"name": "a", "port": 443}]},
+        ),
+    ],
+)
+def test_two_routes_of_which_a_gateway_would_accept_only_one_are_refused(rest, route, other):
+    assert ONLY_ONE in refusal(with_rest(rest, route))
+    assert find(render(with_rest({**rest, **other}, route)), "HTTPRoute", REST)
+
+
+def test_the_policy_for_envoy_gateway_covers_both_routes():
+    objects = render(with_rest({"hostnames": ["rest.example"]}, {"envoyGateway": {"enabled": True}}))
+    targets = find(objects, "BackendTrafficPolicy")["spec"]["targetRefs"]
+    group = {"group": "gateway.networking.k8s.io"}
+    assert targets == [{**group, "kind": "GRPCRoute", "name": NAME}, {**group, "kind": "HTTPRoute", "name": REST}]
 
 
 def test_a_policy_lifts_the_limits_of_envoy_gateway_if_it_is_enabled():

@@ -124,6 +124,22 @@ def test_a_single_failed_call_fires_no_alert_even_with_few_calls(tmp_path):
     run(tmp_path, [{"interval": "1m", "input_series": every, "promql_expr_test": [fired]}], rules("bad"))
 
 
+def test_the_recorded_durations_of_calls_are_those_of_all_faces(tmp_path):
+    grpc = 'rpc_server_call_duration_seconds_bucket{rpc_method="a/B", le="%s"}'
+    rest = 'http_server_request_duration_seconds_bucket{http_route="/v1/models/{model}:generateContent", le="%s"}'
+    # Each second, three calls over gRPC take up to one second, and one over REST up to ten.
+    every = [series("bad", "gemini_grpc_calls_limit", "1000x30")]
+    for name, counts in ((grpc, (180, 180)), (rest, (0, 60))):
+        every += [series("bad", name % bound, f"0+{count}x30") for bound, count in zip(("1", "10"), counts, strict=True)]
+        every += [series("bad", name % "+Inf", f"0+{counts[-1]}x30")]
+    recorded = "sum by (le) (gemini_grpc:call_duration_seconds_bucket:rate5m)"
+    tests = [
+        {"expr": f"histogram_quantile(0.5, {recorded})", "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 2 / 3}]},
+        {"expr": f"histogram_quantile(1, {recorded})", "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 10}]},
+    ]
+    run(tmp_path, [{"interval": "1m", "input_series": every, "promql_expr_test": tests}], rules("bad"))
+
+
 def test_the_alert_names_the_failing_pod_of_fifty_and_does_not_fire_if_all_fail(tmp_path):
     def calls(number, status, rate):
         labels = f'namespace="models", job="pods", pod="bad-gemini-grpc-7d9f6c5b4-{number:05}"'
@@ -211,15 +227,17 @@ def test_every_rule_selects_series_of_this_release_only():
             selectors = re.findall(r"\{(namespace=[^{}]*(?:\{5\}[^{}]*)*)\}", expr)
             assert selectors, rule
             assert all(each.startswith('namespace="models", ') and any(own in each for own in mine) for each in selectors), rule
+            assert not re.search(r"\w\{(?!namespace=)", expr), rule
             # No series is used without a selector.
-            names = re.findall(r"\b(?:gemini_grpc|rpc_server|http_client|gen_ai_client|kube)[\w:]*\b(?=[{\s)\[])", expr)
+            names = re.findall(r"\b(?:gemini_grpc|rpc_server|http_server|http_client|gen_ai_client|kube)[\w:]*\b(?=[{\s)\[])", expr)
             assert len([name for name in names if name != "gemini_grpc_tls_certificate"]) >= len(selectors)
-            assert not re.search(r"\b(?:gemini_grpc_(?!tls_certificate\b)|rpc_server|http_client|gen_ai_client)\w+[^\w{:,)]", expr), rule
+            assert not re.search(r"\b(?:gemini_grpc_(?!tls_certificate\b)|rpc_server|http_server|http_client|gen_ai_client)\w+[^\w{:,)]", expr), rule
 
 
 def test_the_selector_of_series_can_be_replaced():
     exprs = [rule["expr"] for group in rules(selector='job="gateways"')["groups"] for rule in group["rules"]]
     assert any('rate(rpc_server_call_duration_seconds_count{job="gateways"}[5m])' in each for each in exprs)
+    assert any('rate(http_server_request_duration_seconds_count{job="gateways", http_route=' in each for each in exprs)
     assert not any("pod=~" in each for each in exprs)
 
 

@@ -66,7 +66,7 @@ def test_names_of_other_objects_are_rendered_as_texts(name):
             "parentRefs": [{"name": name, "namespace": name}],
             "backendTLS": {"hostname": name, "caConfigMap": name},
         },
-        "ingress": {"enabled": True, "hosts": ["a"], "className": name, "tlsSecret": name},
+        "ingress": {"enabled": True, "hosts": ["a"], "className": name, "tlsSecret": name, "rest": {"enabled": True}},
     }
     assert unquoted(name, text(values)) == []
     assert unquoted("on", text(values)) == []

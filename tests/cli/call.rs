@@ -145,16 +145,18 @@ fn a_broken_stream_prints_its_text_so_far_and_then_the_error() {
 
 #[test]
 fn a_refused_connection_prints_how_to_start_a_gateway() {
-    let ended = run_with(["call", "--endpoint", "http://127.0.0.1:1", "hello"]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains("nothing answers at http://127.0.0.1:1;"), "{}", ended.err);
-    assert!(ended.err.contains("gemini-grpc serve --sandbox"), "{}", ended.err);
+    for flags in [&[][..], &["--rest"]] {
+        let ended = run_with(["call", "--endpoint", "http://127.0.0.1:1", "hello"].iter().chain(flags).copied());
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.err.contains("nothing answers at http://127.0.0.1:1;"), "{}", ended.err);
+        assert!(ended.err.contains("gemini-grpc serve --sandbox"), "{}", ended.err);
+    }
 }
 
 #[test]
 fn a_closed_standard_output_ends_the_call_without_an_error() {
     let gateway = Gateway::start();
-    for arguments in [&["call", "hello"][..], &["call", "--json", "hello"]] {
+    for arguments in [&["call", "hello"][..], &["call", "--json", "hello"], &["call", "--rest", "hello"]] {
         let mut running = Running::start(&mut gateway.command(arguments.iter().copied()));
         let mut out = running.child.stdout.take().unwrap();
         out.read_exact(&mut [0]).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use gemini_grpc::cli::configuration_table;
 use gemini_grpc::sandbox::FAULTS;
 
-use crate::support::{gemini_grpc, run};
+use crate::support::{gemini_grpc, run, without_varying_words};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,21 +48,6 @@ fn the_readme_shows_what_the_demo_prints() {
     for line in shown.lines().map(without_varying_words).filter(|line| !line.is_empty()) {
         assert!(lines.any(|real| real == line), "README.md shows {line:?}, which the demo does not print there");
     }
-}
-
-/// A line with placeholders for what differs from run to run: ports, times and request ids.
-fn without_varying_words(line: &str) -> String {
-    let word = |word: &str| {
-        let bare = word.trim_end_matches(',');
-        let time = bare.ends_with('s') && bare.starts_with(|c: char| c.is_ascii_digit());
-        let id = bare.len() == 36 && bare.matches('-').count() == 4;
-        match word.split_once("127.0.0.1:") {
-            Some((before, _)) => format!("{before}ADDRESS"),
-            None if time || id => "…".to_owned(),
-            None => word.to_owned(),
-        }
-    };
-    line.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

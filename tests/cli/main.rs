@@ -10,6 +10,8 @@ mod support;
 
 /// `call`: text, pictures, tools, errors.
 mod call;
+/// `call --rest`: it prints what `call` prints.
+mod call_rest;
 /// `demo`.
 mod demo;
 /// Checks the pages against the program.

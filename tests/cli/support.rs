@@ -187,3 +187,18 @@ pub fn metric(admin: &str, start: &str) -> Option<f64> {
     let line = answer.lines().find(|line| line.starts_with(start))?;
     Some(line.rsplit(' ').next().unwrap().parse().unwrap())
 }
+
+/// A line with placeholders for what differs from run to run: ports, times and request ids.
+pub fn without_varying_words(line: &str) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches(',');
+        let time = bare.ends_with('s') && bare.starts_with(|c: char| c.is_ascii_digit());
+        let id = bare.len() == 36 && bare.matches('-').count() == 4;
+        match word.split_once("127.0.0.1:") {
+            Some((before, _)) => format!("{before}ADDRESS"),
+            None if time || id => "…".to_owned(),
+            None => word.to_owned(),
+        }
+    };
+    line.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
+}

@@ -13,13 +13,13 @@ fn call_and_healthcheck_over_tls_need_only_the_authority() {
     assert!(hint.contains("https://"));
     let shown = gateway.log.wait_for(|line| line.contains("try: ").then(|| line.to_owned()));
     assert!(shown.contains(&hint), "{shown}");
-    for command in [&["call", "hello", "--ca", &ca][..], &["healthcheck", "--ca", &ca]] {
-        let ended = gateway.run(command.iter().copied());
+    for command in [&["call", "hello"][..], &["call", "--rest", "hello"], &["healthcheck"]] {
+        let ended = gateway.run(command.iter().copied().chain(["--ca", &ca]));
         assert_eq!(ended.code, Some(0), "{}", ended.err);
+        // The system does not trust this authority.
+        let ended = gateway.run(command.iter().copied());
+        assert!(ended.code == Some(1) && ended.err.contains("invalid peer certificate"), "{}", ended.err);
     }
-    // The system does not trust this authority.
-    let ended = gateway.run(["healthcheck"]);
-    assert!(ended.code == Some(1) && ended.err.contains("invalid peer certificate"), "{}", ended.err);
 }
 
 #[test]
@@ -35,8 +35,10 @@ fn the_suggested_command_works_with_a_self_signed_certificate() {
     // The certificate is for a name, not for an address.
     let port = gateway.endpoint.rsplit(':').next().unwrap();
     assert_eq!(tried, format!("call --endpoint https://localhost:{port} --ca {cert}"));
-    let ended = run_with(tried.split(' ').chain(["hello"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for flags in [&[][..], &["--rest"]] {
+        let ended = run_with(tried.split(' ').chain(["hello"]).chain(flags.iter().copied()));
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    }
 }
 
 #[test]
@@ -56,10 +58,13 @@ fn call_presents_a_client_certificate_if_the_gateway_requires_one() {
     let Issued { cert, key } = authority.issue();
     let (ca, cert, key) = (files.write("ca", &authority.pem), files.write("cert", &cert), files.write("key", &key));
     let gateway = Gateway::with(["--tls-cert", &cert, "--tls-key", &key, "--tls-client-ca", &ca]);
-    let ended = gateway.run(["call", "hello", "--ca", &ca, "--cert", &cert, "--cert-key", &key]);
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    let ended = gateway.run(["call", "hello", "--ca", &ca]);
-    assert!(ended.code == Some(1) && ended.err.contains("give one with --cert and --cert-key"), "{}", ended.err);
+    for flags in [&[][..], &["--rest"]] {
+        let call = [&["call", "hello", "--ca", &ca], flags].concat();
+        let ended = gateway.run(call.iter().copied().chain(["--cert", &cert, "--cert-key", &key]));
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let ended = gateway.run(call);
+        assert!(ended.code == Some(1) && ended.err.contains("give one with --cert and --cert-key"), "{}", ended.err);
+    }
 }
 
 #[test]
@@ -68,14 +73,12 @@ fn an_endpoint_with_the_wrong_scheme_is_reported() {
     let Issued { cert, key } = authority.issue();
     let (cert, key) = (files.write("cert", &cert), files.write("key", &key));
     let (plaintext, tls) = (Gateway::start(), Gateway::with(["--tls-cert", &cert, "--tls-key", &key]));
-    for command in ["call", "healthcheck"] {
+    for arguments in [&["call", "hello"][..], &["call", "--rest", "hello"], &["healthcheck"]] {
         let run_command = |url: &str| {
-            let mut command = gemini_grpc([command, "--endpoint", url]);
+            let mut command = gemini_grpc(arguments.iter().copied());
+            command.args(["--endpoint", url]);
             if url.starts_with("https") {
                 command.args(["--ca", &cert]);
-            }
-            if command.get_args().any(|argument| argument == "call") {
-                command.arg("hello");
             }
             run(command)
         };

@@ -10,6 +10,8 @@ CHART = ROOT / "helm/gemini-grpc"
 DASHBOARD = CHART / "dashboards/gemini-grpc.json"
 RULES = CHART / "rules/gemini-grpc.yaml"
 
+# How long calls take: over gRPC, and over REST.
+DURATIONS = ("rpc_server_call_duration_seconds", "http_server_request_duration_seconds")
 # The values by which Grafana replaces these variables. Any other variable is the value of a label.
 TIME_VARIABLES = {"$__rate_interval": "5m", "$__range": "1h"}
 # Labels that are added when pods are scraped, and the label of buckets.

@@ -9,6 +9,8 @@ import threading
 COUNT, ZONES = 50, ("a", "b", "c")
 NAMESPACE, DEPLOYMENT = "models", "gemini-grpc"
 SAMPLE = re.compile(r"^(\w+)(\{.*\})? (\S+)$")
+# The ends of the names of gauges that are equal at all pods.
+FIXED = ("_limit", "_limit_bytes", "_info", "_phase")
 # A metric of a gateway with TLS: the real gateway here has none.
 CERTIFICATE = 'gemini_grpc_tls_certificate_expiry_seconds{gemini_grpc_tls_certificate="server"} 2592000\n'
 # Metrics of the kubelet and of kube-state-metrics: for each pod, and for the autoscaler.
@@ -29,20 +31,29 @@ def name(number):
     return f"{DEPLOYMENT}-7d9f6c5b4-{number:05}"
 
 
-def scrape_of(text, number, time):
-    """The metrics of pod `number` at its scrape `time`: counters grow, and gauges differ between pods."""
+def parse(text):
+    """The lines of a scrape: what grows with time and what differs between pods, as (series, value), and all others."""
     counters = set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", text, re.M))
-    lines = []
+    growing, differing, fixed = [], [], []
     for line in text.splitlines():
-        if sample := SAMPLE.match(line):
-            metric, labels, value = sample.groups()
-            family = re.sub("_(bucket|sum|count)$", "", metric)
-            if family in counters or metric in counters:
-                line = f"{metric}{labels or ''} {float(value) * time * (1 + number % 7)}"
-            elif not metric.endswith(("_limit", "_limit_bytes", "_info", "_phase")):
-                line = f"{metric}{labels or ''} {float(value) + number}"
-        lines.append(line)
-    return "\n".join(lines) + "\n" + CERTIFICATE
+        sample = SAMPLE.match(line)
+        metric, labels, value = sample.groups() if sample else (None, None, None)
+        if metric is None or (metric not in counters and metric.endswith(FIXED)):
+            fixed.append(line)
+        elif metric in counters or re.sub("_(bucket|sum|count)$", "", metric) in counters:
+            growing.append((metric + (labels or ""), float(value)))
+        else:
+            differing.append((metric + (labels or ""), float(value)))
+    return growing, differing, fixed
+
+
+def scrape_of(parsed, number, time):
+    """The metrics of pod `number` at its scrape `time`: counters grow, and gauges differ between pods."""
+    growing, differing, fixed = parsed
+    factor = time * (1 + number % 7)
+    lines = [f"{series} {value * factor}" for series, value in growing]
+    lines += [f"{series} {value + number}" for series, value in differing]
+    return "\n".join([*fixed, *lines]) + "\n" + CERTIFICATE
 
 
 def scrape_of_the_cluster(time):
@@ -59,12 +70,13 @@ class Pods:
 
     def __init__(self, text):
         times = {}
+        parsed = parse(text)
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 time = next(times.setdefault(self.path, itertools.count(1)))
                 number = self.path.strip("/")
-                metrics = scrape_of(text, int(number), time) if number.isdigit() else scrape_of_the_cluster(time)
+                metrics = scrape_of(parsed, int(number), time) if number.isdigit() else scrape_of_the_cluster(time)
                 body = metrics.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -103,5 +115,5 @@ class Pods:
 
 def configuration(targets, rules):
     """The configuration of Prometheus, as JSON, which is valid YAML."""
-    scrape = {"job_name": "models/gemini-grpc", "scrape_interval": "1s", "honor_labels": True, "static_configs": targets}
+    scrape = {"job_name": "models/gemini-grpc", "scrape_interval": "2s", "honor_labels": True, "static_configs": targets}
     return json.dumps({"global": {"evaluation_interval": "1s"}, "scrape_configs": [scrape], "rule_files": [str(rules)]})

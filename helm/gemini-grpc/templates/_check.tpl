@@ -34,6 +34,9 @@ only in a pod that then does not start.
 {{- if and $hasCallers (not $identifiesCallers) }}
 {{- fail "callers: they are used only if config.auth is tokens or mtls; set it to one of these" }}
 {{- end }}
+{{- if and (regexMatch "(^|,)\\s*\\*\\s*(,|$)" (default "" .Values.config.corsOrigins)) (or (eq $auth "mtls") (and (eq $auth "none") (include "gemini-grpc.hasKey" .))) }}
+{{- fail (printf "config.corsOrigins: with * and config.auth: %s, any web page that a user opens could spend the gateway's key; list the origins, or set config.auth to tokens" $auth) }}
+{{- end }}
 {{- if and (eq $auth "mtls") (not (include "gemini-grpc.hasClientCA" .)) }}
 {{- fail "config.auth: mtls needs the authorities that sign client certificates; set tls.clientCA.configMap or tls.clientCA.secret" }}
 {{- end }}
@@ -138,7 +141,29 @@ only in a pod that then does not start.
 {{- if and .Values.route.enabled (not .Values.route.parentRefs) }}
 {{- fail "route: a route needs a Gateway; set route.parentRefs, such as [{name: internal}]" }}
 {{- end }}
+{{- if and .Values.route.enabled .Values.route.rest.enabled }}
+{{- if eq .Values.route.kind "HTTPRoute" }}
+{{- fail "route.rest: the HTTPRoute of route.kind serves REST and gRPC-Web too; set route.rest.enabled to false, or route.kind to GRPCRoute" }}
+{{- end }}
+{{- if include "gemini-grpc.route.overlap" . }}
+{{- fail "route.rest: a Gateway accepts only one of GRPCRoute and HTTPRoute for the same host name of a listener; set route.rest.hostnames to other names, or a sectionName in route.parentRefs and another one in route.rest.parentRefs, or only route.kind: HTTPRoute, which serves all calls under one name" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
 {{- fail "ingress: an Ingress needs a host name; set ingress.hosts" }}
+{{- end }}
+{{- $hosts := include "gemini-grpc.restHosts" . | fromYamlArray }}
+{{- if .Values.ingress.rest.enabled }}
+{{- if not $hosts }}
+{{- fail "ingress.rest: an Ingress needs a host name; set ingress.rest.hosts" }}
+{{- end }}
+{{- if and .Values.ingress.enabled (include "gemini-grpc.ingress.mixed" .) }}
+{{- fail "ingress.rest: ingress-nginx keeps connections to pods without noting their protocol, so with GRPC in one Ingress and HTTP in the other it would answer 502; set ingress.rest.enabled to false, because the Ingress with GRPC serves REST too, or set the annotation service-upstream of ingress-nginx on one of them" }}
+{{- end }}
+{{- range $hosts }}
+{{- if and $.Values.ingress.enabled (has "/" $.Values.ingress.rest.paths) (has . $.Values.ingress.hosts) }}
+{{- fail (printf "ingress.rest: the other Ingress serves the path / of %s already; set ingress.rest.hosts to other names, or ingress.rest.paths to longer paths" .) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}

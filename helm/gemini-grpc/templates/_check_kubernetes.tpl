@@ -54,7 +54,9 @@ the form of single values.
   "service.headless.annotations" .Values.service.headless.annotations
   "serviceAccount.annotations" .Values.serviceAccount.annotations
   "route.annotations" .Values.route.annotations
+  "route.rest.annotations" .Values.route.rest.annotations
   "ingress.annotations" .Values.ingress.annotations
+  "ingress.rest.annotations" .Values.ingress.rest.annotations
   "monitoring.dashboard.annotations" .Values.monitoring.dashboard.annotations
   "tests.podAnnotations" .Values.tests.podAnnotations }}
 {{- range $name, $_ := $map }}
@@ -89,8 +91,16 @@ the form of single values.
 {{- fail "service.spec: allocateLoadBalancerNodePorts is for a LoadBalancer only; set service.type to LoadBalancer" }}
 {{- end }}
 {{- $ports := list (int .port) }}
+{{- $names := list "grpc" }}
+{{- with .httpPort }}
+{{- if has (int .) $ports }}
+{{- fail "service.httpPort: it is the same as service.port; set another port, or leave it out" }}
+{{- end }}
+{{- $ports = append $ports (int .) }}
+{{- $names = append $names "http" }}
+{{- end }}
 {{- range .spec.ports }}
-{{- if ne .name "grpc" }}
+{{- if not (has .name $names) }}
 {{- if or (not .port) (has (int .port) $ports) }}
 {{- fail (printf "service.spec.ports: %q needs a port that no other entry has" .name) }}
 {{- end }}

@@ -219,6 +219,13 @@ route:
   hostnames: []
   matches: []
   filters: []
+  rest:
+    enabled: false
+    annotations: {}
+    parentRefs: []
+    hostnames: []
+    matches: []
+    filters: []
   backendTLS:
     enabled: true
     hostname: ''
@@ -234,6 +241,15 @@ ingress:
   annotations: {}
   hosts: []
   tlsSecret: ''
+  rest:
+    enabled: false
+    annotations: {}
+    hosts: []
+    paths:
+    - /v1
+    - /v1beta
+    - /gemini
+    tlsSecret: ''
 serviceAccount:
   create: true
   automount: false

@@ -157,6 +157,16 @@ With server-side apply this happens if only Helm has set replicas; otherwise, if
 {{- printf "%s://%s.%s.svc:%v" (ternary "https" "http" .Values.tls.enabled) (include "gemini-grpc.fullname" .) (include "gemini-grpc.namespace" .) .Values.service.port }}
 {{- end }}
 
+{{/* The same for clients of REST. */}}
+{{- define "gemini-grpc.restUrl" -}}
+{{- regexReplaceAll "[0-9]+$" (include "gemini-grpc.url" .) (include "gemini-grpc.restPort" .) }}
+{{- end }}
+
+{{/* The port of the Service for REST: the one that is declared as HTTP/1.1, if there is one. */}}
+{{- define "gemini-grpc.restPort" -}}
+{{- default .Values.service.port .Values.service.httpPort }}
+{{- end }}
+
 {{- define "gemini-grpc.hasKey" -}}
 {{- if or .Values.apiKey.existingSecret .Values.apiKey.value .Values.apiKey.file }}true{{ end }}
 {{- end }}

@@ -1,8 +1,8 @@
-{{/* The peers that may forward calls: those in the values, or all pods in the namespaces of the route's Gateways. */}}
+{{/* The peers that may forward calls: those in the values, or all pods in the namespaces of the routes' Gateways. */}}
 {{- define "gemini-grpc.gateways" -}}
 {{- $namespaces := list }}
 {{- if .Values.route.enabled }}
-{{- range .Values.route.parentRefs }}
+{{- range concat .Values.route.parentRefs (ternary .Values.route.rest.parentRefs list .Values.route.rest.enabled) }}
 {{- if eq (default "Gateway" .kind) "Gateway" }}
 {{- $namespaces = append $namespaces (default (include "gemini-grpc.namespace" $) .namespace) }}
 {{- end }}
@@ -16,6 +16,28 @@
 {{- $peers = append $peers (dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" .))) }}
 {{- end }}
 {{- toYaml (.Values.networkPolicy.gateways | default $peers) }}
+{{- end }}
+
+{{/* The host names of the Ingress for REST. */}}
+{{- define "gemini-grpc.restHosts" -}}
+{{- toYaml (.Values.ingress.rest.hosts | default .Values.ingress.hosts) }}
+{{- end }}
+
+{{/*
+Whether ingress-nginx would call the same address over HTTP/2 for one Ingress and over HTTP/1.1 for the other. The address is that
+of a pod, or with the annotation service-upstream that of the Service.
+*/}}
+{{- define "gemini-grpc.ingress.mixed" -}}
+{{- $protocol := "nginx.ingress.kubernetes.io/backend-protocol" }}
+{{- $ways := list }}
+{{- range $values := list .Values.ingress .Values.ingress.rest }}
+{{- $isService := eq (toString (index $values.annotations "nginx.ingress.kubernetes.io/service-upstream")) "true" }}
+{{- $ways = append $ways (dict "grpc" (hasPrefix "GRPC" (toString (index $values.annotations $protocol))) "service" $isService) }}
+{{- end }}
+{{- $first := first $ways }}
+{{- $rest := last $ways }}
+{{- $isOtherPort := and $first.service $rest.service .Values.service.httpPort }}
+{{- if and $first.grpc (not $rest.grpc) (eq $first.service $rest.service) (not $isOtherPort) }}true{{ end }}
 {{- end }}
 
 {{/* The ports of the proxies that the environment names for the scheme of upstream's URL. */}}
@@ -66,7 +88,7 @@
 {{- $allNamespaces = true }}
 {{- end }}
 {{- end }}
-{{- if and .Values.ingress.enabled (not (or $policy.gateways $policy.extraIngress $addresses $allNamespaces)) }}
+{{- if and (or .Values.ingress.enabled .Values.ingress.rest.enabled) (not (or $policy.gateways $policy.extraIngress $addresses $allNamespaces)) }}
 {{- fail "networkPolicy: the controller of the Ingress may not call the pods; set networkPolicy.gateways to its namespace, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]" }}
 {{- end }}
 {{- if and (ne .Values.service.type "ClusterIP") (not (or $policy.extraIngress $addresses)) }}

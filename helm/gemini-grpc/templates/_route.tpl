@@ -1,18 +1,40 @@
 {{/*
 Routes with the defaults that the API server adds. It stores them, and Argo CD compares lists as a whole, so a route without
-them would be shown as out of sync forever.
+them would be shown as out of sync forever. Arguments: (list $ suffix kind values port).
 */}}
+{{- define "gemini-grpc.route" -}}
+{{- $ := index . 0 }}
+{{- $http := eq (index . 2) "HTTPRoute" }}
+{{- $values := index . 3 }}
+apiVersion: gateway.networking.k8s.io/v1
+kind: {{ index . 2 }}
+metadata:
+  {{- include "gemini-grpc.metadata" (list $ (index . 1) dict $values.annotations) | nindent 2 }}
+spec:
+  parentRefs:
+    {{- range $values.parentRefs }}
+    - {{ include "gemini-grpc.route.filled" (list . (dict "group" "gateway.networking.k8s.io" "kind" "Gateway")) | nindent 6 | trim }}
+    {{- end }}
+  {{- with $values.hostnames }}
+  hostnames:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  rules:
+    - {{ include "gemini-grpc.route.rule" (list $ $http $values (index . 4)) | nindent 6 | trim }}
+{{- end }}
+
 {{- define "gemini-grpc.route.rule" -}}
-{{- $http := eq .Values.route.kind "HTTPRoute" }}
+{{- $http := index . 1 }}
+{{- $values := index . 2 }}
 {{- $matches := list }}
-{{- range .Values.route.matches | default (ternary (list dict) list $http) }}
+{{- range $values.matches | default (ternary (list dict) list $http) }}
 {{- $matches = append $matches (include "gemini-grpc.route.match" (list $http .) | fromYaml) }}
 {{- end }}
 {{- with $matches }}
 matches:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.route.filters }}
+{{- with $values.filters }}
 filters:
   {{- range . }}
   - {{ include "gemini-grpc.route.filter" . | nindent 4 | trim }}
@@ -21,14 +43,54 @@ filters:
 backendRefs:
   - group: ""
     kind: Service
-    name: {{ include "gemini-grpc.fullname" . | quote }}
-    port: {{ .Values.service.port }}
+    name: {{ include "gemini-grpc.fullname" (index . 0) | quote }}
+    port: {{ index . 3 }}
     weight: 1
 {{- if $http }}
 # No timeout: each caller sets the deadline of its call, and a stream may take minutes.
 timeouts:
   request: 0s
 {{- end }}
+{{- end }}
+
+{{/* The values of the HTTPRoute for REST, with those of the route where it has none of its own. */}}
+{{- define "gemini-grpc.restRoute" -}}
+{{- $route := .Values.route }}
+{{- $own := dict "parentRefs" ($route.rest.parentRefs | default $route.parentRefs) "hostnames" ($route.rest.hostnames | default $route.hostnames) }}
+{{- toYaml (merge $own $route.rest) }}
+{{- end }}
+
+{{/* Whether the route and the one for REST have a host name in common, at a listener that both may use. */}}
+{{- define "gemini-grpc.route.overlap" -}}
+{{- $rest := include "gemini-grpc.restRoute" . | fromYaml }}
+{{- $sameListener := false }}
+{{- range $one := .Values.route.parentRefs }}
+{{- range $other := $rest.parentRefs }}
+{{- $differs := false }}
+{{- range $key := list "name" "namespace" "kind" "sectionName" "port" }}
+{{- $default := get (dict "namespace" (include "gemini-grpc.namespace" $) "kind" "Gateway") $key }}
+{{- $a := get $one $key | default $default | toString }}
+{{- $b := get $other $key | default $default | toString }}
+{{- if and $a $b (ne $a $b) }}
+{{- $differs = true }}
+{{- end }}
+{{- end }}
+{{- if not $differs }}
+{{- $sameListener = true }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $sameName := or (empty .Values.route.hostnames) (empty $rest.hostnames) }}
+{{- range $one := .Values.route.hostnames }}
+{{- range $other := $rest.hostnames }}
+{{- $end := trimPrefix "*" $one }}
+{{- $otherEnd := trimPrefix "*" $other }}
+{{- if or (eq $one $other) (and (ne $one $end) (hasSuffix $end $otherEnd)) (and (ne $other $otherEnd) (hasSuffix $otherEnd $end)) }}
+{{- $sameName = true }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $sameListener $sameName }}true{{ end }}
 {{- end }}
 
 {{/* A map with defaults for the keys it lacks: (list map defaults). An empty value stays, such as the group of a Service. */}}

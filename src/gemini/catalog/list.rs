@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Catalog, ImageModel, TextModel};
 use crate::gemini::model::ModelName;
 
-/// The models of a page that sets no size, and the most of any page (ai.google.dev/api/models).
+/// How many models a page has if the request sets no size, and at most (ai.google.dev/api/models).
 const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1000;
 

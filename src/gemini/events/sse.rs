@@ -165,8 +165,8 @@ impl Sse {
         has_content(&payload).then_some(payload)
     }
 
-    /// Ends the body. The standard drops an event without its empty line, since more of it may have been cut. One whole
-    /// JSON value is complete by its own brackets, and nothing is lost with a `[DONE]`.
+    /// Ends the body. The standard drops a last event without an empty line, because the rest of it may be missing. JSON
+    /// shows by its own brackets whether it is complete, so one whole JSON value is returned. A `[DONE]` is ignored.
     pub(super) fn finish(&mut self, body: &mut Body, limit: usize) -> Result<Option<Bytes>, Error> {
         let is_cut_in_line_end = self.after_cr && self.has_crlf;
         match self.line {

@@ -1,5 +1,5 @@
-//! Translates protobuf wire bytes to Gemini's JSON and back, driven by the descriptors. Of JSON that is passed on as it
-//! is, it makes an outline: the wire bytes that views read.
+//! Translates protobuf wire bytes to Gemini's JSON and back, driven by the descriptors. For JSON that is passed on
+//! unchanged, it makes an outline: the wire bytes that views read.
 //!
 //! There is no code for single messages and no tree in between: one table, built from the descriptor set, drives both
 //! directions. Existing libraries were measured and not used: they lose the order of keys, print 5 as 5.0, refuse null,
@@ -254,11 +254,12 @@ pub struct PassedEvent {
 pub fn passed_event(
     method: Method,
     json: &[u8],
-    key: &Finder<'_>,
+    key: Option<&Finder<'_>>,
     steps: &mut Steps<'_>,
 ) -> Result<PassedEvent, Error> {
     let (event, has_escapes) = response_outline(method, json, steps)?;
-    match redact(json, key, has_escapes, steps)? {
+    let redacted = key.map(|key| redact(json, key, has_escapes, steps)).transpose()?;
+    match redacted.flatten() {
         None => Ok(PassedEvent { event, redacted: None }),
         Some(redacted) => {
             // Two outlines at a time could take too much memory.

@@ -15,7 +15,7 @@ use crate::gemini::steps::{Interrupted, Steps};
 /// Replaces the key.
 const REDACTED: &[u8] = b"***";
 
-/// A shorter key, in bytes, is not searched in long base64: there it occurs by chance.
+/// A key shorter than this, in bytes, is not searched in long base64, where it can occur by chance.
 const MIN_KEY_BYTES_IN_DATA: usize = 16;
 /// Base64 from this length on is data, in bytes.
 const MIN_DATA_BYTES: usize = 256;
@@ -31,7 +31,7 @@ pub(super) fn redact(
     if key.needle().is_empty() {
         return Ok(None);
     }
-    // It is only read, with SIMD, which is less than half of the work of copying it.
+    // Searching with SIMD is less than half of the work of copying.
     steps.take_bytes(json.len() / 2)?;
     if key.find(json).is_none() && !(has_escapes && escapes_may_be_of(key.needle(), json, steps)?) {
         return Ok(None);
@@ -68,10 +68,13 @@ fn escapes_may_be_of(key: &[u8], json: &[u8], steps: &mut Steps<'_>) -> Result<b
 }
 
 /// Decodes the escape whose backslash was consumed, and returns the bytes after it. Half of a surrogate pair is a
-/// character that no key has.
+/// character that no key has. What is no escape, as in a member that nothing reads, may be the key itself.
 fn after_escape<'j>(escape: &'j [u8], character: &mut Vec<u8>) -> &'j [u8] {
     let mut repairs = Repairs { allowed: true, ..Repairs::default() };
-    unescape(escape, character, 0, &mut repairs).unwrap_or_else(|_| escape.get(1..).unwrap_or_default())
+    unescape(escape, character, 0, &mut repairs).unwrap_or_else(|_| {
+        character.clear();
+        escape
+    })
 }
 
 /// The offset of the quote that ends a string.
@@ -107,7 +110,7 @@ struct Redacted<'j> {
 }
 
 impl Redacted<'_> {
-    /// Replaces a place that is behind those before.
+    /// Replaces a place, which must be after all earlier ones.
     fn replace(&mut self, place: Range<usize>) {
         if self.out.is_empty() {
             self.out.reserve(self.json.len());

@@ -93,10 +93,14 @@ def browser(url, chain, folder):
             process.wait(20)
 
 
+# Requests that are not gRPC, and what browsers ask first: whether the page may send them at all.
+REFUSED = r"^(?:gemini_grpc_requests_refused_total|http_server_request_duration_seconds_count)\{(.*)\} (\d+)$"
+
+
 def refused(admin):
-    """The number of requests that were refused because they are not gRPC."""
-    counts = re.findall(r"^gemini_grpc_requests_refused_total\{.*\} (\d+)$", read(admin, "/metrics"), re.M)
-    return sum(map(int, counts))
+    """The number of requests that were refused."""
+    counts = re.findall(REFUSED, read(admin, "/metrics"), re.M)
+    return sum(int(count) for labels, count in counts if "http_response_status_code" not in labels or '"403"' in labels)
 
 
 def test_a_web_page_of_another_origin_cannot_use_the_key(tmp_path):

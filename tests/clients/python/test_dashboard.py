@@ -47,6 +47,22 @@ def test_every_metric_in_a_query_is_exported(tmp_path, sandbox):
     assert dashboard.unknown_metrics(QUERIES, names) == []
 
 
+def test_calls_over_grpc_and_over_rest_have_the_same_buckets(sandbox):
+    # A quantile over both adds their buckets.
+    with gateway(sandbox, "--admin-listen", "127.0.0.1:0", retries=5) as (address, admin):
+        make_calls(address)
+        text = read(admin, "/metrics")
+    buckets = [set(re.findall(rf'^{name}_bucket{{.*le="(.+?)"', text, re.M)) for name in dashboard.DURATIONS]
+    assert len(buckets[0]) > 20 and buckets[0] == buckets[1]
+
+
+def test_every_duration_of_calls_that_is_read_includes_both_faces():
+    for place, expr in QUERIES.items():
+        used = {name.rpartition("_seconds_")[0] + "_seconds" for name, _ in dashboard.matchers(expr)} & set(dashboard.DURATIONS)
+        alone = "Calls by face" in place or "Calls by status code" in place
+        assert len(used) in ((1,) if alone else (0, 2)), place
+
+
 def test_every_label_in_a_query_is_documented():
     metrics = [(name, kind, unit, re.findall("`(.+?)`", labels)) for name, (kind, unit, labels) in documented().items()]
     labels = dashboard.labels_of(metrics) | dashboard.METRICS_OF_CLUSTER | dashboard.recorded()
@@ -82,7 +98,7 @@ def fifty(tmp_path_factory, sandbox):
         pods = Pods(read(admin, "/metrics"))
     prometheus = Prometheus(folder, None, configuration(pods.targets(), dashboard.RULES))
     ready = "count(count_over_time(gemini_grpc_calls_limit[1m]) > 2) == 50 and count(gemini_grpc:calls:rate5m) == 50"
-    wait_until(lambda: prometheus.query(ready), "three scrapes of each pod")
+    wait_until(lambda: prometheus.query(ready), "three scrapes of each pod", seconds=120)
     yield prometheus
     prometheus.stop()
     pods.stop()

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import re
 import urllib.error
 import urllib.request
@@ -15,6 +16,14 @@ from processes import ROOT, admin_in, start_gateway
 from telemetry import Collector, Prometheus, wait_until
 
 TOKEN = "a-token-of-thirty-two-characters"
+# The status and the path of each.
+REST_CALLS = [
+    (200, "gemini-2.5-flash:generateContent"),
+    (200, "gemini-2.5-flash:streamGenerateContent?alt=sse"),
+    (200, "sandbox-cut:streamGenerateContent?alt=sse"),
+    (503, "sandbox-503:generateContent"),
+    (400, "sandbox-400:generateContent"),
+]
 CALLERS = """
 [callers.team-a]
 token_sha256 = "{hash}"
@@ -63,6 +72,20 @@ def make_calls(address, metadata=()):
     assert next(chunks)
     chunks.cancel()
     client.close()
+    make_rest_calls(address, metadata)
+
+
+def make_rest_calls(address, metadata=()):
+    """Makes calls over REST: answers, a stream that breaks off, and errors."""
+    body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "why?"}]}]}).encode()
+    headers = {"content-type": "application/json", **dict(metadata)}
+    for status, path in REST_CALLS:
+        call = urllib.request.Request(f"http://{address}/v1beta/models/{path}", body, headers)
+        try:
+            with urllib.request.urlopen(call, timeout=60) as answer:
+                assert answer.read() and answer.status == status, path
+        except urllib.error.HTTPError as error:
+            assert error.code == status, (path, error.read())
 
 
 @pytest.fixture
@@ -99,6 +122,11 @@ def test_prometheus_scrapes_the_metrics_of_all_calls(tmp_path, sandbox):
         served = "rpc_server_call_duration_seconds_count"
         assert value(f'sum({served}{{rpc_status_code="OK"}})') == "6"
         assert value(f'{served}{{rpc_status_code="UNAVAILABLE",error_type="UNAVAILABLE"}}') == "1"
+        rest = "http_server_request_duration_seconds_count"
+        assert value(f'sum({rest}{{http_response_status_code="200",error_type=""}})') == "2"
+        assert value(f'{rest}{{http_response_status_code="200",error_type="UNAVAILABLE"}}') == "1"
+        assert value(f'{rest}{{http_response_status_code="503",error_type="503"}}') == "1"
+        assert value(f'{rest}{{http_response_status_code="400"}}') == "1"
         assert value('gemini_grpc_calls_refused_total{reason="REQUEST_INVALID"}') == "1"
         assert value('gemini_grpc_calls_cancelled_total{phase="answering"}') == "1"
         assert value(f'gemini_grpc_usage_images_total{{model="{IMAGE_MODEL}",caller="_unknown"}}') == "1"

@@ -64,13 +64,14 @@ fn modalities_can_be_added(json: &[u8]) {
     assert!(is_json(&added), "{shown}");
     assert!(find(&added, MODALITIES.as_bytes()).is_some(), "{shown}");
     let wire = outline(&added).unwrap();
-    let modalities = RequestView::read(&wire, &mut steps(&wire)).unwrap().generation_config.unwrap().response_modalities;
+    let modalities =
+        RequestView::read(&wire, &mut steps(&wire)).unwrap().generation_config.unwrap().response_modalities;
     assert_eq!(modalities, [Modalities::TEXT, Modalities::IMAGE].into_iter().collect(), "{shown}");
 }
 
 fn a_response_is_read_as_it_is_without_being_passed_on(json: &[u8]) {
     let whole = json::event(METHOD, json, None, json::CallerSchema::Own, &mut steps(json));
-    let passed = passed_event(METHOD, json, &Finder::new(KEY), &mut steps(json));
+    let passed = passed_event(METHOD, json, Some(&Finder::new(KEY)), &mut steps(json));
     match (whole, passed) {
         (Ok(whole), Ok(passed)) => {
             if let Some(text) = &passed.redacted {

@@ -1,7 +1,7 @@
 //! The REST face: Gemini's own API over HTTP/1.1 and HTTP/2.
 
 /// A client that sends and reads the bytes of HTTP/1.
-mod client;
+pub mod client;
 /// HTTP/1 connections: shutdown, age, idle time and TLS.
 mod connection;
 /// Deadlines and cancelled calls.
@@ -23,4 +23,4 @@ mod stream;
 /// Spans and metrics.
 mod telemetry;
 /// gRPC-Web.
-mod web;
+pub mod web;

@@ -8,9 +8,11 @@ use super::super::string::{Str, unescape};
 use super::Decoder;
 use crate::gemini::steps::Steps;
 
-/// An outline has the bytes of this many characters of base64: enough to recognize what kind of data it is. A multiple
-/// of four.
+/// An outline contains the bytes of this many characters of base64, enough to recognize the kind of data. A multiple of
+/// four.
 const KEPT_CHARS: usize = 32;
+/// A data: URL, which pages and their libraries make of a picture.
+const DATA_URL: &[u8] = b"data:";
 /// Base64 with escapes or in mixed alphabets is checked in pieces of this many characters. A multiple of four.
 const PIECE_CHARS: usize = 4096;
 
@@ -46,8 +48,11 @@ impl<'j> Decoder<'j, '_> {
     /// Writes a bytes field with the first bytes only, and checks all of its base64. The memory does not depend on the
     /// length of the text.
     fn base64_outline(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
-        // It is read but not written, which is less than half of the work.
+        // Reading without writing is less than half of the work.
         self.json.steps().take_bytes(text.raw.len() / 2)?;
+        if text.raw.starts_with(DATA_URL) {
+            return Err(Problem::Expected("base64 without the beginning of a data: URL").into());
+        }
         let is_common = |variant: &base64_simd::Base64| variant.check(text.raw).is_ok();
         let mut kept = Kept::default();
         if !text.escaped && [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].iter().any(is_common) {
@@ -84,7 +89,7 @@ impl Kept {
 fn check_forgiving(text: Str<'_>, steps: &mut Steps<'_>) -> Result<Kept, Error> {
     let not_base64 = || Error::from(Problem::Expected("base64"));
     let (mut kept, mut piece, mut length) = (Kept::default(), [0; PIECE_CHARS], 0);
-    // What is not a character is not base64 either.
+    // Bytes that are not UTF-8 are replaced; the replacement is refused as not base64.
     let mut repairs = Repairs { allowed: true, ..Repairs::default() };
     let (mut rest, mut character) = (text.raw, Vec::new());
     while let Some((&first, after)) = rest.split_first() {

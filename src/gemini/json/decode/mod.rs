@@ -302,7 +302,7 @@ impl<'j, 's> Decoder<'j, 's> {
     ) -> Result<Outcome, Error> {
         // Null means absent, except for a `google.protobuf.Value`, for which it is a value.
         if !self.is_value(field) && self.json.eat_null()? {
-            // A later null would undo a value for upstream, but not in what is written here.
+            // Upstream would let a later null replace the value; the wire bytes here would keep it.
             let undoes_value = is_duplicate && self.tolerance == Tolerance::Request;
             return if undoes_value { Err(Problem::Duplicate.into()) } else { Ok(Outcome::Written) };
         }

@@ -10,8 +10,8 @@ use super::anomalies::State;
 use super::capacity::MAX_UNCHECKED_JSON_BYTES;
 use super::{Decoder, Outcome, Tolerance};
 
-/// Of a longer text in a member that the contract does not have, only this many bytes are in an outline: it may be data
-/// of a new kind, and views read only short ones.
+/// A text in a member that the contract does not have is cut to this many bytes in an outline: it may be data of a new
+/// kind, and views read only short texts there.
 const KEPT_UNKNOWN_BYTES: usize = 256;
 
 /// The memory of an outline.
@@ -19,7 +19,7 @@ pub(super) struct Outline<'j> {
     reserve: &'j mut dyn FnMut(usize) -> bool,
     /// The most elements of lists and entries of maps.
     max_elements: usize,
-    /// Whether a member is read that the contract does not have.
+    /// Whether the member that is being read is not in the contract.
     is_in_unknown: bool,
 }
 
@@ -31,8 +31,8 @@ impl Outline<'_> {
 }
 
 impl<'j> Decoder<'j, '_> {
-    /// Writes an outline. Before the output grows beyond a few KiB, `reserve` is asked for the bytes that it may have
-    /// then; the work ends if it returns false.
+    /// Writes an outline. Before the output grows beyond a few KiB, `reserve` is called with its new size; the work ends
+    /// if it returns false.
     pub(in crate::gemini::json) fn for_outline(mut self, reserve: &'j mut dyn FnMut(usize) -> bool) -> Self {
         self.max_free_growth = MAX_UNCHECKED_JSON_BYTES;
         self.outline = Some(Outline { reserve, max_elements: usize::MAX, is_in_unknown: false });

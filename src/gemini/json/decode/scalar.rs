@@ -97,7 +97,7 @@ impl<'j> Decoder<'j, '_> {
                 // An empty name means absent, as null does. In a list it cannot be left out: the elements after it
                 // would move.
                 EnumValue::Empty if tag.is_some() => return Ok(Outcome::Written),
-                // Of an outline nothing is written, so the element only has to be one that no rule knows.
+                // Nothing is written from an outline, so the element only has to be one that no rule accepts.
                 _ if tag.is_none() && self.tolerance == Tolerance::Request => (WireType::Varint, UNKNOWN_VALUE),
                 EnumValue::Empty | EnumValue::Unknown => return Ok(Outcome::UnknownEnumName),
             },

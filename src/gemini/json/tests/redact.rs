@@ -8,7 +8,7 @@ const KEY: &str = "AIzaSy/se+cret=1";
 
 fn passed(json: &str, key: &str) -> Option<String> {
     let steps = &mut Steps::unlimited();
-    let event = passed_event(Method::GenerateContent, json.as_bytes(), &Finder::new(key), steps).unwrap();
+    let event = passed_event(Method::GenerateContent, json.as_bytes(), Some(&Finder::new(key)), steps).unwrap();
     let wire = String::from_utf8_lossy(&event.event.response.message).into_owned();
     assert!(!wire.contains(key), "{json}: {wire}");
     event.redacted.map(|text| String::from_utf8(text).unwrap())
@@ -35,6 +35,12 @@ fn a_key_is_replaced_in_every_string_in_whatever_way_it_is_written() {
         let deep = format!(r#"{{"new":{}"@"{}}}"#, "[".repeat(2_000), "]".repeat(2_000));
         assert_eq!(passed(&deep.replace('@', key), KEY), Some(deep.replace('@', "***")));
     }
+}
+
+#[test]
+fn a_backslash_that_begins_no_escape_does_not_hide_the_key() {
+    let place = r#"{"new":"\@ \u00\@"}"#;
+    assert_eq!(passed(&place.replace('@', KEY), KEY), Some(place.replace('@', "***")));
 }
 
 #[test]

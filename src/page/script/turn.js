@@ -1,110 +1,9 @@
 // What the page shows of a call. All text of models and errors becomes text nodes: nothing here parses HTML, and the
 // page's policy forbids it.
 
-/** An element with attributes, listeners (`onclick`) and children. */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, '');
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-const field = (id) => document.getElementById(id);
-
-/** Says something to screen readers. */
-function say(text) {
-  field('status').textContent = text;
-}
-
-/** Reads an answer out in pieces of some sentences, so that a stream of words is not a flood of announcements. */
-class Speech {
-  static LEAST_CHARS = 160;
-  #text = '';
-
-  add(text) {
-    this.#text += text;
-    if (this.#text.length < Speech.LEAST_CHARS) return;
-    const end = Math.max(...['. ', '! ', '? ', '.\n', '。', '\n'].map((mark) => this.#text.lastIndexOf(mark) + mark.length));
-    if (end >= Speech.LEAST_CHARS / 2) this.#announce(end);
-  }
-
-  end() {
-    this.#announce(this.#text.length);
-  }
-
-  #announce(end) {
-    const text = this.#text.slice(0, end).trim();
-    this.#text = this.#text.slice(end);
-    if (text) field('spoken').append(make('p', {}, text));
-    // Screen readers read what is added; what was read is of no more use.
-    while (field('spoken').childElementCount > 20) field('spoken').firstElementChild.remove();
-  }
-}
-
-/** A text that grows. What is between lines of ``` becomes blocks of code; the rest keeps its line breaks. */
-class GrowingText {
-  #parent;
-  #node = null;
-  #isCode = false;
-  #atLineStart = true;
-  // The beginning of a line that may become a line of ```.
-  #kept = '';
-
-  constructor(parent) {
-    this.#parent = parent;
-  }
-
-  add(text) {
-    const pieces = (this.#kept + text).match(/[^\n]*\n|[^\n]+$/g) ?? [];
-    this.#kept = '';
-    for (const piece of pieces) {
-      const isWhole = piece.endsWith('\n');
-      if (this.#atLineStart && /^\s{0,3}`{1,3}/.test(piece) && !isWhole && /^\s{0,3}(`{1,2}$|```)/.test(piece)) {
-        this.#kept = piece;
-        return;
-      }
-      if (this.#atLineStart && /^\s{0,3}```/.test(piece)) this.#fence(piece.trim().slice(3));
-      else this.#write(piece);
-      this.#atLineStart = isWhole;
-    }
-  }
-
-  end() {
-    const rest = this.#kept;
-    this.#kept = '';
-    if (/^\s*```\s*$/.test(rest)) this.#fence('');
-    else if (rest) this.#write(rest);
-    if (this.#node && !this.#isCode) this.#node.data = this.#node.data.trimEnd();
-  }
-
-  #fence(language) {
-    if (this.#node) this.#node.data = this.#node.data.replace(/\n+$/, '');
-    this.#isCode = !this.#isCode;
-    this.#node = null;
-    if (this.#isCode) this.#node = codeBlock(this.#parent, language);
-  }
-
-  #write(text) {
-    if (!this.#node) {
-      if (!text.trim()) return;
-      this.#node = new Text();
-      this.#parent.append(make('div', { class: 'prose' }, this.#node));
-    }
-    this.#node.appendData(text);
-  }
-}
-
-/** Appends a block of code, and returns its text node. */
-function codeBlock(parent, title, text = '') {
-  const node = new Text(text);
-  const pre = make('pre', { tabindex: 0, 'aria-label': title || 'Code' }, make('code', {}, node));
-  parent.append(make('figure', { class: 'block' }, title ? make('figcaption', {}, title) : null, pre));
-  return node;
-}
+import { copy, make, say } from './dom.js';
+import { markField } from './models.js';
+import { codeBlock, GrowingText, Speech } from './text.js';
 
 const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`);
 const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
@@ -114,7 +13,7 @@ function blobOf({ mimeType, data }) {
 }
 
 /** A prompt and its answer. */
-class Turn {
+export class Turn {
   #answer;
   #facts;
   #text = null;
@@ -124,7 +23,7 @@ class Turn {
   #isEmpty = true;
   #actions;
 
-  /** `actions`: what the buttons do, `edit`, `retry`, `usePicture` and `askForKey`. */
+  /** `actions`: what the buttons do, `edit`, `retry`, `usePicture` and `askForKey`; `grown` is called when a picture has its size. */
   constructor({ prompt, pictures }, number, actions) {
     this.#actions = actions;
     this.prompt = prompt;
@@ -138,7 +37,8 @@ class Turn {
     text.add(prompt);
     text.end();
     const attributes = { class: 'turn', 'aria-label': `Call ${number}`, 'aria-busy': 'true' };
-    this.element = make('article', attributes, asked, this.#answer, this.#facts);
+    const heading = make('h2', { class: 'unseen' }, `Call ${number}`);
+    this.element = make('article', attributes, heading, asked, this.#answer, this.#facts);
     this.#answer.append(make('p', { class: 'waiting' }, 'Waiting for the first chunk'));
   }
 
@@ -200,20 +100,27 @@ class Turn {
     say(text);
   }
 
-  /** Shows how the call ended. */
-  end({ finishReason, wasStopped }) {
+  /** Shows that the answer has ended. */
+  end({ finishReason, wasStopped, usage }) {
+    this.#close();
+    const tokens = usage?.candidatesTokenCount;
+    if (wasStopped) say('Stopped.');
+    else if (this.#isEmpty && finishReason) this.#notice(`The answer has no content. It ended with ${finishReason}.`);
+    else say(`The answer is complete${tokens === undefined ? '' : `, ${tokens} tokens`}.`);
+  }
+
+  #close() {
     this.#answer.querySelector(':scope > .waiting')?.remove();
     this.#endText();
     this.#speech.end();
     this.#answer.classList.remove('arriving');
     this.element.setAttribute('aria-busy', 'false');
-    if (wasStopped) say('Stopped.');
-    else if (this.#isEmpty && finishReason) this.#notice(`The answer has no content. It ended with ${finishReason}.`);
   }
 
-  error(error, canRetry) {
-    this.end({});
-    const { edit, retry, askForKey, showField } = this.#actions;
+  /** Shows the error that the call ended with, and marks the controls that it is about. */
+  error(error) {
+    this.#close();
+    const { edit, retry, askForKey } = this.#actions;
     const violations = error.violations.map(({ field, description }) => make('div', {},
       make('dt', {}, field || 'the request'), make('dd', {}, description)));
     const button = (text, onclick) => make('button', { type: 'button', class: 'act', onclick }, text);
@@ -225,18 +132,18 @@ class Turn {
       error.retryDelay ? make('p', { class: 'delay' }, `Wait ${Number.parseFloat(error.retryDelay)} s before you try it again.`) : null,
       make('div', { class: 'acts' },
         button('Edit the prompt', edit),
-        canRetry && !violations.length ? button('Send again', retry) : null,
+        violations.length ? null : button('Send again', retry),
         error.isAboutKey ? button('Enter a key', askForKey) : null)));
-    error.violations.forEach(({ field }) => showField(field));
-    say(`${error.title}. ${violations.length ? `${violations.length} violations.` : error.message.slice(0, 200)}`);
+    error.violations.forEach(({ field }) => markField(field));
+    say(`${error.title}. ${violations.length ? `${violations.length === 1 ? 'One violation' : `${violations.length} violations`}.` : error.message.slice(0, 200)}`);
   }
 
   /** Shows the numbers and ids of the call; called again as more of them is known. */
   facts({ usage, firstChunk, total, finishReason, wasStopped, modelVersion, requestId, traceId }) {
-    const id = (name, value) => value && total !== undefined && make('div', { class: 'id' },
-      make('dt', {}, name), make('dd', {}, value), make('button', {
+    const id = (name, value) => value && total !== undefined && make('div', { class: 'id' }, make('dt', {}, name),
+      make('dd', {}, make('code', {}, value), make('button', {
         type: 'button', class: 'quiet', 'aria-label': `Copy the id: ${name}`, onclick: (event) => copy(value, event.currentTarget),
-      }, 'Copy'));
+      }, 'Copy')));
     const fact = (name, value, kind) => value && make('div', { class: kind ?? '' }, make('dt', {}, name), make('dd', {}, value));
     const ms = (value) => (value === undefined ? null : seconds(value));
     const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount } = usage ?? {};
@@ -253,25 +160,4 @@ class Turn {
     ].filter(Boolean));
     this.#facts.hidden = !this.#facts.childElementCount;
   }
-}
-
-/** Copies a text, and says so on the button. */
-async function copy(text, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // A page that came over plain HTTP from another machine has no clipboard, but this older way.
-    const area = make('textarea', { class: 'unseen', readonly: true, 'aria-hidden': 'true' });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand('copy');
-    area.remove();
-    button.focus();
-  }
-  const before = button.dataset.text ?? button.textContent;
-  button.dataset.text = before;
-  button.textContent = 'Copied';
-  say('Copied.');
-  button.addEventListener('blur', () => { button.textContent = before; }, { once: true });
 }

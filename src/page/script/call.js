@@ -1,13 +1,12 @@
-// Calls of the gateway: the request, the events of the answer, and errors. The files of this folder are one module:
-// the page contains them one after the other.
+// Calls of the gateway: the request, the events of the answer, and errors.
 
 /** Random bytes as hex digits. `crypto.randomUUID` is missing where a page came over plain HTTP from another machine. */
-function randomHex(bytes) {
+export function randomHex(bytes) {
   return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** What went wrong with a call. */
-class CallError extends Error {
+export class CallError extends Error {
   constructor(fields) {
     super(fields.message);
     Object.assign(this, { title: '', codes: [], violations: [], retryDelay: null }, fields);
@@ -58,7 +57,7 @@ const TITLES = {
 };
 
 /** The path of a call. Models are named with or without `models/`. */
-function pathOf(model) {
+export function pathOf(model) {
   return `/v1beta/models/${encodeURIComponent(model.replace(/^models\//, ''))}:streamGenerateContent?alt=sse`;
 }
 
@@ -83,7 +82,7 @@ async function* eventsOf(body) {
 }
 
 /** Makes a call and passes each chunk to `onChunk`. Resolves at the end of the answer; everything else is thrown. */
-async function makeCall({ model, body, key }, { signal, onHead, onChunk }) {
+export async function makeCall({ model, body, key }, { signal, onHead, onChunk }) {
   const traceId = randomHex(16);
   const headers = { 'content-type': 'application/json', traceparent: `00-${traceId}-${randomHex(8)}-01` };
   if (key) headers['x-goog-api-key'] = key;
@@ -115,7 +114,7 @@ async function makeCall({ model, body, key }, { signal, onHead, onChunk }) {
 }
 
 /** The models that the gateway lists. `null` if it lists none, or refuses to. */
-async function listModels(key) {
+export async function listModels(key) {
   try {
     const headers = key ? { 'x-goog-api-key': key } : {};
     const response = await fetch('/v1beta/models?pageSize=1000', { headers, credentials: 'omit' });
@@ -131,7 +130,7 @@ function generates({ name, supportedGenerationMethods: methods }) {
 }
 
 /** `base` with the members of `more` added, at any depth. */
-function merged(base, more) {
+export function merged(base, more) {
   const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
   if (!isObject(base) || !isObject(more)) return more;
   const all = { ...base };

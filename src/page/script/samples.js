@@ -1,69 +1,9 @@
-// The same call in code, for each language. Pictures are read from files there, and the key is a placeholder.
+// The same call in code, for each language. The key is a placeholder there.
+
+import { pathOf, randomHex } from './call.js';
+import { filesIn, json, python } from './literals.js';
 
 const KEY = 'YOUR_KEY';
-
-/** The bytes of a picture, which a sample reads from a file of this name. */
-class PictureFile {
-  constructor(name) {
-    this.name = name;
-  }
-}
-
-/** A request with the pictures replaced by files. */
-function withFiles(body) {
-  const count = {};
-  const replace = (value, name) => {
-    if (Array.isArray(value)) return value.map((item) => replace(item));
-    if (value === null || typeof value !== 'object') return value;
-    if (name === 'inlineData') {
-      const [, kind = 'bin'] = /^image\/(\w+)/.exec(value.mimeType) ?? [];
-      count[kind] = (count[kind] ?? 0) + 1;
-      return { ...value, data: new PictureFile(`picture-${count[kind]}.${kind}`) };
-    }
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, key)]));
-  };
-  return replace(body);
-}
-
-const filesIn = (value) => {
-  if (value instanceof PictureFile) return [value];
-  return value !== null && typeof value === 'object' ? Object.values(value).flatMap(filesIn) : [];
-};
-
-/** JSON on several lines, short lists and objects on one. A file becomes `mark(file)`, without quotes. */
-function json(value, mark, indent = '') {
-  if (value instanceof PictureFile) return mark(value);
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  const inner = `${indent}  `;
-  const isList = Array.isArray(value);
-  const [open, close] = isList ? '[]' : '{}';
-  const item = (within) => ([name, entry]) => (isList ? '' : `${JSON.stringify(name)}: `) + json(entry, mark, within);
-  const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
-  return `${open}\n${inner}${Object.entries(value).map(item(inner)).join(`,\n${inner}`)}\n${indent}${close}`;
-}
-
-/** Members whose value has names that a user chose. */
-const FREE_FORM = /^(args|response|properties|metadata|responseSchema|responseJsonSchema|parameters(JsonSchema)?)$/;
-const snake = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-
-/** A Python literal. */
-function python(value, { indent = '', rename = (name) => name, mark }) {
-  if (value instanceof PictureFile) return mark(value);
-  if (value === null) return 'None';
-  if (typeof value === 'boolean') return value ? 'True' : 'False';
-  if (typeof value !== 'object') return JSON.stringify(value);
-  const inner = `${indent}    `;
-  const isList = Array.isArray(value);
-  const [open, close] = isList ? '[]' : '{}';
-  const item = (within) => ([name, entry]) => {
-    const next = { indent: within, mark, rename: FREE_FORM.test(name) ? (same) => same : rename };
-    return (isList ? '' : `${JSON.stringify(rename(name))}: `) + python(entry, next);
-  };
-  const short = open + Object.entries(value).map(item(indent)).join(', ') + close;
-  if (short.length + indent.length <= 46 && !short.includes('\n')) return short;
-  return `${open}\n${Object.entries(value).map((entry) => `${inner}${item(inner)(entry)},\n`).join('')}${indent}${close}`;
-}
 
 /**
  * A here-document for a shell. With files it is one in which the shell expands `$( )`, so that in all other texts what
@@ -103,8 +43,8 @@ function grpcurl(call) {
 /** Google's SDK requires a key. In it the members of generationConfig, and all others but the contents, are one object. */
 function pythonSdk({ origin, model, body }) {
   const { contents, generationConfig, ...others } = body;
-  const mark = ({ name }) => `open(${JSON.stringify(name)}, "rb").read()`;
-  const literal = (value) => python(value, { indent: '    ', rename: snake, mark });
+  const file = ({ name }) => `open(${JSON.stringify(name)}, "rb").read()`;
+  const literal = (value) => python(value, { file, isSnake: true, indent: '    ' });
   const config = { ...generationConfig, ...others };
   return `from google import genai
 
@@ -126,7 +66,7 @@ print()
 }
 
 function pythonGrpc(call) {
-  const mark = ({ name }) => `b64encode(open(${JSON.stringify(name)}, "rb").read())`;
+  const file = ({ name }) => `b64encode(open(${JSON.stringify(name)}, "rb").read())`;
   const credentials = isTls(call) ? ', grpc.ssl_channel_credentials()' : '';
   const hasFiles = filesIn(call.body).length > 0;
   return `# pip install grpcio-tools, and in a checkout of gemini-grpc:
@@ -139,7 +79,7 @@ from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub
 
 options = [("grpc.max_receive_message_length", 64 << 20)]
 channel = grpc.${isTls(call) ? 'secure' : 'insecure'}_channel("${grpcTarget(call)}"${credentials}, options)
-request = ParseDict(${python({ model: call.model, ...call.body }, { mark })}, gemini.GenerateContentRequest())
+request = ParseDict(${python({ model: call.model, ...call.body }, { file })}, gemini.GenerateContentRequest())
 stub = GenerativeServiceStub(channel)
 for answer in stub.StreamGenerateContent(request${call.hasKey ? `, metadata=[("x-goog-api-key", "${KEY}")]` : ''}):
     for part in answer.candidates[0].content.parts if answer.candidates else []:
@@ -227,7 +167,7 @@ ${call.hasKey ? `	ctx = metadata.AppendToOutgoingContext(ctx, "x-goog-api-key", 
 }
 
 /** The languages, in the order of the tabs. */
-const LANGUAGES = [
+export const LANGUAGES = [
   { id: 'curl', name: 'curl', write: curl, note: 'REST, as server-sent events.' },
   { id: 'grpcurl', name: 'grpcurl', write: grpcurl, note: 'gRPC, by reflection.' },
   { id: 'python', name: 'Python', write: pythonSdk, note: 'REST, with Google’s SDK: pip install google-genai.' },
