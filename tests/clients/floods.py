@@ -189,82 +189,10 @@ def tls_hello(connection):
     yield
 
 
-PROMPT = b'{"contents":[{"parts":[{"text":"Why is the sky blue?"}]}]}'
-
-
-def post(*lines):
-    """The head of a call over HTTP/1.1, with these lines."""
-    first = b"POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse HTTP/1.1"
-    return b"\r\n".join([first, b"host: localhost", b"content-type: application/json", *lines, b"", b""])
-
-
-COMPLETE = post(b"content-length: %d" % len(PROMPT)) + PROMPT
-IN_CHUNKS = post(b"transfer-encoding: chunked")
-
-
-def http1_pipelined(connection):
-    """Calls over HTTP/1.1, ten in one write, that wait for no response."""
-    while True:
-        connection.push(COMPLETE * 10)
-        yield
-
-
-def http1_pipelined_unread(connection):
-    """The same calls from a client that reads none of the responses."""
-    while True:
-        connection.push(COMPLETE * 10, reads=False)
-        yield
-
-
-def http1_slow_heads(connection):
-    """A hundred connections with one head each, which arrives byte by byte."""
-    connections = [connection, *(connection.another() for _ in range(99))]
-    for place in range(len(COMPLETE)):
-        for one in connections:
-            one.push(COMPLETE[place : place + 1])
-        yield
-
-
-def http1_slow_bodies(connection):
-    """A hundred connections with one call each, whose body arrives byte by byte."""
-    connections = [connection, *(connection.another() for _ in range(99))]
-    for one in connections:
-        one.push(COMPLETE[: -len(PROMPT)])
-    for place in range(len(PROMPT) - 1):
-        for one in connections:
-            one.push(PROMPT[place : place + 1])
-        yield
-
-
-def http1_endless_head(connection):
-    """A head that never ends."""
-    connection.push(post()[:-2])
-    while True:
-        connection.push(b"x-more: yes\r\n" * 100)
-        yield
-
-
-def http1_endless_body(connection):
-    """A body in chunks of one byte, a thousand in one write, that never ends."""
-    connection.push(IN_CHUNKS)
-    while True:
-        connection.push(b"1\r\n \r\n" * 1000)
-        yield
-
-
-def http1_endless_extension(connection):
-    """A chunk whose extension never ends."""
-    connection.push(IN_CHUNKS + b"1;")
-    while True:
-        connection.push(b"x" * 10000)
-        yield
-
-
-def http1_ambiguous(connection):
-    """Calls with two lengths, so that a proxy could read the rest as another call."""
-    while True:
-        connection.push(post(b"content-length: 5", b"transfer-encoding: chunked") + b"0\r\n\r\n" + COMPLETE)
-        yield
+def http1(connection):
+    """A request in HTTP/1.1."""
+    connection.push(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    yield
 
 
 FLOODS = [kind for kind in list(globals().values()) if inspect.isgeneratorfunction(kind)]

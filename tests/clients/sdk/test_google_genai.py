@@ -259,9 +259,10 @@ def test_all_violations_are_reported_together(caller_of, service):
 
 
 def test_a_bad_key_is_refused(caller_of, sandbox, service):
-    for base_url in (sandbox, service):
-        with pytest.raises(errors.ClientError, match="API key not valid"):
+    for base_url, code in ((sandbox, 400), (service, 401)):
+        with pytest.raises(errors.ClientError, match="API key not valid") as caught:
             caller_of(base_url, key="bad-key").generate(model=TEXT_MODEL, contents="hi")
+        assert caught.value.code == code
 
 
 def test_the_gateway_ends_a_call_at_the_deadline_in_its_header(caller_of, relay):

@@ -15,14 +15,16 @@ from commands import HERE, NODE, classpath
 from processes import ENVIRONMENT
 from streams import model_of
 
-# The exception of each SDK for an error of the client, and for one of the server.
+# The exception of each SDK for an error of the client, and for one of the server. Those with "http2" speak it over TLS.
 ERRORS = {
     "python": ("ClientError", "ServerError"),
     "python-aiohttp": ("ClientError", "ServerError"),
     "python-httpx": ("ClientError", "ServerError"),
     "node": ("ApiError", "ApiError"),
     "go": ("genai.APIError", "genai.APIError"),
+    "go-http2": ("genai.APIError", "genai.APIError"),
     "java": ("ClientException", "ServerException"),
+    "java-http2": ("ClientException", "ServerException"),
 }
 ALL = dict(streams.ALL)
 
@@ -38,19 +40,20 @@ def command(sdk, built):
         case "go":
             return [built / "read"]
         case "java":
-            return ["java", "-cp", classpath(), "Read"]
+            return ["java", "Read"]
 
 
 @pytest.fixture(scope="session")
-def reports(relay, built):
+def reports(relay, secure_relay, trust, built):
     """What each SDK has read, by SDK and model. All SDKs read at the same time."""
 
     def read(sdk):
+        is_secure = sdk.endswith("http2")
+        arguments = [*command(sdk, built), secure_relay if is_secure else relay]
+        environment = {**ENVIRONMENT, "no_proxy": os.environ["no_proxy"], "CLASSPATH": classpath()}
+        environment |= trust if is_secure else {}
         models = "\n".join(map(model_of, ALL))
-        environment = {**ENVIRONMENT, "no_proxy": os.environ["no_proxy"]}
-        done = subprocess.run(
-            [*command(sdk, built), relay], input=models, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(arguments, input=models, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
         return {line["model"]: line for line in lines}

@@ -277,7 +277,7 @@ public final class GenaiTest {
   void aBadKeyIsRefused() {
     Client client = clientOf("SERVICE", "bad-key", HttpOptions.builder());
     Executable call = () -> client.models.generateContent(TEXT_MODEL, "hi", null);
-    assertContains(assertThrows(ClientException.class, call).message(), "API key not valid");
+    assertContains(refusal(401, "UNAUTHENTICATED", call).message(), "API key not valid");
   }
 
   @Test

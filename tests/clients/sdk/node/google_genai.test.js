@@ -217,7 +217,9 @@ test('all violations are reported together', async () => {
 
 test('a bad key is refused', async () => {
   const call = clientOf(SERVICE, {}, 'bad-key').models.generateContent({ model: TEXT_MODEL, contents: 'hi' });
-  assert.match((await failureOf(call)).message, /API key not valid/);
+  const failure = await failureOf(call);
+  assert.deepEqual([failure.code, failure.status], [401, 'UNAUTHENTICATED']);
+  assert.match(failure.message, /API key not valid/);
 });
 
 test('the gateway ends a call at the deadline in its header', async () => {
