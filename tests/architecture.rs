@@ -196,6 +196,7 @@ fn a_broken_rule_is_found() {
         ("use tonic::Status;", Some("tonic")),
         ("Method::StreamGenerateContent => {}", Some("generatecontent")),
         ("#[error(\"raise GEMINI_GRPC_MAX_CALLS; `gemini-grpc token` makes one\")]", None),
+        ("r#\"{\"generateContentRequest\":{}}\"#", None),
     ] {
         assert_eq!(protocol_word(line), word, "{line}");
     }
@@ -244,10 +245,11 @@ fn use_faults(source: &Source) -> Vec<String> {
     faults
 }
 
-/// A word of a protocol in a line: of gRPC, of its library, or the name of an RPC. The names of our variables and of the
-/// program contain one too.
+/// A word of a protocol in a line: of gRPC, of its library, or the name of an RPC. The names of our variables, of the
+/// program, and of a member of Gemini's JSON contain one too.
 fn protocol_word(line: &str) -> Option<&'static str> {
-    let line = line.replace("GEMINI_GRPC_", "").replace("gemini-grpc", "").replace("gemini_grpc", "").to_lowercase();
+    let own = ["GEMINI_GRPC_", "gemini-grpc", "gemini_grpc", "\"generateContentRequest\""];
+    let line = own.iter().fold(line.to_owned(), |line, name| line.replace(name, "")).to_lowercase();
     ["grpc", "tonic", "generatecontent"].into_iter().find(|word| line.contains(word))
 }
 

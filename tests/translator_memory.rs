@@ -71,7 +71,7 @@ fn peak_of_request_outline(json: &[u8]) -> usize {
 fn peak_of_passed_event(json: &[u8]) -> usize {
     // It is in many of the shapes.
     let key = memchr::memmem::Finder::new("x");
-    peak(|| passed_event(Method::GenerateContent, json, &key, &mut Steps::unlimited()))
+    peak(|| passed_event(Method::GenerateContent, json, Some(&key), &mut Steps::unlimited()))
 }
 
 /// A picture takes no memory beside the JSON that it is in, in whatever form of base64 it is.
@@ -81,7 +81,8 @@ fn assert_pictures_are_not_copied() {
         let request = format!(r#"{{"contents":[{part}]}}"#);
         let response = format!(r#"{{"candidates":[{{"content":{part}}}]}}"#);
         let key = memchr::memmem::Finder::new("AIzaSy-none");
-        let passed = peak(|| passed_event(Method::GenerateContent, response.as_bytes(), &key, &mut Steps::unlimited()));
+        let passed =
+            peak(|| passed_event(Method::GenerateContent, response.as_bytes(), Some(&key), &mut Steps::unlimited()));
         for peak in [peak_of_request_outline(request.as_bytes()), passed] {
             assert!(peak < 64 << 10, "a picture as {:?} took {peak} bytes", &data[..8]);
         }

@@ -105,11 +105,11 @@ fn announce(args: &Args, config: &Config, server: &Server) {
         own_key = config.gateway.key.is_some(),
         "serving"
     );
-    if config.playground {
-        tracing::info!("a page to try it: {}", hint::page(server.address(), config.tls.as_ref()));
-    }
     if args.sandbox {
         tracing::info!("try: {}", hint::try_it(server.address(), config.tls.as_ref(), &args.serve.tls));
+    }
+    if config.playground {
+        tracing::info!("a page to try it: {}", hint::page(server.address(), config.tls.as_ref()));
     }
 }
 

@@ -181,7 +181,7 @@ impl Format {
         };
         let read = match self {
             Self::Protobuf(schema) => {
-                json::event(method, text, Some(key.finder()), *schema, steps).map(|event| (event, None))
+                json::event(method, text, key.finder(), *schema, steps).map(|event| (event, None))
             }
             Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
                 .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
@@ -204,9 +204,7 @@ impl Format {
             return Err(Stop::Failed(error));
         }
         if !method.is_streaming() {
-            if method.generates() && !view.is_whole() {
-                return Err(Stop::Failed(upstream::Error::Unfinished));
-            }
+            check_whole(method, &view, &response, text).map_err(Stop::Failed)?;
             if has_split_surrogates {
                 let joined = SurrogateJoiner::default().join(&mut response, true, steps);
                 joined.map_err(|error| unreadable(error, steps))?;
@@ -270,6 +268,21 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// Checks that a unary response has all that its caller expects.
+fn check_whole(
+    method: Method,
+    view: &ResponseView,
+    response: &json::Response,
+    text: &[u8],
+) -> Result<(), upstream::Error> {
+    if method.generates() {
+        return if view.is_whole() { Ok(()) } else { Err(upstream::Error::Unfinished) };
+    }
+    // A caller of CountTokens would read a count of 0 out of `{}`.
+    let is_empty = response.message.is_empty() && !text.contains(&b'"');
+    if is_empty { Err(upstream::Error::Empty { status: 200 }) } else { Ok(()) }
 }
 
 /// The outline of a request that is JSON.

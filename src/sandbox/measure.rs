@@ -129,7 +129,7 @@ mod tests {
             .map(|text| values(&embedded(text, "").unwrap()));
         let near = values(&embedded("the sky is grey", "").unwrap());
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        assert_eq!((sky.len(), &sky == &same), (3072, true));
+        assert_eq!((sky.len(), sky == same), (3072, true));
         assert!((product(&sky, &sky) - 1.0).abs() < 1e-3);
         assert!(product(&sky, &near) > 0.6 && product(&sky, &sea).abs() < 0.2);
     }

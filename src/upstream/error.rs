@@ -40,7 +40,7 @@ pub enum Error {
     Unfinished,
     #[error("the answer from upstream is larger than {limit} bytes; raise GEMINI_GRPC_MAX_RESPONSE_BYTES to take it")]
     TooLarge { limit: usize },
-    #[error("upstream answered HTTP {status} with an empty body")]
+    #[error("the answer from upstream is empty (HTTP {status})")]
     Empty { status: u16 },
     #[error("upstream answered {content_type} where JSON was expected")]
     NotJson { content_type: &'static str },

@@ -6,6 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::memmem::Finder;
 
+/// A shorter text, in bytes, is a placeholder, such as a sandbox takes, and not a secret: it occurs in many answers.
+const MIN_SECRET_BYTES: usize = 6;
+
 /// A key for upstream: visible ASCII, so that it fits into a header. It prints as `***`.
 #[derive(Clone)]
 pub struct ApiKey(Arc<Secret>);
@@ -27,9 +30,11 @@ impl ApiKey {
         &self.0.text
     }
 
-    /// Searches texts for the key. It is built once for all clones of a key, however many texts are searched.
-    pub fn finder(&self) -> &Finder<'static> {
-        self.0.finder.get_or_init(|| Finder::new(self.0.text.as_bytes()).into_owned())
+    /// Searches texts for the key. It is built once for all clones of a key, however many texts are searched. `None` for
+    /// a key of fewer than 6 bytes, which is no secret: redacting it would only destroy answers.
+    pub fn finder(&self) -> Option<&Finder<'static>> {
+        let Secret { text, finder } = &*self.0;
+        (text.len() >= MIN_SECRET_BYTES).then(|| finder.get_or_init(|| Finder::new(text.as_bytes()).into_owned()))
     }
 }
 
@@ -67,10 +72,16 @@ mod tests {
     #[test]
     fn a_key_finds_itself_in_a_text_and_prints_as_stars() {
         let key: ApiKey = "AIza-one".parse().unwrap();
-        assert_eq!(key.finder().find(b"a text with AIza-one in it"), Some(12));
-        assert_eq!(key.clone().finder().find(b"a text with AIza-two in it"), None);
+        let find = |text: &str| key.clone().finder().unwrap().find(text.as_bytes());
+        assert_eq!(find("a text with AIza-one in it"), Some(12));
+        assert_eq!(find("a text with AIza-two in it"), None);
         // Built or not, the search prints nothing of the key.
         assert_eq!(format!("{key:?}"), "ApiKey(***)");
         assert!(key == "AIza-one".parse().unwrap() && key != "AIza-two".parse().unwrap());
+    }
+
+    #[test]
+    fn a_placeholder_is_not_searched_for() {
+        assert!("dummy".parse::<ApiKey>().unwrap().finder().is_none());
     }
 }

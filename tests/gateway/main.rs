@@ -38,6 +38,8 @@ mod embeddings;
 mod families;
 /// The framing of a message.
 mod framing;
+/// Calls whose bytes are written down in files.
+mod golden;
 /// Limits on calls and bytes, and heartbeats.
 mod limits;
 /// Keys, request ids and other metadata.

@@ -76,7 +76,7 @@ fn the_steps_of_a_response_that_is_passed_on_grow_as_its_size() {
             assert_linear(&name, |n| {
                 let json = build(n);
                 let mut steps = Steps::unlimited();
-                let read = passed_event(Method::GenerateContent, &json, &key, &mut steps);
+                let read = passed_event(Method::GenerateContent, &json, Some(&key), &mut steps);
                 assert!(read.is_err() || steps.taken() as usize >= json.len() / 256, "{name}: {} steps", steps.taken());
                 steps.taken()
             });
@@ -97,7 +97,7 @@ fn a_picture_that_is_passed_on_costs_the_steps_of_reading_it() {
     let response = request.replace("contents\":[", "candidates\":[{\"content\":").replace("]}]}", "]}}]}");
     let mut steps = Steps::unlimited();
     let key = memchr::memmem::Finder::new("AIzaSy-none");
-    passed_event(Method::GenerateContent, response.as_bytes(), &key, &mut steps).unwrap();
+    passed_event(Method::GenerateContent, response.as_bytes(), Some(&key), &mut steps).unwrap();
     assert!(steps.taken() as usize <= data.len() / 256 * 2 + 100, "{} steps", steps.taken());
 }
 

@@ -27,7 +27,7 @@ fn outline(case: &Case, json: &str) -> Option<Vec<u8>> {
     match case.name() {
         REQUEST => request_outline(Method::GenerateContent, json.as_bytes(), limits, &mut |_| true, steps).ok(),
         RESPONSE => {
-            let passed = passed_event(Method::GenerateContent, json.as_bytes(), &key, steps).unwrap();
+            let passed = passed_event(Method::GenerateContent, json.as_bytes(), Some(&key), steps).unwrap();
             assert!(passed.redacted.is_none());
             Some(passed.event.response.message)
         }

@@ -223,6 +223,8 @@ fn a_response_that_is_an_error_or_cannot_be_read_or_is_not_complete_fails() {
     }
     assert!(matches!(error(generating(false), r#"{"usageMetadata":{}}"#), Some(upstream::Error::Unfinished)));
     assert!(error(generating(true), r#"{"usageMetadata":{}}"#).is_none());
+    assert!(matches!(error(Method::CountTokens, " {} "), Some(upstream::Error::Empty { .. })));
+    assert!(error(Method::CountTokens, r#"{"totalTokens":0}"#).is_none());
 }
 
 #[test]

@@ -110,9 +110,9 @@ impl Error {
     }
 
     #[cold]
-    /// Adds the offset in the JSON at which reading ended.
+    /// Adds the offset in the JSON at which reading ended, unless it has one.
     pub(super) fn at_offset(mut self, offset: usize) -> Self {
-        self.0.offset = Some(offset);
+        self.0.offset.get_or_insert(offset);
         self
     }
 

@@ -254,11 +254,12 @@ pub struct PassedEvent {
 pub fn passed_event(
     method: Method,
     json: &[u8],
-    key: &Finder<'_>,
+    key: Option<&Finder<'_>>,
     steps: &mut Steps<'_>,
 ) -> Result<PassedEvent, Error> {
     let (event, has_escapes) = response_outline(method, json, steps)?;
-    match redact(json, key, has_escapes, steps)? {
+    let redacted = key.map(|key| redact(json, key, has_escapes, steps)).transpose()?;
+    match redacted.flatten() {
         None => Ok(PassedEvent { event, redacted: None }),
         Some(redacted) => {
             // Two outlines at a time could take too much memory.

@@ -70,7 +70,7 @@ fn modalities_can_be_added(json: &[u8]) {
 
 fn a_response_is_read_as_it_is_without_being_passed_on(json: &[u8]) {
     let whole = json::event(METHOD, json, None, json::CallerSchema::Own, &mut steps(json));
-    let passed = passed_event(METHOD, json, &Finder::new(KEY), &mut steps(json));
+    let passed = passed_event(METHOD, json, Some(&Finder::new(KEY)), &mut steps(json));
     match (whole, passed) {
         (Ok(whole), Ok(passed)) => {
             if let Some(text) = &passed.redacted {

@@ -42,7 +42,6 @@ async fn paths_that_are_not_served_say_what_to_use_instead() {
         ("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "Live"),
         ("/", "POST /v1beta/models"),
         ("/metrics", "POST /v1beta/models"),
-        ("/v1beta/models/x", "generateContent"),
     ] {
         for method in ["POST", "GET", "DELETE", "PATCH"] {
             let request = format!("{method} {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{{}}");

@@ -3,7 +3,7 @@
 /// Callers with tokens, and their limits.
 mod callers;
 /// A client that sends and reads the bytes of HTTP/1.
-mod client;
+pub mod client;
 /// HTTP/1 connections: shutdown, age, idle time and TLS.
 mod connection;
 /// Answers that are cut at any byte.
@@ -31,4 +31,4 @@ mod stream;
 /// Spans and metrics.
 mod telemetry;
 /// gRPC-Web.
-mod web;
+pub mod web;

@@ -7,7 +7,8 @@ use prost::Message as _;
 use crate::support::{Answer, Running, STOP, Upstream, config, event, json, prompt, sse, text};
 
 const SERVICE: &str = "mountsea.gemini.v1.GenerativeService";
-const TYPES: [&str; 4] = [
+/// The content types of gRPC-Web.
+pub const TYPES: [&str; 4] = [
     "application/grpc-web",
     "application/grpc-web+proto",
     "application/grpc-web-text",
@@ -15,17 +16,17 @@ const TYPES: [&str; 4] = [
 ];
 
 /// A response of gRPC-Web.
-struct Response {
-    status: u16,
+pub struct Response {
+    pub status: u16,
     headers: http::HeaderMap,
-    messages: Vec<GenerateContentResponse>,
+    pub messages: Vec<GenerateContentResponse>,
     /// The frames of trailers in the body.
     trailers: Vec<String>,
 }
 
 impl Response {
     /// The value of `grpc-status`, in the headers or in the trailers.
-    fn code(&self) -> &str {
+    pub fn code(&self) -> &str {
         let trailers = || self.trailers.first()?.lines().find_map(|line| line.strip_prefix("grpc-status:"));
         let header = self.headers.get("grpc-status").and_then(|value| value.to_str().ok());
         header.or_else(trailers).unwrap().trim()
@@ -48,8 +49,19 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 async fn call(running: &Running, http2: bool, content_type: &str, method: &str, headers: &[(&str, &str)]) -> Response {
-    let message = prompt("hi").encode_to_vec();
-    let mut body = [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat();
+    send(running, http2, content_type, method, headers, &prompt("hi").encode_to_vec()).await
+}
+
+/// Sends a message, and reads the response.
+pub async fn send(
+    running: &Running,
+    http2: bool,
+    content_type: &str,
+    method: &str,
+    headers: &[(&str, &str)],
+    message: &[u8],
+) -> Response {
+    let mut body = [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat();
     let is_text = content_type.contains("text");
     if is_text {
         body = BASE64.encode_to_string(&body).into_bytes();

@@ -109,6 +109,8 @@ impl Decoder<'_, '_> {
         start: usize,
         state: State,
     ) -> Result<Outcome, Error> {
+        // Reading may go back to the beginning of a member that is around this one.
+        let error = if self.tolerance == Tolerance::Request { error.at_offset(self.offset()) } else { error };
         let error = match self.only_element(&error, field, start, state) {
             Some(Ok(outcome)) => return Ok(outcome),
             Some(Err(error)) => error,

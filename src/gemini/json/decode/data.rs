@@ -11,6 +11,8 @@ use crate::gemini::steps::Steps;
 /// An outline has the bytes of this many characters of base64: enough to recognize what kind of data it is. A multiple
 /// of four.
 const KEPT_CHARS: usize = 32;
+/// A data: URL, which pages and their libraries make of a picture.
+const DATA_URL: &[u8] = b"data:";
 /// Base64 with escapes or in mixed alphabets is checked in pieces of this many characters. A multiple of four.
 const PIECE_CHARS: usize = 4096;
 
@@ -48,6 +50,9 @@ impl<'j> Decoder<'j, '_> {
     fn base64_outline(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
         // It is read but not written, which is less than half of the work.
         self.json.steps().take_bytes(text.raw.len() / 2)?;
+        if text.raw.starts_with(DATA_URL) {
+            return Err(Problem::Expected("base64 without the beginning of a data: URL").into());
+        }
         let is_common = |variant: &base64_simd::Base64| variant.check(text.raw).is_ok();
         let mut kept = Kept::default();
         if !text.escaped && [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].iter().any(is_common) {

@@ -45,6 +45,14 @@ fn what_is_not_json_is_refused_with_its_place() {
             br#"{"contents":[{"parts":[{"text":"a"}]]}"#,
             "contents[0]: the JSON is not well formed (byte 36 of the JSON)",
         ),
+        (
+            br#"{"contents":[{"parts":[{"text":"a"},{"inlineData":{"data":"a*"}}]}]}"#,
+            "contents[0].parts[1].inline_data.data: base64 was expected (byte 62 of the JSON)",
+        ),
+        (
+            br#"{"contents":[{"parts":[{"inlineData":{"data":"data:image/png;base64,AAAA"}}]}]}"#,
+            "contents[0].parts[0].inline_data.data: base64 without the beginning of a data: URL was expected (byte 73 of the JSON)",
+        ),
         // It was written in Latin-1.
         (
             b"{\"contents\":[{\"parts\":[{\"text\":\"\xe9\"}]}]}",
@@ -190,7 +198,7 @@ fn a_member_that_validation_reads_has_the_type_of_the_contract() {
             "contents[0].parts[0].inline_data.data: a string was expected",
         ),
         (
-            r#"{"contents":[{"parts":[{"inlineData":{"data":"data:image/png;base64,AAAA"}}]}]}"#,
+            r#"{"contents":[{"parts":[{"inlineData":{"data":"AA?A"}}]}]}"#,
             "contents[0].parts[0].inline_data.data: base64 was expected",
         ),
     ] {

@@ -8,7 +8,7 @@ const KEY: &str = "AIzaSy/se+cret=1";
 
 fn passed(json: &str, key: &str) -> Option<String> {
     let steps = &mut Steps::unlimited();
-    let event = passed_event(Method::GenerateContent, json.as_bytes(), &Finder::new(key), steps).unwrap();
+    let event = passed_event(Method::GenerateContent, json.as_bytes(), Some(&Finder::new(key)), steps).unwrap();
     let wire = String::from_utf8_lossy(&event.event.response.message).into_owned();
     assert!(!wire.contains(key), "{json}: {wire}");
     event.redacted.map(|text| String::from_utf8(text).unwrap())
