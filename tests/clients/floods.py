@@ -5,6 +5,7 @@ import inspect
 import random
 import ssl
 
+import floods_http1
 from frames import (
     CONTINUATION,
     DATA,
@@ -195,4 +196,4 @@ def http1(connection):
     yield
 
 
-FLOODS = [kind for kind in list(globals().values()) if inspect.isgeneratorfunction(kind)]
+FLOODS = [kind for kind in list(globals().values()) if inspect.isgeneratorfunction(kind)] + floods_http1.FLOODS

@@ -49,10 +49,10 @@ def _length(number):
     return bytes(out + bytes([number]))
 
 
-def head(path):
-    """The header block of a gRPC call."""
+def head(path, content_type="application/grpc"):
+    """The header block of a call."""
     fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "127.0.0.1"}
-    fields |= {"te": "trailers", "content-type": "application/grpc"}
+    fields |= {"te": "trailers", "content-type": content_type}
     return b"".join(itertools.starmap(field, fields.items()))
 
 

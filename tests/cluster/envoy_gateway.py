@@ -124,7 +124,7 @@ def without_policy(args, verdict, route):
     good = conditions == {"Accepted": "True", "ResolvedRefs": "True"}
     verdict.check("envoy_gateway: the chart's GRPCRoute is accepted", good, json.dumps(conditions))
     flags = ["--connections", LONG_STREAMS, "--words", LONG_STREAM_WORDS, "--no-retries", "--seconds", 3600]
-    with clients.calling(f"http://{address()}", *flags, rate=0, streams=LONG_STREAMS, languages=("grpcio",)) as running:
+    with clients.calling(f"http://{address()}", *flags, rate=0, streams=LONG_STREAMS, kinds=("grpcio",)) as running:
         time.sleep(20)
         results = clients.finish(running)
     clients.show(results)

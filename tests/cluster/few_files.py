@@ -49,7 +49,7 @@ def limited(kind, served, verdict):
     probes, max_open = collections.Counter(), 0
     flags = ["--connections", 60, "--words", WORDS, "--no-retries", "--seconds", 3600]
     endpoint = f"http://{chart.service()}"
-    with clients.calling(endpoint, *flags, rate=0, streams=STREAMS, languages=("grpcio",)) as running:
+    with clients.calling(endpoint, *flags, rate=0, streams=STREAMS, kinds=("grpcio",)) as running:
         for _ in range(60):
             time.sleep(1)
             (pod,) = chart.serving_pods()

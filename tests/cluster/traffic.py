@@ -29,7 +29,7 @@ def calls(args, name, verdict, addresses, connections=None, streams=None, words=
     first, *others = [f"http://{address}" for address in addresses]
     for other in others:
         flags += ["--endpoint", other]
-    with clients.calling(first, *flags, rate=args.rate, streams=streams or args.streams, languages=("grpcio",)) as running:
+    with clients.calling(first, *flags, rate=args.rate, streams=streams or args.streams, kinds=("grpcio",)) as running:
         time.sleep(5)  # Until all connections are open, and all pods have calls.
         yield
         time.sleep(5)  # To see late effects of the change.

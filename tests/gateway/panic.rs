@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::support::{Details, Gateway, STOP, Upstream, assert_status, body, json, prompt};
 
 /// Only the calls that should panic have this model.
-const DOOMED: &str = "a-model-that-panics";
+pub const DOOMED: &str = "a-model-that-panics";
 
 /// Panics when the span of a request to this model starts.
 #[derive(Debug)]
@@ -40,10 +40,15 @@ impl SpanProcessor for Panicking {
     fn set_resource(&mut self, _: &Resource) {}
 }
 
+/// Telemetry that panics in calls with the model [`DOOMED`].
+pub fn panicking() -> Telemetry {
+    let spans = SdkTracerProvider::builder().with_span_processor(Panicking).build();
+    Telemetry::new(Settings::default(), Some(&spans), None, None)
+}
+
 #[tokio::test]
 async fn a_panic_ends_only_its_own_call() {
-    let spans = SdkTracerProvider::builder().with_span_processor(Panicking).build();
-    let telemetry = Telemetry::new(Settings::default(), Some(&spans), None, None);
+    let telemetry = panicking();
     let upstream = Upstream::answering(json("200 OK", STOP)).await;
     let gateway = Gateway::with_telemetry(&upstream, &["--max-calls", "1"], &telemetry).await;
     let message = GenerateContentRequest { model: DOOMED.to_owned(), ..prompt("hi") }.encode_to_vec();

@@ -1,4 +1,5 @@
-"""Runs load clients as processes, one in Rust with tonic and one in Python with grpcio, and sums their figures."""
+"""Runs load clients as processes, and sums their figures: over gRPC one in Rust with tonic and one in Python with grpcio, and
+over REST one in Rust for each version of HTTP."""
 
 import contextlib
 import json
@@ -10,14 +11,17 @@ from processes import Process
 from running import end
 from verdict import table
 
-LANGUAGES = ("tonic", "grpcio")
+# The flags of the clients in Rust.
+RUST = {"tonic": ["--protocol", "grpc"], "http1": ["--protocol", "http1"], "http2": ["--protocol", "http2"]}
+REST = ("http1", "http2")
+KINDS = ("tonic", "grpcio", *REST)
 
 
 class Client:
     """A running load client."""
 
-    def __init__(self, language, *flags):
-        command = [tools.load_client()] if language == "tonic" else [sys.executable, tools.HERE / "load.py"]
+    def __init__(self, kind, *flags):
+        command = [tools.load_client(), *RUST[kind]] if kind in RUST else [sys.executable, tools.HERE / "load.py"]
         self.process = Process(*map(str, [*command[1:], *flags]), program=str(command[0]))
 
     def figures(self, seconds):
@@ -34,15 +38,15 @@ class Client:
 
 
 @contextlib.contextmanager
-def calling(endpoint, *flags, rate, streams, languages=LANGUAGES):
-    """Clients in all languages, which share the rate and the streams, until the `with` block ends."""
-    if "grpcio" in languages:
+def calling(endpoint, *flags, rate, streams, kinds=KINDS):
+    """Clients of all kinds, which share the rate and the streams, until the `with` block ends."""
+    if "grpcio" in kinds:
         tools.contract()
     clients = []
     try:
-        for language in languages:
-            share = ["--rate", rate / len(languages), "--streams", streams // len(languages)]
-            clients.append(Client(language, "--endpoint", endpoint, *share, *flags))
+        for kind in kinds:
+            share = ["--rate", rate / len(kinds), "--streams", streams // len(kinds)]
+            clients.append(Client(kind, "--endpoint", endpoint, *share, *flags))
         yield clients
     finally:
         # Clients that were finished have ended by now; the open calls of the others are not waited for.

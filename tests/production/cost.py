@@ -42,7 +42,7 @@ def load(server, seconds, **what):
     import clients
 
     flags = ["--seconds", 600, "--words", 300]
-    with clients.calling(f"http://{server.address}", *flags, languages=["tonic"], **what):
+    with clients.calling(f"http://{server.address}", *flags, kinds=["tonic"], **what):
         # After a second, the connections and streams are open.
         time.sleep(1)
         before = cpu(server.pid)

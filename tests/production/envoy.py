@@ -25,6 +25,7 @@ RETRIES = {
 }
 HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 
@@ -32,14 +33,22 @@ def address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def listener(port, retries):
+def tcp_listener(port):
+    """Forwards each connection to one gateway, whatever it speaks."""
+    proxy = {"@type": TCP_PROXY, "stat_prefix": "front", "cluster": "gateways", "idle_timeout": "0s"}
+    filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
+    return {"name": "front", "address": address(port), "filter_chains": [{"filters": filters}]}
+
+
+def http_listener(port, retries):
     # Envoy has no timeout for a stream: the deadlines of the gateway and of the caller apply.
     route = {"cluster": "gateways", "timeout": "0s", **({"retry_policy": RETRIES} if retries else {})}
     host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]}
     manager = {
         "@type": MANAGER,
         "stat_prefix": "front",
-        "codec_type": "HTTP2",
+        # HTTP/1.1 and HTTP/2, by the first bytes.
+        "codec_type": "AUTO",
         "stream_idle_timeout": "0s",
         "route_config": {"virtual_hosts": [host]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
@@ -60,7 +69,9 @@ def cluster(ports, sane):
     }
     http2 = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}} if sane else {}
     endpoints = [{"endpoint": {"address": address(port)}} for port in ports]
-    options = {"@type": HTTP, "explicit_http_config": {"http2_protocol_options": http2}}
+    # A request goes to the gateway over the version of HTTP in which it came.
+    both = {"http_protocol_options": {}, "http2_protocol_options": http2}
+    options = {"@type": HTTP, "use_downstream_protocol_config": both}
     cluster = {
         "name": "gateways",
         "type": "STATIC",
@@ -118,12 +129,16 @@ class Envoy:
 
 
 @contextlib.contextmanager
-def envoy(ports, sane):
-    """Envoy in front of gateways, until the `with` block ends: with defaults, or with the settings for production (`sane`)."""
-    port, admin = free_port(), free_port()
+def envoy(ports, kind):
+    """Envoy in front of gateways, until the `with` block ends: with defaults (`bare`), with the settings for production
+    (`sane`), or as a balancer of connections (`tcp`)."""
+    port, admin, sane = free_port(), free_port(), kind == "sane"
     config = {
         "admin": {"address": address(admin)},
-        "static_resources": {"listeners": [listener(port, sane)], "clusters": [cluster(ports, sane)]},
+        "static_resources": {
+            "listeners": [tcp_listener(port) if kind == "tcp" else http_listener(port, sane)],
+            "clusters": [cluster(ports, sane)],
+        },
     }
     path = tools.scratch("envoy") / "envoy.json"
     path.write_text(json.dumps(config, indent=1))

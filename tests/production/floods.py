@@ -1,8 +1,8 @@
-"""Floods of frames, during which all calls of an ordinary caller must be answered.
+"""Floods of frames and of HTTP/1.1, during which all calls of an ordinary caller must be answered.
 
-Each flood runs in its own process for some seconds. Meanwhile an ordinary caller checks health and makes a call, each time
-on a new connection. The times are printed. Every call must be answered, and the gateway must keep running and end with 0.
-The floods themselves are in tests/clients/floods.py.
+Each flood runs in its own process for some seconds. Meanwhile an ordinary caller checks health and makes a call over gRPC
+and one over REST, each time on a new connection. The times are printed. Every call must be answered, and the gateway must
+keep running and end with 0. The floods themselves are in tests/clients/floods.py and floods_http1.py.
 """
 
 import argparse
@@ -44,6 +44,7 @@ class OrdinaryCaller:
 
     def make_calls(self):
         import grpc
+        import rest
         from google_client import SyncClient, request, text_of
         from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -54,6 +55,7 @@ class OrdinaryCaller:
             client = SyncClient(self.address)
             assert text_of(client.generate(request("hello"), timeout=30))
             client.close()
+            assert rest.generate(self.address)
         except Exception as error:  # Any exception means that a call was not answered.
             self.errors.append(f"{type(error).__name__}: {error}"[:150])
         self.times.append(time.monotonic() - begun)

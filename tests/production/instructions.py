@@ -1,4 +1,4 @@
-"""Counts the instructions that the gateway executes for a call, a chunk of a stream, and a picture.
+"""Counts the instructions that the gateway executes for a call, a chunk of a stream, and a picture, over gRPC and REST.
 
 The whole process serves real calls under valgrind, on one worker, one call at a time. Each load runs once with a number of
 units and once with twice as many, and the difference is the cost of the units. So the result does not depend on how busy
@@ -10,6 +10,7 @@ With --against, another binary is counted as well, and no load may need 3 % more
 import argparse
 import base64
 import contextlib
+import http.client
 import json
 import pathlib
 import random
@@ -140,7 +141,52 @@ def picture_out(client, _, count):
         assert (status := client.call(data)) == "OK", status
 
 
-LOADS = {"unary": (unary, 200), "chunk": (chunk, 400), "picture in": (picture_in, 8), "picture out": (picture_out, 8)}
+# The same over REST, on one connection of HTTP/1.1.
+
+
+def rest_response(client, method, model, part):
+    """The response to a call with one part."""
+    import rest
+
+    body = json.dumps({"contents": [{"role": "user", "parts": [part]}]})
+    client.request("POST", rest.path(method, model), body, {"content-type": "application/json"})
+    response = client.getresponse()
+    assert response.status == 200, response.read()
+    return response
+
+
+def rest_unary(client, _, count):
+    """A call with 1 KB in the request and in the response."""
+    for _ in range(count):
+        text = "Why is the sky blue, and not violet? " * 27
+        rest_response(client, "generateContent", "gemini-2.5-flash", {"text": text}).read()
+
+
+def rest_chunk(client, upstream, count):
+    """A chunk of a stream that is sent after the one before has arrived."""
+    upstream.chunks, upstream.turn = count, threading.Semaphore(1)
+    method = "streamGenerateContent?alt=sse"
+    response = rest_response(client, method, "gemini-2.5-flash", {"text": "Why is the sky blue?"})
+    for line in response:
+        if line.startswith(b"data: "):
+            upstream.turn.release()
+
+
+def rest_picture_out(client, _, count):
+    """A picture of 4 MiB in a response."""
+    for _ in range(count):
+        rest_response(client, "generateContent", "gemini-large", {"text": "A picture of the sky"}).read()
+
+
+LOADS = {
+    "unary": (unary, 200),
+    "chunk": (chunk, 400),
+    "picture in": (picture_in, 8),
+    "picture out": (picture_out, 8),
+    "REST unary": (rest_unary, 200),
+    "REST chunk": (rest_chunk, 400),
+    "REST picture out": (rest_picture_out, 8),
+}
 
 
 def count_instructions(binary, load, count, folder):
@@ -154,7 +200,8 @@ def count_instructions(binary, load, count, folder):
     flags = ["--workers", 1, "--upstream-url", upstream.url, "--drain-delay", 0, "--reload-interval", 0]
     # With the default log level, which writes a line for each call.
     with running.gateway(*flags, env={"MOUNTSEA_API_KEY": "a-key"}, before=valgrind, log=("--log", "info")) as server:
-        client = rawcalls.Client(server.address)
+        is_rest = load.__name__.startswith("rest_")
+        client = http.client.HTTPConnection(server.address) if is_rest else rawcalls.Client(server.address)
         # Work that is done only for the first calls is the same in both runs, so it is not in the difference.
         load(client, upstream, 2)
         load(client, upstream, count)

@@ -1,9 +1,10 @@
 """Rolling restarts behind Envoy: no call may fail.
 
-Two gateways run behind one Envoy that checks the health of each of them every second. Clients in Rust and Python make 200
-calls a second and keep 200 streams open, while one gateway after the other gets SIGTERM, must end with 0, and is started
-again. A second part restarts nothing, but each gateway asks its clients to reconnect every five seconds; a third part does
-the same without Envoy.
+Two gateways run behind one Envoy that checks the health of each of them every second. Clients over gRPC (in Rust and
+Python) and over REST (HTTP/1.1 and HTTP/2) make 200 calls a second and keep 200 streams open, while one gateway after the
+other gets SIGTERM, must end with 0, and is started again. With an Envoy that only forwards TCP, as a Kubernetes Service
+does, the clients over REST have their connections to the gateways themselves. A second part restarts nothing, but each
+gateway asks its clients to reconnect every five seconds; a third part does the same without Envoy.
 
 A call has failed if the application sees any status other than OK; the clients retry nothing. Without Envoy, calls that
 tonic cancels at GOAWAY before it sends them are counted separately (README.md).
@@ -23,9 +24,9 @@ def arguments():
     add("--part", choices=["restart", "age", "direct", "all"], default="all", help="which part to run")
     add(
         "--envoy",
-        choices=["bare", "sane", "both"],
-        default="both",
-        help="bare: without retries; sane: with the settings for production",
+        choices=["bare", "sane", "tcp", "all"],
+        default="all",
+        help="bare: without retries; sane: with the settings for production; tcp: a balancer of connections, for REST",
     )
     add("--restarts", type=int, default=5, help="the number of restarts, one after the other")
     add("--seconds", type=float, default=60, help="how long the parts without restarts take")
@@ -33,7 +34,7 @@ def arguments():
     add("--rate", type=float, default=200, help="calls a second, of all clients together")
     add("--streams", type=int, default=200, help="open streams, of all clients together")
     add("--words", type=int, default=100, help="words in a stream, which sends ten a second")
-    add("--client", choices=["tonic", "grpcio", "both"], default="both")
+    add("--client", action="append", choices=["tonic", "grpcio", "http1", "http2"], help="all of them by default")
     return parser.parse_args()
 
 
@@ -45,13 +46,13 @@ def main(args):
 
     end_well()
     verdict = Verdict()
-    languages = clients.LANGUAGES if args.client == "both" else (args.client,)
-    kinds = ["bare", "sane"] if args.envoy == "both" else [args.envoy]
+    callers = args.client or clients.KINDS
+    kinds = ["bare", "sane", "tcp"] if args.envoy == "all" else [args.envoy]
     key = {"MOUNTSEA_API_KEY": "a-key"}
 
-    def calling(endpoint):
+    def calling(endpoint, kinds=callers):
         flags = ["--words", args.words, "--seconds", 3600]
-        return clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, languages=languages)
+        return clients.calling(endpoint, *flags, rate=args.rate, streams=args.streams, kinds=kinds)
 
     def report(part, running):
         results = clients.finish(running)
@@ -71,7 +72,9 @@ def main(args):
         try:
             gateways += [start_gateway("--upstream-url", upstream, env=key) for _ in range(2)]
             ports = [gateway.port for gateway in gateways]
-            with envoy.envoy(ports, kind == "sane") as front, calling(front.url) as running:
+            # A connection that ends costs tonic a call (README.md).
+            over_tcp = [caller for caller in callers if caller in clients.REST]
+            with envoy.envoy(ports, kind) as front, calling(front.url, over_tcp if kind == "tcp" else callers) as running:
                 codes = []
                 for number in range(args.restarts):
                     time.sleep(3)  # Both gateways serve the load for a while.
@@ -108,7 +111,7 @@ def main(args):
                     time.sleep(args.seconds)
                     report(part, running)
                 return
-            with gateway(*flags, env=key) as two, envoy.envoy([one.port, two.port], "sane" in kind) as front:
+            with gateway(*flags, env=key) as two, envoy.envoy([one.port, two.port], kind.split()[0]) as front:
                 with calling(front.url) as running:
                     time.sleep(args.seconds)
                     report(part, running)
@@ -119,7 +122,8 @@ def main(args):
             if args.part in ("restart", "all"):
                 restart(upstream, kind)
         for kind in kinds:
-            if args.part in ("age", "all"):
+            # Without an Envoy that speaks HTTP, it is the same as with none.
+            if args.part in ("age", "all") and kind != "tcp":
                 age(upstream, f"{kind} Envoy")
         if args.part in ("direct", "all"):
             age(upstream, "no Envoy")

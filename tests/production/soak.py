@@ -1,6 +1,6 @@
 """A gateway under high load for a long time: its resources must not grow, and every call must have an outcome.
 
-Clients in Rust and Python call at a fixed rate, keep streams open, and ask for a fault with every twentieth call. The
+Clients over gRPC and REST call at a fixed rate, keep streams open, and ask for a fault with every twentieth call. The
 gateway's memory, open files and threads are read every ten seconds. After the first two minutes (at most a fifth of the
 time) none of them may grow. A figure has grown if two values both exceed the limit: the rise of a regression line through
 the samples, and the difference between the medians of the last and of the first quarter. The limit is five per cent, but

@@ -5,6 +5,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import floods
+import rest
 from flooding import Flood
 from google_client import SyncClient, request, text_of
 from processes import start_gateway
@@ -24,7 +25,7 @@ def flooded(sandbox):
 
 
 def make_calls(address):
-    """Makes the calls of an ordinary caller: a health check, and a generation."""
+    """Makes the calls of ordinary callers: a health check, and a generation over gRPC and REST."""
     with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=CALL_TIMEOUT)
@@ -32,6 +33,7 @@ def make_calls(address):
     client = SyncClient(address)
     assert "[sandbox]" in text_of(client.generate(request("hello"), timeout=CALL_TIMEOUT))
     client.close()
+    assert "[sandbox]" in rest.generate(address, timeout=CALL_TIMEOUT)
 
 
 @pytest.mark.parametrize("kind", floods.FLOODS, ids=lambda kind: kind.__name__)
@@ -42,4 +44,7 @@ def test_other_callers_are_answered_during_a_flood(kind, flooded):
         while calls < CALLS_DURING_FLOOD or not flood.is_enough():
             make_calls(address)
             calls += 1
-    assert process.process.poll() is None, "".join(process.output[-20:])
+    output = "".join(process.output)
+    assert process.process.poll() is None, output[-2000:]
+    # The access log names the model of each call that was carried out.
+    assert "gemini-2.5-flash" in output and "smuggled" not in output

@@ -2,15 +2,21 @@
 
 import base64
 import contextlib
+import http.client
 import itertools
+import json
 import subprocess
+import threading
+import urllib.request
 
 import pytest
 from google.ai import generativelanguage_v1beta as v1beta
 from google.api_core import exceptions
 
+import frames
+import rest
 from google_client import SyncClient, picture, request, text_of
-from processes import BINARY, ENVIRONMENT, start_gateway, start_sandbox
+from processes import BINARY, ENVIRONMENT, admin_in, start_gateway, start_sandbox
 
 # Marks in the keys, in the prompt and in a picture. The sandbox repeats the prompt, so answers contain its mark too.
 MARKS = OWN_KEY, CALLER_KEY, PROMPT, PICTURE = "OWNKEYMARK", "CALLERKEYMARK", "PROMPTMARK", "PICTUREMARK"
@@ -55,6 +61,97 @@ def requests():
             yield request(PROMPT, picture(PICTURE.encode()), model=model, **more)
 
 
+# Where a key is in a request over REST: in its query or in a header.
+REST_KEYS = [
+    ("", {}),
+    ("", {"x-goog-api-key": CALLER_KEY}),
+    ("", {"authorization": f"Bearer {CALLER_KEY}"}),
+    (f"key={CALLER_KEY}", {}),
+]
+
+
+def rest_bodies():
+    """Bodies with the marks: valid ones, and others that break a rule or are no JSON."""
+    data = base64.b64encode(PICTURE.encode()).decode()
+    parts = [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": data}}]
+    valid = {"contents": [{"role": "user", "parts": parts}]}
+    yield valid
+    yield valid | {"tools": [{"functionDeclarations": [{"name": "f", "description": PROMPT}]}], PROMPT: PROMPT}
+    yield valid | {"generationConfig": {"temperature": 9, "stopSequences": [PROMPT]}}
+    yield {"contents": PROMPT}
+    yield json.dumps(valid)[:-3]
+    yield json.dumps(valid).replace("}]}", f'}}],"{PROMPT}":1,"{PROMPT}":{PROMPT}}}')
+
+
+def rest_calls():
+    """Requests over REST: path, headers and body. Each has a key in another place."""
+    keys = itertools.cycle(REST_KEYS)
+
+    def of(path, body, **headers):
+        query, more = next(keys)
+        target = path + ("&" if "?" in path else "?") + query if query else path
+        return target, {"content-type": "application/json", **more, **headers}, body
+
+    for model, body in itertools.product(MODELS, rest_bodies()):
+        for method in (rest.UNARY, rest.EVENTS, rest.ARRAY):
+            yield of(rest.path(method, model), body if isinstance(body, str) else json.dumps(body))
+    # Requests that are refused for other reasons, with a key in each place.
+    valid = json.dumps(next(rest_bodies()))
+    for _ in REST_KEYS:
+        yield of("/v1beta/files", valid)
+        yield of(rest.path("predict"), valid)
+        yield of(rest.path("countTokens"), valid)
+        yield of(rest.path(), valid, **{"content-type": "text/plain"})
+        yield of(rest.path(), valid, origin="https://page.example")
+        yield of(rest.path(), valid, **{"x-server-timeout": "soon"})
+        yield of("/v1beta/models", "")
+
+
+def make_rest_calls(address):
+    """Makes all calls over HTTP/1.1, and some over HTTP/2, and returns the texts of the answers and of the errors."""
+    answers, errors = [], []
+
+    def received(text):
+        # An error may follow the answers of a stream, which contain the prompt.
+        answer, error, more = text.partition('{"error"')
+        errors.append(error + more) if error else answers.append(answer)
+
+    connection = http.client.HTTPConnection(address)
+    for target, headers, body in rest_calls():
+        connection.request("POST" if body else "GET", target, body, headers)
+        response = connection.getresponse()
+        received(response.read().decode())
+        errors.append(str(response.headers))
+    connection.close()
+    # Requests that are broken where they have a key.
+    for query, header in [(f"key={CALLER_KEY}\n", "x"), (f"key={CALLER_KEY}", f"{CALLER_KEY}\n x: {PROMPT}")]:
+        with contextlib.closing(frames.Connection(address, threading.Event())) as one:
+            one.push(rest.post(f"{rest.path()}&{query}", headers=[("x-goog-api-key", header)]), reads=False)
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    errors.append(one.receive().decode())
+    answers_and_errors_over_http2(address, received)
+    return answers, errors
+
+
+def answers_and_errors_over_http2(address, received):
+    """Makes every seventh call over HTTP/2."""
+    largest = (1 << 31) - 1
+    with contextlib.closing(frames.Connection(address, threading.Event())) as one:
+        one.send_preface((frames.INITIAL_WINDOW_SIZE, largest))
+        one.push(frames.window_update(0, largest - 65535), reads=False)
+        for number, (target, headers, body) in enumerate(itertools.islice(rest_calls(), 0, None, 7)):
+            stream = 2 * number + 1
+            named = [pair for pair in headers.items() if pair[0] != "content-type"]
+            one.push(rest.call(stream, target, body.encode(), named), reads=False)
+            data, ended = b"", False
+            while not ended:
+                kind, flags, of, payload = one.next_frame()
+                data += payload if (kind, of) == (frames.DATA, stream) else b""
+                ended = of == stream and (kind == frames.RST_STREAM or bool(flags & frames.END_STREAM))
+            received(data.decode())
+
+
 def everything_in(error):
     """Everything that a caller can see of an error."""
     call = error.errors[0]
@@ -73,7 +170,8 @@ def make_calls(address):
             except exceptions.GoogleAPICallError as error:
                 errors.append(everything_in(error))
     client.close()
-    return answers, errors
+    more_answers, more_errors = make_rest_calls(address)
+    return answers + more_answers, errors + more_errors
 
 
 # A sandbox may be its own process, or run inside of the gateway's process and share its log.
@@ -92,19 +190,24 @@ def test_no_mark_is_in_any_output_or_error(form, separate):
             sandbox, url = start_sandbox()
             stop_at_end(sandbox)
             upstream = ["--upstream-url", url]
-        logging = ["--log", "trace", "--log-format", form]
+        logging = ["--log", "trace", "--log-format", form, "--admin-listen", "127.0.0.1:0"]
         gateway, address = start_gateway(*upstream, *logging, env={"MOUNTSEA_API_KEY": OWN_KEY})
         stop_at_end(gateway)
         answers, errors = make_calls(address)
+        admin = next(found for line in gateway.output if (found := admin_in(line)))
+        with urllib.request.urlopen(f"http://{admin}/metrics") as response:
+            metrics = response.read().decode()
         assert gateway.stop() == 0
 
     # To show that the test is effective: the calls contained the marks, the log had all levels, and echoed keys were replaced.
     assert any(PROMPT in answer for answer in answers)
-    assert len(errors) > 200 and any("the key *** may not" in error for error in errors)
+    assert len(errors) > 400 and sum("the key *** may not" in error for error in errors) > 20
+    assert "rpc_server_call_duration" in metrics and "http_server_request_duration" in metrics
     written = "".join(line for process in processes for line in process.output)
     assert written.count("TRACE") > 1000
     assert_no_mark_in(written, "the output")
     assert_no_mark_in("".join(errors), "an error")
+    assert_no_mark_in(metrics, "a metric")
 
 
 def refuse(*arguments, key):

@@ -37,6 +37,19 @@ impl Response {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+
+    /// The last event of a stream: the one before the empty line at its end.
+    pub fn last_event(&self) -> serde_json::Value {
+        let events = self.body.strip_suffix("\n\n").unwrap_or_else(|| panic!("no empty line at the end: {self:?}"));
+        let last = events.rsplit("\n\n").next().and_then(|event| event.strip_prefix("data: "));
+        serde_json::from_str(last.unwrap_or_else(|| panic!("not an event: {self:?}"))).unwrap()
+    }
+}
+
+/// The `ErrorInfo` of an error, which is its last detail.
+pub fn error_info(body: &serde_json::Value) -> &serde_json::Value {
+    let info = body["error"]["details"].as_array().and_then(|details| details.last());
+    info.unwrap_or_else(|| panic!("no details: {body}"))
 }
 
 /// A request with a body of JSON.
@@ -57,6 +70,25 @@ pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Respons
 /// The response to a request with a body of JSON, on a connection of its own.
 pub async fn call(address: SocketAddr, path: &str, body: &str) -> Response {
     exchange(address, post(path, &[], body)).await
+}
+
+/// A client of HTTP/2, which has one connection.
+pub fn http2() -> reqwest::Client {
+    reqwest::Client::builder().http2_prior_knowledge().build().unwrap()
+}
+
+/// A request with a body of JSON over HTTP/2, not sent yet.
+pub fn post_http2(client: &reqwest::Client, address: SocketAddr, path: &str, body: &str) -> reqwest::RequestBuilder {
+    let request = client.post(format!("http://{address}{path}")).header("content-type", "application/json");
+    request.body(body.to_owned())
+}
+
+/// The response to a request with a body of JSON over HTTP/2.
+pub async fn call_http2(client: &reqwest::Client, address: SocketAddr, path: &str, body: &str) -> Response {
+    let response = post_http2(client, address, path, body).send().await.unwrap();
+    let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+    let (status, head) = (response.status().as_u16(), headers.collect());
+    Response { status, head, body: response.text().await.unwrap() }
 }
 
 impl Http1 {
@@ -83,15 +115,19 @@ impl Http1 {
         Response { status, head, body: String::new() }
     }
 
+    /// Reads this many bytes of a body.
+    pub async fn text(&mut self, length: usize) -> String {
+        while self.buffer.len() < length {
+            assert!(self.more().await, "the body broke off: {:?}", String::from_utf8_lossy(&self.buffer));
+        }
+        String::from_utf8(self.buffer.drain(..length).collect()).unwrap()
+    }
+
     /// Reads a response.
     pub async fn response(&mut self) -> Response {
         let mut response = self.head().await;
         if let Some(length) = response.header("content-length") {
-            let length: usize = length.parse().unwrap();
-            while self.buffer.len() < length {
-                assert!(self.more().await, "the body broke off: {response:?}");
-            }
-            response.body = String::from_utf8(self.buffer.drain(..length).collect()).unwrap();
+            response.body = self.text(length.parse().unwrap()).await;
         } else {
             assert_eq!(response.header("transfer-encoding"), Some("chunked"), "{response:?}");
             while let Some(chunk) = self.chunk().await.expect("the last chunk") {

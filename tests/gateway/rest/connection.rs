@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gemini_grpc::server::{Config, Drain};
 
-use super::client::{EVENTS, HI, Http1, UNARY, call, post};
+use super::client::{ARRAY, EVENTS, HI, Http1, UNARY, call, http2, post, post_http2};
 use crate::certificates::{Authority, Files};
 use crate::support::{Answer, Running, STOP, Upstream, config, event, json, sse};
 use crate::tls::{roots, speaking_tls};
@@ -40,6 +40,41 @@ async fn at_a_stop_open_calls_finish_and_idle_connections_are_closed() {
     }
     assert!(str::from_utf8(&body).unwrap().contains("two"));
     assert_eq!(open.read_to_end().await, "");
+    running.wait().await;
+}
+
+#[tokio::test]
+async fn over_http2_an_open_stream_finishes_during_a_stop() {
+    for path in [EVENTS, ARRAY] {
+        let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
+        let running = start(&upstream, &[], |config| config.drain = Drain { delay: Duration::ZERO, timeout: NEVER });
+        let mut response = post_http2(&http2(), running.address, path, HI).send().await.unwrap();
+        let mut body = response.chunk().await.unwrap().unwrap().to_vec();
+        running.stop.stop();
+        go_on.send(()).unwrap();
+        while let Some(chunk) = response.chunk().await.unwrap() {
+            body.extend(chunk);
+        }
+        let body = str::from_utf8(&body).unwrap();
+        assert!(body.contains("two") && !body.contains("error"), "{body}");
+        running.wait().await;
+    }
+}
+
+#[tokio::test]
+async fn over_http2_calls_that_outlive_the_drain_end_with_an_error() {
+    let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
+    let running = start(&upstream, &[], |config| config.drain = Drain { delay: Duration::ZERO, timeout: SOON });
+    let client = http2();
+    let mut response = post_http2(&client, running.address, EVENTS, HI).send().await.unwrap();
+    let mut body = response.chunk().await.unwrap().unwrap().to_vec();
+    running.stop.stop();
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        body.extend(chunk);
+    }
+    let body = str::from_utf8(&body).unwrap();
+    assert!(body.contains(r#"data: {"error":{"code":503,"#) && body.contains("STOPPING"), "{body}");
+    upstream.wait_until_closed().await;
     running.wait().await;
 }
 

@@ -10,7 +10,8 @@ async fn gateway() -> (Upstream, Running) {
 }
 
 /// Checks that a response is an envelope with this status, code and reason.
-fn is_envelope(response: &super::client::Response, status: u16, code: &str, reason: &str) {
+#[track_caller]
+pub(super) fn is_envelope(response: &super::client::Response, status: u16, code: &str, reason: &str) {
     assert_eq!(response.status, status, "{response:?}");
     assert_eq!(response.header("content-type"), Some("application/json"), "{response:?}");
     assert!(response.body.starts_with(r#"{"error":{"code":"#), "{response:?}");

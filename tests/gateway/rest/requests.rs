@@ -34,6 +34,65 @@ async fn every_form_of_the_path_goes_to_v1beta_with_the_bare_model() {
 }
 
 #[tokio::test]
+async fn a_model_name_cannot_change_the_path() {
+    let (upstream, running) = gateway().await;
+    let long = "x".repeat(10_000);
+    for model in [
+        "a%2Fb",
+        "..",
+        "%2e%2e",
+        "..%2f..",
+        "a%3Fb",
+        "a%23b",
+        "a%3Ab",
+        "a%00b",
+        "a%0d%0ab",
+        "a%20b",
+        "%D0%B0",
+        "%ff",
+        "models%2F..",
+        "models/a/b",
+        &long,
+    ] {
+        let response = call(running.address, &format!("/v1beta/models/{model}:generateContent"), HI).await;
+        assert!(matches!(response.status, 400 | 404), "{model}: {response:?}");
+        assert!(response.body.len() < 3000, "{model}: {response:?}");
+    }
+    assert_eq!(upstream.requests().len(), 0, "{:?}", upstream.requests());
+}
+
+#[tokio::test]
+async fn json_that_is_broken_or_too_deep_is_refused() {
+    let (upstream, running) = gateway().await;
+    let deep = |open: &str, close: &str| {
+        let value = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+        HI.replace("{\"contents\"", &format!("{{\"x\":{value},\"contents\""))
+    };
+    let bodies = [
+        HI.replace("hi", "\u{1}").into_bytes(),
+        HI.replace("hi", "\\x").into_bytes(),
+        HI.replace(']', "").into_bytes(),
+        [&b"\xff\xfe"[..], HI.as_bytes()].concat(),
+        HI.as_bytes().iter().map(|byte| if *byte == b'h' { 0xff } else { *byte }).collect(),
+        deep("[", "]").into_bytes(),
+        deep("{\"a\":", "}").into_bytes(),
+        format!("{HI}{HI}").into_bytes(),
+        HI.replace("\"hi\"", "NaN").into_bytes(),
+        HI.replace("\"text\":\"hi\"", "\"text\":\"hi\",\"text\":\"ho\"").into_bytes(),
+    ];
+    for body in bodies {
+        let head = format!(
+            "POST {UNARY} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let response = exchange(running.address, [head.as_bytes(), &body].concat()).await;
+        let shown = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
+        assert!(response.status == 400 && response.body.contains("REQUEST_MALFORMED"), "{shown}: {response:?}");
+    }
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn the_bytes_of_a_request_and_of_its_answer_are_passed_on_unchanged() {
     let answer = STOP.replace(",\"finish", " ,\r\n\t\"unknown\": [1.50, -0, 1e400, \"\\u00e9\\/\"] ,\"finish");
     let upstream = Upstream::answering(json("200 OK", &answer)).await;

@@ -4,6 +4,8 @@
 
 mod calls;
 mod connections;
+mod grpc;
+mod rest;
 mod tally;
 
 use std::io::Write as _;
@@ -11,17 +13,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::calls::Caller;
-use crate::connections::Connections;
+use crate::calls::{Caller, Transport};
+use crate::grpc::Grpc;
+use crate::rest::Rest;
 use crate::tally::Tally;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// What the client speaks.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Grpc,
+    /// REST over HTTP/1.1.
+    Http1,
+    /// REST over HTTP/2.
+    Http2,
+}
 
 /// Calls a gateway at a rate, keeps streams open, and prints the outcomes as one JSON object.
 ///
@@ -31,6 +44,9 @@ struct Args {
     /// The URL of a gateway; with more than one, connections are spread over them.
     #[arg(long, required = true, value_name = "URL")]
     endpoint: Vec<String>,
+    /// What to speak.
+    #[arg(long, value_enum, default_value_t = Protocol::Grpc)]
+    protocol: Protocol,
     /// Calls per second, started whether or not earlier ones have ended.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
@@ -67,10 +83,8 @@ struct Args {
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let tally = Arc::new(Tally::default());
-    let connections =
-        Connections::new(&args.endpoint, args.connections.into(), args.ca.as_deref(), args.token_file.clone())?;
     let timeout = Duration::from_secs_f64(args.timeout);
-    let caller = Caller { connections: Arc::new(connections), tally: tally.clone(), timeout };
+    let caller = Caller { transport: Arc::new(transport(&args)?), tally: tally.clone(), timeout };
     let stop = CancellationToken::new();
     let start = Instant::now();
 
@@ -82,7 +96,7 @@ async fn main() -> Result<(), Failure> {
         tasks.spawn(stream_after_stream(caller.clone(), words.max(1), stop.clone()));
     }
     if args.reconnect > 0.0 {
-        tokio::spawn(reconnect(caller.connections.clone(), Duration::from_secs_f64(args.reconnect)));
+        tokio::spawn(reconnect(caller.transport.clone(), Duration::from_secs_f64(args.reconnect)));
     }
     call_at_a_rate(&args, &caller, &tasks, &stop).await;
     stop.cancelled().await;
@@ -90,8 +104,29 @@ async fn main() -> Result<(), Failure> {
     tasks.close();
     // If calls are still open after that, the report shows it: more calls were sent than ended.
     drop(self::timeout(caller.longest(), tasks.wait()).await);
-    writeln!(std::io::stdout(), "{}", tally.report(seconds))?;
+    writeln!(std::io::stdout(), "{}", tally.report(args.protocol.client(), seconds))?;
     Ok(())
+}
+
+impl Protocol {
+    /// The name of its client in the report.
+    fn client(self) -> &'static str {
+        match self {
+            Self::Grpc => "tonic",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+fn transport(args: &Args) -> Result<Transport, Failure> {
+    let (urls, each) = (&args.endpoint, args.connections.into());
+    let (ca, token_file) = (args.ca.as_deref(), args.token_file.clone());
+    Ok(match args.protocol {
+        Protocol::Grpc => Transport::Grpc(Grpc::new(urls, each, ca, token_file)?),
+        Protocol::Http1 => Transport::Rest(Rest::new(urls, each, false, ca, token_file)?),
+        Protocol::Http2 => Transport::Rest(Rest::new(urls, each, true, ca, token_file)?),
+    })
 }
 
 /// Stops after a time or on a signal.
@@ -144,10 +179,10 @@ async fn stream_after_stream(caller: Caller, words: usize, stop: CancellationTok
     }
 }
 
-async fn reconnect(connections: Arc<Connections>, every: Duration) {
+async fn reconnect(transport: Arc<Transport>, every: Duration) {
     let mut ticks = interval_at(Instant::now() + every, every);
     loop {
         ticks.tick().await;
-        connections.renew_next();
+        transport.renew_next();
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tonic::Code;
 
 /// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +15,23 @@ pub(super) enum Kind {
     Fault(&'static str),
 }
 
+/// An error instead of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The name of its status, or of what else happened to the call.
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
 /// How a call ended, as an application sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
-    /// Status OK, but no finish reason, so the answer was cut.
+    /// Success, but no finish reason, so the answer was cut.
     Unfinished,
     /// No answer, long after the deadline.
     NoAnswer,
-    Refused(Code, String),
+    Refused(Refusal),
 }
 
 /// The most different messages of failures that are kept.
@@ -70,7 +77,7 @@ impl Tally {
             Outcome::Ok => "OK".to_owned(),
             Outcome::Unfinished => "OK_UNFINISHED".to_owned(),
             Outcome::NoAnswer => "NO_ANSWER".to_owned(),
-            Outcome::Refused(code, _) => name_of(*code),
+            Outcome::Refused(refusal) => refusal.code.clone(),
         };
         self.with(|figures| {
             let counts = figures.of(kind);
@@ -78,7 +85,7 @@ impl Tally {
             if *outcome == Outcome::Ok {
                 counts.took.push(took.as_secs_f32() * 1000.0);
             }
-            if let (Outcome::Refused(_, message), Kind::Call | Kind::Stream) = (outcome, kind) {
+            if let (Outcome::Refused(Refusal { message, .. }), Kind::Call | Kind::Stream) = (outcome, kind) {
                 let example: String = format!("{name}: {message}").chars().take(200).collect();
                 if figures.examples.len() < MAX_EXAMPLES || figures.examples.contains_key(&example) {
                     *figures.examples.entry(example).or_default() += 1;
@@ -87,12 +94,12 @@ impl Tally {
         });
     }
 
-    /// The report, after this many seconds.
-    pub(super) fn report(&self, seconds: f64) -> Value {
+    /// The report of this client, after this many seconds.
+    pub(super) fn report(&self, client: &str, seconds: f64) -> Value {
         self.with(|figures| {
             let faults: BTreeMap<_, _> = figures.faults.iter_mut().map(|(model, counts)| (model, counts.report())).collect();
             let (calls, streams) = (figures.calls.report(), figures.streams.report());
-            json!({"client": "tonic", "seconds": rounded(seconds as f32), "calls": calls, "streams": streams, "faults": faults, "examples": figures.examples})
+            json!({"client": client, "seconds": rounded(seconds as f32), "calls": calls, "streams": streams, "faults": faults, "examples": figures.examples})
         })
     }
 
@@ -114,16 +121,4 @@ impl Counts {
 
 fn rounded(number: f32) -> f64 {
     (f64::from(number) * 10.0).round() / 10.0
-}
-
-/// The name that gRPC's specification gives to a code.
-fn name_of(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }
