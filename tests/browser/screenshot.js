@@ -17,7 +17,7 @@ const gateway = await startGateway(sandbox.url, ['--playground']);
 const browser = await startBrowser([`--host-resolver-rules=MAP ${SHOWN} ${gateway.address}`]);
 
 async function picture(colorScheme) {
-  const options = { viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1.3, colorScheme, reducedMotion: 'reduce' };
+  const options = { viewport: { width: 1280, height: 800 }, deviceScaleFactor: 1.25, colorScheme, reducedMotion: 'reduce' };
   const { page, close } = await openPage(browser, `http://${SHOWN}/`, options);
   await page.getByRole('tab', { name: 'Python', exact: true }).click();
   await page.locator('#model').selectOption('gemini-2.5-flash-image');
