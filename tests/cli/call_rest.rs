@@ -6,7 +6,7 @@ use crate::support::{Gateway, run, without_varying_words};
 
 const IMAGE_MODEL: &str = "gemini-2.5-flash-image";
 /// Most of the time of a call is the pace of the sandbox.
-const CALLS_AT_A_TIME: usize = 8;
+const CALLS_AT_A_TIME: usize = 16;
 
 /// What a call prints, with placeholders for what differs from run to run.
 #[derive(Debug, PartialEq)]

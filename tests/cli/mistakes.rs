@@ -263,7 +263,7 @@ fn an_address_in_use_exits_with_1() {
 
 #[test]
 fn a_machine_without_certificate_authorities_is_reported_with_the_variable_to_set() {
-    let mut command = gemini_grpc(["serve", "--sandbox", "--log", "error"]);
+    let mut command = gemini_grpc(["serve", "--sandbox", "--listen", "127.0.0.1:0", "--log", "error"]);
     command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/no/such/folder");
     let ended = run(command);
     assert_eq!(ended.code, Some(1), "{}", ended.err);
@@ -292,9 +292,11 @@ fn call_reads_its_files_before_it_sends_anything() {
         (["--endpoint", "ftp://127.0.0.1:50051"], "--endpoint: "),
         (["--ca", &text], "--ca and --cert are for https://"),
     ] {
-        let ended = run(gemini_grpc(["call", "hello"].into_iter().chain(arguments)));
-        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
-        assert!(is_one_sentence(&ended) && ended.err.contains(says), "{arguments:?}: {}", ended.err);
+        for flags in [&["hello"][..], &["hello", "--rest"]] {
+            let ended = run(gemini_grpc(["call"].into_iter().chain(flags.iter().copied()).chain(arguments)));
+            assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.err);
+            assert!(is_one_sentence(&ended) && ended.err.contains(says), "{arguments:?}: {}", ended.err);
+        }
     }
     let ended = run(gemini_grpc(["call"]));
     assert!(ended.code == Some(2) && ended.err.contains("a prompt is required"), "{}", ended.err);
