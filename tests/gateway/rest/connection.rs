@@ -120,7 +120,7 @@ async fn calls_that_outlive_the_drain_end_with_an_error() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_call_is_not() {
     let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
-    let running = start(&upstream, &["--connection-idle", "0.05"], |_| {});
+    let running = start(&upstream, &["--connection-idle", "0.05"], |config| config.limits.http1_idle = Some(SOON));
     let mut open = Http1::open(running.address).await;
     open.send(post(EVENTS, &[], HI)).await;
     assert_eq!(open.head().await.status, 200);
