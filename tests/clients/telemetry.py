@@ -153,6 +153,9 @@ class Collector:
 class Prometheus:
     """A Prometheus that scrapes an address every second, or uses the given configuration."""
 
+    # When queries are evaluated, in seconds since 1970; otherwise now.
+    moment = None
+
     def __init__(self, folder, target, config=None):
         folder = pathlib.Path(folder)
         self.port = free_port()
@@ -167,7 +170,8 @@ class Prometheus:
         self.process.wait_for(lambda line: "ready to receive web requests" in line)
 
     def query(self, promql):
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?query={urllib.parse.quote(promql)}"
+        parameters = {"query": promql} | ({"time": self.moment} if self.moment else {})
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)["data"]["result"]
 
