@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::RequestBody;
 
 /// The most that is read of a request that was refused, in bytes.
-const MAX_DISCARDED: usize = 64 << 10;
+pub const MAX_DISCARDED: usize = 64 << 10;
 /// How long it is read. Anything that is sent later is reset.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -12,7 +12,7 @@ mod unpack;
 
 pub use self::body::RequestBody;
 pub use self::details::{details, retry_delay};
-pub use self::discard::discard;
+pub use self::discard::{MAX_DISCARDED, discard};
 pub use self::executor::{CallBody, CallExecutor, call_timed_out, one_call_at_a_time, set_deadline, set_open};
 pub use self::failure::Failure;
 pub use self::headers::{InvalidHeader, credential, heartbeat, put_request_id, request_id};

@@ -123,9 +123,11 @@ impl GrpcService {
         NotGrpc::Http1.response(method)
     }
 
-    /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
-    pub fn refuse_origin<B>(&self, request: &Request<B>) -> Response<Body> {
-        refuse(&Error::Origin, &self.grpc.0.unknown(request, &self.peer))
+    /// Refuses a request of a web page whose origin is not allowed.
+    pub fn refuse_origin<B: RequestBody>(&self, request: Request<B>) -> Response<Body> {
+        let response = refuse(&Error::Origin, &self.grpc.0.unknown(&request, &self.peer));
+        discard(request.into_body());
+        response
     }
 
     /// Serves one call. Unlike [`Service::call`] it takes the service shared, which saves a clone for each call.

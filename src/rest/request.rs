@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
 
 use super::error::Error;
@@ -49,11 +49,11 @@ impl<B: RequestBody> Upload<B> {
         if !is_json(headers) {
             return Err((Error::ContentType, body));
         }
-        let is_gzip = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
-            None | Some(b"identity") => false,
-            Some(b"gzip") => true,
-            Some(_) => return Err((Error::Encoding, body)),
-        };
+        let encoding = headers.get(CONTENT_ENCODING).map_or(&b"identity"[..], HeaderValue::as_bytes);
+        let is_gzip = encoding.eq_ignore_ascii_case(b"gzip");
+        if !is_gzip && !encoding.eq_ignore_ascii_case(b"identity") {
+            return Err((Error::Encoding, body));
+        }
         let announced = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         Ok(Self { body, is_gzip, announced })
     }

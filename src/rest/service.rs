@@ -16,7 +16,7 @@ use super::framing::JsonFraming;
 use super::query::{self, Alt};
 use super::request::{self, Upload};
 use super::route::{self, Route, Target};
-use crate::face::{self, Failure as _, InvalidHeader, Peer, RequestBody, put_request_id, request_id, retry_delay};
+use crate::face::{self, Failure as _, Peer, RequestBody, put_request_id, request_id, retry_delay};
 use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery};
 use crate::gemini::method::Method;
 use crate::telemetry::{CallHead, CallMethod, CallProtocol, CallSpan, HttpRequest, Telemetry};
@@ -58,11 +58,11 @@ impl Rest {
         Box::into_pin(future)
     }
 
-    /// Refuses a request of a web page whose origin is not allowed. Nothing of its body was read.
-    pub fn refuse_origin<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
+    /// Refuses a request of a web page whose origin is not allowed.
+    pub fn refuse_origin<B: RequestBody>(&self, request: Request<B>, peer: &Peer) -> Response<Body> {
         let id = request_id(request.headers());
-        let span = self.0.span(request, None, peer, &id);
-        refuse(&Error::Origin, &span, request.method())
+        let span = self.0.span(&request, None, peer, &id);
+        self.0.refuse_unread(request, &Error::Origin, &span)
     }
 }
 
@@ -115,15 +115,17 @@ impl Inner {
             discard(&head.headers, body);
             return self.models(head, route.method, model, &peer, span).await;
         }
-        if let Err(error) = self.gateway.offers(route.method) {
-            discard(&head.headers, body);
-            return Err(error.into());
-        }
+        let alt = match self.alt(head, route.method) {
+            Ok(alt) => alt,
+            Err(error) => {
+                discard(&head.headers, body);
+                return Err(error);
+            }
+        };
         let upload = Upload::new(&head.headers, body).map_err(|(error, body)| {
             discard(&head.headers, body);
             error
         })?;
-        let alt = if route.method.is_streaming() { query::alt(head.uri.query())? } else { Alt::Json };
         let (call, body) = self.receive(head, upload, model, &peer, span).await?;
         if !route.method.is_streaming() {
             return Ok(json(self.gateway.unary(route.method, call, body).await?, span));
@@ -135,6 +137,12 @@ impl Inner {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
         Ok(response)
+    }
+
+    /// How the response is to be framed, if the method is offered.
+    fn alt(&self, head: &Parts, method: Method) -> Result<Alt, Error> {
+        self.gateway.offers(method)?;
+        Ok(if method.is_streaming() { query::alt(head.uri.query())? } else { Alt::Json })
     }
 
     /// Answers a call about models, which has no body.
@@ -150,7 +158,7 @@ impl Inner {
             Method::GetModel => ModelsQuery::Get { model },
             _ => query::models(head.uri.query())?,
         };
-        let call = self.admit(head, String::new(), peer, span)??;
+        let call = self.admit(head, String::new(), peer, span)?;
         // In a box, because such calls are rare, and others need no memory for it.
         Ok(json(Box::pin(self.gateway.models(call, query)).await?, span))
     }
@@ -164,11 +172,11 @@ impl Inner {
         peer: &Peer,
         span: &CallSpan,
     ) -> Result<(Call, Bytes), Error> {
-        let mut call = match self.admit(head, model, peer, span)? {
+        let mut call = match self.admit(head, model, peer, span) {
             Ok(call) => call,
             Err(error) => {
                 discard(&head.headers, upload.into_body());
-                return Err(error.into());
+                return Err(error);
             }
         };
         let mut memory = call.take_memory();
@@ -178,15 +186,9 @@ impl Inner {
     }
 
     /// Lets the call in, or returns why not.
-    fn admit(
-        &self,
-        head: &Parts,
-        model: String,
-        peer: &Peer,
-        span: &CallSpan,
-    ) -> Result<Result<Call, gateway::Error>, InvalidHeader> {
+    fn admit(&self, head: &Parts, model: String, peer: &Peer, span: &CallSpan) -> Result<Call, Error> {
         let headers = &head.headers;
-        let admitted = self.gateway.admit(CallRequest {
+        let call = self.gateway.admit(CallRequest {
             credential: match face::credential(headers) {
                 Ok(None) => query::key(head.uri.query()),
                 credential => credential,
@@ -199,12 +201,10 @@ impl Inner {
             sdk: request::sdk(headers),
             format: Format::Json { model: model.into() },
             span: span.clone(),
-        });
-        if let Ok(call) = &admitted {
-            face::set_deadline(call.deadline());
-            face::set_open(peer.connection.begin_call());
-        }
-        Ok(admitted)
+        })?;
+        face::set_deadline(call.deadline());
+        face::set_open(peer.connection.begin_call());
+        Ok(call)
     }
 
     /// Refuses a request of which only the head was read.

@@ -28,6 +28,7 @@ use super::limits::ConnectionLimits;
 use super::open::Place;
 use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
+use super::unread::watch;
 use crate::face::{CallBody, CallExecutor, Peer, call_timed_out, one_call_at_a_time};
 use crate::gateway::Connection;
 use crate::gateway::callers::San;
@@ -213,13 +214,14 @@ impl Shared {
         let (faces, phases) = (self.faces.service(peer.clone()), self.phases.clone());
         let end_of_age = self.limits.jittered_age().map(|age| Instant::now() + age);
         let service = service_fn(|request| {
+            let (request, watch) = watch(request);
             let responding = faces.respond_http1(request);
             // HTTP/1 can ask a client to leave only in a response. So an idle connection stays until its next call.
             let is_old = end_of_age.is_some_and(|end| Instant::now() >= end);
             let is_last = is_old || *phases.borrow() >= DrainPhase::Leaving;
             async move {
                 let mut response = responding.await?.map(CallBody::new);
-                if is_last {
+                if is_last || watch.ends_connection() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)

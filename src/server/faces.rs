@@ -123,9 +123,9 @@ impl ConnectionService {
                 Responding::Other(Box::pin(self.pages.layer.layer(service).oneshot(request)))
             }
             Verdict::Refused if spoken == Spoken::GrpcWeb => {
-                Responding::ready(self.grpc.refuse_origin(&request).map(Body::Grpc))
+                Responding::ready(self.grpc.refuse_origin(request).map(Body::Grpc))
             }
-            Verdict::Refused => Responding::ready(self.rest.refuse_origin(&request, &self.peer).map(Body::Rest)),
+            Verdict::Refused => Responding::ready(self.rest.refuse_origin(request, &self.peer).map(Body::Rest)),
         }
     }
 

@@ -23,6 +23,7 @@ mod reload;
 mod sniff;
 mod tls;
 mod trust;
+mod unread;
 mod worker;
 
 use std::net::SocketAddr;

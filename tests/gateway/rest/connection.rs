@@ -118,6 +118,48 @@ async fn calls_that_outlive_the_drain_end_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_refused_request_keeps_its_connection_or_says_that_it_ends() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = start(&upstream, &[], |_| {});
+    let proto = format!("{ARRAY}?alt=proto");
+    for (path, header) in [
+        (UNARY, ("x-server-timeout", "soon")),
+        (UNARY, ("origin", "https://page.example")),
+        (UNARY, ("content-encoding", "br")),
+        (UNARY, ("x-goog-api-key", "not a key")),
+        ("/nothing", ("x", "y")),
+        (&proto, ("x", "y")),
+    ] {
+        // A short body is read to its end, although it comes after the response.
+        let mut connection = Http1::open(running.address).await;
+        let request = post(path, &[header], HI);
+        let (head, body) = request.split_at(request.len() - HI.len());
+        for _ in 0..2 {
+            connection.send(head).await;
+            let response = connection.response().await;
+            assert!(response.status >= 400 && response.header("connection").is_none(), "{header:?}: {response:?}");
+            connection.send(body).await;
+        }
+        connection.send(post(UNARY, &[], HI)).await;
+        assert_eq!(connection.response().await.status, 200, "{header:?}");
+        for framing in
+            ["content-length: 100000", "transfer-encoding: chunked", "expect: 100-continue\r\ncontent-length: 2"]
+        {
+            let (name, value) = header;
+            let mut connection = Http1::open(running.address).await;
+            connection
+                .send(format!(
+                    "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{name}: {value}\r\n{framing}\r\n\r\n"
+                ))
+                .await;
+            let response = connection.response().await;
+            assert_eq!(response.header("connection"), Some("close"), "{header:?}, {framing}: {response:?}");
+            assert_eq!(connection.read_to_end().await, "");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_and_one_with_a_call_is_not() {
     let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
     let running = start(&upstream, &["--connection-idle", "0.05"], |config| config.limits.http1_idle = Some(SOON));

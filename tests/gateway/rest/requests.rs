@@ -165,7 +165,7 @@ fn packed(text: &str) -> Vec<u8> {
 
 fn packed_post(body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {UNARY} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json; charset=utf-8\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        "POST {UNARY} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json; charset=utf-8\r\ncontent-encoding: GZIP\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()

@@ -29,6 +29,12 @@ fn attributes(span: &SpanData) -> HashMap<String, String> {
 
 /// The SERVER spans of these requests.
 async fn spans(upstream: &Upstream, requests: &[Vec<u8>]) -> Vec<SpanData> {
+    let is_server = |span: &SpanData| span.span_kind == opentelemetry::trace::SpanKind::Server;
+    all_spans(upstream, requests).await.into_iter().filter(is_server).collect()
+}
+
+/// All spans of these requests.
+async fn all_spans(upstream: &Upstream, requests: &[Vec<u8>]) -> Vec<SpanData> {
     let exporter = Spans::default();
     let tracers = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let telemetry = Telemetry::new(Settings::default(), Some(&tracers), None, None);
@@ -38,9 +44,28 @@ async fn spans(upstream: &Upstream, requests: &[Vec<u8>]) -> Vec<SpanData> {
     }
     running.stop.stop();
     running.wait().await;
-    let is_server = |span: &SpanData| span.span_kind == opentelemetry::trace::SpanKind::Server;
     let spans = exporter.0.lock().unwrap();
-    spans.iter().filter(|span| is_server(span)).cloned().collect()
+    spans.clone()
+}
+
+#[tokio::test]
+async fn neither_keys_nor_prompts_are_in_spans() {
+    let (body, bearer) = (HI.replace("hi", "a-secret"), "Bearer a-secret");
+    let broken = body.replace("]}", "");
+    for answer in [json("200 OK", &STOP.replace("ok", "a-secret")), json("403 Forbidden", "a-secret")] {
+        let upstream = Upstream::answering(answer).await;
+        let mut requests = Vec::new();
+        for body in [&*body, &*broken] {
+            requests.push(post(&format!("{UNARY}?key=a-secret"), &[], body));
+            requests.push(post(&format!("{EVENTS}&key=a-secret"), &[], body));
+            requests.push(post("/v1/files?key=a-secret", &[], body));
+            requests.push(post(UNARY, &[("x-goog-api-key", "a-secret")], body));
+            requests.push(post(UNARY, &[("authorization", bearer)], body));
+        }
+        let spans = all_spans(&upstream, &requests).await;
+        assert!(spans.len() > 12, "{spans:?}");
+        assert!(!format!("{spans:?}").contains("a-secret"), "{spans:?}");
+    }
 }
 
 #[tokio::test]
