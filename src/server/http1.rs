@@ -19,8 +19,9 @@ const MAX_BUFFER: usize = 128 << 10;
 /// The end of a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 /// After a response, the rest of its request is read up to this many bytes and for this long. Closing a connection with
-/// unread bytes resets it, and the client could lose the response.
-const MAX_LINGER_BYTES: usize = 1 << 20;
+/// unread bytes resets it, and the client could lose the response. Enough for a picture of 16 MiB in base64, whose client
+/// has to learn that it may come back.
+const MAX_LINGER_BYTES: usize = 32 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// The settings of HTTP/1 connections.
@@ -114,7 +115,7 @@ impl<S: AsyncRead + Unpin> Http1Stream<S> {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let linger =
             self.linger.get_or_insert_with(|| Linger { timer: Box::pin(sleep(LINGER_TIME)), left: MAX_LINGER_BYTES });
-        let mut piece = [0; 4096];
+        let mut piece = [0; 16 << 10];
         while linger.left > 0 && linger.timer.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut piece);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {

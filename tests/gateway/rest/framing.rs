@@ -123,8 +123,8 @@ async fn what_is_no_http_gets_no_answer() {
 #[tokio::test]
 async fn a_body_that_is_refused_does_not_hide_the_response() {
     let (upstream, running) = gateway().await;
-    let long = "x".repeat(512 << 10);
-    for path in ["/nothing", UNARY] {
+    for (path, length) in [("/nothing", 512 << 10), (UNARY, 512 << 10), (UNARY, 24 << 20)] {
+        let long = "x".repeat(length);
         let mut connection = Http1::open(running.address).await;
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
