@@ -13,9 +13,10 @@ use http::{HeaderValue, Method as HttpMethod, Request, Response};
 use super::body::Body;
 use super::error::Error;
 use super::framing::JsonFraming;
+use super::headers;
 use super::query::{self, Alt};
-use super::request::{self, Upload};
 use super::route::{self, Route, Target};
+use super::upload::Upload;
 use crate::face::{self, Failure as _, Peer, RequestBody, put_request_id, request_id, retry_delay};
 use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery};
 use crate::gemini::method::Method;
@@ -195,10 +196,10 @@ impl Inner {
             },
             names: peer.names.clone(),
             connection: peer.connection.clone(),
-            timeout: request::timeout(headers)?,
+            timeout: headers::timeout(headers)?,
             heartbeat: face::heartbeat(headers)?,
             previous_attempts: 0,
-            sdk: request::sdk(headers),
+            sdk: headers::sdk(headers),
             format: Format::Json { model: model.into() },
             span: span.clone(),
         })?;
