@@ -74,7 +74,7 @@ fn peak_of_passed_event(json: &[u8]) -> usize {
     peak(|| passed_event(Method::GenerateContent, json, Some(&key), &mut Steps::unlimited()))
 }
 
-/// A picture takes no memory beside the JSON that it is in, in whatever form of base64 it is.
+/// A picture takes no memory in addition to its JSON, in whatever form of base64 it is.
 fn assert_pictures_are_not_copied() {
     for data in ["AAAA".repeat(1 << 20), "-_-_".repeat(1 << 20), r"A\/+A".repeat(1 << 20), "A_+A".repeat(1 << 20)] {
         let part = format!(r#"{{"parts":[{{"inlineData":{{"mimeType":"image/png","data":"{data}"}}}}]}}"#);
