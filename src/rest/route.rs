@@ -1,9 +1,8 @@
 //! The paths of the REST API: `/v1beta/models/{model}:{action}`, `/v1beta/models/{model}` and `/v1beta/models`, also with
 //! `v1`, and with `/gemini` in front.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use http::Method as HttpMethod;
 use percent_encoding::percent_decode_str;
 
 use super::unserved;
@@ -26,20 +25,20 @@ pub(super) struct Route {
 
 impl Route {
     /// The method of HTTP that it takes.
-    pub(super) fn verb(&self) -> HttpMethod {
+    pub(super) fn verb(&self) -> &'static str {
         verb(self.method)
     }
 }
 
-fn verb(method: Method) -> HttpMethod {
-    if method.describes_models() { HttpMethod::GET } else { HttpMethod::POST }
+fn verb(method: Method) -> &'static str {
+    if method.describes_models() { "GET" } else { "POST" }
 }
 
 /// What a path names.
 #[derive(Debug, PartialEq)]
 pub(super) enum Target {
     /// A known method. `model` is percent-decoded and not validated; it is empty for the list of models.
-    Method { route: &'static Route, model: String },
+    Method { route: &'static Route, model: Arc<str> },
     /// A method of a model that is not offered.
     OtherMethod { action: String },
     /// Anything else; the text says what to use instead.
@@ -80,7 +79,7 @@ pub(super) fn find(path: &str) -> Target {
     let first = (prefix * VERSIONS.len() + version) * Method::ALL.len();
     let routes = ROUTES.get(first..).unwrap_or_default().iter().take(Method::ALL.len());
     let route = |method| routes.clone().find(|route| route.method == method);
-    let found = |method, model: &str| route(method).map(|route| Target::Method { route, model: model.to_owned() });
+    let found = |method, model: &str| route(method).map(|route| Target::Method { route, model: model.into() });
     if rest == "models" {
         return found(Method::ListModels, "").unwrap_or_else(nothing);
     }
@@ -98,7 +97,7 @@ pub(super) fn find(path: &str) -> Target {
 mod tests {
     use super::*;
 
-    fn method(path: &str) -> (Method, String, &'static str) {
+    fn method(path: &str) -> (Method, Arc<str>, &'static str) {
         match find(path) {
             Target::Method { route, model } => (route.method, model, &route.pattern),
             other => panic!("{path}: {other:?}"),
@@ -136,7 +135,7 @@ mod tests {
             ("a%:generateContent", "a%"),
             (":generateContent", ""),
         ] {
-            assert_eq!(method(&format!("/v1beta/models/{written}")).1, model, "{written}");
+            assert_eq!(&*method(&format!("/v1beta/models/{written}")).1, model, "{written}");
         }
     }
 

@@ -86,8 +86,7 @@ impl Inner {
         };
         let span = self.span(&request, Some(route), &peer, &id);
         if request.method() != route.verb() {
-            let allowed = if route.method.describes_models() { "GET" } else { "POST" };
-            return self.refuse_unread(request, &Error::Method { allowed }, &span);
+            return self.refuse_unread(request, &Error::Method { allowed: route.verb() }, &span);
         }
         let (head, body) = request.into_parts();
         let calling = pin!(self.call(&head, body, route, model, peer, &span));
@@ -108,7 +107,7 @@ impl Inner {
         head: &Parts,
         body: B,
         route: &'static Route,
-        model: String,
+        model: Arc<str>,
         peer: Arc<Peer>,
         span: &CallSpan,
     ) -> Result<Response<Body>, Error> {
@@ -151,15 +150,15 @@ impl Inner {
         &self,
         head: &Parts,
         method: Method,
-        model: String,
+        model: Arc<str>,
         peer: &Peer,
         span: &CallSpan,
     ) -> Result<Response<Body>, Error> {
         let query = match method {
-            Method::GetModel => ModelsQuery::Get { model },
+            Method::GetModel => ModelsQuery::Get { model: model.to_string() },
             _ => query::models(head.uri.query())?,
         };
-        let call = self.admit(head, String::new(), peer, span)?;
+        let call = self.admit(head, Arc::from(""), peer, span)?;
         // In a box, because such calls are rare, and others need no memory for it.
         Ok(json(Box::pin(self.gateway.models(call, query)).await?, span))
     }
@@ -169,7 +168,7 @@ impl Inner {
         &self,
         head: &Parts,
         upload: Upload<B>,
-        model: String,
+        model: Arc<str>,
         peer: &Peer,
         span: &CallSpan,
     ) -> Result<(Call, Bytes), Error> {
@@ -187,7 +186,7 @@ impl Inner {
     }
 
     /// Lets the call in, or returns why not.
-    fn admit(&self, head: &Parts, model: String, peer: &Peer, span: &CallSpan) -> Result<Call, Error> {
+    fn admit(&self, head: &Parts, model: Arc<str>, peer: &Peer, span: &CallSpan) -> Result<Call, Error> {
         let headers = &head.headers;
         let call = self.gateway.admit(CallRequest {
             credential: match face::credential(headers) {
@@ -200,7 +199,7 @@ impl Inner {
             heartbeat: face::heartbeat(headers)?,
             previous_attempts: 0,
             sdk: headers::sdk(headers),
-            format: Format::Json { model: model.into() },
+            format: Format::Json { model },
             span: span.clone(),
         })?;
         face::set_deadline(call.deadline());
