@@ -75,7 +75,9 @@ impl Object {
         while more {
             scanner.steps().take(1)?;
             let name = scanner.string()?;
-            let name = name.text(scanner.steps(), &mut Repairs::default())?;
+            // Half of a surrogate pair is no reason to refuse a request: its reader replaces it, too.
+            let mut repairs = Repairs { replaces_halves: true, ..Repairs::default() };
+            let name = name.text(scanner.steps(), &mut repairs)?;
             scanner.expect(b':')?;
             scanner.peek()?;
             let value = scanner.position();

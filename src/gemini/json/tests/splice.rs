@@ -34,6 +34,9 @@ fn modalities_are_added_in_front_of_what_is_there() {
             r#"{"generationConfig":{"a":{"responseModalities":[]}}}"#,
             r#"{"generationConfig":{@,"a":{"responseModalities":[]}}}"#,
         ),
+        // Half of a surrogate pair is a name that no field has, at any depth.
+        (r#"{"\ud83d":1}"#, r#"{&,"\ud83d":1}"#),
+        (r#"{"a\uDE00":1,"generationConfig":{"\ud83d<":2}}"#, r#"{"a\uDE00":1,"generationConfig":{@,"\ud83d<":2}}"#),
         // Null and an empty list are replaced: the member must not occur twice.
         (r#"{"generationConfig": null ,"a":1}"#, r#"{"generationConfig": {@} ,"a":1}"#),
         (
