@@ -25,6 +25,8 @@ pub struct Connection {
     leave: Notify,
     evict: Notify,
     refuses_calls: AtomicBool,
+    /// Whether its next response ends it once the server stops.
+    ends_by_itself: AtomicBool,
     /// Whether it is more than the limit of open files allows.
     is_out_of_files: bool,
 }
@@ -53,6 +55,7 @@ impl Connection {
             leave: Notify::new(),
             evict: Notify::new(),
             refuses_calls: AtomicBool::new(is_out_of_files),
+            ends_by_itself: AtomicBool::new(false),
             is_out_of_files,
         })
     }
@@ -114,6 +117,17 @@ impl Connection {
     /// otherwise go on using a certificate that is no longer trusted.
     pub fn refuse_calls(&self) {
         self.refuses_calls.store(true, Ordering::Relaxed);
+    }
+
+    /// Its next response ends it once the server stops, so that it has one more call at most. That call is admitted
+    /// however late it comes: its client could not know of the stop before.
+    pub fn ends_by_itself(&self) {
+        self.ends_by_itself.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a call on it is admitted although others are refused, because the server stops.
+    pub(super) fn has_last_call(&self) -> bool {
+        self.ends_by_itself.load(Ordering::Relaxed)
     }
 
     /// Why calls are refused, if they are. The first call on a connection beyond the limit of files asks the client to

@@ -78,7 +78,7 @@ impl Gateway {
     /// Nothing of the message was read yet, so a refused call costs no more than reading its head.
     pub fn admit(&self, request: CallRequest) -> Result<Call, Error> {
         let begun = Instant::now();
-        if self.stopping.is_refusing() {
+        if self.stopping.is_refusing() && !request.connection.has_last_call() {
             return Err(Error::Stopping);
         }
         if let Some(error) = request.connection.refusal() {

@@ -6,6 +6,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -50,6 +51,9 @@ const MAX_PENDING_RESETS: usize = 20;
 /// Streams that we reset because of what a caller sent (RUSTSEC-2024-0003). This is hyper's own default, set for the same
 /// reason.
 const MAX_OWN_RESETS: usize = 1024;
+
+/// How long a client of HTTP/1 may take to send its next request after a response that did not say it was the last.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// The open connections of one worker.
 #[derive(Debug)]
@@ -211,22 +215,27 @@ impl Shared {
     }
 
     async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: Http1Stream<S>, peer: Arc<Peer>) -> Result<()> {
-        let (faces, phases) = (self.faces.service(peer.clone()), self.phases.clone());
-        let end_of_age = self.limits.jittered_age().map(|age| Instant::now() + age);
+        let (faces, opened) = (self.faces.service(peer.clone()), Instant::now());
+        let end_of_age = self.limits.jittered_age().map(|age| opened + age);
+        let has_to_end = AtomicBool::new(false);
+        // HTTP/1 can ask a client to leave only in a response. So an idle connection stays until its next call.
+        let is_last = || {
+            has_to_end.load(Ordering::Relaxed)
+                || end_of_age.is_some_and(|end| Instant::now() >= end)
+                || *self.phases.borrow() >= DrainPhase::Leaving
+        };
         let service = service_fn(|request| {
             let (request, watch) = watch(request);
-            let responding = faces.respond_http1(request);
-            // HTTP/1 can ask a client to leave only in a response. So an idle connection stays until its next call.
-            let is_old = end_of_age.is_some_and(|end| Instant::now() >= end);
-            let is_last = is_old || *phases.borrow() >= DrainPhase::Leaving;
+            let (responding, is_last) = (faces.respond_http1(request), &is_last);
             async move {
                 let mut response = responding.await?.map(CallBody::new);
-                if is_last || watch.ends_connection() {
+                if is_last() || watch.ends_connection() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
+        peer.connection.ends_by_itself();
         let mut connection = pin!(http1::builder().serve_connection(TokioIo::new(stream), service));
         let has_to_go = self.has_to_go(peer.connection.clone(), None, self.limits.http1_idle);
         let timed_out = || Error::new(ErrorKind::TimedOut, "the client did not read a response by its deadline");
@@ -240,7 +249,17 @@ impl Shared {
                 Ok(End::Asked) | Err(_) => {}
             }
         }
-        // An open call goes on, and its response says that it is the last one. Without a call this is the end.
+        // An open call goes on. If its response has begun, it could not say that it is the last one, and the client may send
+        // its next request right behind it: that one is answered too.
+        has_to_end.store(true, Ordering::Relaxed);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended.map_err(Error::other),
+            () = call_timed_out() => return Err(timed_out()),
+            () = peer.connection.evicted() => return Err(evicted()),
+            () = sleep(self.limits.grace) => {}
+            () = peer.connection.idle(opened, LAST_REQUEST) => {}
+        }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;

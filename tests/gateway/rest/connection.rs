@@ -44,6 +44,29 @@ async fn at_a_stop_open_calls_finish_and_idle_connections_are_closed() {
 }
 
 #[tokio::test]
+async fn a_request_right_behind_a_stream_that_ended_during_a_stop_is_answered() {
+    let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
+    let running = start(&upstream, &[], |config| config.drain = Drain { delay: Duration::ZERO, timeout: NEVER });
+    let mut idle = Http1::open(running.address).await;
+    idle.send(post("/nothing", &[], HI)).await;
+    idle.response().await;
+    let mut open = Http1::open(running.address).await;
+    open.send(post(EVENTS, &[], HI)).await;
+    assert_eq!(open.head().await.header("connection"), None);
+    open.chunk().await.unwrap().unwrap();
+    running.stop.stop();
+    // The stop has reached the connections.
+    assert_eq!(idle.read_to_end().await, "");
+    go_on.send(()).unwrap();
+    while open.chunk().await.unwrap().is_some() {}
+    open.send(post("/nothing", &[], HI)).await;
+    let response = open.response().await;
+    assert_eq!((response.status, response.header("connection")), (404, Some("close")));
+    assert_eq!(open.read_to_end().await, "");
+    running.wait().await;
+}
+
+#[tokio::test]
 async fn over_http2_an_open_stream_finishes_during_a_stop() {
     for path in [EVENTS, ARRAY] {
         let (upstream, go_on) = Upstream::pausing(sse(event("one", false)), event("two", true)).await;
