@@ -5,7 +5,7 @@ use base64_simd::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD, forgivin
 use super::super::error::{Error, Problem};
 use super::super::repairs::Repairs;
 use super::super::string::{Str, unescape};
-use super::Decoder;
+use super::{Decoder, Tolerance};
 use crate::gemini::steps::Steps;
 
 /// An outline contains the bytes of this many characters of base64, enough to recognize the kind of data. A multiple of
@@ -50,7 +50,7 @@ impl<'j> Decoder<'j, '_> {
     fn base64_outline(&mut self, number: u32, text: Str<'j>) -> Result<(), Error> {
         // Reading without writing is less than half of the work.
         self.json.steps().take_bytes(text.raw.len() / 2)?;
-        if text.raw.starts_with(DATA_URL) {
+        if self.tolerance == Tolerance::Request && text.raw.starts_with(DATA_URL) {
             return Err(Problem::Expected("base64 without the beginning of a data: URL").into());
         }
         let is_common = |variant: &base64_simd::Base64| variant.check(text.raw).is_ok();
@@ -85,13 +85,13 @@ impl Kept {
     }
 }
 
-/// Checks base64 of any form that [`Decoder::base64`] decodes, piece by piece.
+/// Checks base64 of any form that [`Decoder::base64`] decodes, piece by piece. As there, a text that is no JSON is an error
+/// of syntax, whatever comes before the place.
 fn check_forgiving(text: Str<'_>, steps: &mut Steps<'_>) -> Result<Kept, Error> {
-    let not_base64 = || Error::from(Problem::Expected("base64"));
     let (mut kept, mut piece, mut length) = (Kept::default(), [0; PIECE_CHARS], 0);
     // Bytes that are not UTF-8 are replaced; the replacement is refused as not base64.
     let mut repairs = Repairs { allowed: true, ..Repairs::default() };
-    let (mut rest, mut character) = (text.raw, Vec::new());
+    let (mut rest, mut character, mut is_base64) = (text.raw, Vec::new(), true);
     while let Some((&first, after)) = rest.split_first() {
         rest = after;
         character.clear();
@@ -110,7 +110,7 @@ fn check_forgiving(text: Str<'_>, steps: &mut Steps<'_>) -> Result<Kept, Error> 
             if length == PIECE_CHARS {
                 // The last four characters may be followed by padding, so they stay.
                 let end = PIECE_CHARS - 4;
-                STANDARD_NO_PAD.check(&piece[..end]).map_err(|_| not_base64())?;
+                is_base64 &= STANDARD_NO_PAD.check(&piece[..end]).is_ok();
                 piece.copy_within(end.., 0);
                 length = 4;
                 steps.take_bytes(PIECE_CHARS * 16)?;
@@ -120,8 +120,10 @@ fn check_forgiving(text: Str<'_>, steps: &mut Steps<'_>) -> Result<Kept, Error> 
             length += 1;
         }
     }
-    forgiving_decode_inplace(&mut piece[..length]).map_err(|_| not_base64())?;
-    Ok(kept)
+    match is_base64 && forgiving_decode_inplace(&mut piece[..length]).is_ok() {
+        true => Ok(kept),
+        false => Err(Problem::Expected("base64").into()),
+    }
 }
 
 /// A character of base64 in the standard alphabet, whichever of the two alphabets it is in.

@@ -262,8 +262,33 @@ fn the_first_bytes_of_data_are_kept_in_any_form_of_base64() {
         assert!(refusal(data(text).as_bytes()).contains("base64 was expected"), "{text:.50}");
     }
     // Not valid JSON.
-    for text in ["\n", "AQ\tID", r"\x", "\u{1}"] {
+    for text in [
+        "\n",
+        "AQ\tID",
+        r"\x",
+        "\u{1}",
+        &format!("!{}\n", picture.repeat(1000)),
+        &format!(r"!{}\x", picture.repeat(1000)),
+    ] {
         assert!(refusal(data(text).as_bytes()).contains("not well formed"), "{text:?}");
+    }
+}
+
+#[test]
+fn data_of_a_response_is_refused_for_the_same_reason_whether_it_is_decoded_or_only_checked() {
+    let long = "A".repeat(5000);
+    for (text, problem) in [
+        ("data:image/png;base64,AAAA", Problem::Expected("base64")),
+        ("data:\n", Problem::Syntax),
+        (&format!("!{long}"), Problem::Expected("base64")),
+        (&format!("!{long}\t"), Problem::Syntax),
+        (&format!(r"!{long}\x"), Problem::Syntax),
+    ] {
+        let json = format!(r#"{{"candidates":[{{"content":{{"parts":[{{"inlineData":{{"data":"{text}"}}}}]}}}}]}}"#);
+        let (json, steps) = (json.as_bytes(), &mut Steps::unlimited());
+        let decoded = event(Method::GenerateContent, json, None, CallerSchema::Own, steps).unwrap_err();
+        let checked = passed_event(Method::GenerateContent, json, None, steps).err();
+        assert_eq!((decoded.problem(), Some(decoded)), (problem, checked), "{text:.40}");
     }
 }
 
