@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
+	gemini "github.com/mountsea/gemini-grpc/clients/go/mountsea/gemini/v1"
 )
 
 func main() {

@@ -122,7 +122,7 @@ import (
 	"google.golang.org/grpc/credentials${isTls(call) ? '' : '/insecure'}"
 ${call.hasKey ? '\t"google.golang.org/grpc/metadata"\n' : ''}	"google.golang.org/protobuf/encoding/protojson"
 
-	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
+	gemini "github.com/mountsea/gemini-grpc/clients/go/mountsea/gemini/v1"
 )
 
 const requestJSON = \`${request}\`

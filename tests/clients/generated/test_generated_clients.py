@@ -57,7 +57,7 @@ def test_python_has_types_that_a_checker_accepts(generated, expected):
 
 def test_go_builds_and_calls(gateway, generated, expected, tmp_path):
     shutil.copytree(HERE / "go", tmp_path, dirs_exist_ok=True)
-    shutil.copytree(generated / "go", tmp_path / "gen/go")
+    shutil.copytree(generated / "go", tmp_path / "clients/go")
     run("go", "build", "-mod=readonly", "-o", "client", ".", cwd=tmp_path)
     assert run(tmp_path / "client", gateway) == expected
 
@@ -70,7 +70,7 @@ def test_go_code_can_be_generated_into_the_callers_own_module(gateway, expected,
     (tmp_path / "go.mod").write_text(module)
     shutil.copy(HERE / "go/go.sum", tmp_path)
     program = (HERE / "go/main.go").read_text()
-    (tmp_path / "main.go").write_text(program.replace("github.com/mountsea/gemini-grpc/gen/go", "example.com/app/gen"))
+    (tmp_path / "main.go").write_text(program.replace("github.com/mountsea/gemini-grpc/clients/go", "example.com/app/gen"))
     run("go", "build", "-mod=readonly", "-o", "client", ".", cwd=tmp_path)
     assert run(tmp_path / "client", gateway) == expected
 

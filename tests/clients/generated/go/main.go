@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
+	gemini "github.com/mountsea/gemini-grpc/clients/go/mountsea/gemini/v1"
 )
 
 func newRequest(text string) *gemini.GenerateContentRequest {
