@@ -1,6 +1,6 @@
-"""Every part of the API once: `python tour.py ENDPOINT KEY [CA_FILE]`. It saves pictures in the current directory.
+"""Every part of the API once: `python tour.py ENDPOINT KEY [CA_FILE]`.
 
-It needs the package mountsea-gemini; clients/python/README.md says how to install it.
+It saves pictures in the current directory. clients/python/README.md says how to install it.
 """
 
 import pathlib
@@ -11,7 +11,10 @@ from google.protobuf.struct_pb2 import Struct
 from mountsea import gemini
 from mountsea.gemini.v1.content_pb2 import Blob, Content, FunctionResponse, Part
 from mountsea.gemini.v1.generation_config_pb2 import GenerationConfig, ImageConfig
-from mountsea.gemini.v1.generative_service_pb2 import GenerateContentRequest, GenerateContentResponse
+from mountsea.gemini.v1.generative_service_pb2 import (
+    GenerateContentRequest,
+    GenerateContentResponse,
+)
 from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub
 from mountsea.gemini.v1.schema_pb2 import Schema, Type
 from mountsea.gemini.v1.tool_pb2 import FunctionDeclaration, Tool
@@ -21,14 +24,17 @@ IMAGE_MODEL = "gemini-3-pro-image-preview"
 QUESTION = "Why is the sky blue?"
 
 
-def ask(*parts: Part, model: str = MODEL, config: GenerationConfig | None = None) -> GenerateContentRequest:
+def ask(
+    *parts: Part, model: str = MODEL, config: GenerationConfig | None = None
+) -> GenerateContentRequest:
     contents = [Content(role="user", parts=parts)]
     return GenerateContentRequest(model=model, contents=contents, generation_config=config)
 
 
 def parts_of(answer: GenerateContentResponse) -> list[Part]:
-    """The parts of the answer. A blocked prompt has none; thoughts come before the answer and are left out."""
-    return [part for candidate in answer.candidates for part in candidate.content.parts if not part.thought]
+    """The parts of an answer without its thoughts. A blocked prompt has none."""
+    parts = [part for candidate in answer.candidates for part in candidate.content.parts]
+    return [part for part in parts if not part.thought]
 
 
 def text_of(answer: GenerateContentResponse) -> str:
@@ -47,12 +53,13 @@ def stream(stub: GenerativeServiceStub) -> None:
 
 
 def save_picture(name: str, path: str, answer: GenerateContentResponse) -> Blob:
-    pictures = [part.inline_data for part in parts_of(answer) if part.HasField("inline_data")]
-    if not pictures:
-        sys.exit(f"no picture: {answer}")  # with its block reason or finish reason
-    pathlib.Path(path).write_bytes(pictures[-1].data)
-    print(f"{name}: {path}, {pictures[-1].mime_type}, {len(pictures[-1].data)} bytes")
-    return pictures[-1]
+    for part in parts_of(answer):
+        if part.HasField("inline_data"):
+            blob = part.inline_data
+            pathlib.Path(path).write_bytes(blob.data)
+            print(f"{name}: {path}, {blob.mime_type}, {len(blob.data)} bytes")
+            return blob
+    sys.exit(f"no picture: {answer}")  # with its block reason or finish reason
 
 
 def picture(stub: GenerativeServiceStub) -> Blob:
@@ -67,23 +74,26 @@ def edited(stub: GenerativeServiceStub, lighthouse: Blob) -> None:
 
 
 def tool(stub: GenerativeServiceStub) -> None:
-    city = Schema(type=Type.OBJECT, properties={"city": Schema(type=Type.STRING)}, required=["city"])
-    weather = FunctionDeclaration(name="get_weather", description="The weather in a city", parameters=city)
+    properties = {"city": Schema(type=Type.STRING)}
+    city = Schema(type=Type.OBJECT, properties=properties, required=["city"])
+    weather = FunctionDeclaration(name="get_weather", description="The weather", parameters=city)
     request = ask(Part(text="What is the weather in Oslo?"))
     request.tools.append(Tool(function_declarations=[weather]))
     answer = stub.GenerateContent(request, timeout=60)
-    [call] = [part.function_call for part in parts_of(answer) if part.HasField("function_call")]
+    call = next(part.function_call for part in parts_of(answer) if part.HasField("function_call"))
     print("tool:", call.name)
     result = Struct()
     result.update({"celsius": 7})
     response = FunctionResponse(id=call.id, name=call.name, response=result)
-    # The history as it was: the model's content may have signatures that it expects to see again.
+    # The model's turn as it came: it may have signatures, which the model expects back.
     request.contents.append(answer.candidates[0].content)
     request.contents.add(role="user").parts.add(function_response=response)
     print("tool answer:", text_of(stub.GenerateContent(request, timeout=60)))
 
 
-def failure_of(stub: GenerativeServiceStub, request: GenerateContentRequest, timeout: float = 60) -> gemini.Failure:
+def failure_of(
+    stub: GenerativeServiceStub, request: GenerateContentRequest, timeout: float = 60
+) -> gemini.Failure:
     try:
         answer = stub.GenerateContent(request, timeout=timeout)
     except grpc.RpcError as error:
@@ -103,12 +113,14 @@ def cancel(stub: GenerativeServiceStub) -> None:
     try:
         for _ in call:
             pass
+        sys.exit("the call was not cancelled")
     except grpc.RpcError as error:
         print("cancel:", gemini.explain(error).code.name)
 
 
 def refused(stub: GenerativeServiceStub) -> None:
-    failure = failure_of(stub, ask(Part(text=QUESTION), config=GenerationConfig(temperature=3, top_p=2)))
+    config = GenerationConfig(temperature=3, top_p=2)
+    failure = failure_of(stub, ask(Part(text=QUESTION), config=config))
     print(f"refused: {failure.code.name}, {failure.reason}")
     for violation in failure.violations:
         print(f"  {violation.field}: {violation.description}")
@@ -121,13 +133,14 @@ def busy(stub: GenerativeServiceStub) -> None:
 
 
 def blocked(stub: GenerativeServiceStub) -> None:
-    feedback = stub.GenerateContent(ask(Part(text=QUESTION), model="sandbox-blocked"), timeout=60).prompt_feedback
-    print("blocked:", feedback.BlockReason.Name(feedback.block_reason))
+    answer = stub.GenerateContent(ask(Part(text=QUESTION), model="sandbox-blocked"), timeout=60)
+    reason = answer.prompt_feedback.block_reason
+    print("blocked:", GenerateContentResponse.PromptFeedback.BlockReason.Name(reason))
 
 
 def usage(stub: GenerativeServiceStub) -> None:
-    tokens = stub.GenerateContent(ask(Part(text=QUESTION)), timeout=60).usage_metadata
-    print(f"usage: {tokens.prompt_token_count} tokens in, {tokens.candidates_token_count} tokens out")
+    used = stub.GenerateContent(ask(Part(text=QUESTION)), timeout=60).usage_metadata
+    print(f"usage: {used.prompt_token_count} tokens in, {used.candidates_token_count} tokens out")
 
 
 def main(endpoint: str, key: str, ca: str | None = None) -> None:
@@ -135,15 +148,10 @@ def main(endpoint: str, key: str, ca: str | None = None) -> None:
         stub = GenerativeServiceStub(channel)
         text(stub)
         stream(stub)
-        lighthouse = picture(stub)
-        edited(stub, lighthouse)
+        edited(stub, picture(stub))
         tool(stub)
-        deadline(stub)
-        cancel(stub)
-        refused(stub)
-        busy(stub)
-        blocked(stub)
-        usage(stub)
+        for part in (deadline, cancel, refused, busy, blocked, usage):
+            part(stub)
 
 
 if __name__ == "__main__":
