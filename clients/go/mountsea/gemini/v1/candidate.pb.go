@@ -9,6 +9,7 @@
 package geminiv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -846,9 +847,9 @@ var File_mountsea_gemini_v1_candidate_proto protoreflect.FileDescriptor
 
 const file_mountsea_gemini_v1_candidate_proto_rawDesc = "" +
 	"\n" +
-	"\"mountsea/gemini/v1/candidate.proto\x12\x12mountsea.gemini.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a mountsea/gemini/v1/content.proto\x1a\"mountsea/gemini/v1/grounding.proto\x1a\x1fmountsea/gemini/v1/safety.proto\"\xa6\v\n" +
-	"\tCandidate\x125\n" +
-	"\acontent\x18\x01 \x01(\v2\x1b.mountsea.gemini.v1.ContentR\acontent\x12O\n" +
+	"\"mountsea/gemini/v1/candidate.proto\x12\x12mountsea.gemini.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a mountsea/gemini/v1/content.proto\x1a\"mountsea/gemini/v1/grounding.proto\x1a\x1fmountsea/gemini/v1/safety.proto\"\xae\v\n" +
+	"\tCandidate\x12=\n" +
+	"\acontent\x18\x01 \x01(\v2\x1b.mountsea.gemini.v1.ContentB\x06\xbaH\x03\xd8\x01\x03R\acontent\x12O\n" +
 	"\rfinish_reason\x18\x02 \x01(\x0e2*.mountsea.gemini.v1.Candidate.FinishReasonR\ffinishReason\x12\x19\n" +
 	"\x05index\x18\x03 \x01(\x05H\x00R\x05index\x88\x01\x01\x12*\n" +
 	"\x0efinish_message\x18\x04 \x01(\tH\x01R\rfinishMessage\x88\x01\x01\x12G\n" +

@@ -9,6 +9,7 @@
 package geminiv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -1646,11 +1647,11 @@ var File_mountsea_gemini_v1_content_proto protoreflect.FileDescriptor
 
 const file_mountsea_gemini_v1_content_proto_rawDesc = "" +
 	"\n" +
-	" mountsea/gemini/v1/content.proto\x12\x12mountsea.gemini.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1emountsea/gemini/v1/media.proto\"\x95\x01\n" +
-	"\aContent\x12.\n" +
-	"\x05parts\x18\x01 \x03(\v2\x18.mountsea.gemini.v1.PartR\x05parts\x12\x12\n" +
+	" mountsea/gemini/v1/content.proto\x12\x12mountsea.gemini.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1emountsea/gemini/v1/media.proto\"\x9f\x01\n" +
+	"\aContent\x128\n" +
+	"\x05parts\x18\x01 \x03(\v2\x18.mountsea.gemini.v1.PartB\b\xbaH\x05\x92\x01\x02\b\x01R\x05parts\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12F\n" +
-	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xcb\f\n" +
+	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xe1\x0f\n" +
 	"\x04Part\x12\x14\n" +
 	"\x04text\x18\x02 \x01(\tH\x00R\x04text\x12;\n" +
 	"\vinline_data\x18\x03 \x01(\v2\x18.mountsea.gemini.v1.BlobH\x00R\n" +
@@ -1678,14 +1679,17 @@ const file_mountsea_gemini_v1_content_proto_rawDesc = "" +
 	"\x0fMediaProcessing\x12 \n" +
 	"\x1cMEDIA_PROCESSING_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\x06STATIC\x10\x91N\x12\f\n" +
-	"\aAGENTIC\x10\x92NB\x06\n" +
+	"\aAGENTIC\x10\x92N:\x93\x03\xbaH\x8f\x03\x1a\x8c\x03\n" +
+	"\tpart.data\x12Ta part has one of text, inline_data, function_call and the other members of its data\x1a\xa8\x02has(this.text) || has(this.inline_data) || has(this.function_call) || has(this.function_response) || has(this.file_data) || has(this.executable_code) || has(this.code_execution_result) || has(this.tool_call) || has(this.tool_response) || has(this.thought_signature) || has(this.additional_fields)B\x06\n" +
 	"\x04dataB\n" +
 	"\n" +
 	"\bmetadataB\x13\n" +
-	"\x11_media_processing\"\xb9\x01\n" +
-	"\x04Blob\x12\x1b\n" +
-	"\tmime_type\x18\x01 \x01(\tR\bmimeType\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\x12'\n" +
+	"\x11_media_processing\"\xe4\x03\n" +
+	"\x04Blob\x12#\n" +
+	"\tmime_type\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\bmimeType\x12\xb4\x02\n" +
+	"\x04data\x18\x02 \x01(\fB\x9f\x02\xbaH\x9b\x02\xba\x01_\n" +
+	"\bdata.url\x127this is a data: URL; send the raw bytes, without base64\x1a\x1a!this.startsWith(b'data:')\xba\x01\xb2\x01\n" +
+	"\vdata.base64\x12'this is base64 text; send the raw bytes\x1az!(this.startsWith(b'iVBORw0KGgo') || this.startsWith(b'/9j/4') || this.startsWith(b'R0lGOD') || this.startsWith(b'UklGR'))\xc8\x01\x01R\x04data\x12'\n" +
 	"\fdisplay_name\x18\x91N \x01(\tH\x00R\vdisplayName\x88\x01\x01\x12F\n" +
 	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFieldsB\x0f\n" +
 	"\r_display_name\"\xc4\x01\n" +

@@ -9,6 +9,7 @@
 package geminiv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -643,13 +644,17 @@ var File_mountsea_gemini_v1_generation_config_proto protoreflect.FileDescriptor
 
 const file_mountsea_gemini_v1_generation_config_proto_rawDesc = "" +
 	"\n" +
-	"*mountsea/gemini/v1/generation_config.proto\x12\x12mountsea.gemini.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a(mountsea/gemini/v1/response_format.proto\x1a\x1fmountsea/gemini/v1/schema.proto\x1a\x1fmountsea/gemini/v1/speech.proto\"\xed\x10\n" +
-	"\x10GenerationConfig\x12,\n" +
-	"\x0fcandidate_count\x18\x01 \x01(\x05H\x00R\x0ecandidateCount\x88\x01\x01\x12%\n" +
-	"\x0estop_sequences\x18\x02 \x03(\tR\rstopSequences\x12/\n" +
-	"\x11max_output_tokens\x18\x04 \x01(\x05H\x01R\x0fmaxOutputTokens\x88\x01\x01\x12%\n" +
-	"\vtemperature\x18\x05 \x01(\x02H\x02R\vtemperature\x88\x01\x01\x12\x18\n" +
-	"\x05top_p\x18\x06 \x01(\x02H\x03R\x04topP\x88\x01\x01\x12\x18\n" +
+	"*mountsea/gemini/v1/generation_config.proto\x12\x12mountsea.gemini.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a(mountsea/gemini/v1/response_format.proto\x1a\x1fmountsea/gemini/v1/schema.proto\x1a\x1fmountsea/gemini/v1/speech.proto\"\xa1\x11\n" +
+	"\x10GenerationConfig\x125\n" +
+	"\x0fcandidate_count\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01H\x00R\x0ecandidateCount\x88\x01\x01\x12%\n" +
+	"\x0estop_sequences\x18\x02 \x03(\tR\rstopSequences\x128\n" +
+	"\x11max_output_tokens\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01H\x01R\x0fmaxOutputTokens\x88\x01\x01\x126\n" +
+	"\vtemperature\x18\x05 \x01(\x02B\x0f\xbaH\f\n" +
+	"\n" +
+	"\x1d\x00\x00\x00@-\x00\x00\x00\x00H\x02R\vtemperature\x88\x01\x01\x12)\n" +
+	"\x05top_p\x18\x06 \x01(\x02B\x0f\xbaH\f\n" +
+	"\n" +
+	"\x1d\x00\x00\x80?-\x00\x00\x00\x00H\x03R\x04topP\x88\x01\x01\x12\x18\n" +
 	"\x05top_k\x18\a \x01(\x05H\x04R\x04topK\x88\x01\x01\x12\x17\n" +
 	"\x04seed\x18\b \x01(\x05H\x05R\x04seed\x88\x01\x01\x12,\n" +
 	"\x12response_mime_type\x18\r \x01(\tR\x10responseMimeType\x12C\n" +

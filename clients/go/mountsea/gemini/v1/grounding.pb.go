@@ -9,6 +9,7 @@
 package geminiv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -1702,7 +1703,7 @@ var File_mountsea_gemini_v1_grounding_proto protoreflect.FileDescriptor
 
 const file_mountsea_gemini_v1_grounding_proto_rawDesc = "" +
 	"\n" +
-	"\"mountsea/gemini/v1/grounding.proto\x12\x12mountsea.gemini.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a mountsea/gemini/v1/content.proto\"\xb4\x05\n" +
+	"\"mountsea/gemini/v1/grounding.proto\x12\x12mountsea.gemini.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a mountsea/gemini/v1/content.proto\"\xb4\x05\n" +
 	"\x11GroundingMetadata\x12W\n" +
 	"\x12search_entry_point\x18\x01 \x01(\v2$.mountsea.gemini.v1.SearchEntryPointH\x00R\x10searchEntryPoint\x88\x01\x01\x12M\n" +
 	"\x10grounding_chunks\x18\x02 \x03(\v2\".mountsea.gemini.v1.GroundingChunkR\x0fgroundingChunks\x12S\n" +
@@ -1844,9 +1845,9 @@ const file_mountsea_gemini_v1_grounding_proto_rawDesc = "" +
 	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xad\x01\n" +
 	"\x11RetrievalMetadata\x12P\n" +
 	"%google_search_dynamic_retrieval_score\x18\x02 \x01(\x02R!googleSearchDynamicRetrievalScore\x12F\n" +
-	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xdb\x01\n" +
-	"\x14GroundingAttribution\x125\n" +
-	"\acontent\x18\x02 \x01(\v2\x1b.mountsea.gemini.v1.ContentR\acontent\x12D\n" +
+	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xe3\x01\n" +
+	"\x14GroundingAttribution\x12=\n" +
+	"\acontent\x18\x02 \x01(\v2\x1b.mountsea.gemini.v1.ContentB\x06\xbaH\x03\xd8\x01\x03R\acontent\x12D\n" +
 	"\tsource_id\x18\x03 \x01(\v2'.mountsea.gemini.v1.AttributionSourceIdR\bsourceId\x12F\n" +
 	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xfc\x04\n" +
 	"\x13AttributionSourceId\x12i\n" +

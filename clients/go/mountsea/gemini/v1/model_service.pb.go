@@ -11,6 +11,7 @@
 package geminiv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	structpb "google.golang.org/protobuf/types/known/structpb"
@@ -395,18 +396,19 @@ var File_mountsea_gemini_v1_model_service_proto protoreflect.FileDescriptor
 
 const file_mountsea_gemini_v1_model_service_proto_rawDesc = "" +
 	"\n" +
-	"&mountsea/gemini/v1/model_service.proto\x12\x12mountsea.gemini.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x97\x01\n" +
-	"\x11ListModelsRequest\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"&mountsea/gemini/v1/model_service.proto\x12\x12mountsea.gemini.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xa0\x01\n" +
+	"\x11ListModelsRequest\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12F\n" +
 	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xb7\x01\n" +
 	"\x12ListModelsResponse\x121\n" +
 	"\x06models\x18\x01 \x03(\v2\x19.mountsea.gemini.v1.ModelR\x06models\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12F\n" +
-	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"m\n" +
-	"\x0fGetModelRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12F\n" +
+	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xb8\x02\n" +
+	"\x0fGetModelRequest\x12\xdc\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\xc7\x01\xbaH\xc3\x01\xba\x01\x85\x01\n" +
+	"\fmodel.length\x12<a model name has at most 256 bytes after an optional models/\x1a7this.size() <= (this.startsWith('models/') ? 263 : 256)\xc8\x01\x01r523^(models/)?\\.?[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?$R\x04name\x12F\n" +
 	"\x11additional_fields\x18\xb7\x94\x01 \x01(\v2\x17.google.protobuf.StructR\x10additionalFields\"\xa7\x05\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
