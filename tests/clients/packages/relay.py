@@ -31,12 +31,18 @@ class Relay:
         self._seen = queue.Queue()
 
     def wait_for_cancel(self, seconds=30):
-        """Returns when the gateway has closed the connection of an endless stream, and then sent a request for LATER."""
+        """Returns when the gateway has closed the connection of an endless stream, before it sent a request for LATER."""
+        assert self._next(seconds) == "cancelled", "the stream was not cancelled before the program went on"
+
+    def wait_for_later(self, seconds=30):
+        """Returns when the gateway has sent a request for LATER."""
+        assert self._next(seconds) == "later"
+
+    def _next(self, seconds):
         try:
-            seen = [self._seen.get(timeout=seconds) for _ in range(2)]
+            return self._seen.get(timeout=seconds)
         except queue.Empty:
-            raise AssertionError("the gateway did not cancel the endless stream") from None
-        assert seen == ["cancelled", "later"], "the stream was only cancelled when the program ended"
+            raise AssertionError("the gateway neither cancelled the endless stream nor sent a later request") from None
 
     def stop(self):
         self._run(self._close())

@@ -59,3 +59,4 @@ def check(command, gateway, folder, environment):
         assert picture.stat().st_size == int(size) > DEFAULT_LIMIT, picture
     assert first.read_bytes() != second.read_bytes()
     gateway.relay.wait_for_cancel()
+    gateway.relay.wait_for_later()
