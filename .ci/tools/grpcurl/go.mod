@@ -1,4 +1,4 @@
-// Builds grpcurl, whose lines in the pages are tested.
+// Pins grpcurl, whose lines in the pages are tested.
 module github.com/mountsea/gemini-grpc/ci/grpcurl
 
 go 1.26.0
