@@ -29,6 +29,12 @@ def python(check_snippet, wheel, tmp_path_factory):
     return folder / "venv/bin/python"
 
 
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory):
+    """A command of mypy, whose runs share what they know of the libraries."""
+    return [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path_factory.mktemp('mypy')}"]
+
+
 def test_the_tour_prints_every_part(python, check_tour, tmp_path):
     check_tour([python, EXAMPLES / "tour.py"], tmp_path)
 
@@ -47,26 +53,24 @@ def test_the_tour_with_asyncio_prints_its_parts(python, tls_gateway):
     tls_gateway.relay.wait_for_cancel()
 
 
-def test_programs_pass_a_strict_type_checker(python, tmp_path):
+def test_programs_pass_a_strict_type_checker(python, mypy, tmp_path):
     """With the package's own types, and those of gRPC and protobuf, which its README names."""
     run(python, "-m", "pip", "install", "--quiet", "types-grpcio", "types-protobuf", **OFFLINE)
-    files = [EXAMPLES / "tour.py", EXAMPLES / "tour_aio.py"]
-    check = ["-m", "mypy", "--strict", "--python-executable", python, f"--cache-dir={tmp_path}"]
-    run(sys.executable, *check, *files)
+    check = [*mypy, "--python-executable", python]
+    run(*check, EXAMPLES / "tour.py", EXAMPLES / "tour_aio.py")
     (tmp_path / "wrong.py").write_text(
         "from mountsea.gemini import connect\n"
         "from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub\n"
         "GenerativeServiceStub(connect('localhost:1', 'KEY')).GenerateContent('a text')\n"
     )
     with pytest.raises(AssertionError, match="incompatible type"):
-        run(sys.executable, *check, tmp_path / "wrong.py")
+        run(*check, tmp_path / "wrong.py")
 
 
-def test_the_helper_passes_a_strict_type_checker(wheel, tmp_path):
+def test_the_helper_passes_a_strict_type_checker(wheel, mypy, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    options = ["--strict", "--explicit-package-bases", f"--cache-dir={tmp_path}/cache"]
-    run(sys.executable, "-m", "mypy", *options, tmp_path / "mountsea/gemini", cwd=tmp_path, MYPYPATH=str(tmp_path))
+    run(*mypy, "--explicit-package-bases", tmp_path / "mountsea/gemini", cwd=tmp_path, MYPYPATH=str(tmp_path))
 
 
 def test_requests_are_checked_before_they_are_sent(python, tmp_path):
