@@ -87,7 +87,7 @@ for section in open(page).read().split("\n## "):
             block = re.sub(rf"(?<![\w-]){re.escape(place)}\b", value, block)
         if section.startswith(("Errors", "Checks")):
             scope["request"].generation_config.temperature = 3
-        print("#", section.splitlines()[0])
+        print(f"@@{section.splitlines()[0]}")
         code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         if inspect.iscoroutine(started := eval(code, scope)):
             asyncio.run(started)
@@ -99,7 +99,8 @@ def test_every_block_of_the_readme_runs(python, plaintext_gateway, tls_gateway):
     run(python, "-m", "pip", "install", "--quiet", "protovalidate", **OFFLINE)
     page = ROOT / "clients/python/README.md"
     arguments = [page, plaintext_gateway.endpoint, tls_gateway.endpoint, tls_gateway.key, tls_gateway.ca]
-    sections = dict(part.split("\n", 1) for part in run(python, "-c", README_RUNNER, *arguments).split("# ")[1:])
+    printed = run(python, "-c", README_RUNNER, *arguments)
+    sections = dict(part.split("\n", 1) for part in printed.split("@@")[1:])
     assert sections["asyncio"].startswith('[sandbox] You said "Why is the sky blue?"')
     errors = sections["Errors"].splitlines()
     assert errors[0].startswith("INVALID_ARGUMENT REQUEST_INVALID ")
