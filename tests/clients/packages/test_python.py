@@ -180,8 +180,9 @@ def test_endpoints_choose_between_tls_and_plaintext(python, tls_gateway, plainte
     program = f"""
 from mountsea.gemini import _settings
 for endpoint, ca, tls in [
-    ({secure!r}, {ca}, True), ("https://{secure}", None, True), ("http://{plain}", None, False), ({plain!r}, None, False),
-    ("[::1]:50051", None, False), ("gateway.example.com:443", None, True), ("http://gateway.example.com:80", None, False),
+    ({secure!r}, {ca}, True), ("https://{secure}", None, True),
+    ({plain!r}, None, False), ("http://{plain}", None, False), ("[::1]:50051", None, False),
+    ("gateway.example.com:443", None, True), ("http://gateway.example.com:80", None, False),
 ]:
     target, credentials = _settings.target(endpoint, ca)
     assert (target, credentials is not None) == (endpoint.split("://")[-1], tls), endpoint
