@@ -3,7 +3,7 @@
     pip install grpcio-tools
     mkdir -p gen/python
     python -m grpc_tools.protoc -Iproto --python_out=gen/python --grpc_python_out=gen/python \\
-        proto/mountsea/gemini/v1/*.proto
+        proto/mountsea/gemini/v1/*.proto proto/buf/validate/validate.proto
     PYTHONPATH=gen/python python examples/python/contract_client.py
 
 It saves a picture as lighthouse.png.

@@ -72,7 +72,7 @@ impl Grpc {
         telemetry: Telemetry,
     ) -> Result<Self, ReflectionError> {
         let builder = || {
-            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(pb::CONTRACT)
         };
         let reflection = match config.reflection {
             true => {
