@@ -1,27 +1,15 @@
-// Every part of the API once, with Connect-ES. It saves pictures in the current folder. After `clients/build node`, here:
+// Every part of the API once, with Connect-ES. It saves pictures in the current folder. After
+// `clients/build node`, in the folder of this file:
 //
 //   npm install && npm install --no-save ../../target/clients/node/mountsea-gemini-*.tgz
 //   npx tsc && node built/tour.js ENDPOINT KEY [CA_FILE]
 
 import { writeFile } from "node:fs/promises";
 import {
-  type Blob,
-  type Client,
-  connect,
-  ContentSchema,
-  create,
-  createClient,
-  explain,
-  type Explanation,
-  type GenerateContentRequest,
-  GenerateContentRequestSchema,
-  type GenerateContentResponse,
-  GenerateContentResponse_PromptFeedback_BlockReason as BlockReason,
-  GenerativeService,
-  type MessageInitShape,
-  type Part,
-  PartSchema,
-  Type,
+  type Blob, type Client, connect, ContentSchema, create, createClient, explain, type Explanation,
+  type GenerateContentRequest, GenerateContentRequestSchema, type GenerateContentResponse,
+  GenerateContentResponse_PromptFeedback_BlockReason as BlockReason, GenerativeService,
+  type MessageInitShape, type Part, PartSchema, Type,
 } from "@mountsea/gemini";
 
 const MODEL = "gemini-2.5-flash";
@@ -67,7 +55,11 @@ async function stream() {
   console.log();
 }
 
-async function savePicture(name: string, file: string, request: GenerateContentRequest): Promise<Blob> {
+async function savePicture(
+  name: string,
+  file: string,
+  request: GenerateContentRequest,
+): Promise<Blob> {
   const answer = await client.generateContent(request, { timeoutMs: 120_000 });
   for (const { data } of partsOf(answer)) {
     if (data.case === "inlineData") {
@@ -118,12 +110,12 @@ async function tool() {
 }
 
 async function failureOf(call: Promise<unknown>): Promise<Explanation> {
-  const answer = await call.then(
-    () => undefined,
-    (error: unknown) => explain(error),
-  );
-  if (!answer) throw new Error("the call was expected to fail");
-  return answer;
+  try {
+    await call;
+  } catch (error) {
+    return explain(error);
+  }
+  throw new Error("the call was expected to fail");
 }
 
 async function deadline() {
@@ -149,7 +141,9 @@ async function refused() {
   const request = ask(QUESTION, { generationConfig: { temperature: 3, topP: 2 } });
   const failure = await failureOf(client.generateContent(request));
   console.log(`refused: ${failure.code}, ${failure.reason}`);
-  for (const { field, description } of failure.violations) console.log(`  ${field}: ${description}`);
+  for (const { field, description } of failure.violations) {
+    console.log(`  ${field}: ${description}`);
+  }
   console.log("  request id:", failure.requestId);
 }
 
@@ -165,8 +159,9 @@ async function blocked() {
 }
 
 async function usage() {
-  const { usageMetadata: used } = await client.generateContent(ask(QUESTION));
-  console.log(`usage: ${used?.promptTokenCount} tokens in, ${used?.candidatesTokenCount} tokens out`);
+  const { usageMetadata } = await client.generateContent(ask(QUESTION));
+  const { promptTokenCount, candidatesTokenCount } = usageMetadata ?? {};
+  console.log(`usage: ${promptTokenCount} tokens in, ${candidatesTokenCount} tokens out`);
 }
 
 await text();

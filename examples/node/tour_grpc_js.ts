@@ -1,27 +1,15 @@
-// Every part of the API once, with grpc-js. It saves pictures in the current folder. After `clients/build node`, here:
+// Every part of the API once, with grpc-js. It saves pictures in the current folder. After
+// `clients/build node`, in the folder of this file:
 //
 //   npm install && npm install --no-save ../../target/clients/node/mountsea-gemini-*.tgz
 //   npx tsc && node built/tour_grpc_js.js ENDPOINT KEY [CA_FILE]
 
 import { writeFile } from "node:fs/promises";
 import {
-  type Blob,
-  type Client,
-  connect,
-  ContentSchema,
-  create,
-  createClient,
-  explain,
-  type Explanation,
-  type GenerateContentRequest,
-  GenerateContentRequestSchema,
-  type GenerateContentResponse,
-  GenerateContentResponse_PromptFeedback_BlockReason as BlockReason,
-  GenerativeService,
-  type MessageInitShape,
-  type Part,
-  PartSchema,
-  Type,
+  type Blob, type Client, connect, ContentSchema, create, createClient, explain, type Explanation,
+  type GenerateContentRequest, GenerateContentRequestSchema, type GenerateContentResponse,
+  GenerateContentResponse_PromptFeedback_BlockReason as BlockReason, GenerativeService,
+  type MessageInitShape, type Part, PartSchema, Type,
 } from "@mountsea/gemini/grpc-js";
 
 const MODEL = "gemini-2.5-flash";
@@ -63,13 +51,18 @@ async function text() {
 
 async function stream() {
   process.stdout.write("stream: ");
-  for await (const answer of client.streamGenerateContent(ask(QUESTION), { deadline: inSeconds(60) })) {
+  const stream = client.streamGenerateContent(ask(QUESTION), { deadline: inSeconds(60) });
+  for await (const answer of stream) {
     process.stdout.write(textOf(answer));
   }
   console.log();
 }
 
-async function savePicture(name: string, file: string, request: GenerateContentRequest): Promise<Blob> {
+async function savePicture(
+  name: string,
+  file: string,
+  request: GenerateContentRequest,
+): Promise<Blob> {
   const answer = await client.generateContent(request, { deadline: inSeconds(120) });
   for (const { data } of partsOf(answer)) {
     if (data.case === "inlineData") {
@@ -120,12 +113,12 @@ async function tool() {
 }
 
 async function failureOf(call: Promise<unknown>): Promise<Explanation> {
-  const answer = await call.then(
-    () => undefined,
-    (error: unknown) => explain(error),
-  );
-  if (!answer) throw new Error("the call was expected to fail");
-  return answer;
+  try {
+    await call;
+  } catch (error) {
+    return explain(error);
+  }
+  throw new Error("the call was expected to fail");
 }
 
 async function deadline() {
@@ -151,7 +144,9 @@ async function refused() {
   const request = ask(QUESTION, { generationConfig: { temperature: 3, topP: 2 } });
   const failure = await failureOf(client.generateContent(request));
   console.log(`refused: ${failure.code}, ${failure.reason}`);
-  for (const { field, description } of failure.violations) console.log(`  ${field}: ${description}`);
+  for (const { field, description } of failure.violations) {
+    console.log(`  ${field}: ${description}`);
+  }
   console.log("  request id:", failure.requestId);
 }
 
@@ -167,8 +162,9 @@ async function blocked() {
 }
 
 async function usage() {
-  const { usageMetadata: used } = await client.generateContent(ask(QUESTION));
-  console.log(`usage: ${used?.promptTokenCount} tokens in, ${used?.candidatesTokenCount} tokens out`);
+  const { usageMetadata } = await client.generateContent(ask(QUESTION));
+  const { promptTokenCount, candidatesTokenCount } = usageMetadata ?? {};
+  console.log(`usage: ${promptTokenCount} tokens in, ${candidatesTokenCount} tokens out`);
 }
 
 await text();

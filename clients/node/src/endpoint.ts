@@ -1,5 +1,9 @@
 // Where and how a gateway is reached; the same for both stacks.
+
 import retry from "./gen/service_config.js";
+
+/** The metadata that has the key. */
+export const KEY_HEADER = "x-goog-api-key";
 
 /** The largest message to receive or send, in bytes. gRPC's usual limit of 4 MiB is less than a picture of 4K. */
 export const MAX_MESSAGE_BYTES = 64 << 20;

@@ -1,4 +1,5 @@
 // What an error of the gateway says; the same for both stacks.
+
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Code } from "./gen/google/rpc/code_pb.js";
 import {

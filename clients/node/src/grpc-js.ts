@@ -1,4 +1,5 @@
 // The client for @grpc/grpc-js, with the same messages.
+
 import { readFileSync } from "node:fs";
 import {
   create,
@@ -14,7 +15,7 @@ import {
 } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
-import { MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
+import { KEY_HEADER, MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
 import { explainStatus, type Explanation } from "./explanation.js";
 import { StatusSchema } from "./gen/google/rpc/status_pb.js";
 
@@ -22,7 +23,7 @@ export * from "./messages.js";
 export type { Explanation };
 
 /**
- * Returns a channel for {@link createClient}: with the key in every call, messages of up to 64 MiB, pings during calls, and
+ * Returns a channel for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings during calls, and
  * retries of what may be retried. It connects with the first call; `close()` closes it.
  *
  * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the
@@ -37,7 +38,7 @@ export function connect(endpoint: string, key: string, ca?: string, options: grp
   const sendKey: grpc.Interceptor = (callOptions, next) =>
     new grpc.InterceptingCall(next(callOptions), {
       start(metadata, listener, start) {
-        metadata.set("x-goog-api-key", key);
+        if (metadata.get(KEY_HEADER).length === 0) metadata.set(KEY_HEADER, key);
         start(metadata, listener);
       },
     });

@@ -1,10 +1,11 @@
 // The client for Connect-ES.
+
 import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
-import { MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
+import { KEY_HEADER, MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
 import { explainStatus, type Explanation } from "./explanation.js";
 
 export { createClient, type Client } from "@connectrpc/connect";
@@ -12,7 +13,7 @@ export * from "./messages.js";
 export type { Explanation };
 
 /**
- * Returns a transport for {@link createClient}: with the key in every call, messages of up to 64 MiB, pings during calls, and
+ * Returns a transport for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings during calls, and
  * retries of what may be retried. It connects with the first call.
  *
  * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the
@@ -29,7 +30,7 @@ export function connect(
 ): Transport {
   const { address, tls } = parseEndpoint(endpoint, ca);
   const sendKey: Interceptor = (next) => (request) => {
-    request.header.set("x-goog-api-key", key);
+    if (!request.header.has(KEY_HEADER)) request.header.set(KEY_HEADER, key);
     return next(request);
   };
   return createGrpcTransport({

@@ -1,5 +1,6 @@
 """The npm package as built, installed without a network, and the programs of examples/node."""
 
+import json
 import re
 import shutil
 
@@ -36,6 +37,10 @@ def programs(package, tmp_path_factory):
     for file in (ROOT / "examples/node").glob("*.*"):
         shutil.copy(file, folder)
     shutil.copy(LOCK, folder)
+    # The README's sections on tracing and on checks need more packages than the programs.
+    manifest = json.loads((folder / "package.json").read_text())
+    manifest["devDependencies"] |= json.loads((ROOT / "clients/node/package.json").read_text())["devDependencies"]
+    (folder / "package.json").write_text(json.dumps(manifest))
     tour.run("npm", "install", package, cwd=folder, **OFFLINE)
     # The types of the package are checked too: skipLibCheck is not set.
     tour.run("node", "node_modules/typescript/bin/tsc", cwd=folder)
@@ -55,3 +60,26 @@ def test_googles_client_needs_only_endpoint_and_key_over_tls(tls_gateway, progra
 
 def test_a_new_user_gets_a_first_answer(check_snippet, package, tmp_path):
     check_snippet("node", "js", "first.mjs", "node first.mjs", tmp_path, artifacts=[package, LOCK], **OFFLINE)
+
+
+def test_every_snippet_of_the_readme_runs(plaintext_gateway, programs):
+    connect_es, grpc_js = README.split("## With grpc-js")
+    for name, page in (("connect_es", connect_es), ("grpc_js", grpc_js)):
+        program = "".join(re.findall(r"^```js\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+        program = re.sub(r"\blocalhost:50051\b", plaintext_gateway.endpoint, program)
+        (programs / f"{name}.js").write_text(re.sub(r'"KEY"', f'"{plaintext_gateway.key}"', program))
+    (programs / "ca.pem").touch()
+    done = tour.run("bash", "-c", "node connect_es.js 2>&1", cwd=programs)
+    assert done.startswith("[sandbox] You said"), done
+    assert "INVALID_ARGUMENT REQUEST_INVALID" in done, done
+    assert "generation_config.top_p" in done, done
+    assert tour.run("node", "grpc_js.js", cwd=programs).startswith("[sandbox] You said")
+
+
+def test_the_helper_retries_only_what_is_safe_to_retry(programs):
+    shutil.copy(ROOT / "tests/clients/packages/node/helper.test.js", programs)
+    tour.run("node", "--test", "helper.test.js", cwd=programs)
+
+
+def test_a_second_build_gives_the_same_package(check_rebuild):
+    check_rebuild("node")
