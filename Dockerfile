@@ -30,7 +30,7 @@ RUN set -eu; \
     echo "export CARGO_BUILD_TARGET=$triple $linker=$gcc-gcc" >/target.sh
 
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock build.rs buf.yaml buf.gen.yaml ./
 COPY benches benches
 COPY proto proto
 COPY src src

@@ -19,7 +19,7 @@ describe('the same call', () => {
     writeFileSync(`${folder}/picture-1.png`, PICTURE);
     const proto = `${ROOT}proto`;
     const contract = `${proto}/mountsea/gemini/v1`;
-    const files = readdirSync(contract).map((name) => `${contract}/${name}`);
+    const files = [...readdirSync(contract).map((name) => `${contract}/${name}`), `${proto}/buf/validate/validate.proto`];
     execFileSync(python, ['-m', 'grpc_tools.protoc', `-I${proto}`, '--python_out=.', '--grpc_python_out=.', ...files], { cwd: folder });
   });
 

@@ -71,7 +71,7 @@ function pythonGrpc(call) {
   const hasFiles = filesIn(call.body).length > 0;
   return `# pip install grpcio-tools, and in a checkout of gemini-grpc:
 # python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \\
-#     proto/mountsea/gemini/v1/*.proto
+#     proto/mountsea/gemini/v1/*.proto proto/buf/validate/validate.proto
 ${hasFiles ? 'from base64 import b64encode\n\n' : ''}import grpc
 from google.protobuf.json_format import ParseDict
 from mountsea.gemini.v1 import generative_service_pb2 as gemini
