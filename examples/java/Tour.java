@@ -128,7 +128,7 @@ public final class Tour {
                     .generateContent(ask("sandbox-hang", part(QUESTION)).build());
             throw new IllegalStateException("expected an error");
         } catch (StatusRuntimeException e) {
-            System.out.println("deadline: " + Failure.of(e).code());
+            System.out.println("deadline: " + Gemini.explain(e).code());
         }
     }
 
@@ -142,7 +142,7 @@ public final class Tour {
                 throw new IllegalStateException("expected an error");
             });
         } catch (StatusRuntimeException e) {
-            System.out.println("cancel: " + Failure.of(e).code());
+            System.out.println("cancel: " + Gemini.explain(e).code());
         }
     }
 
@@ -151,7 +151,7 @@ public final class Tour {
             gemini.generateContent(request.build());
             throw new IllegalStateException("expected an error");
         } catch (StatusRuntimeException e) {
-            return Failure.of(e);
+            return Gemini.explain(e);
         }
     }
 

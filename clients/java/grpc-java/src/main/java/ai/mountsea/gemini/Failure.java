@@ -44,8 +44,7 @@ public record Failure(
     private static final Metadata.Key<String> REQUEST_ID =
             Metadata.Key.of("x-request-id", Metadata.ASCII_STRING_MARSHALLER);
 
-    /** Explains what a stub threw, or passed to {@code onError}. */
-    public static Failure of(Throwable error) {
+    static Failure of(Throwable error) {
         Status status = Status.fromThrowable(error);
         Metadata trailers = Optional.ofNullable(Status.trailersFromThrowable(error)).orElseGet(Metadata::new);
         List<Any> details = Optional.ofNullable(StatusProto.fromThrowable(error))

@@ -18,7 +18,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/** Channels to gemini-grpc. */
+/** Channels to gemini-grpc, and what its errors say. */
 public final class Gemini {
     /** The largest response that a channel accepts, in bytes. A picture can exceed gRPC's default of 4 MiB. */
     public static final int MAX_RESPONSE_BYTES = 64 << 20;
@@ -68,6 +68,11 @@ public final class Gemini {
                 .defaultServiceConfig(serviceConfig())
                 .perRpcBufferLimit(MAX_RETRY_BYTES)
                 .retryBufferSize(4 * MAX_RETRY_BYTES);
+    }
+
+    /** Why a call failed, from what a stub threw or passed to {@code onError}. */
+    public static Failure explain(Throwable error) {
+        return Failure.of(error);
     }
 
     private static ChannelCredentials trust(File ca) {

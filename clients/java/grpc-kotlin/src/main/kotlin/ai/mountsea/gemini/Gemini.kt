@@ -17,4 +17,4 @@ fun connect(endpoint: String, key: String, ca: File? = null): ManagedChannel = G
 fun Channel.generativeService() = GenerativeServiceCoroutineStub(this)
 
 /** Why a call failed. */
-fun Throwable.explain(): Failure = Failure.of(this)
+fun Throwable.explain(): Failure = Gemini.explain(this)
