@@ -13,7 +13,7 @@ const contents = [{ role: 'user', parts: [{ text: 'Why is the sky blue?' }] }];
 const stream = client.streamGenerateContent({ model: 'models/gemini-2.5-flash', contents });
 for await (const { candidates } of stream) {
   for (const { content } of candidates) {
-    process.stdout.write(content.parts.map((part) => part.text).join(''));
+    process.stdout.write((content?.parts ?? []).map((part) => part.text).join(''));
   }
 }
 console.log();

@@ -49,6 +49,10 @@ export function connect(endpoint: string, key: string, ca?: string, options: grp
     "grpc.keepalive_time_ms": PING_INTERVAL_MS,
     "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
     "grpc.service_config": JSON.stringify(serviceConfig),
+    "grpc.service_config_disable_resolution": 1,
+    // Otherwise a request of more than 1 MiB, such as one with a picture, is not retried.
+    "grpc.per_rpc_retry_buffer_size": MAX_MESSAGE_BYTES,
+    "grpc.retry_buffer_size": 4 * MAX_MESSAGE_BYTES,
     ...options,
     interceptors: [sendKey, ...(options.interceptors ?? [])],
   });

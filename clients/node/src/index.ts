@@ -40,7 +40,12 @@ export function connect(
     pingTimeoutMs: PING_TIMEOUT_MS,
     ...options,
     baseUrl: `${tls ? "https" : "http"}://${address}`,
-    nodeOptions: { ...(ca && { ca: readFileSync(ca) }), ...options.nodeOptions },
+    nodeOptions: {
+      ...(ca && { ca: readFileSync(ca) }),
+      // Node itself leaves out the brackets of an IPv6 address in :authority, which servers refuse.
+      ...(!tls && { servername: address.slice(0, address.lastIndexOf(":")) }),
+      ...options.nodeOptions,
+    },
     interceptors: [retry, sendKey, ...(options.interceptors ?? [])],
   });
 }

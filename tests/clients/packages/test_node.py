@@ -81,5 +81,13 @@ def test_the_helper_retries_only_what_is_safe_to_retry(programs):
     tour.run("node", "--test", "helper.test.js", cwd=programs)
 
 
+def test_a_page_can_use_the_messages(programs):
+    # A bundler for browsers fails at Node's own modules.
+    dist = programs / "node_modules/@mountsea/gemini/dist"
+    for file in (dist / "messages.js", *(dist / "gen").rglob("*.js")):
+        imported = set(re.findall(r'^(?:import|export) .*"([^".][^"]*)";$', file.read_text(), re.MULTILINE))
+        assert imported <= {f"@bufbuild/protobuf{path}" for path in ("", "/codegenv2", "/wkt")}, file
+
+
 def test_a_second_build_gives_the_same_package(check_rebuild):
     check_rebuild("node")

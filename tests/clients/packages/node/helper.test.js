@@ -1,6 +1,8 @@
 // The helper of the npm package, in both stacks, against a server that answers as each test wants.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { after, before, beforeEach, test } from 'node:test';
 
 import * as grpc from '@grpc/grpc-js';
@@ -101,6 +103,14 @@ for (const [stack, { explain, open, inMs, keyed }] of Object.entries(STACKS)) {
     assert.equal(calls.length, 3);
   });
 
+  check('a call with a picture is repeated too', async (client) => {
+    script = [failure(grpc.status.UNAVAILABLE, '1')];
+    const value = { mimeType: 'image/png', data: new Uint8Array(2 << 20) };
+    const contents = [{ parts: [{ data: { case: 'inlineData', value } }] }];
+    assert.equal(await codeOf(client.generateContent({ ...REQUEST, contents })), 'OK');
+    assert.equal(calls.length, 2);
+  });
+
   check('a call is attempted three times at most', async (client) => {
     script = Array.from({ length: 5 }, () => failure(grpc.status.UNAVAILABLE, '1'));
     assert.equal(await codeOf(client.generateContent(REQUEST)), 'UNAVAILABLE');
@@ -161,6 +171,22 @@ for (const [stack, { explain, open, inMs, keyed }] of Object.entries(STACKS)) {
     assert.deepEqual([code, reason, violations, retryDelayMs, requestId], ['UNKNOWN', '', [], undefined, '']);
   });
 }
+
+test('Connect-ES: an IPv6 address keeps its brackets', async (context) => {
+  const server = http2.createServer().listen(0, '::1');
+  const started = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]);
+  if (!started) return context.skip('this machine has no IPv6');
+  const called = once(server, 'stream');
+  const endpoint = `[::1]:${server.address().port}`;
+  const client = connectEs.createClient(connectEs.GenerativeService, connectEs.connect(endpoint, 'a-key'));
+  const call = client.generateContent(REQUEST, { timeoutMs: 30_000 }).catch(() => {});
+  const [stream, headers] = await called;
+  assert.equal(headers[':authority'], endpoint);
+  stream.close();
+  await call;
+  stream.session.destroy();
+  server.close();
+});
 
 test('the endpoint, its scheme and a CA decide about TLS', () => {
   const read = (...given) => {
