@@ -256,7 +256,7 @@ func TestAMessageUpToTheLimitIsSentReceivedAndRetried(t *testing.T) {
 	}
 }
 
-// pushback is an error after which the client waits for so many milliseconds before a retry.
+// pushback is an error after which the client waits for this many milliseconds before a retry.
 type pushbackError struct {
 	*status.Status
 	wait string
