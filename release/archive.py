@@ -18,16 +18,21 @@ def files(paths):
             yield path.name, path
 
 
-def pack(entries):
-    """The bytes of the archive. `entries` are (name, bytes, whether it is a program), in any order."""
+def tar(entries):
+    """The bytes of an archive that is not compressed. `entries` are (name, bytes, whether it is a program), in any order."""
     raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as out:
         for name, data, program in sorted(entries):
             # Owner and date are 0, and there are no names of users.
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(data), 0o755 if program else 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    return gzip.compress(raw.getvalue(), mtime=0)
+            out.addfile(entry, io.BytesIO(data))
+    return raw.getvalue()
+
+
+def pack(entries):
+    """The same, compressed."""
+    return gzip.compress(tar(entries), mtime=0)
 
 
 def write(out, folder, paths):
@@ -40,8 +45,8 @@ def write(out, folder, paths):
 def repack(path):
     """Rewrites an archive of another program in the same way."""
     path = pathlib.Path(path)
-    with tarfile.open(path) as tar:
-        entries = [(each.name, tar.extractfile(each).read(), bool(each.mode & 0o100)) for each in tar if each.isfile()]
+    with tarfile.open(path) as old:
+        entries = [(each.name, old.extractfile(each).read(), bool(each.mode & 0o100)) for each in old if each.isfile()]
     path.write_bytes(pack(entries))
 
 

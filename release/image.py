@@ -45,11 +45,14 @@ def commit():
 
 
 def pulled(builder):
-    """The builder by its digest, so that all architectures and a later build use the same one."""
-    if builder.startswith("localhost/") or "@" in builder:
+    """Pulls the builder, and returns its name with the digest: a later build can then use the same one."""
+    if builder.startswith("localhost/"):
         return builder
-    digest = json.loads(run("skopeo", "inspect", "--no-tags", f"docker://{builder}"))["Digest"]
-    return f"{builder.rpartition(':')[0]}@{digest}"
+    if "@" not in builder:
+        digest = json.loads(run("skopeo", "inspect", "--no-tags", f"docker://{builder}"))["Digest"]
+        builder = f"{builder.rpartition(':')[0]}@{digest}"
+    containers.buildah("pull", "--quiet", builder)
+    return builder
 
 
 def build(builder, architectures):
@@ -61,7 +64,8 @@ def build(builder, architectures):
     }
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[run("uname", "-m").decode().strip()]
     containers.HOME.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["buildah", *containers.STORE, "manifest", "rm", LIST], check=False, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["buildah", *containers.STORE, "manifest", "rm", LIST], check=False, **quiet)
     containers.buildah("manifest", "create", LIST)
     for arch in architectures:
         image, log = f"localhost/gemini-grpc:{arch}", containers.HOME / f"build-{arch}.log"
@@ -73,7 +77,9 @@ def build(builder, architectures):
 def export(out):
     """Writes the image for all architectures as an OCI archive."""
     out.unlink(missing_ok=True)
-    containers.buildah("manifest", "push", "--all", "--format", "oci", LIST, f"oci-archive:{out}")
+    containers.buildah("manifest", "push", "--all", "--quiet", "--format", "oci", LIST, f"oci-archive:{out}")
+    # buildah writes the time into the archive, though not into the image.
+    out.write_bytes(archive.tar([(name, data, False) for name, data in Archive(out).files.items()]))
 
 
 class Archive:

@@ -1,8 +1,8 @@
 """Generates the messages with the rules that protovalidate reads: `keep_rules.py PROTO_FOLDER OUT_FOLDER`.
 
 Code that `buf generate` writes has no rules, since it would import the package buf.validate. A wheel with that package
-would clash with those of others. The options of a descriptor may have extensions that nothing imports, and protovalidate
-finds its own there, so this removes the import alone.
+would clash with the wheels of others. The options of a descriptor may have extensions that nothing imports, and
+protovalidate finds its own there, so this removes the import alone.
 """
 
 import pathlib

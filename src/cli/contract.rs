@@ -13,9 +13,9 @@ Examples:
   gemini-grpc contract --out contract
   cd contract && buf generate             code for the languages in buf.gen.yaml
 
-What is written: the protos with all that they import, buf.yaml and buf.gen.yaml, service_config.json
-(the retries of a gRPC client), and contract.binpb, the same as an encoded FileDescriptorSet for
-tools such as `grpcurl -protoset` (docs/clients.md).")]
+It writes the protos with all that they import, buf.yaml and buf.gen.yaml, service_config.json
+(the retries of a gRPC client), and contract.binpb: the protos as an encoded FileDescriptorSet, for
+tools such as `grpcurl -protoset`.")]
 pub(super) struct Args {
     /// The folder to write to. It is made if it does not exist.
     #[arg(long, value_name = "DIR")]

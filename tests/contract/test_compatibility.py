@@ -16,7 +16,7 @@ CONFIG = "generation_config.proto"
 
 def breaking(folder):
     """Compares the contract in a folder with the released one, and returns what breaks clients."""
-    command = [ROOT / "target/ci/tools/node_modules/.bin/buf", "breaking", "--against", RELEASED]
+    command = [ROOT / "target/ci/tools/node_modules/.bin/buf", "breaking", "--exclude-imports", "--against", RELEASED]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert ended.stderr == "" and (ended.returncode == 0) == (ended.stdout == ""), ended
     return ended.stdout

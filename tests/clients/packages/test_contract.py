@@ -38,4 +38,5 @@ def test_the_written_contract_generates_the_code_of_the_repository(written, tmp_
 def test_the_written_contract_is_that_of_the_repository(written):
     subprocess.run([BUF, "lint"], cwd=written, check=True)
     for against in ("contract.binpb", ROOT / "proto/released.binpb"):
-        subprocess.run([BUF, "breaking", "--against", against], cwd=written, check=True)
+        # protox and buf bring different releases of google/protobuf/descriptor.proto.
+        subprocess.run([BUF, "breaking", "--exclude-imports", "--against", against], cwd=written, check=True)

@@ -29,56 +29,126 @@ def python(check_snippet, wheel, tmp_path_factory):
     return folder / "venv/bin/python"
 
 
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory):
+    """A command of mypy, whose runs share what they know of the libraries."""
+    return [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path_factory.mktemp('mypy')}"]
+
+
 def test_the_tour_prints_every_part(python, check_tour, tmp_path):
     check_tour([python, EXAMPLES / "tour.py"], tmp_path)
 
 
 def test_the_tour_with_asyncio_prints_its_parts(python, tls_gateway):
+    tls_gateway.relay.forget()
     arguments = [tls_gateway.endpoint, tls_gateway.key, tls_gateway.ca]
     lines = run(python, EXAMPLES / "tour_aio.py", *arguments).splitlines()
     assert lines[0].startswith('text: [sandbox] You said "Why is the sky blue?"')
     assert lines[1].startswith('text: [sandbox] You said "Why is the sea blue?"')
     assert lines[2].removeprefix("stream: ") == lines[0].removeprefix("text: ")
     assert lines[3:] == [
+        "cancel: CANCELLED",
         "deadline: DEADLINE_EXCEEDED",
         "refused: INVALID_ARGUMENT, REQUEST_INVALID, contents",
-        "cancel: CANCELLED",
     ]
     tls_gateway.relay.wait_for_cancel()
 
 
-def test_programs_pass_a_strict_type_checker(python, tmp_path):
+def test_programs_pass_a_strict_type_checker(python, mypy, tmp_path):
     """With the package's own types, and those of gRPC and protobuf, which its README names."""
     run(python, "-m", "pip", "install", "--quiet", "types-grpcio", "types-protobuf", **OFFLINE)
-    files = [EXAMPLES / "tour.py", EXAMPLES / "tour_aio.py"]
-    check = ["-m", "mypy", "--strict", "--python-executable", python, f"--cache-dir={tmp_path}"]
-    run(sys.executable, *check, *files)
+    check = [*mypy, "--python-executable", python]
+    run(*check, EXAMPLES / "tour.py", EXAMPLES / "tour_aio.py")
     (tmp_path / "wrong.py").write_text(
         "from mountsea.gemini import connect\n"
         "from mountsea.gemini.v1.generative_service_pb2_grpc import GenerativeServiceStub\n"
         "GenerativeServiceStub(connect('localhost:1', 'KEY')).GenerateContent('a text')\n"
     )
     with pytest.raises(AssertionError, match="incompatible type"):
-        run(sys.executable, *check, tmp_path / "wrong.py")
+        run(*check, tmp_path / "wrong.py")
 
 
-def test_the_helper_passes_a_strict_type_checker(wheel, tmp_path):
+def test_the_helper_passes_a_strict_type_checker(wheel, mypy, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    options = ["--strict", "--explicit-package-bases", f"--cache-dir={tmp_path}/cache"]
-    run(sys.executable, "-m", "mypy", *options, tmp_path / "mountsea/gemini", cwd=tmp_path, MYPYPATH=str(tmp_path))
+    run(*mypy, "--explicit-package-bases", tmp_path / "mountsea/gemini", cwd=tmp_path, MYPYPATH=str(tmp_path))
 
 
-def test_requests_are_checked_before_they_are_sent(python, tmp_path):
-    """As the section of the README does it, with protovalidate."""
+# Runs the blocks of a README one after the other, as one program. Errors are shown with a request that is refused.
+README_RUNNER = r"""
+import ast, asyncio, inspect, re, sys
+page, plain, secure, key, ca = sys.argv[1:]
+places = {"localhost:50051": plain, "gateway.example.com:443": secure, "ANOTHER-KEY": key, "KEY": key, "ca.pem": ca}
+scope = {}
+for section in open(page).read().split("\n## "):
+    for block in re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL):
+        if section.startswith("Tracing"):
+            continue
+        for place, value in places.items():
+            block = re.sub(rf"(?<![\w-]){re.escape(place)}\b", value, block)
+        if section.startswith(("Errors", "Checks")):
+            scope["request"].generation_config.temperature = 3
+        print(f"@@{section.splitlines()[0]}")
+        code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if inspect.iscoroutine(started := eval(code, scope)):
+            asyncio.run(started)
+"""
+
+
+def test_every_block_of_the_readme_runs(python, plaintext_gateway, tls_gateway):
+    """All but that of tracing. protovalidate is installed, as the section about checks says."""
     run(python, "-m", "pip", "install", "--quiet", "protovalidate", **OFFLINE)
-    section = (ROOT / "clients/python/README.md").read_text().split("## Checks before sending\n")[1]
-    (tmp_path / "check.py").write_text(
-        "from mountsea.gemini.v1.generative_service_pb2 import GenerateContentRequest\n"
-        'request = GenerateContentRequest(model="gemini-2.5-flash", generation_config={"temperature": 3})\n'
-        'request.contents.add(role="user").parts.add(text="hello")\n' + first_block(section, "python")
-    )
-    assert run(python, tmp_path / "check.py") == "must be greater than or equal to 0 and less than or equal to 2\n"
+    page = ROOT / "clients/python/README.md"
+    arguments = [page, plaintext_gateway.endpoint, tls_gateway.endpoint, tls_gateway.key, tls_gateway.ca]
+    printed = run(python, "-c", README_RUNNER, *arguments)
+    sections = dict(part.split("\n", 1) for part in printed.split("@@")[1:])
+    assert sections["asyncio"].startswith('[sandbox] You said "Why is the sky blue?"')
+    errors = sections["Errors"].splitlines()
+    assert errors[0].startswith("INVALID_ARGUMENT REQUEST_INVALID ")
+    assert errors[1] == "generation_config.temperature a temperature is from 0 to 2"
+    assert errors[2].startswith("None ") and len(errors[2]) > 20
+    assert sections["Checks before sending"] == "must be greater than or equal to 0 and less than or equal to 2\n"
+    assert len(sections) == 8
+
+
+# A server that fails as its caller says, and counts the calls.
+RETRIES = """
+import concurrent.futures, time
+import grpc
+from mountsea import gemini
+from mountsea.gemini.v1 import model_service_pb2 as messages, model_service_pb2_grpc as service
+
+class Models(service.ModelServiceServicer):
+    calls = []
+    def GetModel(self, request, context):
+        self.calls.append(dict(context.invocation_metadata())["x-goog-api-key"])
+        code, _, pushback = request.name.partition(" ")
+        if pushback:
+            context.set_trailing_metadata([("grpc-retry-pushback-ms", pushback)])
+        context.abort(grpc.StatusCode[code], "on purpose")
+
+server = grpc.server(concurrent.futures.ThreadPoolExecutor())
+service.add_ModelServiceServicer_to_server(Models(), server)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+stub = service.ModelServiceStub(gemini.connect(f"127.0.0.1:{port}", "KEY"))
+for name in ["UNAVAILABLE 1", "UNAVAILABLE -1", "UNAVAILABLE", "RESOURCE_EXHAUSTED"]:
+    Models.calls.clear()
+    try:
+        stub.GetModel(messages.GetModelRequest(name=name), timeout=60)
+    except grpc.RpcError as error:
+        print(name, gemini.explain(error).code.name, Models.calls)
+server.stop(None)
+"""
+
+
+def test_retries_unavailable_only_and_stops_when_the_server_says_so(python):
+    assert run(python, "-c", RETRIES).splitlines() == [
+        "UNAVAILABLE 1 UNAVAILABLE ['KEY', 'KEY', 'KEY']",
+        "UNAVAILABLE -1 UNAVAILABLE ['KEY']",
+        "UNAVAILABLE UNAVAILABLE ['KEY', 'KEY', 'KEY']",
+        "RESOURCE_EXHAUSTED RESOURCE_EXHAUSTED ['KEY']",
+    ]
 
 
 def test_calls_continue_a_trace_of_opentelemetry(wheel, plaintext_gateway, tmp_path):
@@ -111,8 +181,9 @@ def test_endpoints_choose_between_tls_and_plaintext(python, tls_gateway, plainte
     program = f"""
 from mountsea.gemini import _settings
 for endpoint, ca, tls in [
-    ({secure!r}, {ca}, True), ("https://{secure}", None, True), ("http://{plain}", None, False), ({plain!r}, None, False),
-    ("[::1]:50051", None, False), ("gateway.example.com:443", None, True), ("http://gateway.example.com:80", None, False),
+    ({secure!r}, {ca}, True), ("https://{secure}", None, True),
+    ({plain!r}, None, False), ("http://{plain}", None, False), ("[::1]:50051", None, False),
+    ("gateway.example.com:443", None, True), ("http://gateway.example.com:80", None, False),
 ]:
     target, credentials = _settings.target(endpoint, ca)
     assert (target, credentials is not None) == (endpoint.split("://")[-1], tls), endpoint
@@ -134,6 +205,15 @@ def test_google_client_needs_only_endpoint_and_key(plaintext_gateway, tls_gatewa
     endpoint = [gateway.endpoint, gateway.key, gateway.ca] if tls else [f"http://{gateway.endpoint}", gateway.key]
     printed = run(sys.executable, EXAMPLES / "google_client.py", *endpoint)
     assert printed.startswith('[sandbox] You said "Why is the sky blue?"')
+
+
+def test_the_sdist_builds_the_same_wheel(python, wheel, tmp_path):
+    (sdist,) = BUILT.glob("*.tar.gz")
+    run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, sdist, **OFFLINE)
+    names = [zipfile.ZipFile(path).namelist() for path in (wheel, tmp_path / wheel.name)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert zipfile.ZipFile(wheel).read(name) == zipfile.ZipFile(tmp_path / wheel.name).read(name), name
 
 
 def test_two_builds_are_identical(check_rebuild):

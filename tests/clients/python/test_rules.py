@@ -117,7 +117,7 @@ def refused(service):
                 info = error_details_pb2.ErrorInfo.FromString(details["google.rpc.ErrorInfo"].value)
                 if info.reason != "REQUEST_INVALID":
                     # What the sandbox refuses has passed the gateway; so has a model that it does not list.
-                    assert info.metadata["source"] == "upstream" or info.reason == "MODEL_NOT_FOUND", error
+                    assert info.reason in ("UPSTREAM_REFUSED", "MODEL_NOT_FOUND"), error
                     return set()
                 bad = error_details_pb2.BadRequest.FromString(details["google.rpc.BadRequest"].value)
                 return {violation.field for violation in bad.field_violations}

@@ -25,7 +25,7 @@ def target(endpoint: str, ca: str | None) -> tuple[str, grpc.ChannelCredentials 
     """The target for gRPC, and credentials if the endpoint is to be reached over TLS."""
     scheme, _, address = endpoint.rpartition("://")
     url = urllib.parse.urlsplit(f"//{address}")
-    if scheme not in ("", "http", "https") or not url.hostname:
+    if scheme not in ("", "http", "https") or not url.hostname or url.path not in ("", "/"):
         raise ValueError(f"the endpoint {endpoint!r} is not HOST:PORT, http://HOST:PORT or https://HOST:PORT")
     tls = scheme == "https" or (not scheme and (ca is not None or not _is_loopback(url.hostname)))
     authority = url.netloc if url.port else f"{url.netloc}:{443 if tls else 80}"

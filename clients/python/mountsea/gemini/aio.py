@@ -12,7 +12,7 @@ __all__ = ["connect"]
 
 
 def connect(endpoint: str, key: str | None = None, ca: str | None = None) -> grpc.aio.Channel:
-    """A channel to `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`, to be made in the event loop that uses it."""
+    """A channel as `mountsea.gemini.connect` makes it. Call this in the event loop that uses the channel."""
     target, credentials = _settings.target(endpoint, ca)
     # grpc.aio takes each interceptor for one kind of call.
     interceptors = [_UnaryUnary(key), _UnaryStream(key)] if key else []
