@@ -8,6 +8,8 @@ import urllib.parse
 
 # A stream of this model never ends, so only the gateway can end it.
 ENDLESS = b"/models/sandbox-hang-stream:"
+# A program asks this one later. Until then it has not ended, so it was not its end that ended the stream.
+LATER = b"/models/sandbox-blocked:"
 
 
 class Relay:
@@ -16,7 +18,7 @@ class Relay:
     def __init__(self, sandbox):
         target = urllib.parse.urlsplit(sandbox)
         self._target = (target.hostname, target.port)
-        self._cancelled = queue.Queue()
+        self._seen = queue.Queue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -24,12 +26,23 @@ class Relay:
         port = server.sockets[0].getsockname()[1]
         self.url = target._replace(netloc=f"127.0.0.1:{port}").geturl()
 
+    def forget(self):
+        """Before a program starts: what an earlier one left, because it failed, is not about this one."""
+        self._seen = queue.Queue()
+
     def wait_for_cancel(self, seconds=30):
-        """Returns when the gateway has closed the connection of an endless stream. Each is reported once."""
+        """Returns when the gateway has closed the connection of an endless stream, before it sent a request for LATER."""
+        assert self._next(seconds) == "cancelled", "the stream was not cancelled before the program went on"
+
+    def wait_for_later(self, seconds=30):
+        """Returns when the gateway has sent a request for LATER."""
+        assert self._next(seconds) == "later"
+
+    def _next(self, seconds):
         try:
-            self._cancelled.get(timeout=seconds)
+            return self._seen.get(timeout=seconds)
         except queue.Empty:
-            raise AssertionError("the gateway did not cancel the endless stream") from None
+            raise AssertionError("the gateway neither cancelled the endless stream nor sent a later request") from None
 
     def stop(self):
         self._run(self._close())
@@ -43,13 +56,17 @@ class Relay:
     async def _connect(self, reader, writer):
         upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
         responses = asyncio.create_task(copy(upstream_reader, writer))
-        endless = await copy(reader, upstream_writer, find=ENDLESS)
+        requests = Requests(reader, self._note)
+        await copy(requests, upstream_writer)
         # The sandbox has not ended the stream, so it was the gateway that ended the connection.
-        if endless and not responses.done():
-            self._cancelled.put(True)
+        if requests.endless and not responses.done():
+            self._note("cancelled")
         responses.cancel()
         for each in (upstream_writer, writer):
             each.close()
+
+    def _note(self, event):
+        self._seen.put(event)
 
     async def _close(self):
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -58,15 +75,28 @@ class Relay:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-async def copy(reader, writer, find=None):
-    """Passes bytes on until their end, and returns whether `find` was among them."""
-    found, tail = False, b""
+class Requests:
+    """Reads what the gateway sends on one connection, and notes the models in it."""
+
+    def __init__(self, reader, note):
+        self._reader, self._note, self._tail = reader, note, b""
+        self.endless = False
+
+    async def read(self, size):
+        data = await self._reader.read(size)
+        # A name may begin in one read and end in the next.
+        window = self._tail + data
+        self.endless = self.endless or ENDLESS in window
+        if LATER in window:
+            self._note("later")
+            window = b""
+        self._tail = window[1 - len(ENDLESS) :]
+        return data
+
+
+async def copy(reader, writer):
+    """Passes bytes on until their end."""
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(1 << 16):
-            if find:
-                tail += data
-                found = found or find in tail
-                tail = tail[-len(find) :]
             writer.write(data)
             await writer.drain()
-    return found

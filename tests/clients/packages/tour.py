@@ -41,8 +41,9 @@ def run(*command, cwd=None, timeout=600, **environment):
 def check(command, gateway, folder, environment):
     """Runs a program in a new folder against one gateway, and verifies what it prints, saves and cancels."""
     folder.mkdir(parents=True)
+    gateway.relay.forget()
     arguments = [gateway.endpoint, gateway.key, *([gateway.ca] if gateway.ca else [])]
-    printed = run(*command, *arguments, cwd=folder, timeout=120, **environment)
+    printed = run(*command, *arguments, cwd=folder, **environment)
     lines, values = printed.splitlines(), {}
     for pattern, line in zip(LINES, lines):
         # A later line may repeat the value of an earlier one.
@@ -58,3 +59,4 @@ def check(command, gateway, folder, environment):
         assert picture.stat().st_size == int(size) > DEFAULT_LIMIT, picture
     assert first.read_bytes() != second.read_bytes()
     gateway.relay.wait_for_cancel()
+    gateway.relay.wait_for_later()
