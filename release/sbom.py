@@ -6,11 +6,10 @@ for one of the released targets.
 """
 
 import json
-import pathlib
+import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 
@@ -21,8 +20,8 @@ TARGETS = ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-app
 
 
 def crates():
-    """The (name, version) of the crates in the binary for any target. Procedural macros are among them."""
-    found = set()
+    """The licences of the crates in the binary for any target, by (name, version). Procedural macros are among them."""
+    found = {}
     for target in TARGETS:
         words = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
         metadata = json.loads(subprocess.run(words, cwd=versions.ROOT, check=True, stdout=subprocess.PIPE).stdout)
@@ -33,7 +32,10 @@ def crates():
                 reached.add(package)
                 normal = (each["pkg"] for each in nodes[package]["deps"] if any(not kind["kind"] for kind in each["dep_kinds"]))
                 left.extend(normal)
-        found |= {(package["name"], package["version"]) for package in metadata["packages"] if package["id"] in reached}
+        for package in metadata["packages"]:
+            if package["id"] in reached:
+                # Older crates have a slash between licences of which either may be chosen.
+                found[package["name"], package["version"]] = re.sub(r" ?/ ?", " OR ", package["license"])
     return found
 
 
@@ -50,19 +52,25 @@ def reduced(lock, kept):
     return head + "".join(chosen)
 
 
-def dated(path, seconds):
-    """Replaces the time and the random id in a document, so that the same commit gives the same document."""
+def completed(path, licences, seconds):
+    """Adds the licences, which are not in Cargo.lock, to a document. Replaces the time and the random id in it, so that
+    the same commit gives the same document."""
     document = json.loads(path.read_text())
     date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     stable = uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name} {seconds}")
     if "spdxVersion" in document:
         document["creationInfo"]["created"] = date
         document["documentNamespace"] = f"https://github.com/mountsea/gemini-grpc/{path.name}-{stable}"
+        for package in document["packages"]:
+            if licence := licences.get((package["name"], package.get("versionInfo"))):
+                package["licenseDeclared"] = licence
     else:
         document["metadata"]["timestamp"] = date
         document["serialNumber"] = f"urn:uuid:{stable}"
+        for component in document["components"]:
+            if licence := licences.get((component["name"], component.get("version"))):
+                component["licenses"] = [{"expression": licence}]
     path.write_text(json.dumps(document, indent=1) + "\n")
-    return document
 
 
 def main(syft):
@@ -70,15 +78,18 @@ def main(syft):
     commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=versions.ROOT, check=True, stdout=subprocess.PIPE).stdout
     DIST.mkdir(parents=True, exist_ok=True)
     spdx, cyclonedx = (DIST / f"gemini-grpc-{version}.{kind}.json" for kind in ("spdx", "cyclonedx"))
-    with tempfile.TemporaryDirectory() as folder:
-        pathlib.Path(folder, "Cargo.lock").write_text(reduced((versions.ROOT / "Cargo.lock").read_text(), kept))
-        words = [syft, "scan", f"dir:{folder}", "--quiet", "--source-name", "gemini-grpc", "--source-version", version]
-        words += ["--output", f"spdx-json={spdx}", "--output", f"cyclonedx-json={cyclonedx}"]
-        subprocess.run(words, check=True, env={"SYFT_CHECK_FOR_APP_UPDATE": "false", "HOME": folder, "PATH": "/usr/bin:/bin"})
+    # Not a folder with a random name: its path is part of an id in the document.
+    folder = versions.ROOT / "target/sbom"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Cargo.lock").write_text(reduced((versions.ROOT / "Cargo.lock").read_text(), kept))
+    words = [syft, "scan", "dir:.", "--quiet", "--source-name", "gemini-grpc", "--source-version", version]
+    words += ["--output", f"spdx-json={spdx}", "--output", f"cyclonedx-json={cyclonedx}"]
+    env = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    subprocess.run(words, cwd=folder, check=True, env=env)
     for path in (spdx, cyclonedx):
-        dated(path, int(commit))
+        completed(path, kept, int(commit))
     listed = {(each["name"], each.get("versionInfo")) for each in json.loads(spdx.read_text())["packages"]}
-    if missing := kept - listed:
+    if missing := kept.keys() - listed:
         sys.exit(f"syft left out {sorted(missing)}")
     print(f"{spdx.name}, {cyclonedx.name}: {len(kept)} crates")
 
@@ -86,4 +97,4 @@ def main(syft):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__.splitlines()[0])
-    main(sys.argv[1])
+    main(os.path.abspath(sys.argv[1]))

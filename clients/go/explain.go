@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"errors"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -27,9 +28,11 @@ type Explanation struct {
 // Explain returns what an error of a call contains. It also takes errors that wrap one, and those of
 // a context.
 func Explain(err error) Explanation {
-	st, ok := status.FromError(err)
-	if !ok {
-		st = status.FromContextError(err)
+	st := status.FromContextError(err)
+	// After its last retry grpc-go wraps the error; status.FromError would add that text to the message.
+	var failed interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &failed) {
+		st = failed.GRPCStatus()
 	}
 	e := Explanation{Code: st.Code(), Message: st.Message()}
 	for _, detail := range st.Details() {

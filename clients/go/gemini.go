@@ -113,8 +113,8 @@ func parse(endpoint string, hasCA bool) (address string, isTLS bool, err error) 
 	if !strings.Contains(endpoint, "://") {
 		endpoint = "//" + endpoint
 	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	u, err := url.Parse(strings.TrimSuffix(endpoint, "/"))
+	if err != nil || u.Hostname() == "" || *u != (url.URL{Scheme: u.Scheme, Host: u.Host}) {
 		return "", false, errors.New("gemini: the endpoint must be HOST:PORT, http://HOST:PORT or https://HOST:PORT")
 	}
 	host, port, err := net.SplitHostPort(u.Host)

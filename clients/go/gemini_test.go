@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -41,22 +42,42 @@ type server struct {
 func (s *server) GenerateContent(
 	ctx context.Context, request *geminiv1.GenerateContentRequest,
 ) (*geminiv1.GenerateContentResponse, error) {
-	call := int(s.calls.Add(1))
-	if s.hang {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	if call <= len(s.errs) {
-		err := s.errs[call-1]
-		var wait pushbackError
-		if errors.As(err, &wait) {
-			_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", wait.wait))
-		}
+	if err := s.next(ctx); err != nil {
 		return nil, err
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	sent := len(request.GetContents()[0].GetParts()[0].GetText())
 	return answer(fmt.Sprint(md.Get("x-goog-api-key"), " ", sent)), nil
+}
+
+// StreamGenerateContent does the same; for the model `late` it sends a message before it fails.
+func (s *server) StreamGenerateContent(
+	request *geminiv1.GenerateContentRequest, stream grpc.ServerStreamingServer[geminiv1.GenerateContentResponse],
+) error {
+	if request.GetModel() == "late" {
+		_ = stream.Send(answer("one"))
+	}
+	if err := s.next(stream.Context()); err != nil {
+		return err
+	}
+	return stream.Send(answer("two"))
+}
+
+func (s *server) next(ctx context.Context) error {
+	call := int(s.calls.Add(1))
+	if s.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if call > len(s.errs) {
+		return nil
+	}
+	err := s.errs[call-1]
+	var wait pushbackError
+	if errors.As(err, &wait) {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", wait.wait))
+	}
+	return err
 }
 
 func answer(texts ...string) *geminiv1.GenerateContentResponse {
@@ -226,7 +247,8 @@ func TestACAFileThatCannotBeUsedIsRefused(t *testing.T) {
 		{"localhost:1", empty, "contains no certificate"},
 		{"http://localhost:1", empty, "a CA file is for TLS"},
 	} {
-		if _, err := NewClient(each.endpoint, "", WithCAFile(each.ca)); err == nil || !strings.Contains(err.Error(), each.want) {
+		_, err := NewClient(each.endpoint, "", WithCAFile(each.ca))
+		if err == nil || !strings.Contains(err.Error(), each.want) {
 			t.Errorf("want %q: %v", each.want, err)
 		}
 	}
@@ -244,9 +266,10 @@ func TestNoKeyIsSentIfThereIsNone(t *testing.T) {
 }
 
 func TestAMessageUpToTheLimitIsSentReceivedAndRetried(t *testing.T) {
-	s := &server{errs: []error{pushback(codes.Unavailable, "1")}}
+	s := &server{errs: []error{errUnavailable}}
 	client := connect(t, serve(t, s, "127.0.0.1"))
-	if text, err := call(t, client, strings.Repeat("x", 5<<20)); err != nil || text != "[a-key] 5242880" || s.calls.Load() != 2 {
+	text, err := call(t, client, strings.Repeat("x", 5<<20))
+	if err != nil || text != "[a-key] 5242880" || s.calls.Load() != 2 {
 		t.Errorf("%q after %d calls, %v", text, s.calls.Load(), err)
 	}
 	if _, err := call(t, client, strings.Repeat("x", MaxMessageBytes)); status.Code(err) != codes.ResourceExhausted {
@@ -254,11 +277,13 @@ func TestAMessageUpToTheLimitIsSentReceivedAndRetried(t *testing.T) {
 	}
 }
 
-// pushback is an error after which the client waits for so many milliseconds before a retry.
+// pushback is an error after which the client waits for this many milliseconds before a retry.
 type pushbackError struct {
 	*status.Status
 	wait string
 }
+
+var errUnavailable = pushback(codes.Unavailable, "1")
 
 func pushback(code codes.Code, wait string) error {
 	return pushbackError{status.New(code, "try later"), wait}
@@ -272,7 +297,7 @@ func TestUnavailableIsTriedThreeTimesAndNothingElseIsRetried(t *testing.T) {
 		err  error
 		want int32
 	}{
-		{pushback(codes.Unavailable, "1"), 3},
+		{errUnavailable, 3},
 		{pushback(codes.Unavailable, "-1"), 1},
 		{pushback(codes.ResourceExhausted, "1"), 1},
 		{status.Error(codes.DeadlineExceeded, ""), 1},
@@ -280,8 +305,31 @@ func TestUnavailableIsTriedThreeTimesAndNothingElseIsRetried(t *testing.T) {
 	} {
 		s := &server{errs: []error{each.err, each.err, each.err, each.err}}
 		_, err := call(t, connect(t, serve(t, s, "127.0.0.1")), "hi")
-		if status.Code(err) != status.Code(each.err) || s.calls.Load() != each.want {
+		why, want := Explain(err), Explain(each.err)
+		if why.Code != want.Code || why.Message != want.Message || s.calls.Load() != each.want {
 			t.Errorf("%v: %d calls, %v", each.err, s.calls.Load(), err)
+		}
+	}
+}
+
+func TestAStreamIsRetriedOnlyBeforeItsFirstMessage(t *testing.T) {
+	for _, each := range []struct {
+		model string
+		calls int32
+		text  string
+		end   error
+	}{{"early", 2, "two", io.EOF}, {"late", 1, "one", errUnavailable}} {
+		s := &server{errs: []error{errUnavailable}}
+		client := connect(t, serve(t, s, "127.0.0.1"))
+		stream, err := client.StreamGenerateContent(t.Context(), Prompt(each.model, "hi"))
+		var text string
+		for err == nil {
+			var chunk *geminiv1.GenerateContentResponse
+			chunk, err = stream.Recv()
+			text += Text(chunk)
+		}
+		if Explain(err).Code != Explain(each.end).Code || text != each.text || s.calls.Load() != each.calls {
+			t.Errorf("%s: %q after %d calls, %v", each.model, text, s.calls.Load(), err)
 		}
 	}
 }
@@ -304,7 +352,8 @@ func TestDialOptionsTakePrecedence(t *testing.T) {
 	s := &server{}
 	small := grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(100))
 	client := connect(t, serve(t, s, "127.0.0.1"), WithDialOptions(small))
-	if _, err := call(t, client, strings.Repeat("x", 100)); status.Code(err) != codes.ResourceExhausted || s.calls.Load() != 0 {
+	_, err := call(t, client, strings.Repeat("x", 100))
+	if status.Code(err) != codes.ResourceExhausted || s.calls.Load() != 0 {
 		t.Error(err)
 	}
 }
@@ -323,7 +372,7 @@ func TestAnErrorIsExplained(t *testing.T) {
 	_, err = call(t, connect(t, serve(t, s, "127.0.0.1")), "hi")
 	for _, err := range []error{err, fmt.Errorf("wrapped: %w", err)} {
 		e := Explain(err)
-		if e.Code != codes.InvalidArgument || !strings.HasSuffix(e.Message, "the request breaks 2 rules") ||
+		if e.Code != codes.InvalidArgument || e.Message != "the request breaks 2 rules" ||
 			e.Reason != "REQUEST_INVALID" || e.Domain != "gemini-grpc" || e.RequestID != "an-id" ||
 			*e.RetryDelay != 3500*time.Millisecond || len(e.Violations) != 2 || e.Violations[1].GetField() != "b" {
 			t.Errorf("%+v", e)

@@ -15,7 +15,11 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
-/** Every part of the API once; pictures are saved in the current directory. Arguments: ENDPOINT KEY [CA_FILE]. */
+/**
+ * Every part of the API once: mvn -q compile exec:java -Dexec.args="ENDPOINT KEY [CA_FILE]".
+ *
+ * <p>It saves pictures in the current directory. clients/build java makes the artifacts.
+ */
 public final class Tour {
     static final String MODEL = "gemini-2.5-flash";
     static final String IMAGE_MODEL = "gemini-3-pro-image-preview";
@@ -73,7 +77,8 @@ public final class Tour {
 
     static void stream(GenerativeServiceBlockingStub gemini) {
         System.out.print("stream: ");
-        gemini.streamGenerateContent(ask(MODEL, part(QUESTION)).build()).forEachRemaining(answer -> {
+        var answers = gemini.streamGenerateContent(ask(MODEL, part(QUESTION)).build());
+        answers.forEachRemaining(answer -> {
             System.out.print(text(answer));
             System.out.flush();
         });
@@ -88,7 +93,8 @@ public final class Tour {
                 .orElseThrow(() -> new IllegalStateException("no picture: " + answer))
                 .getInlineData();
         Files.write(Path.of(file), picture.getData().toByteArray());
-        System.out.printf("%s: %s, %s, %d bytes%n", name, file, picture.getMimeType(), picture.getData().size());
+        System.out.printf("%s: %s, %s, %d bytes%n",
+                name, file, picture.getMimeType(), picture.getData().size());
         return picture;
     }
 
@@ -99,22 +105,27 @@ public final class Tour {
     }
 
     static void edited(GenerativeServiceBlockingStub gemini, Blob lighthouse) throws IOException {
-        var request = ask(IMAGE_MODEL, part("at night"), Part.newBuilder().setInlineData(lighthouse));
+        var picture = Part.newBuilder().setInlineData(lighthouse);
+        var request = ask(IMAGE_MODEL, part("at night"), picture);
         save("edited", "lighthouse-night.png", gemini.generateContent(request.build()));
     }
 
     static void tool(GenerativeServiceBlockingStub gemini) {
         var request = ask(MODEL, part("What is the weather in Oslo?"));
-        var city = Schema.newBuilder().setType(Type.STRING).build();
         request.addToolsBuilder().addFunctionDeclarationsBuilder()
                 .setName("get_weather")
                 .setDescription("The weather in a city")
-                .setParameters(Schema.newBuilder().setType(Type.OBJECT).putProperties("city", city).addRequired("city"));
+                .getParametersBuilder()
+                .setType(Type.OBJECT)
+                .putProperties("city", Schema.newBuilder().setType(Type.STRING).build())
+                .addRequired("city");
         var answer = gemini.generateContent(request.build());
-        var call = parts(answer).stream().filter(Part::hasFunctionCall).findFirst().orElseThrow().getFunctionCall();
+        var calls = parts(answer).stream().filter(Part::hasFunctionCall).map(Part::getFunctionCall);
+        var call = calls.findFirst().orElseThrow();
         System.out.println("tool: " + call.getName());
 
-        var result = Struct.newBuilder().putFields("celsius", Value.newBuilder().setNumberValue(7).build());
+        var seven = Value.newBuilder().setNumberValue(7).build();
+        var result = Struct.newBuilder().putFields("celsius", seven);
         // The model's turn as it came: it may have signatures, which the model expects back.
         request.addContents(answer.getCandidates(0).getContent());
         request.addContentsBuilder().setRole("user").addPartsBuilder().getFunctionResponseBuilder()
@@ -135,7 +146,8 @@ public final class Tour {
     static void cancel(GenerativeServiceBlockingStub gemini) {
         try (var context = Context.current().withCancellation()) {
             context.run(() -> {
-                var answers = gemini.streamGenerateContent(ask("sandbox-hang-stream", part(QUESTION)).build());
+                var request = ask("sandbox-hang-stream", part(QUESTION)).build();
+                var answers = gemini.streamGenerateContent(request);
                 answers.next();
                 context.cancel(null);
                 answers.forEachRemaining(answer -> {});
@@ -146,7 +158,8 @@ public final class Tour {
         }
     }
 
-    static Failure failure(GenerativeServiceBlockingStub gemini, GenerateContentRequest.Builder request) {
+    static Failure failure(
+            GenerativeServiceBlockingStub gemini, GenerateContentRequest.Builder request) {
         try {
             gemini.generateContent(request.build());
             throw new IllegalStateException("expected an error");

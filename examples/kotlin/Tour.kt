@@ -26,7 +26,11 @@ const val MODEL = "gemini-2.5-flash"
 const val IMAGE_MODEL = "gemini-3-pro-image-preview"
 const val QUESTION = "Why is the sky blue?"
 
-/** Every part of the API once; pictures are saved in the current directory. Arguments: ENDPOINT KEY [CA_FILE]. */
+/**
+ * Every part of the API once: mvn -q compile exec:java -Dexec.args="ENDPOINT KEY [CA_FILE]".
+ *
+ * It saves pictures in the current directory. clients/build java makes the artifacts.
+ */
 fun main(arguments: Array<String>) {
     val channel = connect(arguments[0], arguments[1], arguments.getOrNull(2)?.let(::File))
     val gemini = GenerativeServiceCoroutineStub(channel)
@@ -78,7 +82,8 @@ suspend fun stream(gemini: GenerativeServiceCoroutineStub) {
 
 fun save(name: String, file: String, answer: GenerateContentResponse): Blob {
     // Without a picture, the answer has a block reason or a finish reason.
-    val picture = answer.parts.find { it.hasInlineData() }?.inlineData ?: error("no picture: $answer")
+    val part = answer.parts.find { it.hasInlineData() } ?: error("no picture: $answer")
+    val picture = part.inlineData
     File(file).writeBytes(picture.data.toByteArray())
     println("$name: $file, ${picture.mimeType}, ${picture.data.size()} bytes")
     return picture
@@ -98,16 +103,17 @@ suspend fun edited(gemini: GenerativeServiceCoroutineStub, lighthouse: Blob) {
 
 suspend fun tool(gemini: GenerativeServiceCoroutineStub) {
     val city = Schema.newBuilder().setType(Type.STRING).build()
-    val parameters = Schema.newBuilder().setType(Type.OBJECT).putProperties("city", city).addRequired("city")
-    val weather = FunctionDeclaration.newBuilder().setName("get_weather").setParameters(parameters)
+    val weather = FunctionDeclaration.newBuilder().setName("get_weather")
     weather.description = "The weather in a city"
+    weather.parametersBuilder.setType(Type.OBJECT).putProperties("city", city).addRequired("city")
     val request = ask(part("What is the weather in Oslo?"))
     request.addToolsBuilder().addFunctionDeclarations(weather)
     val answer = gemini.generateContent(request.build())
     val call = answer.parts.first { it.hasFunctionCall() }.functionCall
     println("tool: ${call.name}")
 
-    val result = Struct.newBuilder().putFields("celsius", Value.newBuilder().setNumberValue(7.0).build())
+    val seven = Value.newBuilder().setNumberValue(7.0).build()
+    val result = Struct.newBuilder().putFields("celsius", seven)
     val response = Part.newBuilder()
     response.functionResponseBuilder.setId(call.id).setName(call.name).setResponse(result)
     // The model's turn as it came: it may have signatures, which the model expects back.
@@ -117,7 +123,8 @@ suspend fun tool(gemini: GenerativeServiceCoroutineStub) {
 
 suspend fun deadline(gemini: GenerativeServiceCoroutineStub) {
     val hurried = gemini.withDeadlineAfter(500, MILLISECONDS)
-    println("deadline: ${failure { hurried.generateContent(ask(part(QUESTION), model = "sandbox-hang").build()) }.code}")
+    val request = ask(part(QUESTION), model = "sandbox-hang").build()
+    println("deadline: ${failure { hurried.generateContent(request) }.code}")
 }
 
 suspend fun cancel(gemini: GenerativeServiceCoroutineStub) = coroutineScope {
@@ -148,9 +155,10 @@ suspend fun refused(gemini: GenerativeServiceCoroutineStub) {
 }
 
 suspend fun busy(gemini: GenerativeServiceCoroutineStub) {
-    val failure = failure { gemini.generateContent(ask(part(QUESTION), model = "sandbox-429").build()) }
-    val seconds = failure.retryDelay.orElseThrow().toMillis() / 1000.0
-    println("busy: ${failure.code}, ${failure.reason}, retry in ${seconds.toString().removeSuffix(".0")} s")
+    val request = ask(part(QUESTION), model = "sandbox-429").build()
+    val failure = failure { gemini.generateContent(request) }
+    val seconds = "${failure.retryDelay.orElseThrow().toMillis() / 1000.0}".removeSuffix(".0")
+    println("busy: ${failure.code}, ${failure.reason}, retry in $seconds s")
 }
 
 suspend fun blocked(gemini: GenerativeServiceCoroutineStub) {

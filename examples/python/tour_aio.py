@@ -36,6 +36,10 @@ async def main(endpoint: str, key: str, ca: str | None = None) -> None:
         async for answer in stub.StreamGenerateContent(ask("Why is the sky blue?"), timeout=60):
             print(text_of(answer), end="", flush=True)
         print()
+        call = stub.StreamGenerateContent(ask("hello", model="sandbox-hang-stream"))
+        await call.read()
+        call.cancel()  # as cancelling the task that waits for it would do
+        print("cancel:", (await call.code()).name)
         try:
             await stub.GenerateContent(ask("hello", model="sandbox-hang"), timeout=0.5)
         except grpc.RpcError as error:
@@ -45,10 +49,6 @@ async def main(endpoint: str, key: str, ca: str | None = None) -> None:
         except grpc.RpcError as error:
             failure = gemini.explain(error)
             print(f"refused: {failure.code.name}, {failure.reason}, {failure.violations[0].field}")
-        call = stub.StreamGenerateContent(ask("hello", model="sandbox-hang-stream"))
-        await call.read()
-        call.cancel()  # as cancelling the task that waits for it would do
-        print("cancel:", (await call.code()).name)
 
 
 if __name__ == "__main__":

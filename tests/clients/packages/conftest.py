@@ -127,7 +127,7 @@ def count_statements(snippet):
 
 @pytest.fixture(scope="session")
 def check_rebuild():
-    """Builds a package of `clients/build` once more, and verifies that every file is the same, byte for byte."""
+    """Builds a package of `clients/build` again, and verifies that every file is the same, byte for byte."""
 
     def check(client):
         built = ROOT / "target/clients" / client

@@ -28,14 +28,16 @@ def settings(folder):
 
 
 def build_example(language, folder, extra):
-    """Builds the program of examples/ with one more file, and returns a command that runs it."""
+    """Builds the program of examples/ with one more file, and returns the command that runs a class of it."""
     shutil.copytree(ROOT / "examples" / language, folder)
     for name, text in extra.items():
         (folder / name).write_text(text)
     common = [*MAVEN, "--file", folder / "pom.xml", f"-Dgemini.repository=file:{REPOSITORY}"]
     run(*common, "compile", **ENVIRONMENT)
     # Maven takes the arguments of the program in one option.
-    return ["sh", "-c", 'options=$1; shift; exec mvn $options exec:java -Dexec.args="$*"', "tour", " ".join(map(str, common[1:]))]
+    maven = " ".join(map(str, common))
+    script = f'main=$1; shift; exec {maven} -Dexec.mainClass=$main exec:java -Dexec.args="$*"'
+    return lambda main: ["sh", "-c", script, "sh", main]
 
 
 def version_of_example(language):

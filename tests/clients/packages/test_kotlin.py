@@ -20,7 +20,7 @@ import kotlinx.coroutines.flow.*
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """The command of the program, built together with every block of the README."""
+    """The commands of the program, built together with every block of the README."""
     maven.forget_artifacts()
     parameters = "gemini: GenerativeServiceCoroutineStub, request: GenerateContentRequest.Builder"
     blocks = maven.later_blocks(README.read_text(), "kotlin")
@@ -30,7 +30,7 @@ def program(tmp_path_factory):
 
 
 def test_the_tour_prints_every_part(program, check_tour, tmp_path):
-    check_tour(program, tmp_path, **maven.ENVIRONMENT)
+    check_tour(program("TourKt"), tmp_path, **maven.ENVIRONMENT)
 
 
 def test_the_readme_leads_to_a_first_answer(program, check_snippet, tmp_path):

@@ -40,15 +40,16 @@ def test_the_tour_prints_every_part(python, check_tour, tmp_path):
 
 
 def test_the_tour_with_asyncio_prints_its_parts(python, tls_gateway):
+    tls_gateway.relay.forget()
     arguments = [tls_gateway.endpoint, tls_gateway.key, tls_gateway.ca]
     lines = run(python, EXAMPLES / "tour_aio.py", *arguments).splitlines()
     assert lines[0].startswith('text: [sandbox] You said "Why is the sky blue?"')
     assert lines[1].startswith('text: [sandbox] You said "Why is the sea blue?"')
     assert lines[2].removeprefix("stream: ") == lines[0].removeprefix("text: ")
     assert lines[3:] == [
+        "cancel: CANCELLED",
         "deadline: DEADLINE_EXCEEDED",
         "refused: INVALID_ARGUMENT, REQUEST_INVALID, contents",
-        "cancel: CANCELLED",
     ]
     tls_gateway.relay.wait_for_cancel()
 

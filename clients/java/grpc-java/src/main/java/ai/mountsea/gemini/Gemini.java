@@ -56,11 +56,12 @@ public final class Gemini {
         if (uri.getHost() == null || !uri.getScheme().matches("none|https?")) {
             throw new IllegalArgumentException("not HOST:PORT, http://HOST:PORT or https://HOST:PORT: " + endpoint);
         }
-        boolean loopback = uri.getHost().matches("localhost|127(\\.\\d+){3}|\\[::1]");
+        boolean loopback = uri.getHost().matches("(?i)localhost|127(\\.\\d+){3}|\\[::1]");
         boolean tls = uri.getScheme().equals("none") ? ca != null || !loopback : uri.getScheme().equals("https");
         Metadata headers = new Metadata();
         headers.put(API_KEY, key);
-        return Grpc.newChannelBuilder("dns:///" + uri.getAuthority(), tls ? trust(ca) : InsecureChannelCredentials.create())
+        ChannelCredentials credentials = tls ? trust(ca) : InsecureChannelCredentials.create();
+        return Grpc.newChannelBuilder("dns:///" + uri.getAuthority(), credentials)
                 .intercept(MetadataUtils.newAttachHeadersInterceptor(headers))
                 .maxInboundMessageSize(MAX_RESPONSE_BYTES)
                 .keepAliveTime(60, TimeUnit.SECONDS)
@@ -85,7 +86,7 @@ public final class Gemini {
         }
     }
 
-    /** Retries UNAVAILABLE only. Other errors may be retried at the caller's expense, so that is the caller's choice. */
+    /** Retries UNAVAILABLE only: whether another error is worth a retry, which may be billed, is the caller's choice. */
     @SuppressWarnings("unchecked")
     private static Map<String, ?> serviceConfig() {
         try (var json = new InputStreamReader(
