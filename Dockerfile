@@ -27,26 +27,29 @@ RUN set -eu; \
         rustup target add "$triple"; \
     fi; \
     linker=CARGO_TARGET_$(echo "$triple" | tr a-z- A-Z_)_LINKER; \
-    echo "export CARGO_BUILD_TARGET=$triple $linker=$gcc-gcc" >/target.sh
+    echo "export CARGO_BUILD_TARGET=$triple $linker=$gcc-gcc" >/target.sh; \
+    echo "compiler=$gcc-gcc" >>/target.sh
 
 WORKDIR /src
-COPY Cargo.toml Cargo.lock build.rs ./
+COPY Cargo.toml Cargo.lock build.rs buf.yaml buf.gen.yaml ./
 COPY benches benches
 COPY proto proto
+COPY release/nss.c release/nss.c
 COPY src src
 
 # Downloads are cached between builds: one build at a time writes, any number read.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     . /target.sh && cargo fetch --locked --target "$CARGO_BUILD_TARGET"
 
-# Static, so that the image needs no libraries: glibc 2.36 itself reads /etc/hosts and queries DNS. Objects are not cached
-# between builds, since they may come from another builder's compiler. mimalloc's C code contains its build time, which gcc
-# takes from SOURCE_DATE_EPOCH.
+# Static, so that the image needs no libraries. glibc 2.36 itself reads /etc/hosts and queries DNS, and with nss.c nothing
+# else, also where the binary runs without this image. Objects are not cached between builds, since they may come from
+# another builder's compiler. mimalloc's C code contains its build time, which gcc takes from SOURCE_DATE_EPOCH.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     . /target.sh; \
     export CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=/target SOURCE_DATE_EPOCH=0; \
-    export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo"; \
+    "$compiler" -O2 -c -o /nss.o release/nss.c; \
+    export RUSTFLAGS="-C target-feature=+crt-static -C link-arg=/nss.o --remap-path-prefix=/usr/local/cargo=/cargo"; \
     cargo build --release --locked --bin gemini-grpc; \
     install -D "/target/$CARGO_BUILD_TARGET/release/gemini-grpc" /image/usr/bin/gemini-grpc
 

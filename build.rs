@@ -1,9 +1,14 @@
 //! Compiles the proto files: to Rust messages and a client, and to the descriptors that the translator and reflection
 //! use. protox is a protobuf compiler in Rust, so protoc is not needed.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+/// The file with the options that the rules of the contract are written in.
+const RULES: &str = "buf/validate/validate.proto";
 
 /// The proto files to compile; each also brings in the files that it imports.
 const ROOTS: [&str; 9] = [
@@ -20,11 +25,15 @@ const ROOTS: [&str; 9] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let mut generated = protox::compile(ROOTS, ["proto"])?;
-    let mut embedded = generated.clone();
-    // Comments become the documentation of the Rust types. They are not needed at run time.
-    embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(ROOTS)?;
+    let mut generated = compiler.file_descriptor_set();
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    // Comments become the documentation of the Rust types. They are not needed at run time.
+    std::fs::write(out.join("contract.bin"), compiler.include_source_info(false).encode_file_descriptor_set())?;
+    without_rules(&mut generated);
+    let mut embedded = generated.clone();
+    embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
     // google.ai has Google's names for our own service: they are in the descriptors, but no code is generated.
     // tonic-types already has the Rust types of google.rpc.
@@ -36,4 +45,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure().build_server(false).bytes(".mountsea.gemini.v1").compile_fds(generated)?;
     tonic_prost_build::configure().compile_fds(health)?;
     Ok(())
+}
+
+/// Removes the file of the rules, and those that only it imports. prost has dropped the rules themselves, since they are
+/// options that it does not know.
+fn without_rules(set: &mut FileDescriptorSet) {
+    set.file.retain(|file| file.name() != RULES);
+    set.file.iter_mut().for_each(|file| file.dependency.retain(|name| name != RULES));
+    let imported: HashSet<_> = set.file.iter().flat_map(|file| file.dependency.clone()).collect();
+    set.file.retain(|file| imported.contains(file.name()) || ROOTS.contains(&file.name()));
 }

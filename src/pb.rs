@@ -18,5 +18,8 @@ pub mod health {
 pub use tonic_types::pb as rpc;
 
 /// The descriptors of all services and messages with their imports, and of `google.rpc`: an encoded
-/// `FileDescriptorSet`.
+/// `FileDescriptorSet`, for the translator. It does not have the rules that clients can check.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same with those rules, and with the file that defines them, for reflection and for `gemini-grpc contract`.
+pub const CONTRACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/contract.bin"));

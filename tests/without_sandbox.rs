@@ -46,6 +46,14 @@ fn it_serves() {
 }
 
 #[test]
+fn it_writes_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("contract");
+    let ended = run_with(["contract", "--out", out.to_str().unwrap()]);
+    assert!(ended.code == Some(0) && out.join("proto/mountsea/gemini/v1/content.proto").exists(), "{ended:?}");
+}
+
+#[test]
 fn what_needs_the_sandbox_says_what_to_build() {
     for arguments in [&["sandbox", "--listen", "127.0.0.1:0"][..], &["demo"], &["serve", "--sandbox", "--auth", "none"]]
     {

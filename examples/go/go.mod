@@ -1,16 +1,21 @@
-// The path that the contract names for its Go code, so that the generated code belongs to this module.
-module github.com/mountsea/gemini-grpc
+// The tour uses the package in this repository, and the other program Google's client.
+module github.com/mountsea/gemini-grpc/examples/go
 
 go 1.26.0
 
+replace github.com/mountsea/gemini-grpc/clients/go => ../../clients/go
+
 require (
 	cloud.google.com/go/ai v0.13.0
+	github.com/mountsea/gemini-grpc/clients/go v0.0.0
 	google.golang.org/api v0.311.0
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
 
 require (
+	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2 // indirect
 	cloud.google.com/go v0.123.0 // indirect
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.1 // indirect
@@ -39,5 +44,4 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
 )

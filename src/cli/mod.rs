@@ -2,6 +2,7 @@
 
 mod call;
 mod client;
+mod contract;
 mod demo;
 mod endpoint;
 mod environment;
@@ -62,6 +63,8 @@ enum Command {
     Demo(demo::Args),
     /// Ask a gateway for its health; exit code 0 if it serves.
     Healthcheck(healthcheck::Args),
+    /// Write the contract: protos, settings of buf, a gRPC service config.
+    Contract(contract::Args),
     /// Make a token for a caller, or the hash of one.
     Token(token::Args),
 }
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Call(args) => call::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Contract(args) => contract::run(&args),
         Command::Token(args) => token::run(&args),
     };
     done.map_or_else(end, |()| ExitCode::SUCCESS)

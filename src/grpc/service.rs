@@ -71,9 +71,8 @@ impl Grpc {
         health: &Health,
         telemetry: Telemetry,
     ) -> Result<Self, ReflectionError> {
-        let builder = || {
-            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
-        };
+        let builder =
+            || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(pb::CONTRACT);
         let reflection = match config.reflection {
             true => {
                 let places = Auxiliary::places();

@@ -33,7 +33,7 @@ const WORDINGS: [(&str, &str); 23] = [
 ];
 
 /// Where pages, comments and texts are.
-const FOLDERS: [&str; 8] = ["src", "tests", "benches", "examples", "docs", "helm", "proto", ".ci"];
+const FOLDERS: [&str; 9] = ["src", "tests", "benches", "examples", "clients", "docs", "helm", "proto", ".ci"];
 const FILES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
@@ -44,7 +44,9 @@ const FILES: [&str; 8] = [
     "Dockerfile",
     "tests/production/short",
 ];
-const ENDINGS: [&str; 11] = ["rs", "md", "py", "proto", "yaml", "tpl", "txt", "sh", "go", "js", "gotmpl"];
+const ENDINGS: [&str; 17] = [
+    "rs", "md", "py", "proto", "yaml", "tpl", "txt", "sh", "go", "js", "gotmpl", "ts", "java", "kt", "cc", "rb", "cs",
+];
 /// The table above, inputs for tests, and what tools write.
 const SKIPPED: [&str; 6] =
     ["tests/architecture", "tests/golden", "tests/fuzz/corpus", "tests/chart/golden", "node_modules", "target"];

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 
@@ -19,20 +19,24 @@ describe('the same call', () => {
     writeFileSync(`${folder}/picture-1.png`, PICTURE);
     const proto = `${ROOT}proto`;
     const contract = `${proto}/mountsea/gemini/v1`;
-    const files = readdirSync(contract).map((name) => `${contract}/${name}`);
+    const files = [...readdirSync(contract).map((name) => `${contract}/${name}`), `${proto}/buf/validate/validate.proto`];
     execFileSync(python, ['-m', 'grpc_tools.protoc', `-I${proto}`, '--python_out=.', '--grpc_python_out=.', ...files], { cwd: folder });
+    for (const file of ['go.mod', 'go.sum']) copyFileSync(`${ROOT}examples/go/${file}`, `${folder}/${file}`);
+    const replacement = `github.com/mountsea/gemini-grpc/clients/go=${ROOT}clients/go`;
+    execFileSync('go', ['mod', 'edit', '-replace', replacement], { cwd: folder });
+    writeFileSync(`${folder}/go-run`, 'cp "$1" sample.go && go run -mod=readonly sample.go');
   });
 
   after(() => rmSync(folder, { recursive: true }));
 
-  for (const [name, ...command] of [['curl', 'bash'], ['Python', python], ['Python gRPC', python]]) {
+  for (const [name, ...command] of [['curl', 'bash'], ['Python', python], ['Python gRPC', python], ['Go', 'bash', 'go-run']]) {
     test(`is made by the sample for ${name}`, async () => {
       const page = await visit(controlled);
       await page.getByRole('tab', { name, exact: true }).click();
       const prompt = 'It\'s "quoted", $HOME, `id` and \\n, in two\nlines';
       const run = async () => {
         writeFileSync(`${folder}/sample`, await page.locator('#sample').textContent());
-        const program = spawn(command[0], ['sample'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+        const program = spawn(command[0], [...command.slice(1), 'sample'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
         const output = [];
         for (const stream of [program.stdout, program.stderr]) stream.on('data', (data) => output.push(data));
         const closed = once(program, 'close');

@@ -2,7 +2,7 @@
 
 use crate::support::run_with;
 
-const COMMANDS: [&str; 6] = ["serve", "sandbox", "call", "demo", "healthcheck", "token"];
+const COMMANDS: [&str; 7] = ["serve", "sandbox", "call", "demo", "healthcheck", "contract", "token"];
 
 #[test]
 fn help_names_every_command_and_shows_examples() {

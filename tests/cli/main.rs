@@ -12,6 +12,8 @@ mod support;
 mod call;
 /// `call --rest`: it prints what `call` prints.
 mod call_rest;
+/// `contract`.
+mod contract;
 /// `demo`.
 mod demo;
 /// Checks the pages against the program.

@@ -1,10 +1,15 @@
 //! Health and reflection.
 
+use std::collections::HashMap;
+
 use gemini_grpc::pb::health::health_check_response::ServingStatus;
 use gemini_grpc::pb::health::health_client::HealthClient;
 use gemini_grpc::pb::health::{HealthCheckRequest, HealthListRequest};
 use gemini_grpc::server::Server;
 use gemini_grpc::telemetry::Telemetry;
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use prost_types::FileDescriptorProto;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -79,6 +84,30 @@ async fn reflection_lists_every_service_and_describes_the_messages() {
         let answer = reflect(&gateway, MessageRequest::FileContainingSymbol(symbol.into())).await;
         assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}");
     }
+}
+
+#[tokio::test]
+async fn reflection_serves_the_rules_that_clients_can_check() {
+    let gateway = Gateway::over(&Upstream::answering("").await).await;
+    let (mut files, mut wanted) = (HashMap::new(), vec!["mountsea/gemini/v1/generation_config.proto".to_owned()]);
+    while let Some(name) = wanted.pop() {
+        let answer = reflect(&gateway, MessageRequest::FileByFilename(name)).await;
+        let Some(MessageResponse::FileDescriptorResponse(found)) = answer.message_response else {
+            panic!("{answer:?}")
+        };
+        for encoded in found.file_descriptor_proto {
+            let file = FileDescriptorProto::decode(encoded.as_slice()).unwrap();
+            files.insert(file.name().to_owned(), encoded);
+            wanted.extend(file.dependency.into_iter().filter(|name| !files.contains_key(name)));
+        }
+    }
+    assert!(files.contains_key("buf/validate/validate.proto"), "{:?}", files.keys());
+    let mut set = Vec::new();
+    prost::encoding::bytes::encode_repeated(1, &files.into_values().collect::<Vec<_>>(), &mut set);
+    let pool = DescriptorPool::decode(set.as_slice()).unwrap();
+    let rule = pool.get_extension_by_name("buf.validate.field").unwrap();
+    let config = pool.get_message_by_name("mountsea.gemini.v1.GenerationConfig").unwrap();
+    assert!(config.get_field_by_name("temperature").unwrap().options().has_extension(&rule));
 }
 
 #[tokio::test]

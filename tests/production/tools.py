@@ -44,7 +44,7 @@ def contract():
     """Generates the contract's messages and stubs for Python, and returns their folder."""
     out = CACHE / "contract"
     out.mkdir(parents=True, exist_ok=True)
-    protos = sorted((ROOT / "proto/mountsea").rglob("*.proto"))
+    protos = sorted(path for folder in ("mountsea", "buf") for path in (ROOT / "proto" / folder).rglob("*.proto"))
     flags = [f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}"]
     run(sys.executable, "-m", "grpc_tools.protoc", *flags, *protos)
     return out

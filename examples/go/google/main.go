@@ -1,25 +1,36 @@
-// Google's own gRPC client; only the endpoint is changed: `go run ./google` in examples/go.
+// Asks a gateway with Google's own gRPC client; only the endpoint is changed: go run ./google ENDPOINT KEY [CA_FILE].
 package main
 
 import (
 	"context"
 	"fmt"
 	"log"
+	"os"
+	"time"
 
 	generativelanguage "cloud.google.com/go/ai/generativelanguage/apiv1beta"
 	gemini "cloud.google.com/go/ai/generativelanguage/apiv1beta/generativelanguagepb"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 )
 
 func main() {
-	ctx := context.Background()
-	conn, err := grpc.NewClient("127.0.0.1:50051", grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		log.Fatal(err)
+	if len(os.Args) < 3 {
+		log.Fatal("usage: google HOST:PORT KEY [CA_FILE]")
 	}
-	client, err := generativelanguage.NewGenerativeClient(ctx, option.WithGRPCConn(conn))
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer stop()
+	// With TLS, which Google's client always uses if it has a key.
+	options := []option.ClientOption{option.WithEndpoint(os.Args[1]), option.WithAPIKey(os.Args[2])}
+	if len(os.Args) > 3 {
+		transport, err := credentials.NewClientTLSFromFile(os.Args[3], "")
+		if err != nil {
+			log.Fatal(err)
+		}
+		options = append(options, option.WithGRPCDialOption(grpc.WithTransportCredentials(transport)))
+	}
+	client, err := generativelanguage.NewGenerativeClient(ctx, options...)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -71,7 +71,7 @@ function pythonGrpc(call) {
   const hasFiles = filesIn(call.body).length > 0;
   return `# pip install grpcio-tools, and in a checkout of gemini-grpc:
 # python -m grpc_tools.protoc -Iproto --python_out=. --grpc_python_out=. \\
-#     proto/mountsea/gemini/v1/*.proto
+#     proto/mountsea/gemini/v1/*.proto proto/buf/validate/validate.proto
 ${hasFiles ? 'from base64 import b64encode\n\n' : ''}import grpc
 from google.protobuf.json_format import ParseDict
 from mountsea.gemini.v1 import generative_service_pb2 as gemini
@@ -94,7 +94,6 @@ function go(call) {
   const files = filesIn(call.body);
   // A raw string of Go cannot contain a backtick, but JSON has an escape for it.
   const request = json({ model: call.model, ...call.body }, () => '""').replaceAll('`', '\\u0060');
-  const transport = isTls(call) ? 'credentials.NewTLS(nil)' : 'insecure.NewCredentials()';
   const reading = files.length
     ? `	files := []string{${files.map(({ name }) => JSON.stringify(name)).join(', ')}}
 	for _, content := range request.Contents {
@@ -107,7 +106,7 @@ function go(call) {
 	}
 `
     : '';
-  return `// The package is generated from the contract: github.com/mountsea/gemini-grpc, examples/go.
+  return `// go get github.com/mountsea/gemini-grpc/clients/go
 package main
 
 import (
@@ -118,11 +117,10 @@ import (
 	"log"
 	"os"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials${isTls(call) ? '' : '/insecure'}"
-${call.hasKey ? '\t"google.golang.org/grpc/metadata"\n' : ''}	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protojson"
 
-	gemini "github.com/mountsea/gemini-grpc/gen/go/mountsea/gemini/v1"
+	gemini "github.com/mountsea/gemini-grpc/clients/go"
+	geminiv1 "github.com/mountsea/gemini-grpc/clients/go/mountsea/gemini/v1"
 )
 
 const requestJSON = \`${request}\`
@@ -135,17 +133,14 @@ func must[T any](value T, err error) T {
 }
 
 func main() {
-	conn := must(grpc.NewClient("${grpcTarget(call)}",
-		grpc.WithTransportCredentials(${transport}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20))))
-	defer conn.Close()
+	client := must(gemini.NewClient("${isTls(call) ? 'https' : 'http'}://${grpcTarget(call)}", "${call.hasKey ? KEY : ''}"))
+	defer client.Close()
 
-	request := &gemini.GenerateContentRequest{}
+	request := &geminiv1.GenerateContentRequest{}
 	if err := protojson.Unmarshal([]byte(requestJSON), request); err != nil {
 		log.Fatal(err)
 	}
-${reading}	ctx := context.Background()
-${call.hasKey ? `	ctx = metadata.AppendToOutgoingContext(ctx, "x-goog-api-key", "${KEY}")\n` : ''}	stream := must(gemini.NewGenerativeServiceClient(conn).StreamGenerateContent(ctx, request))
+${reading}	stream := must(client.StreamGenerateContent(context.Background(), request))
 	for {
 		answer, err := stream.Recv()
 		// EOF comes only after a complete answer.
@@ -172,5 +167,5 @@ export const LANGUAGES = [
   { id: 'grpcurl', name: 'grpcurl', write: grpcurl, note: 'gRPC, by reflection.' },
   { id: 'python', name: 'Python', write: pythonSdk, note: 'REST, with Google’s SDK: pip install google-genai.' },
   { id: 'python-grpc', name: 'Python gRPC', write: pythonGrpc, note: 'gRPC, with a client that is generated from the contract.' },
-  { id: 'go', name: 'Go', write: go, note: 'gRPC, with a client that is generated from the contract.' },
+  { id: 'go', name: 'Go', write: go, note: 'gRPC, with the package in clients/go.' },
 ];

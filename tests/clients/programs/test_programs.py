@@ -11,7 +11,7 @@ from processes import ENVIRONMENT, ROOT, serving
 
 HERE = pathlib.Path(__file__).parent
 NODE = HERE / "node/node_modules/.bin/node"
-PYTHON = {name: ROOT / f"target/ci/programs/{name}/bin/python" for name in ("rest", "grpc")}
+PYTHON = {name: ROOT / f"target/ci/programs/{name}/bin/python" for name in ("rest", "grpc", "generativeai")}
 WHOLE = '[sandbox] You said "hello there"'
 
 
@@ -81,12 +81,18 @@ def test_langchain(service):
     assert "RESOURCE_EXHAUSTED" in got["error"][1]
 
 
-def test_an_older_langchain_over_grpc(secure):
+@pytest.mark.parametrize("program", ["langchain_grpc", "google_generativeai"])
+def test_older_releases_over_grpc_with_tls(secure, program):
+    """Programs of examples/, which are given the endpoint, a key, and the authority of the gateway's certificate."""
     address, certificate = secure
-    got = report(PYTHON["grpc"], HERE / "langchain_grpc.py", address, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=certificate)
-    assert_whole(got)
-    assert got["tool"] == "weather"
-    assert "429" in got["error"][1]
+    python = PYTHON["grpc" if program == "langchain_grpc" else "generativeai"]
+    printed = run(python, ROOT / f"examples/python/{program}.py", address, "a-key", certificate)
+    lines = dict(line.split(": ", 1) for line in printed.splitlines())
+    assert lines["text"].startswith('[sandbox] You said "Why is the sky blue?"')
+    assert lines["stream"] == lines["text"]
+    assert lines.get("tool") == "weather" or "[sandbox] The function weather gave" in lines["tool answer"]
+    assert "429" in lines["busy"]
+    assert lines["usage"] == "5 tokens in, 27 tokens out"
 
 
 def test_litellm(service):

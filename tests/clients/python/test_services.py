@@ -59,7 +59,8 @@ def contract(tmp_path_factory):
     from google.ai import generativelanguage_v1beta  # noqa: F401
 
     out = tmp_path_factory.mktemp("contract")
-    protos = sorted(str(path) for path in (ROOT / "proto/mountsea").rglob("*.proto"))
+    folders = [ROOT / "proto/mountsea", ROOT / "proto/buf"]
+    protos = sorted(str(path) for folder in folders for path in folder.rglob("*.proto"))
     arguments = [f"-I{ROOT / 'proto'}", f"--python_out={out}", f"--grpc_python_out={out}", *protos]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=True)
     sys.path.insert(0, str(out))

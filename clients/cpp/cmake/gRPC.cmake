@@ -1,0 +1,12 @@
+# The target mountsea_gemini::grpc: gRPC and protobuf, by gRPC's own package, or by pkg-config.
+if(NOT TARGET mountsea_gemini::grpc)
+  add_library(mountsea_gemini::grpc INTERFACE IMPORTED)
+  find_package(gRPC CONFIG QUIET)
+  if(TARGET gRPC::grpc++)
+    target_link_libraries(mountsea_gemini::grpc INTERFACE gRPC::grpc++)
+  else()
+    find_package(PkgConfig REQUIRED)
+    pkg_check_modules(mountsea_gemini_grpc REQUIRED IMPORTED_TARGET grpc++ protobuf)
+    target_link_libraries(mountsea_gemini::grpc INTERFACE PkgConfig::mountsea_gemini_grpc)
+  endif()
+endif()

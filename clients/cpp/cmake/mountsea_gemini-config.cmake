@@ -1,0 +1,2 @@
+include(${CMAKE_CURRENT_LIST_DIR}/gRPC.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/targets.cmake)

@@ -1,0 +1,2 @@
+# For `gem 'mountsea-gemini'` in a Gemfile.
+require 'mountsea/gemini'
