@@ -10,7 +10,7 @@ from tour import run
 
 BUILT = ROOT / "target/clients/rust"
 EXAMPLE = ROOT / "examples/rust"
-# Everything is compiled once. clients/rust/install has fetched the crates.
+# Everything is compiled once. The crates are those of the gateway, so they are fetched already.
 CARGO = {
     "CARGO_TARGET_DIR": str(ROOT / "target/clients/rust-target"),
     "CARGO_NET_OFFLINE": "true",
