@@ -44,9 +44,8 @@ const FILES: [&str; 8] = [
     "Dockerfile",
     "tests/production/short",
 ];
-const ENDINGS: [&str; 17] = [
-    "rs", "md", "py", "proto", "yaml", "tpl", "txt", "sh", "go", "js", "gotmpl", "ts", "java", "kt", "cc", "rb", "cs",
-];
+const ENDINGS: [&str; 17] =
+    ["rs", "md", "py", "proto", "yaml", "tpl", "txt", "sh", "go", "js", "gotmpl", "ts", "java", "kt", "cc", "rb", "cs"];
 /// The table above, inputs for tests, and what tools write.
 const SKIPPED: [&str; 6] =
     ["tests/architecture", "tests/golden", "tests/fuzz/corpus", "tests/chart/golden", "node_modules", "target"];

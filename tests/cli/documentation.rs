@@ -54,10 +54,9 @@ fn the_readme_shows_what_the_demo_prints() {
 fn clients_shown_in_pages_match_the_examples() {
     const PROTOS: [&str; 2] =
         ["proto/mountsea/gemini/v1/generative_service.proto", "proto/mountsea/gemini/v1/model_service.proto"];
-    for (shown_in, language, files) in [
-        ("README.md", "python", &["examples/python/google_client.py"][..]),
-        ("README.md", "proto", &PROTOS[..]),
-    ] {
+    for (shown_in, language, files) in
+        [("README.md", "python", &["examples/python/google_client.py"][..]), ("README.md", "proto", &PROTOS[..])]
+    {
         let lines = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
         // A page leaves out comments and blank lines, and shows the body of a function without its indentation.
         let is_code = |line: &String| !line.is_empty() && !line.starts_with("//");
