@@ -36,8 +36,7 @@ def test_the_sources_are_formatted():
     # lib.rs is not among them: rustfmt would look for the generated module next to it.
     folders = (ROOT / "clients/rust/src", ROOT / "clients/rust/generate/src", EXAMPLE / "src")
     files = [file for folder in folders for file in folder.glob("*.rs") if file.name != "lib.rs"]
-    config = ["--config-path", ROOT / "rustfmt.toml"]
-    run("rustfmt", "--check", "--edition", "2024", *config, *files)
+    run("rustfmt", "--check", "--edition", "2024", *files)
 
 
 def test_the_program_does_all_parts(example, check_tour, tmp_path):
