@@ -63,6 +63,7 @@ func (s *server) StreamGenerateContent(
 	return stream.Send(answer("two"))
 }
 
+// next returns the error of this call.
 func (s *server) next(ctx context.Context) error {
 	call := int(s.calls.Add(1))
 	if s.hang {
@@ -277,7 +278,7 @@ func TestAMessageUpToTheLimitIsSentReceivedAndRetried(t *testing.T) {
 	}
 }
 
-// pushback is an error after which the client waits for this many milliseconds before a retry.
+// pushbackError says how many milliseconds a client should wait before a retry; a negative number forbids it.
 type pushbackError struct {
 	*status.Status
 	wait string

@@ -1,6 +1,6 @@
 // Google's own gRPC client over TLS; only the endpoint and the key are changed. In this folder:
 //
-//   npm install && node google_client.js HOST:PORT KEY [CA_FILE]
+//   npm install --no-save && node google_client.js HOST:PORT KEY [CA_FILE]
 
 const [endpoint, apiKey, ca] = process.argv.slice(2);
 // The file of a private CA. grpc-js reads this when it is loaded.

@@ -1,7 +1,7 @@
 // Every part of the API once, with Connect-ES. It saves pictures in the current folder. After
 // `clients/build node`, in the folder of this file:
 //
-//   npm install && npm install --no-save ../../target/clients/node/mountsea-gemini-*.tgz
+//   npm install --no-save ../../target/clients/node/mountsea-gemini-*.tgz
 //   npx tsc && node built/tour.js ENDPOINT KEY [CA_FILE]
 
 import { writeFile } from "node:fs/promises";

@@ -18,8 +18,8 @@ export const serviceConfig = retry;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /**
- * Reads `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the host is
- * not this machine.
+ * Reads `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the host
+ * is not this machine.
  */
 export function parseEndpoint(endpoint: string, ca?: string): { address: string; tls: boolean } {
   const { protocol, hostname, port } = new URL(endpoint.includes("://") ? endpoint : `none://${endpoint}`);

@@ -15,7 +15,14 @@ import {
 } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
-import { KEY_HEADER, MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
+import {
+  KEY_HEADER,
+  MAX_MESSAGE_BYTES,
+  PING_INTERVAL_MS,
+  PING_TIMEOUT_MS,
+  parseEndpoint,
+  serviceConfig,
+} from "./endpoint.js";
 import { explainStatus, type Explanation } from "./explanation.js";
 import { StatusSchema } from "./gen/google/rpc/status_pb.js";
 
@@ -23,11 +30,11 @@ export * from "./messages.js";
 export type { Explanation };
 
 /**
- * Returns a channel for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings during calls, and
- * retries of what may be retried. It connects with the first call; `close()` closes it.
+ * Returns a channel for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings
+ * during calls, and retries of what may be retried. It connects with the first call; `close()` closes it.
  *
- * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the
- *   host is not this machine.
+ * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or
+ *   the host is not this machine.
  * @param key - the key, or the token of a caller.
  * @param ca - the file of a private CA, as PEM. Without it Node's own list of CAs is used.
  * @param options - more settings of grpc-js.
@@ -60,7 +67,7 @@ export function connect(endpoint: string, key: string, ca?: string, options: grp
 
 /** Explains what a call threw. */
 export function explain(error: unknown): Explanation {
-  const { code = grpc.status.UNKNOWN, details = String(error), metadata } = error as Partial<grpc.ServiceError>;
+  const { code = grpc.status.UNKNOWN, details = String(error), metadata } = (error ?? {}) as Partial<grpc.ServiceError>;
   const [bytes] = metadata?.get("grpc-status-details-bin") ?? [];
   const found = bytes instanceof Uint8Array ? fromBinary(StatusSchema, bytes).details : [];
   const find = <T extends DescMessage>(schema: T) =>

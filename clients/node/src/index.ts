@@ -5,7 +5,14 @@ import { setTimeout } from "node:timers/promises";
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
-import { KEY_HEADER, MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS, parseEndpoint, serviceConfig } from "./endpoint.js";
+import {
+  KEY_HEADER,
+  MAX_MESSAGE_BYTES,
+  PING_INTERVAL_MS,
+  PING_TIMEOUT_MS,
+  parseEndpoint,
+  serviceConfig,
+} from "./endpoint.js";
 import { explainStatus, type Explanation } from "./explanation.js";
 
 export { createClient, type Client } from "@connectrpc/connect";
@@ -13,11 +20,11 @@ export * from "./messages.js";
 export type { Explanation };
 
 /**
- * Returns a transport for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings during calls, and
- * retries of what may be retried. It connects with the first call.
+ * Returns a transport for {@link createClient}: with the key in each call that has none, messages of up to 64 MiB, pings
+ * during calls, and retries of what may be retried. It connects with the first call.
  *
- * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or the
- *   host is not this machine.
+ * @param endpoint - `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. Without a scheme it is TLS if a CA is given or
+ *   the host is not this machine.
  * @param key - the key, or the token of a caller.
  * @param ca - the file of a private CA, as PEM. Without it Node's own list of CAs is used.
  * @param options - more settings of the transport. Its interceptors see each attempt of a call.

@@ -106,7 +106,9 @@ async fn call(
             Err(status) if status.code() == Code::Unavailable => Some(backoff.mul_f64(fastrand::f64())),
             _ => None,
         };
-        let Some(pause) = pause.filter(|_| attempt < MAX_ATTEMPTS) else { return ended };
+        // At once, with the error that says why, if the deadline would end the pause.
+        let in_time = |pause: &Duration| deadline.is_none_or(|deadline| Instant::now() + *pause < deadline);
+        let Some(pause) = pause.filter(|_| attempt < MAX_ATTEMPTS).filter(in_time) else { return ended };
         sleep(pause).await;
         attempt += 1;
         backoff = (backoff * BACKOFF_MULTIPLIER).min(MAX_BACKOFF);

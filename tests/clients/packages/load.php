@@ -37,7 +37,7 @@ namespace {
 
     $loaded = 0;
     foreach ($folders as $prefix => $folder) {
-        if (!str_starts_with($folder, $package) || str_starts_with($prefix, 'GPBMetadata')) {
+        if (!str_starts_with($folder, $package)) {
             continue;
         }
         foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator($folder)) as $file) {

@@ -8,8 +8,8 @@ from tour import run
 
 REPOSITORY = ROOT / "target/clients/java/repository"
 LOCAL = ROOT / "target/ci/clients/java/maven"
-# Otherwise Maven writes an escape sequence before and after its output.
-ENVIRONMENT = {"MAVEN_OPTS": "-Djansi.noreset=true -XX:TieredStopAtLevel=1"}
+# Without an escape sequence before and after the output, and without a compiler that stays behind as a daemon.
+ENVIRONMENT = {"MAVEN_OPTS": "-Djansi.noreset=true -Dkotlin.compiler.daemon=false -XX:TieredStopAtLevel=1"}
 OFFLINE = ["--offline", "-Daether.offline.protocols=file", f"-Dmaven.repo.local={LOCAL}"]
 MAVEN = ["mvn", "--quiet", "--batch-mode", *OFFLINE]
 

@@ -78,7 +78,7 @@ def test_every_snippet_of_the_readme_runs(plaintext_gateway, programs):
 
 def test_the_helper_retries_only_what_is_safe_to_retry(programs):
     shutil.copy(ROOT / "tests/clients/packages/node/helper.test.js", programs)
-    tour.run("node", "--test", "helper.test.js", cwd=programs)
+    tour.run("node", "--test", "--test-timeout=60000", "helper.test.js", cwd=programs)
 
 
 def test_a_page_can_use_the_messages(programs):

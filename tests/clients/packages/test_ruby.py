@@ -2,6 +2,7 @@
 
 import pytest
 
+from attempts import ATTEMPTS, ENDS, MODELS, counting_server
 from processes import ROOT
 from tour import run
 
@@ -24,6 +25,27 @@ def test_all_generated_code_is_valid(gems):
 
 def test_the_program_does_all_parts(gems, check_tour, tmp_path):
     check_tour(["ruby", ROOT / "examples/ruby/tour.rb"], tmp_path, GEM_HOME=str(gems))
+
+
+# Prints how a call of each model ends; `begun` is a stream.
+RETRIES = """
+require 'mountsea/gemini'
+address, *models = ARGV
+gemini = Mountsea::Gemini.connect(address, 'k').generative
+models.each do |model|
+  request = Mountsea::Gemini::V1::GenerateContentRequest.new(model: model)
+  model == 'begun' ? gemini.stream_generate_content(request).to_a : gemini.generate_content(request)
+  puts 'OK'
+rescue GRPC::BadStatus => e
+  puts Mountsea::Gemini.explain(e).code
+end
+"""
+
+
+def test_the_helper_retries_only_what_is_safe_to_retry(gems):
+    with counting_server() as (address, attempts):
+        assert run("ruby", "-e", RETRIES, address, *MODELS, GEM_HOME=str(gems)).splitlines() == ENDS
+        assert attempts == ATTEMPTS
 
 
 def test_a_new_user_gets_a_first_answer(check_snippet, tmp_path, tmp_path_factory):

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from attempts import ATTEMPTS, ENDS, MODELS, counting_server
 from processes import ROOT
 from tour import run
 
@@ -19,14 +20,15 @@ CARGO = {
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    """A copy of the example, which depends on the crate as built."""
-    folder = tmp_path_factory.mktemp("example") / "rust"
+def example():
+    """A copy of the example, which depends on the crate as built. In one place, so that a second run compiles nothing."""
+    folder = ROOT / "target/clients/rust-target/example"
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(EXAMPLE, folder)
     manifest = folder / "Cargo.toml"
     path = "../../target/clients/rust/mountsea-gemini"
     assert path in manifest.read_text()
-    manifest.write_text(manifest.read_text().replace(path, str(BUILT / "mountsea-gemini")))
+    manifest.write_text(manifest.read_text().replace(path, "../../rust/mountsea-gemini"))
     return manifest
 
 
@@ -45,6 +47,50 @@ def test_the_program_does_all_parts(example, check_tour, tmp_path):
 
 def test_the_helper_passes_its_own_tests(example):
     run("cargo", "test", "--quiet", "--lib", "--package", "mountsea-gemini", "--manifest-path", example, **CARGO)
+
+
+# Prints how a call of each model ends; `begun` is a stream, and `distant` has a deadline.
+RETRIES = """
+use mountsea_gemini::tonic::{Code, Request, Status};
+use mountsea_gemini::v1::GenerateContentRequest;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut gemini = mountsea_gemini::connect(&arguments.next().unwrap(), "k", None)?.generative();
+    for model in arguments {
+        let mut request = Request::new(GenerateContentRequest { model: model.clone(), ..Default::default() });
+        let ended = match &*model {
+            "begun" => read(gemini.stream_generate_content(request).await?.into_inner()).await,
+            "distant" => {
+                request.set_timeout(std::time::Duration::from_secs(30));
+                gemini.generate_content(request).await.map(drop)
+            }
+            _ => gemini.generate_content(request).await.map(drop),
+        };
+        println!("{}", mountsea_gemini::code_name(ended.map_or_else(|error| error.code(), |()| Code::Ok)));
+    }
+    Ok(())
+}
+
+async fn read<T>(mut stream: mountsea_gemini::tonic::Streaming<T>) -> Result<(), Status> {
+    while stream.message().await?.is_some() {}
+    Ok(())
+}
+"""
+
+
+def test_the_helper_retries_only_what_is_safe_to_retry(example):
+    (example.parent / "src/bin").mkdir()
+    (example.parent / "src/bin/retries.rs").write_text(RETRIES)
+    run("cargo", "build", "--quiet", "--bin", "retries", "--manifest-path", example, **CARGO)
+    program = ROOT / "target/clients/rust-target/debug/retries"
+    with counting_server() as (address, attempts):
+        assert run(program, address, *MODELS).splitlines() == ENDS
+        assert attempts == ATTEMPTS
+        # A pause that the deadline would end is not begun.
+        assert run(program, address, "distant", timeout=20).splitlines() == ["UNAVAILABLE"]
+        assert attempts["distant"] == 1
 
 
 def test_a_new_user_gets_a_first_answer(check_snippet, tmp_path):

@@ -17,6 +17,8 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
     # Retries of UNAVAILABLE alone.
+    # Larger requests, such as those with a picture, would not be retried: the default is 256 KiB.
+    ("grpc.per_rpc_retry_buffer_size", 64 << 20),
     ("grpc.service_config", pathlib.Path(__file__).with_name("service_config.json").read_text()),
 ]
 
