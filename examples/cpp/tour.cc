@@ -56,13 +56,15 @@ void Stream(Stub& stub) {
   std::cout << std::endl;
 }
 
-void Save(const std::string& label, const std::string& file, const GenerateContentResponse& answer) {
+void Save(const std::string& label, const std::string& file,
+          const GenerateContentResponse& answer) {
   for (const auto& part : answer.candidates(0).content().parts()) {
     // Some models send drafts first, as thoughts.
     if (!part.has_inline_data() || part.thought()) continue;
     const auto& picture = part.inline_data();
     std::ofstream(file, std::ios::binary) << picture.data();
-    std::cout << label << ": " << file << ", " << picture.mime_type() << ", " << picture.data().size() << " bytes" << std::endl;
+    std::cout << label << ": " << file << ", " << picture.mime_type() << ", "
+              << picture.data().size() << " bytes" << std::endl;
     return;
   }
   throw std::runtime_error("the answer has no picture");
@@ -154,21 +156,25 @@ void Busy(Stub& stub) {
 }
 
 void Blocked(Stub& stub) {
-  const auto reason = Generate(stub, Ask("hello", "sandbox-blocked")).prompt_feedback().block_reason();
-  std::cout << "blocked: " << GenerateContentResponse::PromptFeedback::BlockReason_Name(reason) << std::endl;
+  using Feedback = GenerateContentResponse::PromptFeedback;
+  const auto answer = Generate(stub, Ask("hello", "sandbox-blocked"));
+  const auto reason = answer.prompt_feedback().block_reason();
+  std::cout << "blocked: " << Feedback::BlockReason_Name(reason) << std::endl;
 }
 
 void Usage(Stub& stub) {
   const auto usage = Generate(stub, Ask("Why is the sky blue?")).usage_metadata();
-  std::cout << "usage: " << usage.prompt_token_count() << " tokens in, " << usage.candidates_token_count() << " tokens out"
-            << std::endl;
+  std::cout << "usage: " << usage.prompt_token_count() << " tokens in, "
+            << usage.candidates_token_count() << " tokens out" << std::endl;
 }
 
 int main(int count, char** arguments) try {
   if (count < 3) throw std::invalid_argument("usage: tour ENDPOINT KEY [CA_FILE]");
-  const auto connection = gemini::Connect(arguments[1], arguments[2], count > 3 ? arguments[3] : "");
-  for (const auto part : {Text, Stream, Picture, Edit, ChatWithTool, Deadline, Cancel, Refused, Busy, Blocked, Usage})
-    part(*connection.generative);
+  const std::string ca_file = count > 3 ? arguments[3] : "";
+  const auto connection = gemini::Connect(arguments[1], arguments[2], ca_file);
+  const auto parts = {Text, Stream, Picture, Edit, ChatWithTool, Deadline, Cancel, Refused, Busy,
+                      Blocked, Usage};
+  for (const auto part : parts) part(*connection.generative);
 } catch (const std::exception& error) {
   std::cerr << error.what() << std::endl;
   return 1;

@@ -1,5 +1,6 @@
 // What a program does with the gateway, in C#: `dotnet run -- ENDPOINT KEY [CA_FILE]`.
 using System;
+using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Threading;
@@ -19,7 +20,8 @@ public static class Tour
 
     public static async Task Main(string[] arguments)
     {
-        using var connection = new Connection(arguments[0], arguments[1], arguments.ElementAtOrDefault(2));
+        var caFile = arguments.ElementAtOrDefault(2);
+        using var connection = new Connection(arguments[0], arguments[1], caFile);
         var gemini = connection.Generative;
         await TextAsync(gemini);
         await StreamAsync(gemini);
@@ -41,8 +43,11 @@ public static class Tour
     };
 
     // Some models send their thoughts, too.
-    private static string TextOf(GenerateContentResponse answer) =>
-        string.Concat(answer.Candidates[0].Content.Parts.Where(part => !part.Thought).Select(part => part.Text));
+    private static string TextOf(GenerateContentResponse answer)
+    {
+        var parts = answer.Candidates[0].Content.Parts;
+        return string.Concat(parts.Where(part => !part.Thought).Select(part => part.Text));
+    }
 
     private static async Task TextAsync(Client gemini)
     {
@@ -64,7 +69,8 @@ public static class Tour
     private static async Task PictureAsync(Client gemini)
     {
         var request = Ask("a lighthouse at dawn", PictureModel);
-        request.GenerationConfig = new GenerationConfig { ImageConfig = new ImageConfig { ImageSize = "4K" } };
+        var image = new ImageConfig { ImageSize = "4K" };
+        request.GenerationConfig = new GenerationConfig { ImageConfig = image };
         await SaveAsync("picture", "lighthouse.png", await gemini.GenerateContentAsync(request));
     }
 
@@ -72,8 +78,10 @@ public static class Tour
     {
         var data = ByteString.CopyFrom(await File.ReadAllBytesAsync("lighthouse.png"));
         var request = Ask("at night", PictureModel);
-        request.Contents[0].Parts.Add(new Part { InlineData = new Blob { MimeType = "image/png", Data = data } });
-        await SaveAsync("edited", "lighthouse-night.png", await gemini.GenerateContentAsync(request));
+        var original = new Blob { MimeType = "image/png", Data = data };
+        request.Contents[0].Parts.Add(new Part { InlineData = original });
+        var answer = await gemini.GenerateContentAsync(request);
+        await SaveAsync("edited", "lighthouse-night.png", answer);
     }
 
     private static async Task SaveAsync(string label, string file, GenerateContentResponse answer)
@@ -101,14 +109,16 @@ public static class Tour
         var chat = Ask("What is the weather in Oslo?");
         chat.Tools.Add(new Tool { FunctionDeclarations = { getWeather } });
         var answer = await gemini.GenerateContentAsync(chat);
-        var call = answer.Candidates[0].Content.Parts.First(part => part.FunctionCall != null).FunctionCall;
+        var parts = answer.Candidates[0].Content.Parts;
+        var call = parts.First(each => each.FunctionCall != null).FunctionCall;
         Console.WriteLine($"tool: {call.Name}");
 
         // The model's own message goes back as it came: its parts may have signatures.
         chat.Contents.Add(answer.Candidates[0].Content);
         var result = new Struct { Fields = { ["celsius"] = Value.ForNumber(7) } };
         var response = new FunctionResponse { Id = call.Id, Name = call.Name, Response = result };
-        chat.Contents.Add(new Content { Role = "user", Parts = { new Part { FunctionResponse = response } } });
+        var part = new Part { FunctionResponse = response };
+        chat.Contents.Add(new Content { Role = "user", Parts = { part } });
         Console.WriteLine($"tool answer: {TextOf(await gemini.GenerateContentAsync(chat))}");
     }
 
@@ -124,7 +134,8 @@ public static class Tour
     {
         using var cancellation = new CancellationTokenSource();
         var request = Ask("hello", "sandbox-hang-stream");
-        using var call = gemini.StreamGenerateContent(request, cancellationToken: cancellation.Token);
+        using var call =
+            gemini.StreamGenerateContent(request, cancellationToken: cancellation.Token);
         var failure = await FailureOfAsync(async () =>
         {
             while (await call.ResponseStream.MoveNext())
@@ -152,8 +163,8 @@ public static class Tour
     {
         var failure = await FailureOfAsync(async () =>
             await gemini.GenerateContentAsync(Ask("hello", "sandbox-429")));
-        FormattableString line = $"busy: {failure.Code}, {failure.Reason}, retry in {failure.RetryDelay!.Value.TotalSeconds} s";
-        Console.WriteLine(FormattableString.Invariant(line));
+        var seconds = failure.RetryDelay!.Value.TotalSeconds.ToString(CultureInfo.InvariantCulture);
+        Console.WriteLine($"busy: {failure.Code}, {failure.Reason}, retry in {seconds} s");
     }
 
     private static async Task BlockedAsync(Client gemini)
@@ -165,7 +176,8 @@ public static class Tour
     private static async Task UsageAsync(Client gemini)
     {
         var usage = (await gemini.GenerateContentAsync(Ask("Why is the sky blue?"))).UsageMetadata;
-        Console.WriteLine($"usage: {usage.PromptTokenCount} tokens in, {usage.CandidatesTokenCount} tokens out");
+        var (input, output) = (usage.PromptTokenCount, usage.CandidatesTokenCount);
+        Console.WriteLine($"usage: {input} tokens in, {output} tokens out");
     }
 
     private static async Task<Failure> FailureOfAsync(Func<Task> call)

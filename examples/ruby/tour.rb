@@ -23,7 +23,8 @@ end
 
 def ask(*parts, model: TEXT_MODEL, **more)
   parts = parts.map { |part| part.is_a?(String) ? Part.new(text: part) : part }
-  GenerateContentRequest.new(model: model, contents: [Content.new(role: 'user', parts: parts)], **more)
+  content = Content.new(role: 'user', parts: parts)
+  GenerateContentRequest.new(model: model, contents: [content], **more)
 end
 
 # The parts of an answer. Some models send drafts first, as thoughts.
@@ -68,7 +69,8 @@ def chat_with_tool(gemini)
   get_weather = FunctionDeclaration.new(
     name: 'get_weather', description: 'The weather in a city now.', parameters: parameters
   )
-  chat = ask('What is the weather in Oslo?', tools: [Tool.new(function_declarations: [get_weather])])
+  tool = Tool.new(function_declarations: [get_weather])
+  chat = ask('What is the weather in Oslo?', tools: [tool])
   answer = gemini.generate_content(chat)
   call = parts_of(answer).find(&:function_call).function_call
   puts "tool: #{call.name}"
@@ -97,7 +99,8 @@ rescue GRPC::Cancelled => e
 end
 
 def refused(gemini)
-  gemini.generate_content(ask('hello', generation_config: GenerationConfig.new(temperature: 3, top_p: 2)))
+  config = GenerationConfig.new(temperature: 3, top_p: 2)
+  gemini.generate_content(ask('hello', generation_config: config))
   raise 'the call was expected to fail'
 rescue GRPC::InvalidArgument => e
   failure = Mountsea::Gemini.explain(e)

@@ -162,7 +162,7 @@ fn parse_timeout(value: &HeaderValue) -> Option<Duration> {
 fn timeout_header(micros: u128) -> HeaderValue {
     let (count, unit) = match micros {
         0..=99_999_999 => (micros, 'u'),
-        ..=99_999_999_000 => (micros / 1000, 'm'),
+        100_000_000..=99_999_999_999 => (micros / 1000, 'm'),
         _ => (micros / 1_000_000, 'S'),
     };
     // Digits and a letter are always a header's value.

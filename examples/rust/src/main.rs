@@ -10,8 +10,9 @@ use mountsea_gemini::prost_types::Struct;
 use mountsea_gemini::tonic::{Request, Status};
 use mountsea_gemini::v1::generative_service_client::GenerativeServiceClient;
 use mountsea_gemini::v1::{
-    Blob, Content, FunctionDeclaration, FunctionResponse, GenerateContentRequest, GenerationConfig, ImageConfig, Part,
-    Schema, Tool, Type, generate_content_response::prompt_feedback::BlockReason, part::Data,
+    Blob, Content, FunctionDeclaration, FunctionResponse, GenerateContentRequest,
+    GenerateContentResponse, GenerationConfig, ImageConfig, Part, Schema, Tool, Type,
+    generate_content_response::prompt_feedback::BlockReason, part::Data,
 };
 use mountsea_gemini::{Channel, code_name, connect, explain};
 
@@ -24,7 +25,9 @@ const PICTURE_MODEL: &str = "gemini-3-pro-image-preview";
 #[tokio::main]
 async fn main() -> Done {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [endpoint, key, ca @ ..] = &arguments[..] else { return Err("usage: tour ENDPOINT KEY [CA_FILE]".into()) };
+    let [endpoint, key, ca @ ..] = &arguments[..] else {
+        return Err("usage: tour ENDPOINT KEY [CA_FILE]".into());
+    };
     let mut gemini = connect(endpoint, key, ca.first().map(Path::new))?.generative();
     text(&mut gemini).await?;
     stream(&mut gemini).await?;
@@ -40,11 +43,22 @@ async fn main() -> Done {
 }
 
 fn ask(model: &str, parts: impl Into<Vec<Part>>) -> GenerateContentRequest {
-    GenerateContentRequest { model: model.into(), contents: vec![Content::user(parts)], ..Default::default() }
+    GenerateContentRequest {
+        model: model.into(),
+        contents: vec![Content::user(parts)],
+        ..Default::default()
+    }
+}
+
+async fn generate(
+    gemini: &mut Gemini,
+    request: GenerateContentRequest,
+) -> Result<GenerateContentResponse, Status> {
+    Ok(gemini.generate_content(request).await?.into_inner())
 }
 
 async fn text(gemini: &mut Gemini) -> Done {
-    let answer = gemini.generate_content(ask(TEXT_MODEL, ["Why is the sky blue?".into()])).await?.into_inner();
+    let answer = generate(gemini, ask(TEXT_MODEL, ["Why is the sky blue?".into()])).await?;
     println!("text: {}", answer.text());
     Ok(())
 }
@@ -64,19 +78,20 @@ async fn stream(gemini: &mut Gemini) -> Done {
 async fn picture(gemini: &mut Gemini) -> Done {
     let mut request = ask(PICTURE_MODEL, ["a lighthouse at dawn".into()]);
     let image = ImageConfig { image_size: Some("4K".into()), ..Default::default() };
-    request.generation_config = Some(GenerationConfig { image_config: Some(image), ..Default::default() });
-    save("picture", "lighthouse.png", gemini, request).await
+    request.generation_config =
+        Some(GenerationConfig { image_config: Some(image), ..Default::default() });
+    save("picture", "lighthouse.png", &generate(gemini, request).await?)
 }
 
 async fn edit(gemini: &mut Gemini) -> Done {
     let data = fs::read("lighthouse.png")?.into();
-    let original = Data::InlineData(Blob { mime_type: "image/png".into(), data, ..Default::default() });
+    let original =
+        Data::InlineData(Blob { mime_type: "image/png".into(), data, ..Default::default() });
     let request = ask(PICTURE_MODEL, ["at night".into(), original.into()]);
-    save("edited", "lighthouse-night.png", gemini, request).await
+    save("edited", "lighthouse-night.png", &generate(gemini, request).await?)
 }
 
-async fn save(label: &str, file: &str, gemini: &mut Gemini, request: GenerateContentRequest) -> Done {
-    let answer = gemini.generate_content(request).await?.into_inner();
+fn save(label: &str, file: &str, answer: &GenerateContentResponse) -> Done {
     // Some models send drafts first, as thoughts.
     let finished = answer.parts().filter(|part| !part.thought);
     let mut pictures = finished.filter_map(|part| match &part.data {
@@ -105,7 +120,7 @@ async fn chat_with_tool(gemini: &mut Gemini) -> Done {
     };
     let mut chat = ask(TEXT_MODEL, ["What is the weather in Oslo?".into()]);
     chat.tools = vec![Tool { function_declarations: vec![get_weather], ..Default::default() }];
-    let answer = gemini.generate_content(chat.clone()).await?.into_inner();
+    let answer = generate(gemini, chat.clone()).await?;
     let mut calls = answer.parts().filter_map(|part| match &part.data {
         Some(Data::FunctionCall(call)) => Some(call),
         _ => None,
@@ -123,7 +138,7 @@ async fn chat_with_tool(gemini: &mut Gemini) -> Done {
         ..Default::default()
     };
     chat.contents.push(Content::user([Data::FunctionResponse(response).into()]));
-    println!("tool answer: {}", gemini.generate_content(chat).await?.into_inner().text());
+    println!("tool answer: {}", generate(gemini, chat).await?.text());
     Ok(())
 }
 
@@ -136,9 +151,11 @@ async fn deadline(gemini: &mut Gemini) -> Done {
 }
 
 async fn cancel(gemini: &mut Gemini) -> Done {
-    let mut pieces = gemini.stream_generate_content(ask("sandbox-hang-stream", ["hello".into()])).await?.into_inner();
+    let request = ask("sandbox-hang-stream", ["hello".into()]);
+    let mut pieces = gemini.stream_generate_content(request).await?.into_inner();
     pieces.message().await?.ok_or("the stream is empty")?;
-    // A call ends when its stream, or the future of a unary call, is dropped. There is nothing left that could report it.
+    // Dropping the stream, or the future of a unary call, cancels the call. Nothing is left that could
+    // report it.
     drop(pieces);
     println!("cancel: CANCELLED");
     Ok(())
@@ -158,23 +175,25 @@ async fn refused(gemini: &mut Gemini) -> Done {
 }
 
 async fn busy(gemini: &mut Gemini) -> Done {
-    let error = explain(&failure(gemini.generate_content(ask("sandbox-429", ["hello".into()])).await)?);
+    let request = ask("sandbox-429", ["hello".into()]);
+    let error = explain(&failure(gemini.generate_content(request).await)?);
     let delay = error.retry_delay.ok_or("the error names no delay")?.as_secs_f64();
     println!("busy: {}, {}, retry in {delay} s", code_name(error.code), error.reason);
     Ok(())
 }
 
 async fn blocked(gemini: &mut Gemini) -> Done {
-    let answer = gemini.generate_content(ask("sandbox-blocked", ["hello".into()])).await?.into_inner();
+    let answer = generate(gemini, ask("sandbox-blocked", ["hello".into()])).await?;
     let reason = answer.prompt_feedback.ok_or("the prompt is not blocked")?.block_reason();
     println!("blocked: {}", BlockReason::as_str_name(&reason));
     Ok(())
 }
 
 async fn usage(gemini: &mut Gemini) -> Done {
-    let answer = gemini.generate_content(ask(TEXT_MODEL, ["Why is the sky blue?".into()])).await?.into_inner();
+    let answer = generate(gemini, ask(TEXT_MODEL, ["Why is the sky blue?".into()])).await?;
     let usage = answer.usage_metadata.ok_or("the answer has no usage")?;
-    println!("usage: {} tokens in, {} tokens out", usage.prompt_token_count, usage.candidates_token_count);
+    let (input, output) = (usage.prompt_token_count, usage.candidates_token_count);
+    println!("usage: {input} tokens in, {output} tokens out");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 """The crate, as `clients/build rust` packs it."""
 
 import shutil
+import tomllib
 
 import pytest
 
@@ -10,7 +11,7 @@ from tour import run
 
 BUILT = ROOT / "target/clients/rust"
 EXAMPLE = ROOT / "examples/rust"
-# Everything is compiled once. clients/rust/install has fetched the crates.
+# Everything is compiled once. The crates are those of the gateway, so they are fetched already.
 CARGO = {
     "CARGO_TARGET_DIR": str(ROOT / "target/clients/rust-target"),
     "CARGO_NET_OFFLINE": "true",
@@ -36,8 +37,21 @@ def test_the_sources_are_formatted():
     # lib.rs is not among them: rustfmt would look for the generated module next to it.
     folders = (ROOT / "clients/rust/src", ROOT / "clients/rust/generate/src", EXAMPLE / "src")
     files = [file for folder in folders for file in folder.glob("*.rs") if file.name != "lib.rs"]
-    config = ["--config-path", ROOT / "rustfmt.toml"]
-    run("rustfmt", "--check", "--edition", "2024", *config, *files)
+    run("rustfmt", "--check", "--edition", "2024", *files)
+
+
+def test_the_lock_files_have_the_versions_of_the_gateway():
+    # So they are fetched, and checked for licences and advisories, once. After a change of ours, copy Cargo.lock there,
+    # and run `cargo metadata --offline` on each.
+    ours = locked(ROOT / "Cargo.lock")
+    for folder in (ROOT / "clients/rust", ROOT / "clients/rust/generate", EXAMPLE):
+        assert locked(folder / "Cargo.lock") <= ours, folder
+
+
+def locked(file):
+    """The crates of a lock file that come from a registry, with their versions."""
+    packages = tomllib.loads(file.read_text())["package"]
+    return {(package["name"], package["version"]) for package in packages if "source" in package}
 
 
 def test_the_program_does_all_parts(example, check_tour, tmp_path):
