@@ -42,7 +42,7 @@ def test_everything_is_built_before_the_first_part_is_published():
 
     publishing = {name for name, job in jobs.items() if job.get("environment") == "release"}
     building = set(jobs) - publishing
-    # All that may write, or prove who they are, publish.
+    # Jobs that may write, or get an identity to sign with, publish.
     assert {name for name, job in jobs.items() if {"write"} & set(job["permissions"].values())} <= publishing
     assert all(building <= before(name) for name in publishing)
     assert before("finish") == set(jobs) - {"finish"}
