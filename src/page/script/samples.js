@@ -133,7 +133,7 @@ func must[T any](value T, err error) T {
 }
 
 func main() {
-	client := must(gemini.NewClient("${isTls(call) ? 'https' : 'http'}://${grpcTarget(call)}", "${call.hasKey ? KEY : ''}"))
+	client := must(gemini.NewClient("${new URL(call.origin).protocol}//${grpcTarget(call)}", "${call.hasKey ? KEY : ''}"))
 	defer client.Close()
 
 	request := &geminiv1.GenerateContentRequest{}
