@@ -2,12 +2,16 @@
 //! extend it with a file.
 
 mod list;
+pub mod price;
 mod profile;
 mod text;
+
+use std::collections::HashMap;
 
 use serde::Deserialize;
 
 pub use self::list::{ListedModel, Page};
+use self::price::Prices;
 pub use self::profile::Profile;
 pub use self::text::TextModel;
 use super::model::ModelName;
@@ -23,6 +27,8 @@ pub struct ImageModel {
     pub aspect_ratios: Vec<String>,
     /// The allowed values of `image_config.image_size`; empty if the model does not accept any.
     pub image_sizes: Vec<String>,
+    /// What it costs, if the operator says it.
+    pub prices: Option<Prices>,
 }
 
 /// All models that are listed. Those that generate images have rules of their own.
@@ -30,6 +36,8 @@ pub struct ImageModel {
 pub struct Catalog {
     rows: Vec<ImageModel>,
     text: Vec<TextModel>,
+    /// The prices of the models that have some, by each of their names.
+    prices: HashMap<String, Prices>,
 }
 
 /// Why a catalogue file cannot be used.
@@ -38,7 +46,7 @@ pub enum CatalogError {
     #[error("{}", .0.to_string().trim_end())]
     Toml(#[from] toml::de::Error),
     #[error("{table} {row}: {problem}")]
-    Row { table: &'static str, row: usize, problem: &'static str },
+    Row { table: &'static str, row: usize, problem: String },
 }
 
 impl Default for Catalog {
@@ -55,7 +63,7 @@ struct File {
     #[serde(default)]
     image_model: Vec<FileRow>,
     #[serde(default)]
-    text_model: Vec<TextModel>,
+    text_model: Vec<text::FileRow>,
 }
 
 #[derive(Deserialize)]
@@ -65,12 +73,13 @@ struct FileRow {
     native: Option<String>,
     aspect_ratios: Option<Vec<String>>,
     image_sizes: Option<Vec<String>>,
+    prices: Option<toml::Table>,
 }
 
 impl Catalog {
     /// The built-in rows of a profile.
     pub fn of(profile: Profile) -> Self {
-        Self { rows: profile.rows(), text: text::built_in() }
+        Self { rows: profile.rows(), text: text::built_in(), prices: HashMap::new() }
     }
 
     /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known
@@ -82,22 +91,33 @@ impl Catalog {
     pub fn extended(mut self, text: &str) -> Result<Self, CatalogError> {
         let file: File = toml::from_str(text)?;
         for (row, given) in file.image_model.into_iter().enumerate() {
-            let row_error = |problem| CatalogError::Row { table: "image_model", row: row + 1, problem };
-            let names = names(&given.ids).map_err(row_error)?;
+            let row_error = |problem: String| CatalogError::Row { table: "image_model", row: row + 1, problem };
+            let names = names(&given.ids).map_err(|problem| row_error(problem.into()))?;
+            let prices = given.prices.as_ref().map(Prices::from_toml).transpose().map_err(row_error)?;
             match self.rows.iter_mut().find(|known| names.iter().any(|name| known.has_id(name))) {
-                Some(known) => known.change(given, &names),
-                None => self.rows.push(given.into_new(&names).map_err(row_error)?),
+                Some(known) => known.change(given, prices, &names),
+                None => self.rows.push(given.into_new(prices, &names).map_err(|problem| row_error(problem.into()))?),
             }
         }
         for (row, given) in file.text_model.into_iter().enumerate() {
-            let row_error = |problem| CatalogError::Row { table: "text_model", row: row + 1, problem };
-            let names = names(&given.ids).map_err(row_error)?;
+            let row_error = |problem: String| CatalogError::Row { table: "text_model", row: row + 1, problem };
+            let names = names(&given.ids).map_err(|problem| row_error(problem.into()))?;
             if names.iter().any(|name| self.find(name).is_some()) {
-                return Err(row_error("an id is that of an image model"));
+                return Err(row_error("an id is that of an image model".into()));
             }
-            self.add_text_model(given, &names);
+            self.add_text_model(given.into_model().map_err(row_error)?, &names);
         }
+        let image = self.rows.iter().map(|row| (&row.ids, row.prices));
+        let rows = image.chain(self.text.iter().map(|row| (&row.ids, row.prices)));
+        let priced = rows.filter_map(|(ids, prices)| Some((ids, prices?)));
+        self.prices = priced.flat_map(|(ids, prices)| ids.iter().map(move |id| (id.clone(), prices))).collect();
         Ok(self)
+    }
+
+    /// What a model costs, if the catalogue says it.
+    pub fn prices(&self, name: &ModelName) -> Option<Prices> {
+        // Without prices the map is empty, and an empty map does not even hash the name.
+        self.prices.get(name.as_str()).copied()
     }
 
     /// The row of a model, if it has rules of its own.
@@ -126,7 +146,7 @@ impl ImageModel {
         self.ids.iter().any(|id| id == name.as_str())
     }
 
-    fn change(&mut self, given: FileRow, names: &[ModelName]) {
+    fn change(&mut self, given: FileRow, prices: Option<Prices>, names: &[ModelName]) {
         for name in names {
             if !self.has_id(name) {
                 self.ids.push(name.to_string());
@@ -135,16 +155,18 @@ impl ImageModel {
         self.native = given.native.unwrap_or(std::mem::take(&mut self.native));
         self.aspect_ratios = given.aspect_ratios.unwrap_or(std::mem::take(&mut self.aspect_ratios));
         self.image_sizes = given.image_sizes.unwrap_or(std::mem::take(&mut self.image_sizes));
+        self.prices = prices.or(self.prices);
     }
 }
 
 impl FileRow {
-    fn into_new(self, names: &[ModelName]) -> Result<ImageModel, &'static str> {
+    fn into_new(self, prices: Option<Prices>, names: &[ModelName]) -> Result<ImageModel, &'static str> {
         Ok(ImageModel {
             ids: names.iter().map(ToString::to_string).collect(),
             native: self.native.unwrap_or_default(),
             aspect_ratios: self.aspect_ratios.ok_or("a new model needs aspect_ratios")?,
             image_sizes: self.image_sizes.unwrap_or_default(),
+            prices,
         })
     }
 }
@@ -152,6 +174,7 @@ impl FileRow {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::price::Billable;
     use super::*;
 
     fn find<'c>(catalog: &'c Catalog, name: &str) -> Option<&'c ImageModel> {
@@ -217,6 +240,39 @@ mod tests {
     }
 
     #[test]
+    fn a_model_has_its_prices_under_each_of_its_names() {
+        let catalog = Catalog::default()
+            .extended(
+                r#"
+            [[image_model]]
+            ids = ["nano-banana-pro", "pro-latest"]
+            prices = { input = 2, output = 120.0 }
+            [[text_model]]
+            ids = ["gemini-2.5-pro"]
+            prices = { input = 9 }
+            [[text_model]]
+            ids = ["gemini-2.5-pro"]
+            prices = { input = 1.25, output = 10 }
+            [[text_model]]
+            ids = ["gemini-2.5-pro", "pro"]
+            "#,
+            )
+            .unwrap();
+        let cost = |name| {
+            let prices = catalog.prices(&ModelName::parse(name).unwrap())?;
+            Some(prices.cost(&Billable { input: 1_000_000, output: 1_000_000, ..Billable::default() }).to_string())
+        };
+        for name in ["gemini-3-pro-image-preview", "nano-banana-pro", "models/pro-latest"] {
+            assert_eq!(cost(name).as_deref(), Some("122"), "{name}");
+        }
+        // The last row that has prices counts, as a whole.
+        assert_eq!(cost("gemini-2.5-pro").as_deref(), Some("11.25"));
+        assert_eq!(cost("pro").as_deref(), Some("11.25"));
+        assert_eq!((cost("gemini-2.5-flash"), cost("unknown")), (None, None));
+        assert_eq!(Catalog::default().prices(&ModelName::parse("gemini-2.5-pro").unwrap()), None);
+    }
+
+    #[test]
     fn an_error_in_a_file_says_which_row_it_is_in() {
         for (text, expected) in [
             ("[[image_model]]\nids = []", "image_model 1: ids must name the model"),
@@ -227,6 +283,12 @@ mod tests {
             ("[[text_model]]\nids = [\"a\"]\ninput_token_limit = -1", "invalid value"),
             ("[[image_model]]\nids = [\"a\"]\nratios = 1", "unknown field `ratios`"),
             ("image_model = 3", "invalid type"),
+            ("[[image_model]]\nids = [\"a\"]\nprices = {}", "image_model 1: prices: at least one price is expected"),
+            ("[[text_model]]\nids = [\"a\"]\nprices = 3", "invalid type"),
+            (
+                "[[text_model]]\nids = [\"a\"]\n[[text_model]]\nids = [\"b\"]\nprices = { input = -1 }",
+                "text_model 2: prices.input: ",
+            ),
         ] {
             let error = Catalog::default().extended(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -49,6 +49,7 @@ fn row(ids: &[&str], native: &str, wide: bool, sizes: &[&str]) -> ImageModel {
         native: native.to_owned(),
         aspect_ratios: ratios.map(ToString::to_string).collect(),
         image_sizes: sizes.iter().map(ToString::to_string).collect(),
+        prices: None,
     }
 }
 

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::Catalog;
+use super::price::Prices;
 use crate::gemini::model::ModelName;
 
 /// A model that generates text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextModel {
     /// The names that requests may use for it.
     pub ids: Vec<String>,
@@ -15,6 +15,26 @@ pub struct TextModel {
     pub input_token_limit: Option<u32>,
     /// The most tokens of an answer, if it is known.
     pub output_token_limit: Option<u32>,
+    /// What it costs, if the operator says it.
+    pub prices: Option<Prices>,
+}
+
+/// A row of a catalogue file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileRow {
+    pub(super) ids: Vec<String>,
+    input_token_limit: Option<u32>,
+    output_token_limit: Option<u32>,
+    prices: Option<toml::Table>,
+}
+
+impl FileRow {
+    pub(super) fn into_model(self) -> Result<TextModel, String> {
+        let Self { ids, input_token_limit, output_token_limit, prices } = self;
+        let prices = prices.as_ref().map(Prices::from_toml).transpose()?;
+        Ok(TextModel { ids, input_token_limit, output_token_limit, prices })
+    }
 }
 
 /// The text models of each profile, with the limits that Google's own list has (ai.google.dev/gemini-api/docs/models).
@@ -24,6 +44,7 @@ pub(super) fn built_in() -> Vec<TextModel> {
             ids: vec![id.to_owned()],
             input_token_limit: Some(1_048_576),
             output_token_limit: Some(65_536),
+            prices: None,
         })
         .into()
 }
@@ -43,6 +64,7 @@ impl Catalog {
         }
         known.input_token_limit = given.input_token_limit.or(known.input_token_limit);
         known.output_token_limit = given.output_token_limit.or(known.output_token_limit);
+        known.prices = given.prices.or(known.prices);
     }
 }
 
