@@ -37,6 +37,8 @@ pub enum Retry {
     Soon,
     /// A retry may succeed after this time.
     After(Duration),
+    /// A retry may succeed after this time. It is for programs: a client that retries by itself should not wait for it.
+    Later(Duration),
     /// A retry would not help, or would be billed twice.
     Never,
     /// The code says enough.
@@ -85,7 +87,7 @@ impl Retry {
     pub fn delay(self) -> Option<Duration> {
         match self {
             Self::Soon => Some(DEFAULT_RETRY_AFTER),
-            Self::After(delay) => Some(delay),
+            Self::After(delay) | Self::Later(delay) => Some(delay),
             Self::Never | Self::Unsaid => None,
         }
     }

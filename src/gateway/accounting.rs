@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::callers::CallerPermit;
+use super::callers::{CallUsage, CallerPermit};
 use super::error::Error;
 use super::format::Piece;
 use super::limits::{Limit, TimedOut};
 use super::spending::Spending;
+use crate::gemini::catalog::price::Prices;
 use crate::gemini::view::{Ends, Estimate};
-use crate::telemetry::{CallSpan, ModelRequest, Operation, Outcome, UpstreamContext};
+use crate::telemetry::{CallSpan, EstimatedTokens, ModelRequest, Operation, Outcome, UpstreamContext};
 use crate::upstream;
 
 /// How long a call that was given up still counts among its caller's calls in flight: upstream does not notice at once,
@@ -47,9 +48,10 @@ impl Accounting {
         Self { span, caller, operation: None, spending: Spending::default(), stream: false, ends: Ends::default() }
     }
 
-    /// Begins when upstream is about to be asked. `request` estimates what the request contains.
-    pub(super) fn begin(&mut self, asked: &ModelRequest<'_>, request: Estimate) {
-        (self.spending, self.stream) = (Spending::of(request), asked.method.is_streaming());
+    /// Begins when upstream is about to be asked. `request` estimates what the request contains, and `prices` are those
+    /// of the model.
+    pub(super) fn begin(&mut self, asked: &ModelRequest<'_>, request: Estimate, prices: Option<Prices>) {
+        (self.spending, self.stream) = (Spending::of(request, prices), asked.method.is_streaming());
         self.spend_call();
         self.operation = Some(Operation::begin(&self.span, asked));
     }
@@ -73,9 +75,9 @@ impl Accounting {
             operation.chunk(response, view);
         }
         self.ends.add(&view.ends);
-        let reported = self.spending.add(view.estimate, view.usage_metadata);
-        if let (Some(caller), Some(total)) = (&mut self.caller, reported) {
-            caller.spend_tokens(total, Instant::now());
+        let spent = self.spending.add(view.estimate, view.usage_metadata);
+        if let (Some(caller), Some(so_far)) = (&mut self.caller, spent) {
+            caller.spend(so_far, Instant::now());
         }
     }
 
@@ -90,19 +92,25 @@ impl Accounting {
         self.settle(ending, |operation| operation.end(Outcome::of(error.map(Error::kind))));
     }
 
-    /// Charges the tokens that upstream has not reported, and releases the caller's place in flight once upstream no
-    /// longer works on the call.
+    /// Charges the tokens that upstream has not reported, records what was used, and releases the caller's place in
+    /// flight once upstream no longer works on the call.
     fn settle(&mut self, ending: Ending, end: impl FnOnce(&mut Operation)) {
         // Without an operation, upstream was not asked.
         let Some(mut operation) = self.operation.take() else { return };
         // A refusal in the middle of an answer does not take back what came before it.
         let taken = self.span.may_be_taken() && (ending != Ending::NotTaken || self.spending.has_output());
-        if taken {
-            let estimated = self.spending.unreported(ending == Ending::Complete);
-            operation.estimated(estimated);
-            if let Some(caller) = &mut self.caller {
-                caller.spend_tokens(self.spending.total(estimated), Instant::now());
-            }
+        let complete = ending == Ending::Complete;
+        let estimated = if taken { self.spending.unreported(complete) } else { EstimatedTokens::default() };
+        operation.estimated(estimated);
+        let answered = complete || self.spending.has_output();
+        let (billable, spent) = self.spending.total(estimated);
+        if taken && self.spending.is_priced() {
+            operation.cost(spent.cost);
+        }
+        if let Some(caller) = &mut self.caller {
+            let now = Instant::now();
+            caller.spend(spent, now);
+            caller.record(operation.model(), &CallUsage { billable, cost: spent.cost, answered }, now);
         }
         end(&mut operation);
         if taken && ending == Ending::GivenUp && !self.is_finished() {

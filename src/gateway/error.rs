@@ -157,7 +157,10 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Upstream(error) => error.retry(),
-            Self::Caller(AuthError::Exceeded(exceeded)) => Retry::After(exceeded.retry_after),
+            Self::Caller(AuthError::Exceeded(exceeded)) => match exceeded.until {
+                Some(_) => Retry::Later(exceeded.retry_after),
+                None => Retry::After(exceeded.retry_after),
+            },
             _ => self.row().retry,
         }
     }

@@ -76,7 +76,7 @@ pub(super) async fn prepare(
     }
     let wire = outline.as_deref().unwrap_or(&request);
     let asked = ModelRequest { model: model.shared(), method, request: wire, config: config.as_ref() };
-    call.accounting.begin(&asked, estimate);
+    call.accounting.begin(&asked, estimate, call.config.catalog.prices(&model));
     drop((request, outline));
     call.reserved.resize(json.len());
     Ok((model, json))
@@ -88,7 +88,7 @@ impl Preparation {
         let mut reserve = |more: usize| reserve(&mut self.reserved, self.request.len() + more, caller);
         let checked = self.format.check(self.method, &self.request, &self.config, &mut reserve, steps)?;
         let model = self.model.insert(checked.model().clone());
-        self.admitted.allow(model).map_err(Error::Caller)?;
+        self.admitted.check_model(model, self.method, &self.config.catalog).map_err(Error::Caller)?;
         let length = checked.measure(steps)?;
         if let Some(json) = length {
             reserve(json)?;

@@ -75,6 +75,11 @@ impl Method {
         Self::ALL.iter().copied().find(|method| !action.is_empty() && method.action() == action)
     }
 
+    /// Whether upstream charges for it. To count tokens is free (ai.google.dev/gemini-api/docs/tokens).
+    pub const fn is_billed(self) -> bool {
+        !self.describes_models() && !matches!(self, Self::CountTokens)
+    }
+
     /// Whether it describes models.
     pub const fn describes_models(self) -> bool {
         matches!(self, Self::ListModels | Self::GetModel)

@@ -50,7 +50,7 @@ pub(super) fn put(status: &Status, headers: &mut HeaderMap) {
 /// The metadata for clients that retry by themselves: when to retry, or not to (gRFC A6, Pushback).
 fn pushback(error: &Error) -> MetadataMap {
     let millis = match error.retry() {
-        Retry::Never => -1,
+        Retry::Never | Retry::Later(_) => -1,
         Retry::Unsaid => return MetadataMap::new(),
         Retry::Soon | Retry::After(_) => {
             i64::try_from(retry_delay(error).unwrap_or_default().as_millis()).unwrap_or(i64::MAX)

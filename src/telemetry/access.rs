@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::facts::{CallEnd, CallFacts, CallIdentity, EstimatedTokens, OperationFacts};
+use crate::gemini::catalog::price::Cost;
 use crate::gemini::code::Code;
 use crate::reason::Blame;
 
@@ -40,6 +41,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 reasoning_tokens = count(operation, |o| o.tokens.reasoning),
                 tokens_estimated = some(operation.is_some_and(|o| o.estimated != EstimatedTokens::default())),
                 images = count(operation, |o| o.images),
+                cost = operation.and_then(|o| o.cost).map(Cost::dollars),
                 upstream_status = facts.upstream_status,
                 attempts = facts.attempts,
                 previous_attempts = some(facts.previous_attempts),

@@ -9,6 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanContext;
 
 use super::names::{self, attribute};
+use crate::gemini::catalog::price::Cost;
 use crate::gemini::code::Code;
 use crate::gemini::method::Method;
 use crate::gemini::view::UsageView;
@@ -215,6 +216,8 @@ pub(super) struct OperationFacts {
     pub(super) tokens: Tokens,
     /// Tokens that upstream did not report.
     pub(super) estimated: EstimatedTokens,
+    /// By the prices of the catalogue; `None` for a model that has none.
+    pub(super) cost: Option<Cost>,
     pub(super) images: u64,
     pub(super) outcome: Outcome,
 }

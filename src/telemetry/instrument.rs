@@ -11,6 +11,11 @@ pub(super) fn counter(meter: &Meter, metric: Metric) -> Counter<u64> {
     meter.u64_counter(metric.name).with_unit(metric.unit).with_description(metric.meaning).build()
 }
 
+/// A counter of amounts that are not whole.
+pub(super) fn amounts(meter: &Meter, metric: Metric) -> Counter<f64> {
+    meter.f64_counter(metric.name).with_unit(metric.unit).with_description(metric.meaning).build()
+}
+
 /// A histogram of durations in seconds.
 pub(super) fn seconds(meter: &Meter, metric: Metric, bounds: &[f64]) -> Histogram<f64> {
     let builder = meter.f64_histogram(metric.name).with_unit(metric.unit).with_description(metric.meaning);

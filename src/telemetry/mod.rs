@@ -35,4 +35,5 @@ pub use self::otlp::{Otlp, OtlpTls, Protocol};
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;
 pub use self::recorder::Telemetry;
+pub use self::series::Series;
 pub use self::settings::Settings;

@@ -88,6 +88,8 @@ pub mod attribute {
     pub const UPSTREAM_TRACE_ID: &str = "gemini_grpc.upstream.trace_id";
     /// Why upstream blocked the prompt.
     pub const BLOCK_REASON: &str = "gemini_grpc.block_reason";
+    /// What the call cost by the prices of the catalogue, in dollars.
+    pub const COST: &str = "gemini_grpc.cost";
     /// How many pictures came.
     pub const IMAGES: &str = "gemini_grpc.images";
     /// Which file of certificates.
@@ -204,6 +206,8 @@ metrics! {
         "tokens that upstream reported, each under one kind: input, cached_input, tool_use_input, output, reasoning; estimated_input and estimated_output are estimates of tokens that it did not report";
     USAGE_IMAGES: Counter, "gemini_grpc.usage.images", "{image}", ["caller", "model"],
         "images that upstream generated";
+    USAGE_COST: Counter, "gemini_grpc.usage.cost", "{USD}", ["caller", "model"],
+        "cost of calls in US dollars, by the prices of the catalogue; not for models without prices";
     CERTIFICATE_EXPIRY: Gauge, "gemini_grpc.tls.certificate.expiry", "s", ["gemini_grpc.tls.certificate"],
         "time until the first certificate of a file expires; negative after that";
     RELOADS: Counter, "gemini_grpc.reloads", "{reload}", ["outcome"],

@@ -18,6 +18,7 @@ use super::context::UpstreamContext;
 use super::facts::{CallPhase, EstimatedTokens, OperationFacts, Outcome, Tokens};
 use super::metrics::ModelSeries;
 use super::names::attribute;
+use crate::gemini::catalog::price::Cost;
 use crate::gemini::json::Response;
 use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
@@ -53,6 +54,7 @@ pub struct Operation {
     series: Option<Arc<ModelSeries>>,
     usage: UsageView,
     estimated: EstimatedTokens,
+    cost: Option<Cost>,
     images: u64,
     metadata: MetadataView,
     finish_reasons: FinishReasons,
@@ -97,6 +99,7 @@ impl Operation {
             series: None,
             usage: UsageView::default(),
             estimated: EstimatedTokens::default(),
+            cost: None,
             images: 0,
             metadata: MetadataView::default(),
             finish_reasons: FinishReasons::default(),
@@ -165,6 +168,16 @@ impl Operation {
         self.estimated = tokens;
     }
 
+    /// Sets what the call cost, by the prices of the catalogue.
+    pub fn cost(&mut self, cost: Cost) {
+        self.cost = Some(cost);
+    }
+
+    /// The model that was asked.
+    pub fn model(&self) -> &Arc<str> {
+        &self.model
+    }
+
     /// Sets how it ended. Only the first outcome counts; without one it was given up.
     pub fn end(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
@@ -206,6 +219,7 @@ impl Drop for Operation {
             chunks: self.chunks,
             tokens,
             estimated: self.estimated,
+            cost: self.cost,
             images: self.images,
             outcome,
         };

@@ -1,7 +1,8 @@
-//! Instruments with their labels filled in, kept by the values of the labels.
+//! What is made once for each key and kept, such as instruments with their labels filled in.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +10,7 @@ use arc_swap::ArcSwap;
 
 /// What was made for each key, read without a lock. It only grows, up to a limit, because callers and upstream choose
 /// the keys.
-pub(super) struct Series<K, V> {
+pub struct Series<K, V> {
     made: ArcSwap<HashMap<K, Arc<V>>>,
     /// Locked while one is added, so that none is made twice: an instrument that was bound is exported forever.
     adding: Mutex<()>,
@@ -17,12 +18,13 @@ pub(super) struct Series<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Series<K, V> {
-    pub(super) fn up_to(max: usize) -> Self {
+    /// For this many keys.
+    pub fn up_to(max: usize) -> Self {
         Self { made: ArcSwap::default(), adding: Mutex::default(), max }
     }
 
     /// What there is for a key.
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<Arc<V>>
+    pub fn get<Q>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -31,7 +33,7 @@ impl<K: Clone + Eq + Hash, V> Series<K, V> {
     }
 
     /// What there is for a key. It is made if there is none and the limit allows it.
-    pub(super) fn get_or_add(&self, key: &K, make: impl FnOnce() -> V) -> Option<Arc<V>> {
+    pub fn get_or_add(&self, key: &K, make: impl FnOnce() -> V) -> Option<Arc<V>> {
         if let Some(known) = self.get(key) {
             return Some(known);
         }
@@ -48,6 +50,18 @@ impl<K: Clone + Eq + Hash, V> Series<K, V> {
         more.insert(key.clone(), value.clone());
         self.made.store(Arc::new(more));
         Some(value)
+    }
+
+    /// What was made for every key until now.
+    pub fn all(&self) -> Arc<HashMap<K, Arc<V>>> {
+        self.made.load_full()
+    }
+}
+
+/// Without what was made, which may have no text.
+impl<K, V> fmt::Debug for Series<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Series").field("made", &self.made.load().len()).field("max", &self.max).finish_non_exhaustive()
     }
 }
 

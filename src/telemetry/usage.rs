@@ -1,12 +1,12 @@
 //! What each caller used of each model, so that a bill can be made.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, Counter, Meter};
 
 use super::facts::{OperationFacts, Tokens};
-use super::instrument::counter;
+use super::instrument::{amounts, counter};
 use super::names;
 use super::series::Series;
 use crate::gemini::code::Code;
@@ -19,6 +19,7 @@ pub(super) struct Usage {
     calls: Counter<u64>,
     tokens: Counter<u64>,
     images: Counter<u64>,
+    cost: Counter<f64>,
     /// The caller, where callers are not known.
     unknown: Arc<str>,
     /// By caller and model.
@@ -32,6 +33,8 @@ struct UsageSeries {
     /// In the order of [`Tokens::KINDS`].
     tokens: [BoundCounter<u64>; 5],
     images: BoundCounter<u64>,
+    /// Only of a model with prices, because a counter that was bound is exported.
+    cost: OnceLock<BoundCounter<f64>>,
 }
 
 impl Usage {
@@ -40,6 +43,7 @@ impl Usage {
             calls: counter(meter, names::USAGE_CALLS),
             tokens: counter(meter, names::USAGE_TOKENS),
             images: counter(meter, names::USAGE_IMAGES),
+            cost: amounts(meter, names::USAGE_COST),
             unknown: names::UNKNOWN.into(),
             series: Series::up_to(MAX_PAIRS),
         }
@@ -47,7 +51,7 @@ impl Usage {
 
     /// Counts a call that has ended.
     pub(super) fn add(&self, caller: Option<&Arc<str>>, code: Code, operation: &OperationFacts) {
-        let OperationFacts { label: model, tokens, estimated, images, .. } = operation;
+        let OperationFacts { label: model, tokens, estimated, images, cost, .. } = operation;
         let caller = caller.unwrap_or(&self.unknown);
         let key = (caller.clone(), model.clone());
         let series = self.series.get_or_add(&key, || self.bind(&key));
@@ -71,6 +75,9 @@ impl Usage {
         if *images > 0 {
             series.images.add(*images);
         }
+        if let Some(cost) = cost {
+            series.cost.get_or_init(|| self.cost.bind(&series.labels)).add(cost.dollars());
+        }
     }
 
     fn bind(&self, (caller, model): &(Arc<str>, Arc<str>)) -> UsageSeries {
@@ -80,6 +87,7 @@ impl Usage {
             ok: self.calls.bind(&with(KeyValue::new("code", Code::Ok.as_str()))),
             tokens: Tokens::KINDS.map(|kind| self.tokens.bind(&with(KeyValue::new("kind", kind)))),
             images: self.images.bind(&labels),
+            cost: OnceLock::new(),
             labels,
         }
     }

@@ -6,8 +6,11 @@ use std::time::Instant;
 use super::caller::{Caller, Callers};
 use super::credential::Credential;
 use super::file::CallersError;
-use super::limits::{CallerPermit, Exceeded};
+use super::limits::CallerPermit;
+use super::quotas::Exceeded;
 use super::san::San;
+use crate::gemini::catalog::Catalog;
+use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::reason::reasons;
 use crate::upstream::ApiKey;
@@ -61,6 +64,10 @@ pub enum AuthError {
     UnknownCertificate,
     #[error("the caller {caller} may not use the model {model}; name another, or ask this gateway's operator for it")]
     ModelNotAllowed { caller: Arc<str>, model: ModelName },
+    #[error(
+        "the model {model} has no price here, and what the caller {caller} may spend is limited; name another, or ask this gateway's operator for it"
+    )]
+    ModelNotPriced { caller: Arc<str>, model: ModelName },
     #[error(transparent)]
     Exceeded(#[from] Exceeded),
 }
@@ -156,6 +163,18 @@ impl Admitted {
             _ => Ok(()),
         }
     }
+
+    /// Whether the caller may call this method of the model: it may use the model, and the catalogue has its price if
+    /// what the caller spends is limited and such calls cost anything.
+    pub fn check_model(&self, model: &ModelName, method: Method, catalog: &Catalog) -> Result<(), AuthError> {
+        self.allow(model)?;
+        match &self.caller {
+            Some(caller) if caller.limits_cost() && method.is_billed() && catalog.prices(model).is_none() => {
+                Err(AuthError::ModelNotPriced { caller: caller.name.clone(), model: model.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 // One row for each variant, and one in docs/errors.md for each new reason.
@@ -167,6 +186,7 @@ reasons! {
         Self::NoCertificate => Unauthenticated, "CERTIFICATE_MISSING", Caller, Unsaid, Other;
         Self::UnknownCertificate => Unauthenticated, "CERTIFICATE_UNKNOWN", Caller, Unsaid, Other;
         Self::ModelNotAllowed { .. } => PermissionDenied, "MODEL_NOT_ALLOWED", Caller, Unsaid, Other;
+        Self::ModelNotPriced { .. } => PermissionDenied, "MODEL_NOT_PRICED", Caller, Unsaid, Other;
         // When to retry is in what it carries.
         Self::Exceeded(_) => ResourceExhausted, "CALLER_QUOTA_EXCEEDED", Caller, Soon, Other;
     } else {}

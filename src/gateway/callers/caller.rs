@@ -8,9 +8,11 @@ use subtle::ConditionallySelectable as _;
 
 use super::file::{self, CallersError};
 use super::hash::TokenHash;
-use super::limits::{CallerPermit, CallerQuotas, ConnectionPermit, Exceeded, Meter};
+use super::limits::{CallerPermit, ConnectionPermit, Meter};
 use super::pattern::Pattern;
+use super::quotas::{CallerQuotas, Exceeded};
 use super::san::San;
+use super::window::Now;
 use crate::gemini::model::ModelName;
 use crate::memory::Pool;
 
@@ -114,15 +116,30 @@ impl Caller {
         self.models.as_ref().is_none_or(|models| models.iter().any(|pattern| pattern.fits(model)))
     }
 
+    /// Whether what it may spend is limited.
+    pub fn limits_cost(&self) -> bool {
+        self.limits.limits_cost()
+    }
+
+    /// Whether it has limits of a day or a month.
+    pub fn has_budgets(&self) -> bool {
+        self.limits.has_budgets()
+    }
+
+    /// Its limits, and what it has used.
+    pub(super) fn metered(&self) -> (&CallerQuotas, &Meter) {
+        (&self.limits, &self.meter)
+    }
+
     /// The bytes that its calls have reserved, all together.
     pub(in crate::gateway) fn bytes(&self) -> &Arc<Pool> {
         &self.meter.bytes
     }
 
     /// Admits a call, or returns the limit that the caller is at. It takes a place in flight, checks that tokens are
-    /// left, and reserves one of the calls per minute.
-    pub fn admit(&self, now: Instant) -> Result<CallerPermit, Exceeded> {
-        self.meter.admit(&self.limits, now).map_err(|limit| limit.of(self.name.clone()))
+    /// left and no budget is used up, and reserves one of the calls per minute.
+    pub fn admit(&self, now: impl Into<Now>) -> Result<CallerPermit, Exceeded> {
+        self.meter.admit(&self.limits, now.into()).map_err(|limit| limit.of(self.name.clone()))
     }
 
     /// Counts one more connection for the caller, of which it may have `most`.

@@ -10,14 +10,21 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::hash::{InvalidHash, TokenHash};
-use super::limits::CallerQuotas;
 use super::pattern::Pattern;
+use super::quotas::{BUDGETS, CallerQuotas, Unit};
 use super::san::San;
+use crate::gemini::catalog::price::Cost;
 
 /// The largest limit. A larger one is a typing mistake, and rates count in nanoseconds.
 const MAX_LIMIT: u64 = 1_000_000_000;
 
-const UNKNOWN: &str = "there is no such field; there are token_sha256, san, models, calls_in_flight, calls_per_minute and tokens_per_minute";
+/// The largest number of tokens or images of a day or month.
+const MAX_BUDGET: u64 = 1_000_000_000_000;
+
+/// The largest number of dollars of a day or month.
+const MAX_DOLLARS: f64 = 1e6;
+
+const UNKNOWN: &str = "there is no such field; there are token_sha256, san, models, calls_in_flight, calls_per_minute, tokens_per_minute, tokens_per_day, tokens_per_month, images_per_day, cost_per_day and cost_per_month";
 
 /// Why a file of callers cannot be used. It repeats no value of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,14 +109,18 @@ fn row(name: &Arc<str>, fields: &DeTable<'_>) -> Result<Row, (Range<usize>, Stri
             "token_sha256" => texts(given, hash).map(|hashes| row.tokens = hashes),
             "san" => texts(given, san).map(|sans| row.sans = sans),
             "models" => texts(given, model).map(|models| row.models = Some(models)),
-            "calls_in_flight" => number(given).map(|limit| row.limits.calls_in_flight = Some(limit)),
-            "calls_per_minute" => number(given).map(|limit| row.limits.calls_per_minute = Some(limit)),
-            "tokens_per_minute" => number(given).map(|limit| row.limits.tokens_per_minute = Some(limit)),
-            // `[callers.team.a]` is a table `a` of the caller `team`.
-            _ if given.is_table() => {
-                Err("there is no such field; a name with a dot is quoted: [callers.\"a.b\"]".into())
-            }
-            _ => Err(UNKNOWN.into()),
+            "calls_in_flight" => number(given, MAX_LIMIT).map(|limit| row.limits.calls_in_flight = Some(limit)),
+            "calls_per_minute" => number(given, MAX_LIMIT).map(|limit| row.limits.calls_per_minute = Some(limit)),
+            "tokens_per_minute" => number(given, MAX_LIMIT).map(|limit| row.limits.tokens_per_minute = Some(limit)),
+            other => match BUDGETS.iter().zip(&mut row.limits.budgets).find(|(known, _)| known.quota.name() == other) {
+                Some((known, budget)) if known.unit == Unit::Cost => dollars(given).map(|limit| *budget = Some(limit)),
+                Some((_, budget)) => number(given, MAX_BUDGET).map(|limit| *budget = Some(limit)),
+                // `[callers.team.a]` is a table `a` of the caller `team`.
+                None if given.is_table() => {
+                    Err("there is no such field; a name with a dot is quoted: [callers.\"a.b\"]".into())
+                }
+                None => Err(UNKNOWN.into()),
+            },
         };
         done.map_err(|problem: String| (field.span(), format!("callers.{name}.{}: {problem}", shown(field))))?;
     }
@@ -142,10 +153,26 @@ fn model(text: &str) -> Result<Pattern, String> {
     Pattern::parse(text).ok_or_else(|| "the name of a model is expected; a * may stand at its end".into())
 }
 
-fn number(value: &DeValue<'_>) -> Result<NonZeroU64, String> {
+/// A whole number up to `max`.
+fn number(value: &DeValue<'_>, max: u64) -> Result<NonZeroU64, String> {
     let number = value.as_integer().and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
-    let number = number.filter(|number| *number <= MAX_LIMIT).and_then(NonZeroU64::new);
-    number.ok_or_else(|| format!("a whole number from 1 to {MAX_LIMIT} is expected; leave it out for no limit"))
+    let number = number.filter(|number| *number <= max).and_then(NonZeroU64::new);
+    number.ok_or_else(|| format!("a whole number from 1 to {max} is expected; leave it out for no limit"))
+}
+
+/// An amount of dollars, in billionths of one.
+fn dollars(value: &DeValue<'_>) -> Result<NonZeroU64, String> {
+    let digits = match value {
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str()),
+        DeValue::Float(number) => Some(number.as_str()),
+        _ => None,
+    };
+    let dollars =
+        digits.and_then(|digits| digits.parse().ok()).and_then(|number| Cost::from_dollars(number, MAX_DOLLARS));
+    let limit = dollars.and_then(|cost| NonZeroU64::new(cost.nanos()));
+    limit.ok_or_else(|| {
+        format!("a number of dollars, more than 0 and at most {MAX_DOLLARS}, is expected; leave it out for no limit")
+    })
 }
 
 /// The name of a field, unless it may be a secret in the wrong place.

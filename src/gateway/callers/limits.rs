@@ -1,24 +1,16 @@
-//! The limits of a caller, and how much of them is in use.
+//! How much of its limits a caller has in use.
 
-use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::quotas::{AtLimit, Budget, CallerQuotas, IN_FLIGHT_RETRY_AFTER, Quota, Unit};
 use super::rate::Rate;
+use super::usage::{CallUsage, UsageTable};
+use super::window::{Now, Period, Windowed};
+use crate::gemini::catalog::price::Cost;
 use crate::memory::Pool;
-
-/// When to retry if the caller has too many calls in flight. It is not known when one ends; most take seconds.
-const IN_FLIGHT_RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// What a caller may use. `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct CallerQuotas {
-    pub(super) calls_in_flight: Option<NonZeroU64>,
-    pub(super) calls_per_minute: Option<NonZeroU64>,
-    pub(super) tokens_per_minute: Option<NonZeroU64>,
-}
 
 /// What a caller has used. It is kept when the file is read again, so that a reload gives no caller a fresh quota.
 #[derive(Debug)]
@@ -29,47 +21,24 @@ pub(super) struct Meter {
     connections: AtomicUsize,
     calls: Rate,
     tokens: Rate,
+    /// What was spent today and this month, in the order of [`Unit`].
+    day: Windowed<3>,
+    month: Windowed<3>,
+    /// What was used of each model.
+    pub(super) usage: UsageTable,
     /// The bytes that its calls have reserved.
     pub(super) bytes: Arc<Pool>,
 }
 
-/// The limits of a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quota {
-    /// Calls at the same time.
-    CallsInFlight,
-    /// Calls that begin.
-    CallsPerMinute,
-    /// Tokens in and out, as upstream counts them.
-    TokensPerMinute,
-    /// Bytes that its calls have reserved together. The limit is a share of the process's, not in the file.
-    BytesHeld,
-    /// Connections at the same time. The limit is a share of the process's, not in the file.
-    Connections,
-}
-
-/// A caller is at a limit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the caller {caller} is at its limit of {limit} {quota}; try again in {} s, or ask this gateway's operator for more",
-    .retry_after.as_secs_f64().ceil()
-)]
-pub struct Exceeded {
-    /// The name of the caller.
-    pub caller: Arc<str>,
-    /// Which limit it is at.
-    pub quota: Quota,
-    /// How much it may use.
-    pub limit: u64,
-    /// When a second try may succeed.
-    pub retry_after: Duration,
-}
-
-impl Exceeded {
-    /// The caller's calls have reserved all the bytes of its share.
-    pub fn bytes(caller: Arc<str>, share: usize) -> Self {
-        Self { caller, quota: Quota::BytesHeld, limit: share as u64, retry_after: IN_FLIGHT_RETRY_AFTER }
-    }
+/// What a call has spent since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// Pictures that came.
+    pub images: u64,
+    /// By the prices of the catalogue; 0 for a model that has none.
+    pub cost: Cost,
 }
 
 /// An admitted call of a caller, in flight until this is dropped. It reserves one of the calls per minute, which is
@@ -80,8 +49,8 @@ pub struct CallerPermit {
     limits: CallerQuotas,
     /// Whether one of the calls per minute is reserved.
     call_reserved: bool,
-    /// The tokens that this call was charged so far.
-    tokens: u64,
+    /// What this call was charged so far.
+    spent: Spent,
 }
 
 impl Meter {
@@ -92,6 +61,9 @@ impl Meter {
             connections: AtomicUsize::new(0),
             calls: Rate::default(),
             tokens: Rate::default(),
+            day: Windowed::new(Period::Day),
+            month: Windowed::new(Period::Month),
+            usage: UsageTable::default(),
             bytes: Arc::default(),
         }
     }
@@ -101,23 +73,76 @@ impl Meter {
     }
 
     /// Admits a call, or returns the limit that the caller is at. A refused call uses nothing.
-    pub(super) fn admit(self: &Arc<Self>, limits: &CallerQuotas, now: Instant) -> Result<CallerPermit, AtLimit> {
-        let now = self.nanos(now);
-        let at = |quota, limit: NonZeroU64| move |retry_after| AtLimit { quota, limit: limit.get(), retry_after };
+    pub(super) fn admit(self: &Arc<Self>, limits: &CallerQuotas, now: Now) -> Result<CallerPermit, AtLimit> {
+        let nanos = self.nanos(now.instant);
+        let at = |quota, limit: NonZeroU64| {
+            move |retry_after| AtLimit { quota, limit: limit.get(), retry_after, until: None }
+        };
         if let Some(limit) = limits.tokens_per_minute {
-            self.tokens.has_one(limit, now).map_err(at(Quota::TokensPerMinute, limit))?;
+            self.tokens.has_one(limit, nanos).map_err(at(Quota::TokensPerMinute, limit))?;
+        }
+        if limits.has_budgets() {
+            self.has_budget(limits, now.unix())?;
         }
         let limit = limits.calls_in_flight.unwrap_or(NonZeroU64::MAX);
         let one_more = |calls: u64| (calls < limit.get()).then_some(calls + 1);
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| at(Quota::CallsInFlight, limit)(IN_FLIGHT_RETRY_AFTER))?;
-        let mut permit = CallerPermit { meter: self.clone(), limits: *limits, call_reserved: false, tokens: 0 };
+        let mut permit =
+            CallerPermit { meter: self.clone(), limits: *limits, call_reserved: false, spent: Spent::default() };
         if let Some(limit) = limits.calls_per_minute {
-            self.calls.reserve(limit, now).map_err(at(Quota::CallsPerMinute, limit))?;
+            self.calls.reserve(limit, nanos).map_err(at(Quota::CallsPerMinute, limit))?;
             permit.call_reserved = true;
         }
         Ok(permit)
+    }
+
+    /// An error if a budget is used up.
+    fn has_budget(&self, limits: &CallerQuotas, unix: u64) -> Result<(), AtLimit> {
+        let spent = limits.budgets().find(|(budget, limit)| self.spent(budget, unix) >= limit.get());
+        let Some((budget, limit)) = spent else { return Ok(()) };
+        Err(AtLimit::until(self.window(budget.period).ends_at(unix), unix, budget.quota, limit.get()))
+    }
+
+    fn window(&self, period: Period) -> &Windowed<3> {
+        match period {
+            Period::Day => &self.day,
+            Period::Month => &self.month,
+        }
+    }
+
+    /// What was spent of a budget in the window of this time.
+    pub(super) fn spent(&self, budget: &Budget, unix: u64) -> u64 {
+        let [tokens, images, cost] = self.window(budget.period).used(unix);
+        match budget.unit {
+            Unit::Tokens => tokens,
+            Unit::Images => images,
+            Unit::Cost => cost,
+        }
+    }
+
+    /// When the window of a budget ends, in Unix seconds.
+    pub(super) fn ends_at(&self, budget: &Budget, unix: u64) -> u64 {
+        self.window(budget.period).ends_at(unix)
+    }
+
+    /// How much of a limit without a window is in use.
+    pub(super) fn in_use(&self, quota: Quota, limit: NonZeroU64, now: Instant) -> u64 {
+        match quota {
+            Quota::CallsPerMinute => self.calls.used(limit, self.nanos(now)),
+            Quota::TokensPerMinute => self.tokens.used(limit, self.nanos(now)),
+            _ => self.in_flight.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Adds what was spent to the windows.
+    fn charge(&self, more: Spent, now: &Now) {
+        if more != Spent::default() {
+            let (amounts, unix) = ([more.tokens, more.images, more.cost.nanos()], now.unix());
+            self.day.add(amounts, unix);
+            self.month.add(amounts, unix);
+        }
     }
 
     /// Counts one more connection; at most `most` are allowed.
@@ -126,8 +151,7 @@ impl Meter {
         if self.connections.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(permit);
         }
-        let (quota, limit) = (Quota::Connections, u64::try_from(most).unwrap_or(u64::MAX));
-        Err(AtLimit { quota, limit, retry_after: IN_FLIGHT_RETRY_AFTER })
+        Err(AtLimit::soon(Quota::Connections, u64::try_from(most).unwrap_or(u64::MAX)))
     }
 }
 
@@ -141,17 +165,14 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// [`Exceeded`], without the name of the caller.
-#[derive(Debug)]
-pub(super) struct AtLimit {
-    quota: Quota,
-    limit: u64,
-    retry_after: Duration,
-}
-
-impl AtLimit {
-    pub(super) fn of(self, caller: Arc<str>) -> Exceeded {
-        Exceeded { caller, quota: self.quota, limit: self.limit, retry_after: self.retry_after }
+impl Spent {
+    /// What was spent since this was charged.
+    fn beyond(self, charged: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_sub(charged.tokens),
+            images: self.images.saturating_sub(charged.images),
+            cost: Cost::from_nanos(self.cost.nanos().saturating_sub(charged.cost.nanos())),
+        }
     }
 }
 
@@ -163,14 +184,29 @@ impl CallerPermit {
         }
     }
 
-    /// Charges the tokens of the call. `so_far` is the sum since its beginning, because each event of a stream reports
-    /// the sum, and a cancelled call has no last event.
-    pub fn spend_tokens(&mut self, so_far: u64, now: Instant) {
-        let more = so_far.saturating_sub(self.tokens);
-        self.tokens += more;
-        if let (Some(limit), 1..) = (self.limits.tokens_per_minute, more) {
-            self.meter.tokens.charge(more, limit, self.meter.nanos(now));
+    /// Charges the call. `so_far` is the sum since its beginning, because each event of a stream reports the sum, and a
+    /// cancelled call has no last event. A sum that is smaller than before gives nothing back.
+    pub fn spend(&mut self, so_far: Spent, now: impl Into<Now>) {
+        let (more, now) = (so_far.beyond(self.spent), now.into());
+        self.spent.tokens += more.tokens;
+        self.spent.images += more.images;
+        self.spent.cost += more.cost;
+        if let (Some(limit), 1..) = (self.limits.tokens_per_minute, more.tokens) {
+            self.meter.tokens.charge(more.tokens, limit, self.meter.nanos(now.instant));
         }
+        if self.limits.has_budgets() {
+            self.meter.charge(more, &now);
+        }
+    }
+
+    /// Records the usage of a call that has ended, after its last charge.
+    pub fn record(&mut self, model: &Arc<str>, usage: &CallUsage, now: impl Into<Now>) {
+        let now = now.into();
+        // Without a budget nothing was counted yet. It is now, for a budget that a reload may bring.
+        if !self.limits.has_budgets() {
+            self.meter.charge(self.spent, &now);
+        }
+        self.meter.usage.add(model, usage, now.unix());
     }
 
     /// Whether its caller has a limit on calls in flight.
@@ -185,24 +221,5 @@ impl Drop for CallerPermit {
             self.meter.calls.release();
         }
         self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Quota {
-    /// Its name in errors, and in the file of callers if the file has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CallsInFlight => "calls_in_flight",
-            Self::CallsPerMinute => "calls_per_minute",
-            Self::TokensPerMinute => "tokens_per_minute",
-            Self::BytesHeld => "bytes_held",
-            Self::Connections => "connections",
-        }
-    }
-}
-
-impl fmt::Display for Quota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name().replace('_', " "))
     }
 }

@@ -10,8 +10,11 @@ mod file;
 mod hash;
 mod limits;
 mod pattern;
+mod quotas;
 mod rate;
 mod san;
+mod usage;
+mod window;
 
 pub use self::auth::{Admitted, Auth, AuthError, KeyOwner};
 pub use self::caller::{Caller, Callers};
@@ -19,8 +22,11 @@ pub use self::changes::CallerChanges;
 pub use self::credential::Credential;
 pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
-pub use self::limits::{CallerPermit, ConnectionPermit, Exceeded, Quota};
+pub use self::limits::{CallerPermit, ConnectionPermit, Spent};
+pub use self::quotas::{Exceeded, Quota};
 pub use self::san::San;
+pub use self::usage::{Amount, Amounts, CallUsage, CallerUsage, LimitUsage, ModelUsage};
+pub use self::window::Now;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

@@ -54,6 +54,13 @@ impl Rate {
         }
     }
 
+    /// How many are taken or reserved, of those that a minute refills. It may be more.
+    pub(super) fn used(&self, per_minute: NonZeroU64, now: u64) -> u64 {
+        let taken = u128::from(self.even_at.load(Ordering::Relaxed).saturating_sub(now));
+        let taken = (taken * u128::from(per_minute.get())).div_ceil(u128::from(MINUTE));
+        u64::try_from(taken).unwrap_or(u64::MAX).saturating_add(self.reserved.load(Ordering::Relaxed))
+    }
+
     /// Takes what was already spent, even if it is more than is left.
     pub(super) fn charge(&self, amount: u64, per_minute: NonZeroU64, now: u64) {
         let next = |even_at| Some(after(even_at, amount, per_minute, now));
@@ -116,6 +123,17 @@ mod tests {
         assert_eq!(rate.has_one(limit, 31 * SECOND), Ok(()));
         rate.charge(u64::MAX, per_minute(1), 0);
         assert!(rate.has_one(limit, u64::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn what_is_used_is_taken_or_reserved_and_refills() {
+        let (rate, limit) = (Rate::default(), per_minute(60));
+        assert_eq!(rate.used(limit, 0), 0);
+        rate.charge(90, limit, 0);
+        assert_eq!((rate.used(limit, 0), rate.used(limit, 10 * SECOND)), (90, 80));
+        assert!(rate.reserve(limit, 31 * SECOND).is_ok());
+        assert_eq!(rate.used(limit, 31 * SECOND), 60);
+        assert_eq!((rate.used(limit, 90 * SECOND), rate.used(limit, 10 * MINUTE)), (1, 1));
     }
 
     #[test]

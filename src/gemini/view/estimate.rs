@@ -10,11 +10,21 @@ pub struct Estimate {
     pub text_bytes: u64,
     /// The number of images, as bytes or as URIs.
     pub images: u64,
+    /// Those of them that are drafts: pictures that a model makes while it thinks, before the one of its answer.
+    pub drafts: u64,
+}
+
+impl Estimate {
+    /// The images that are no drafts.
+    pub fn pictures(&self) -> u64 {
+        self.images.saturating_sub(self.drafts)
+    }
 }
 
 impl AddAssign for Estimate {
     fn add_assign(&mut self, more: Self) {
         self.text_bytes += more.text_bytes;
         self.images += more.images;
+        self.drafts += more.drafts;
     }
 }

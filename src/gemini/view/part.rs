@@ -1,7 +1,7 @@
 //! The view of a part: its media for validation, and its amount of text and images.
 
 use super::Estimate;
-use super::fields::{Elements, ReadError, bytes, last, next, text};
+use super::fields::{Elements, ReadError, bytes, int32, last, next, text};
 use super::numbers::{ADDITIONAL_FIELDS, media, part};
 use crate::gemini::steps::Steps;
 use crate::gemini::wire::Reader;
@@ -37,6 +37,8 @@ pub(in crate::gemini) struct PartView<'w> {
     /// The number of images in a file or in a function response.
     images: u64,
     text_bytes: u64,
+    /// Whether it is a thought.
+    is_thought: bool,
     /// Whether the part has a thought signature, or members that the contract does not have.
     has_others: bool,
 }
@@ -44,7 +46,7 @@ pub(in crate::gemini) struct PartView<'w> {
 impl<'w> PartView<'w> {
     /// Reads the wire bytes of a `Part`.
     pub(in crate::gemini) fn read(part: &'w [u8], steps: &mut Steps<'_>) -> Result<Self, ReadError> {
-        let (mut view, mut has_others) = (Self::default(), false);
+        let (mut view, mut has_others, mut is_thought) = (Self::default(), false, false);
         let mut reader = Reader::new(part);
         while let Some((number, value)) = next(&mut reader, steps)? {
             match number {
@@ -61,11 +63,12 @@ impl<'w> PartView<'w> {
                 | part::CODE_EXECUTION_RESULT
                 | part::TOOL_CALL
                 | part::TOOL_RESPONSE => view.member(number).text_bytes += length(bytes(value)?),
+                part::THOUGHT => is_thought = int32(value)? != 0,
                 part::THOUGHT_SIGNATURE | ADDITIONAL_FIELDS => has_others = true,
                 _ => {}
             }
         }
-        Ok(Self { has_others, ..view })
+        Ok(Self { has_others, is_thought, ..view })
     }
 
     /// Whether the part has nothing that could be its data; a model refuses such a part. A part with only a signature
@@ -80,7 +83,7 @@ impl<'w> PartView<'w> {
 
     pub(in crate::gemini) fn estimate(&self) -> Estimate {
         let images = self.images + u64::from(is_image(self.blob.mime_type.as_bytes()));
-        Estimate { text_bytes: self.text_bytes, images }
+        Estimate { text_bytes: self.text_bytes, images, drafts: if self.is_thought { images } else { 0 } }
     }
 
     /// Sets the member. Another member before it is replaced; the same one is kept, to be merged.

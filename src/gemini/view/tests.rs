@@ -142,7 +142,7 @@ fn finish_reasons_of_several_messages_are_combined() {
 #[test]
 fn images_are_counted_and_texts_about_them_are_not() {
     let estimate = |parts: &str| {
-        let Estimate { text_bytes, images } =
+        let Estimate { text_bytes, images, .. } =
             response(&wire_of(&format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#))).estimate;
         (text_bytes, images)
     };
@@ -175,7 +175,7 @@ fn the_estimate_of_a_request_covers_everything_that_the_model_reads() {
     };
     assert_eq!(estimate(r#"{"model":"m","labels":{"a":"b"}}"#), Estimate::default());
     let texts = r#"{"systemInstruction":{"parts":[{"text":"12345"}]},"contents":[{"parts":[{"text":"1234"},{"text":"123"}]},{"parts":[{"text":"12"}]}]}"#;
-    assert_eq!(estimate(texts), Estimate { text_bytes: 14, images: 0 });
+    assert_eq!(estimate(texts), Estimate { text_bytes: 14, ..Estimate::default() });
     // The name has 8 bytes; the rest is tags and lengths.
     let response = r#"{"contents":[{"parts":[{"functionResponse":{"name":"12345678","response":{},"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}},{"fileData":{"mimeType":"image/png"}},{"inlineData":{"mimeType":"a/b"}}]}}]}]}"#;
     let found = estimate(response);
@@ -200,12 +200,12 @@ fn a_later_member_of_a_part_replaces_an_earlier_one() {
     let png = field(3, &field(1, b"image/png"));
     let call = field(4, &field(1, b"name"));
     let read = |part: &[&[u8]]| estimate_of_request(&parts(&[&part.concat()]), &mut Steps::unlimited()).unwrap();
-    assert_eq!(read(&[&png, &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
-    assert_eq!(read(&[&field(2, b"hello"), &field(2, b"hi")]), Estimate { text_bytes: 2, images: 0 });
-    assert_eq!(read(&[&field(2, b"hi"), &png]), Estimate { text_bytes: 0, images: 1 });
+    assert_eq!(read(&[&png, &field(2, b"hi")]), Estimate { text_bytes: 2, ..Estimate::default() });
+    assert_eq!(read(&[&field(2, b"hello"), &field(2, b"hi")]), Estimate { text_bytes: 2, ..Estimate::default() });
+    assert_eq!(read(&[&field(2, b"hi"), &png]), Estimate { images: 1, ..Estimate::default() });
     // The same member twice is merged to one message.
-    assert_eq!(read(&[&png, &field(3, &field(2, b"data"))]), Estimate { text_bytes: 0, images: 1 });
-    assert_eq!(read(&[&call, &call]), Estimate { text_bytes: 12, images: 0 });
+    assert_eq!(read(&[&png, &field(3, &field(2, b"data"))]), Estimate { images: 1, ..Estimate::default() });
+    assert_eq!(read(&[&call, &call]), Estimate { text_bytes: 12, ..Estimate::default() });
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub(super) fn describe_response(
             span.set_attribute(KeyValue::new(name, number(count)));
         }
     }
+    if let Some(cost) = facts.cost {
+        span.set_attribute(KeyValue::new(attribute::COST, cost.dollars()));
+    }
     if let Some(details) = &metadata.usage {
         describe_usage(span, details);
     }

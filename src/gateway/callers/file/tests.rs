@@ -22,6 +22,11 @@ fn a_file_with_everything_is_read() {
         calls_in_flight = 20
         calls_per_minute = 600
         tokens_per_minute = 200_000
+        tokens_per_day = 5_000_000_000
+        tokens_per_month = 1_000_000_000_000
+        images_per_day = 500
+        cost_per_day = 20
+        cost_per_month = 400.50
         [callers."b.1"]
         token_sha256 = "{}"
         "#,
@@ -36,6 +41,18 @@ fn a_file_with_everything_is_read() {
     assert_eq!(a.limits.calls_in_flight.unwrap().get(), 20);
     assert_eq!(a.limits.calls_per_minute.unwrap().get(), 600);
     assert_eq!(a.limits.tokens_per_minute.unwrap().get(), 200_000);
+    let budgets: Vec<_> = a.limits.budgets().map(|(budget, limit)| (budget.quota.name(), limit.get())).collect();
+    assert_eq!(
+        budgets,
+        [
+            ("tokens_per_day", 5_000_000_000),
+            ("tokens_per_month", 1_000_000_000_000),
+            ("images_per_day", 500),
+            ("cost_per_day", 20_000_000_000),
+            ("cost_per_month", 400_500_000_000),
+        ]
+    );
+    assert!(a.limits.limits_cost() && !b.limits.has_budgets());
     assert_eq!((&*b.name, b.tokens.len(), b.limits), ("b.1", 1, CallerQuotas::default()));
     assert!(b.sans.is_empty() && b.models.is_none());
 }
@@ -43,6 +60,7 @@ fn a_file_with_everything_is_read() {
 #[test]
 fn a_wrong_value_is_named_by_line_caller_and_field_and_not_shown() {
     const NUMBER: &str = "a whole number from 1 to 1000000000 is expected";
+    const DOLLARS: &str = "a number of dollars, more than 0 and at most 1000000, is expected";
     const TEXTS: &str = "a text or a list of texts is expected, and at least one";
     let short = &HASH[1..];
     for (field, value, says) in [
@@ -62,6 +80,16 @@ fn a_wrong_value_is_named_by_line_caller_and_field_and_not_shown() {
         ("calls_per_minute", "'SECRET'".into(), NUMBER),
         ("tokens_per_minute", "1.5".into(), NUMBER),
         ("tokens_per_minute", "1000000001".into(), NUMBER),
+        ("tokens_per_day", "1000000000001".into(), "a whole number from 1 to 1000000000000 is expected"),
+        ("images_per_day", "0.5".into(), "a whole number from 1 to 1000000000000 is expected"),
+        ("cost_per_day", "0".into(), DOLLARS),
+        ("cost_per_day", "0.0000000001".into(), DOLLARS),
+        ("cost_per_day", "-1.5".into(), DOLLARS),
+        ("cost_per_month", "1000001".into(), DOLLARS),
+        ("cost_per_month", "inf".into(), DOLLARS),
+        ("cost_per_month", "nan".into(), DOLLARS),
+        ("cost_per_month", "'SECRET'".into(), DOLLARS),
+        ("cost_per_month", "0x10".into(), DOLLARS),
         ("tokens", "'SECRET'".into(), "there is no such field; there are token_sha256, san, "),
     ] {
         let error = refused(&format!("[callers.a]\n\n{field} = {value}\n"));

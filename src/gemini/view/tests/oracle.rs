@@ -124,12 +124,15 @@ fn estimate_of<'m>(contents: impl IntoIterator<Item = &'m Content>) -> Estimate 
     let mut sum = Estimate::default();
     let image = |mime_type: &str| u64::from(mime_type.to_ascii_lowercase().starts_with("image/"));
     for part in contents.into_iter().flat_map(|content| &content.parts) {
+        let mut images = 0;
         match &part.data {
             Some(Data::Text(text)) => sum.text_bytes += text.len() as u64,
-            Some(Data::InlineData(blob)) => sum.images += image(&blob.mime_type),
-            Some(Data::FileData(file)) => sum.images += image(&file.mime_type),
+            Some(Data::InlineData(blob)) => images = image(&blob.mime_type),
+            Some(Data::FileData(file)) => images = image(&file.mime_type),
             _ => {}
         }
+        sum.images += images;
+        sum.drafts += if part.thought { images } else { 0 };
     }
     sum
 }
