@@ -343,7 +343,7 @@ fn usage_is_that_of_each_model_and_limit() {
     // In the next month nothing is left of it.
     let next = known.usage(Now::at(now.instant, DAY + 86_400));
     assert!(next[0].models.is_empty() && next[1].models.is_empty());
-    assert_eq!(serde_json::to_value(&next[0].limits[4].used).unwrap(), json!(0.0));
+    assert_eq!(serde_json::to_value(next[0].limits[4].used).unwrap(), json!(0.0));
 }
 
 #[test]

@@ -239,7 +239,7 @@ mod tests {
             let end = Period::Month.end(unix);
             let (year, month, _) = date(unix / SECONDS_PER_DAY);
             let next = if month == 12 { (year + 1, 1, 1) } else { (year, month + 1, 1) };
-            prop_assert!(end > unix && end % SECONDS_PER_DAY == 0);
+            prop_assert!(end > unix && end.is_multiple_of(SECONDS_PER_DAY));
             prop_assert_eq!(date(end / SECONDS_PER_DAY), next);
         }
 
