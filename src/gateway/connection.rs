@@ -25,8 +25,8 @@ pub struct Connection {
     leave: Notify,
     evict: Notify,
     refuses_calls: AtomicBool,
-    /// Whether its next response ends it once the server stops.
-    ends_by_itself: AtomicBool,
+    /// Whether a call is admitted after the server was told to stop: its response then ends the connection.
+    has_last_call: AtomicBool,
     /// Whether it is more than the limit of open files allows.
     is_out_of_files: bool,
 }
@@ -55,7 +55,7 @@ impl Connection {
             leave: Notify::new(),
             evict: Notify::new(),
             refuses_calls: AtomicBool::new(is_out_of_files),
-            ends_by_itself: AtomicBool::new(false),
+            has_last_call: AtomicBool::new(false),
             is_out_of_files,
         })
     }
@@ -119,15 +119,15 @@ impl Connection {
         self.refuses_calls.store(true, Ordering::Relaxed);
     }
 
-    /// Its next response ends it once the server stops, so that it has one more call at most. That call is admitted
-    /// however late it comes: its client could not know of the stop before.
-    pub fn ends_by_itself(&self) {
-        self.ends_by_itself.store(true, Ordering::Relaxed);
+    /// Admits a call after the server was told to stop, however late it comes: its client could not know of the stop before.
+    /// For a connection that ends with its next response, so that this is its last call.
+    pub fn allow_last_call(&self) {
+        self.has_last_call.store(true, Ordering::Relaxed);
     }
 
     /// Whether a call on it is admitted although others are refused, because the server stops.
     pub(super) fn has_last_call(&self) -> bool {
-        self.ends_by_itself.load(Ordering::Relaxed)
+        self.has_last_call.load(Ordering::Relaxed)
     }
 
     /// Why calls are refused, if they are. The first call on a connection beyond the limit of files asks the client to

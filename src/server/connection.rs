@@ -235,7 +235,7 @@ impl Shared {
                 Ok::<_, Infallible>(response)
             }
         });
-        peer.connection.ends_by_itself();
+        peer.connection.allow_last_call();
         let mut connection = pin!(http1::builder().serve_connection(TokioIo::new(stream), service));
         let has_to_go = self.has_to_go(peer.connection.clone(), None, self.limits.http1_idle);
         let timed_out = || Error::new(ErrorKind::TimedOut, "the client did not read a response by its deadline");
