@@ -12,6 +12,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/gemini-grpc"
 HELM = os.environ.get("GEMINI_GRPC_HELM", ROOT / "target/ci/bin/helm")
+# Helm ends before its memory is worth collecting, which would be a fifth of its time.
+WITHOUT_COLLECTION = {**os.environ, "GOGC": "off"}
 
 # The oldest Kubernetes version that the chart supports, and the newest one whose schemas are available.
 OLDEST, NEWEST = "1.30.0", "1.37.0"
@@ -36,7 +38,8 @@ Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_yaml_str)
 def helm(*arguments: str, values: dict | None = None) -> subprocess.CompletedProcess:
     """Runs helm, with values on its standard input."""
     text = json.dumps(values or {})
-    return subprocess.run([HELM, *map(str, arguments)], input=text, capture_output=True, text=True, check=False)
+    command = [HELM, *map(str, arguments)]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=WITHOUT_COLLECTION)
 
 
 @functools.cache

@@ -26,7 +26,9 @@ def enter():
     if not stamp.exists() or stamp.read_text() != wanted:
         say("installing the Python packages of tests/production/requirements.txt")
         run(sys.executable, "-m", "venv", "--clear", VENV)
-        run(VENV / "bin/pip", "install", "--quiet", "--require-hashes", "--no-deps", "--requirement", requirements[0])
+        # Python compiles what is used; all of it takes long.
+        options = ["--quiet", "--no-compile", "--require-hashes", "--no-deps"]
+        run(VENV / "bin/pip", "install", *options, "--requirement", requirements[0])
         stamp.write_text(wanted)
     if pathlib.Path(sys.prefix).resolve() != VENV.resolve():
         python = str(VENV / "bin/python")

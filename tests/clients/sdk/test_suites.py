@@ -27,4 +27,5 @@ def test_java(built, addresses):
     console = ["org.junit.platform.console.ConsoleLauncher", "execute", f"--scan-classpath={BUILT / 'java'}"]
     timeout = "--config=junit.jupiter.execution.timeout.default=60s"
     options = [timeout, "--fail-if-no-tests", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
-    run("java", *console, *options, cwd=HERE, CLASSPATH=classpath(), **addresses)
+    # Nothing runs long enough for the later tiers of the JIT.
+    run("java", "-XX:TieredStopAtLevel=1", *console, *options, cwd=HERE, CLASSPATH=classpath(), **addresses)
