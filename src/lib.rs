@@ -18,5 +18,6 @@ pub mod rest;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

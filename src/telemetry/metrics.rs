@@ -50,6 +50,8 @@ pub(super) struct Metrics {
     /// By operation, for all models beyond those.
     other: Series<&'static str, ModelSeries>,
     pub(super) usage: Usage,
+    /// How long calls waited for the store, if there is one.
+    store: OnceLock<BoundHistogram<f64>>,
     counters: Counters,
     /// Unknown members of responses that were counted by name.
     unknown: Series<Arc<str>, ()>,
@@ -95,6 +97,7 @@ impl Metrics {
             models: Series::up_to(MAX_MODELS),
             other: Series::up_to(Method::ALL.len()),
             usage: Usage::new(&meter),
+            store: OnceLock::new(),
             counters: Counters::new(meter.clone()),
             unknown: Series::up_to(MAX_UNKNOWN_MEMBERS),
             meter,
@@ -136,6 +139,12 @@ impl Metrics {
 
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {
         self.counters.add(metric, label, 1);
+    }
+
+    /// Records how long a call waited for the store.
+    pub(super) fn store_answered(&self, seconds: f64) {
+        let bind = || instrument::seconds(&self.meter, names::STORE_DURATION, names::STORE_BOUNDS).bind(&[]);
+        self.store.get_or_init(bind).record(seconds);
     }
 
     /// Counts a member that the contract does not have. Upstream chooses its name, so a long one is counted with

@@ -218,6 +218,16 @@ metrics! {
         "phase of the drain: 0 serving; 1 NOT_SERVING but still serving calls; 2 closing";
     WORKER_TASKS: Gauge, "gemini_grpc.worker.tasks", "{task}", ["worker"],
         "tasks of a worker that have not ended";
+    STORE_UP: Gauge, "gemini_grpc.store.up", "{store}", [],
+        "1 while the store of limits (GEMINI_GRPC_LIMITS_URL) answers in time; 0 while each gateway allows callers its share";
+    STORE_PODS: Gauge, "gemini_grpc.store.pods", "{pod}", [],
+        "gateways that shared the limits when the store last answered";
+    STORE_DURATION: Histogram, "gemini_grpc.store.duration", "s", [],
+        "time that calls waited for the store of limits";
+    STORE_SHARES: Counter, "gemini_grpc.store.shares", "{call}", [],
+        "calls that were decided by this gateway's share of the limits, because the store did not answer in time";
+    STORE_FAILURES: Counter, "gemini_grpc.store.failures", "{operation}", ["operation"],
+        "operations that the store of limits did not answer: admit, settle, pods or resting";
     LOG_LINES_DROPPED: Counter, "gemini_grpc.log.lines_dropped", "{line}", [],
         "log lines that were dropped because they were not read in time";
 }
@@ -230,6 +240,8 @@ pub const RPC_BOUNDS: &[f64] = &[
 /// The same for GenAI.
 pub const GEN_AI_BOUNDS: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];
+/// Bounds of the time that a call waits for the store, in seconds; it waits at most 0.05.
+pub const STORE_BOUNDS: &[f64] = &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05];
 /// Bounds of tokens.
 pub const TOKEN_BOUNDS: &[f64] = &[
     1.0,

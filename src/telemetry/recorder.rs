@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::logs::LoggerProvider as _;
@@ -83,6 +84,13 @@ impl Telemetry {
     pub fn count(&self, metric: Metric, label: Option<&str>) {
         if let Some(metrics) = &self.0.metrics {
             metrics.count(metric, label);
+        }
+    }
+
+    /// Records how long a call waited for the store of limits.
+    pub fn store_answered(&self, time: Duration) {
+        if let Some(metrics) = &self.0.metrics {
+            metrics.store_answered(time.as_secs_f64());
         }
     }
 

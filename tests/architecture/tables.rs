@@ -1,7 +1,7 @@
 //! The tables of the rules.
 
 /// Every module at the top of src/, and those that it may import.
-pub const MODULES: [(&str, &[&str]); 17] = [
+pub const MODULES: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
@@ -13,6 +13,7 @@ pub const MODULES: [(&str, &[&str]); 17] = [
             "page",
             "gateway",
             "upstream",
+            "store",
             "telemetry",
             "memory",
             "files",
@@ -23,13 +24,14 @@ pub const MODULES: [(&str, &[&str]); 17] = [
             "cause",
         ],
     ),
-    ("config", &["server", "grpc", "gateway", "upstream", "telemetry", "gemini"]),
-    ("server", &["grpc", "rest", "face", "page", "gateway", "upstream", "telemetry", "memory", "files"]),
+    ("config", &["server", "grpc", "gateway", "upstream", "store", "telemetry", "gemini"]),
+    ("server", &["grpc", "rest", "face", "page", "gateway", "upstream", "store", "telemetry", "memory", "files"]),
     ("grpc", &["face", "gateway", "telemetry", "gemini", "pb", "reason"]),
     ("rest", &["face", "gateway", "telemetry", "gemini", "reason"]),
     ("face", &["gateway", "telemetry", "gemini", "pb", "reason"]),
-    ("gateway", &["upstream", "telemetry", "memory", "gemini", "reason"]),
-    ("upstream", &["telemetry", "memory", "files", "gemini", "reason", "cause"]),
+    ("gateway", &["upstream", "store", "telemetry", "memory", "gemini", "reason"]),
+    ("upstream", &["store", "telemetry", "memory", "files", "gemini", "reason", "cause"]),
+    ("store", &["telemetry", "cause"]),
     ("telemetry", &["gemini", "pb", "reason", "cause"]),
     ("page", &[]),
     ("memory", &[]),
@@ -42,7 +44,7 @@ pub const MODULES: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that shape a module, and the modules that may name them. A crate that is not here may be named anywhere.
-pub const CRATES: [(&str, &[&str]); 39] = [
+pub const CRATES: [(&str, &[&str]); 40] = [
     // One module sends requests to upstream, and one stands in for it. Telemetry sends to collectors, and `call --rest`
     // to a gateway.
     ("reqwest", &["upstream", "telemetry", "cli"]),
@@ -65,11 +67,13 @@ pub const CRATES: [(&str, &[&str]); 39] = [
     ("rustix", &["config", "server", "files", "cli"]),
     // Certificates are read with the configuration and used by connections.
     ("rustls", &["config", "server", "upstream"]),
+    // One module knows the engine where gateways count together.
+    ("redis", &["store"]),
     ("rustls_platform_verifier", &["upstream"]),
     ("tokio_rustls", &["server"]),
     ("x509_parser", &["config", "server"]),
     // What can be replaced while calls run.
-    ("arc_swap", &["upstream", "gateway", "server", "telemetry"]),
+    ("arc_swap", &["upstream", "gateway", "server", "store", "telemetry"]),
     // The command line and the configuration are one definition.
     ("clap", &["config", "cli"]),
     // Telemetry of calls, and the one log that all lines go to.
@@ -90,9 +94,9 @@ pub const CRATES: [(&str, &[&str]); 39] = [
     ("subtle", &["gateway"]),
     ("getrandom", &["cli"]),
     // Gemini is pure: no async, no log. The configuration is read before either exists.
-    ("tokio", &["memory", "upstream", "gateway", "face", "grpc", "server", "telemetry", "sandbox", "cli"]),
+    ("tokio", &["memory", "upstream", "gateway", "face", "grpc", "server", "store", "telemetry", "sandbox", "cli"]),
     ("tokio_stream", &["upstream", "gateway", "face", "grpc", "server", "sandbox", "cli"]),
-    ("tracing", &["face", "grpc", "server", "telemetry", "sandbox", "cli"]),
+    ("tracing", &["face", "grpc", "server", "store", "telemetry", "sandbox", "cli"]),
 ];
 
 /// Paths that only some modules may use, and why.
@@ -106,10 +110,10 @@ pub const USES: [(&str, &[&str], &str); 7] = [
     ),
     ("std::fs", &["config", "cli"], "only what a flag names is read or written"),
     ("std::thread", &["config", "server", "telemetry", "sandbox", "cli"], "a call starts no thread"),
-    ("SystemTime::now", &["upstream", "gateway"], "a pure module is given the time"),
+    ("SystemTime::now", &["upstream", "gateway", "store"], "a pure module is given the time"),
     (
         "Instant::now",
-        &["upstream", "gateway", "face", "grpc", "server", "telemetry", "cli"],
+        &["upstream", "gateway", "face", "grpc", "server", "store", "telemetry", "cli"],
         "a pure module has no clock",
     ),
 ];
