@@ -14,6 +14,7 @@ mod otel;
 mod pem;
 mod reload;
 mod serving;
+mod store;
 mod tls;
 mod upstream;
 mod upstream_tls;
@@ -35,11 +36,13 @@ pub use self::models::Models;
 pub use self::otel::Telemetry;
 pub use self::reload::{Fingerprinter, Fingerprints, Reload};
 pub use self::serving::Serving;
+pub use self::store::Store;
 pub use self::tls::Tls;
 pub use self::upstream::{Http, KeyHeader, Upstream, UpstreamMethod};
 pub use self::upstream_tls::UpstreamTls;
 use crate::gateway::InvalidKey;
 use crate::gateway::callers::CallersError;
+use crate::store::InvalidStoreUrl;
 use crate::{gateway, grpc, server};
 
 /// The flags of `serve`. A flag takes precedence over its variable.
@@ -68,6 +71,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub callers: Callers,
+
+    #[command(flatten)]
+    pub store: Store,
 
     #[command(flatten)]
     pub limits: Limits,
@@ -107,6 +113,9 @@ pub enum Error {
     Callers { path: PathBuf, problem: CallersError },
     #[error("GEMINI_GRPC_CALLERS: callers are looked up only when GEMINI_GRPC_AUTH is tokens or mtls; set it to one")]
     CallersUnused,
+    /// Without the URL, which may contain a password.
+    #[error("{variable}: {problem}")]
+    StoreUrl { variable: &'static str, problem: InvalidStoreUrl },
     /// A certificate, a key or an authority.
     #[error("{variable}: {path} {problem}")]
     Pem { variable: &'static str, path: PathBuf, problem: String },
@@ -160,6 +169,7 @@ impl Serve {
                 limits: self.limits.times(),
                 heartbeat: self.limits.heartbeat(),
             },
+            store: self.store.resolve()?,
             upstream: self.upstream.resolve(self.limits.max_response_bytes, upstream_tls)?,
             max_calls: self.limits.max_calls,
             files_per_call: 1,
@@ -175,7 +185,8 @@ impl Serve {
     /// The files that `resolve` reads, by their variables.
     fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
         let others = [self.key.file(), self.callers.file(), self.models.file(), self.log.file()];
-        let all = self.tls.files().into_iter().chain(self.upstream_tls.files()).chain(others);
+        let all = self.tls.files().into_iter().chain(self.upstream_tls.files());
+        let all = all.chain(self.store.files()).chain(others);
         all.map(|(variable, path)| (variable, path.map(PathBuf::as_path))).collect()
     }
 }

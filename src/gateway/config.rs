@@ -13,6 +13,7 @@ use super::limits::TimeLimits;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::method::Method;
 use crate::memory::MemoryBudget;
+use crate::store::Store;
 use crate::upstream::ApiKey;
 
 /// The settings that a reload replaces.
@@ -67,4 +68,6 @@ pub struct Shared {
     pub heavy: Heavy,
     /// The most connections of all callers together.
     pub max_connections: usize,
+    /// Where gateways count limits together, if they do.
+    pub store: Option<Store>,
 }

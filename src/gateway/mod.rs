@@ -47,6 +47,7 @@ pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::memory::Reservation;
+use crate::store::Link;
 use crate::upstream::{Answer, Outgoing, Target, Upstream};
 pub use crate::upstream::{ApiKey, InvalidKey, SdkLabel};
 
@@ -56,11 +57,13 @@ pub struct Gateway {
     shared: Shared,
     upstream: Upstream,
     stopping: Stopping,
+    /// The worker's connection to the store of limits, if there is one.
+    link: Option<Link>,
 }
 
 impl Gateway {
-    pub fn new(shared: Shared, upstream: Upstream, stopping: Stopping) -> Self {
-        Self { shared, upstream, stopping }
+    pub fn new(shared: Shared, upstream: Upstream, stopping: Stopping, link: Option<Link>) -> Self {
+        Self { shared, upstream, stopping, link }
     }
 
     /// The time limits of calls that begin now.
@@ -93,7 +96,8 @@ impl Gateway {
         if deadline.at <= begun {
             return Err(Error::TimedOut(deadline.limit));
         }
-        let permit = admitted.enter(begun.into_std())?;
+        // Where gateways count together, `enter` asks for the permit.
+        let permit = if self.link.is_some() { None } else { admitted.enter(begun.into_std())? };
         self.shared.admission.check()?;
         if let Some(caller) = &admitted.caller {
             let most = || config.share_of(self.shared.max_connections);
@@ -111,6 +115,16 @@ impl Gateway {
             sdk: request.sdk,
             permit: None,
         })
+    }
+
+    /// Asks the store of limits whether the caller of an admitted call is at a limit, where gateways count together.
+    pub async fn enter(&self, call: &mut Call) -> Result<(), Error> {
+        if let (Some(link), Some(caller)) = (&self.link, &call.admitted.caller) {
+            // In a box, so that without a store a call needs no memory for it.
+            let permit = Box::pin(caller.admit_shared(link, std::time::Instant::now().into())).await;
+            call.accounting.caller = Some(permit.map_err(callers::AuthError::from)?);
+        }
+        Ok(())
     }
 
     /// An empty reservation of bytes, within the share of a caller that is known.

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::route::Route;
 use super::{metadata, request};
 use crate::face::{self, Peer, RequestBody, ResponseBody};
-use crate::gateway::{Call, CallRequest, Format, Gateway, Message, ModelsQuery, ResponseStream};
+use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery, ResponseStream};
 use crate::gemini::method::Method;
 use crate::telemetry::CallSpan;
 
@@ -134,14 +134,11 @@ impl Handlers {
         });
         let mut call = match admitted {
             Ok(call) => call,
-            Err(error) => {
-                // A client that has to wait will retry on this connection, so the connection has to survive.
-                if error.retry().delay().is_some() {
-                    face::discard(body);
-                }
-                return Err(error.into());
-            }
+            Err(error) => return Err(refuse(error, body)),
         };
+        if let Err(error) = self.gateway.enter(&mut call).await {
+            return Err(refuse(error, body));
+        }
         face::set_deadline(call.deadline());
         face::set_open(peer.connection.begin_call());
         let limit = self.max_request_bytes;
@@ -153,6 +150,15 @@ impl Handlers {
         call.return_memory(memory);
         Ok((call, message))
     }
+}
+
+/// The error of a call whose message was not read.
+fn refuse(error: gateway::Error, body: impl RequestBody) -> Error {
+    // A client that has to wait will retry on this connection, so the connection has to survive.
+    if error.retry().delay().is_some() {
+        face::discard(body);
+    }
+    error.into()
 }
 
 fn into_http<T>(response: Response<T>, body: impl FnOnce(T) -> ResponseBody<GrpcFraming>) -> http::Response<Body> {

@@ -158,7 +158,8 @@ impl Inner {
             Method::GetModel => ModelsQuery::Get { model: model.to_string() },
             _ => query::models(head.uri.query())?,
         };
-        let call = self.admit(head, Arc::from(""), peer, span)?;
+        let mut call = self.admit(head, Arc::from(""), peer, span)?;
+        self.enter(&mut call, peer).await?;
         // In a box, because such calls are rare, and others need no memory for it.
         Ok(json(Box::pin(self.gateway.models(call, query)).await?, span))
     }
@@ -179,6 +180,10 @@ impl Inner {
                 return Err(error);
             }
         };
+        if let Err(error) = self.enter(&mut call, peer).await {
+            discard(&head.headers, upload.into_body());
+            return Err(error);
+        }
         let mut memory = call.take_memory();
         let body = call.upload(pin!(upload.read(self.max_request_bytes, &mut memory))).await?;
         call.return_memory(memory);
@@ -188,7 +193,7 @@ impl Inner {
     /// Lets the call in, or returns why not.
     fn admit(&self, head: &Parts, model: Arc<str>, peer: &Peer, span: &CallSpan) -> Result<Call, Error> {
         let headers = &head.headers;
-        let call = self.gateway.admit(CallRequest {
+        Ok(self.gateway.admit(CallRequest {
             credential: match face::credential(headers) {
                 Ok(None) => query::key(head.uri.query()),
                 credential => credential,
@@ -201,10 +206,15 @@ impl Inner {
             sdk: headers::sdk(headers),
             format: Format::Json { model },
             span: span.clone(),
-        })?;
+        })?)
+    }
+
+    /// Asks the limits that gateways count together, and begins the call.
+    async fn enter(&self, call: &mut Call, peer: &Peer) -> Result<(), Error> {
+        self.gateway.enter(call).await?;
         face::set_deadline(call.deadline());
         face::set_open(peer.connection.begin_call());
-        Ok(call)
+        Ok(())
     }
 
     /// Refuses a request of which only the head was read.

@@ -28,6 +28,7 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -50,6 +51,7 @@ use crate::files::Files;
 use crate::gateway::{self, Admission, Heavy};
 use crate::grpc::{self, Health};
 use crate::memory::MemoryBudget;
+use crate::store::{self, Flusher, Store};
 use crate::telemetry::Telemetry;
 use crate::upstream::{self, Budget};
 
@@ -76,6 +78,8 @@ pub struct Config {
     /// The web pages that may call.
     pub origins: Origins,
     pub gateway: gateway::Config,
+    /// Where gateways count limits together, if they do.
+    pub store: Option<store::Config>,
     pub upstream: upstream::Config,
     pub grpc: grpc::Config,
     /// Whether the page to try the gateway is served.
@@ -98,6 +102,9 @@ pub enum Error {
     Reflection(#[from] grpc::ReflectionError),
 }
 
+/// How long what was used may take to be settled in the store, after the last call has ended.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A server whose addresses are bound. It serves once `run` is called.
 #[derive(Debug)]
 pub struct Server {
@@ -107,6 +114,7 @@ pub struct Server {
     reload: Reload,
     driver: Driver,
     admin: Option<Admin>,
+    flusher: Option<Flusher>,
     telemetry: Telemetry,
 }
 
@@ -123,7 +131,7 @@ impl Server {
     pub fn bind(config: &Config, telemetry: &Telemetry, scrape: Option<Scrape>) -> Result<Self, Error> {
         let capacity = Capacity::new(config, Files::of_process());
         let (phase_sender, phases) = watch::channel(DrainPhase::Open);
-        let shared = share(config, &capacity, phases);
+        let shared = share(config, &capacity, phases, telemetry);
         let (address, listeners) = listen(config)?;
         if let Some(tls) = &config.tls {
             tls.warn_if_expired();
@@ -140,6 +148,7 @@ impl Server {
         });
         let admin = admin.transpose()?;
         capacity.log(config);
+        let flusher = shared.gateway.store.as_ref().map(Store::flusher);
         let (stopped_sender, stopped) = watch::channel(None);
         let driver = Driver {
             drain: config.drain,
@@ -150,7 +159,7 @@ impl Server {
             open: shared.open,
         };
         let stop = Stop { health: shared.health, stopped: stopped_sender };
-        Ok(Self { address, workers, stop, reload, driver, admin, telemetry: telemetry.clone() })
+        Ok(Self { address, workers, stop, reload, driver, admin, flusher, telemetry: telemetry.clone() })
     }
 
     /// Where callers are served.
@@ -184,15 +193,23 @@ impl Server {
                 std::thread::Builder::new().name(name).spawn(run).map_err(Error::Worker)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let flusher = self.flusher.map(Arc::new);
         runtime.block_on(async {
             if let Some(admin) = self.admin {
                 tokio::spawn(admin.run());
+            }
+            if let Some(flusher) = flusher.clone() {
+                tokio::spawn(async move { flusher.run().await });
             }
             self.driver.run().await;
         });
         for thread in threads {
             // A worker that panicked has logged it; the others go on.
             thread.join().unwrap_or(Ok(()))?;
+        }
+        // The calls that a worker dropped at its end have used something too.
+        if let Some(flusher) = flusher {
+            runtime.block_on(flusher.finish(SETTLE_TIMEOUT));
         }
         Ok(())
     }
@@ -212,7 +229,7 @@ impl Stop {
 }
 
 /// Makes what all workers share.
-fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhase>) -> Shared {
+fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhase>, telemetry: &Telemetry) -> Shared {
     let open = OpenConnections::new(capacity);
     let gateway = gateway::Shared {
         config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
@@ -220,6 +237,7 @@ fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhas
         memory: MemoryBudget::new(config.max_bytes_held),
         heavy: Heavy::new(config.workers),
         max_connections: open.most(),
+        store: config.store.clone().map(|config| Store::new(config, telemetry)),
     };
     Shared { gateway, budget: Budget::new(), open, health: Health::default(), phases }
 }

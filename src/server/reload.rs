@@ -9,6 +9,7 @@ use super::tls::Acceptor;
 use super::worker::{Handles, Shared};
 use super::{CertificateEnds, Config, Error};
 use crate::gateway::{self, callers::CallerChanges};
+use crate::store::Store;
 use crate::upstream::Upstream;
 
 /// What of a running server can be replaced. The rest of its settings needs a restart.
@@ -20,6 +21,7 @@ pub struct Reload {
     gateway: Arc<ArcSwap<gateway::Config>>,
     /// One per worker.
     upstreams: Vec<Upstream>,
+    store: Option<Store>,
     pub(super) certificate_ends: Arc<ArcSwap<CertificateEnds>>,
 }
 
@@ -30,6 +32,7 @@ impl Reload {
             open: shared.open.clone(),
             gateway: shared.gateway.config.clone(),
             upstreams: workers.iter().map(|worker| worker.upstream.clone()).collect(),
+            store: shared.gateway.store.clone(),
             certificate_ends: Arc::new(ArcSwap::from_pointee(config.certificate_ends)),
         }
     }
@@ -62,6 +65,10 @@ impl Reload {
         }
         for (upstream, client) in self.upstreams.iter().zip(clients) {
             upstream.replace(client);
+        }
+        // Whether there is a store at all is decided at the start.
+        if let (Some(store), Some(config)) = (&self.store, &config.store) {
+            store.replace(config.clone());
         }
         self.certificate_ends.store(Arc::new(config.certificate_ends));
         let previous = self.gateway.load();

@@ -16,6 +16,7 @@ use super::{Config, Error, listener};
 use crate::gateway::{self, Gateway, Stopping};
 use crate::grpc::{Grpc, Health};
 use crate::rest::Rest;
+use crate::store::{Link, Store};
 use crate::telemetry::{Telemetry, names};
 use crate::upstream::{Budget, Upstream};
 
@@ -25,6 +26,8 @@ pub(super) struct Worker {
     connections: Connections,
     phases: watch::Receiver<DrainPhase>,
     open: OpenConnections,
+    /// Its connection to the store of limits, if there is one.
+    link: Option<Link>,
     /// How many threads of its runtime may look up names and do heavy work.
     blocking_threads: usize,
 }
@@ -59,7 +62,9 @@ impl Worker {
             acceptor: config.tls.as_ref().map(Acceptor::new),
             stopping: Stopping::default(),
         };
-        let gateway = Gateway::new(shared.gateway.clone(), handles.upstream.clone(), handles.stopping.clone());
+        let link = shared.gateway.store.as_ref().map(Store::link);
+        let (upstream, stopping) = (handles.upstream.clone(), handles.stopping.clone());
+        let gateway = Gateway::new(shared.gateway.clone(), upstream, stopping, link.clone());
         let gateway = Arc::new(gateway);
         let rest = Rest::new(gateway.clone(), telemetry.clone(), config.grpc.max_request_bytes);
         let grpc = Grpc::new(&config.grpc, gateway, &shared.health, telemetry.clone())?;
@@ -68,7 +73,7 @@ impl Worker {
         let connections = Connections::new(faces, config.limits.clone(), handles.acceptor.clone(), phases.clone());
         // Heavy work takes one thread for each worker at most, and all of it may be of one worker.
         let blocking_threads = capacity.lookups(config.workers) + config.workers;
-        Ok((Self { listener, connections, phases, open: shared.open.clone(), blocking_threads }, handles))
+        Ok((Self { listener, connections, phases, open: shared.open.clone(), link, blocking_threads }, handles))
     }
 
     /// Serves until the drain is over. Blocks the thread.
@@ -79,7 +84,10 @@ impl Worker {
         let tasks = runtime.metrics();
         telemetry.observe(names::WORKER_TASKS, Some(number.to_string()), move || tasks.num_alive_tasks() as u64);
         let served = runtime.block_on(async {
-            let Self { listener, connections, phases, open, .. } = self;
+            let Self { listener, connections, phases, open, link, .. } = self;
+            if let Some(link) = link {
+                tokio::spawn(link.run());
+            }
             let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
             tokio::select! {
                 () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}

@@ -127,7 +127,7 @@ impl Caller {
     }
 
     /// Its limits, and what it has used.
-    pub(super) fn metered(&self) -> (&CallerQuotas, &Meter) {
+    pub(super) fn metered(&self) -> (&CallerQuotas, &Arc<Meter>) {
         (&self.limits, &self.meter)
     }
 

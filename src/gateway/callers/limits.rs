@@ -1,8 +1,8 @@
 //! How much of its limits a caller has in use.
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::quotas::{AtLimit, Budget, CallerQuotas, IN_FLIGHT_RETRY_AFTER, Quota, Unit};
@@ -11,6 +11,7 @@ use super::usage::{CallUsage, UsageTable};
 use super::window::{Now, Period, Windowed};
 use crate::gemini::catalog::price::Cost;
 use crate::memory::Pool;
+use crate::store::{self, Account, Used};
 
 /// What a caller has used. It is kept when the file is read again, so that a reload gives no caller a fresh quota.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Meter {
     pub(super) usage: UsageTable,
     /// The bytes that its calls have reserved.
     pub(super) bytes: Arc<Pool>,
+    /// Its account in the store of limits, if there is one.
+    pub(super) account: OnceLock<Arc<Account>>,
 }
 
 /// What a call has spent since its beginning.
@@ -51,6 +54,8 @@ pub struct CallerPermit {
     call_reserved: bool,
     /// What this call was charged so far.
     spent: Spent,
+    /// The call in the store of limits, if there is one. In a box, so that without a store a call needs no memory for it.
+    shared: Option<Box<store::Call>>,
 }
 
 impl Meter {
@@ -65,6 +70,7 @@ impl Meter {
             month: Windowed::new(Period::Month),
             usage: UsageTable::default(),
             bytes: Arc::default(),
+            account: OnceLock::new(),
         }
     }
 
@@ -89,13 +95,18 @@ impl Meter {
         self.in_flight
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| at(Quota::CallsInFlight, limit)(IN_FLIGHT_RETRY_AFTER))?;
-        let mut permit =
-            CallerPermit { meter: self.clone(), limits: *limits, call_reserved: false, spent: Spent::default() };
+        let mut permit = CallerPermit::new(self, limits);
         if let Some(limit) = limits.calls_per_minute {
             self.calls.reserve(limit, nanos).map_err(at(Quota::CallsPerMinute, limit))?;
             permit.call_reserved = true;
         }
         Ok(permit)
+    }
+
+    /// Takes a place in flight for a call that the store of limits has admitted.
+    pub(super) fn enter(self: &Arc<Self>, limits: &CallerQuotas) -> CallerPermit {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        CallerPermit::new(self, limits)
     }
 
     /// An error if a budget is used up.
@@ -105,7 +116,7 @@ impl Meter {
         Err(AtLimit::until(self.window(budget.period).ends_at(unix), unix, budget.quota, limit.get()))
     }
 
-    fn window(&self, period: Period) -> &Windowed<3> {
+    pub(super) fn window(&self, period: Period) -> &Windowed<3> {
         match period {
             Period::Day => &self.day,
             Period::Month => &self.month,
@@ -177,10 +188,23 @@ impl Spent {
 }
 
 impl CallerPermit {
+    fn new(meter: &Arc<Meter>, limits: &CallerQuotas) -> Self {
+        Self { meter: meter.clone(), limits: *limits, call_reserved: false, spent: Spent::default(), shared: None }
+    }
+
+    /// The store of limits counts the call too.
+    pub(super) fn counted_by(mut self, call: store::Call) -> Self {
+        self.shared = Some(Box::new(call));
+        self
+    }
+
     /// Spends the reserved call per minute, when upstream is about to be asked.
     pub fn spend_call(&mut self, now: Instant) {
         if let (true, Some(limit)) = (std::mem::take(&mut self.call_reserved), self.limits.calls_per_minute) {
             self.meter.calls.spend_reserved(limit, self.meter.nanos(now));
+        }
+        if let Some(shared) = &mut self.shared {
+            shared.sent();
         }
     }
 
@@ -197,6 +221,10 @@ impl CallerPermit {
         if self.limits.has_budgets() {
             self.meter.charge(more, &now);
         }
+        if let Some(shared) = &mut self.shared {
+            let used = Used { tokens: more.tokens, images: more.images, cost: more.cost.nanos() };
+            shared.charge(used, now.instant);
+        }
     }
 
     /// Records the usage of a call that has ended, after its last charge.
@@ -206,7 +234,10 @@ impl CallerPermit {
         if !self.limits.has_budgets() {
             self.meter.charge(self.spent, &now);
         }
-        self.meter.usage.add(model, usage, now.unix());
+        let model = self.meter.usage.add(model, usage, now.unix());
+        if let Some(shared) = &self.shared {
+            shared.record(&model, &usage.figures());
+        }
     }
 
     /// Whether its caller has a limit on calls in flight.

@@ -1,6 +1,7 @@
 //! Who may call, and how much: callers are known by a token or a certificate, and each has limits of its own.
 //!
-//! Usage is counted in this process alone, so two replicas allow twice as much.
+//! Usage is counted in this process alone, so two replicas allow twice as much, unless there is a store where all
+//! gateways count together.
 
 mod auth;
 mod caller;
@@ -13,6 +14,7 @@ mod pattern;
 mod quotas;
 mod rate;
 mod san;
+mod shared;
 mod usage;
 mod window;
 

@@ -55,9 +55,24 @@ impl Default for ModelWindows {
     }
 }
 
+impl CallUsage {
+    /// The fields of the call in the store of limits, as [`Amounts`] has them.
+    pub(super) fn figures(&self) -> [(&'static str, u64); 6] {
+        let Billable { input, cached_input, output, images } = self.billable;
+        [
+            ("calls", 1),
+            ("input_tokens", input.saturating_add(cached_input)),
+            ("cached_input_tokens", cached_input),
+            ("output_tokens", output),
+            ("images", images),
+            ("cost", self.cost.nanos()),
+        ]
+    }
+}
+
 impl UsageTable {
-    /// Adds a call that has ended.
-    pub(super) fn add(&self, model: &Arc<str>, usage: &CallUsage, unix: u64) {
+    /// Adds a call that has ended. Returns the name under which its model is counted.
+    pub(super) fn add(&self, model: &Arc<str>, usage: &CallUsage, unix: u64) -> Arc<str> {
         let Billable { input, cached_input, output, images } = usage.billable;
         let amounts = [1, input, cached_input, output, images, usage.cost.nanos()];
         let known = match usage.answered {
@@ -67,6 +82,7 @@ impl UsageTable {
         let windows = known.as_deref().unwrap_or(&self.other);
         windows.day.add(amounts, unix);
         windows.month.add(amounts, unix);
+        known.map_or_else(|| OTHER.into(), |_| model.clone())
     }
 
     /// What was used of each model this month, in the order of their names.

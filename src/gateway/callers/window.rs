@@ -115,6 +115,14 @@ impl<const N: usize> Windowed<N> {
         }
     }
 
+    /// Raises a counter to this amount, which several gateways have used together.
+    pub(super) fn at_least(&self, counter: usize, amount: u64, unix: u64) {
+        self.begin(unix);
+        if let Some(counter) = self.counters.get(counter) {
+            counter.fetch_max(amount, Ordering::Relaxed);
+        }
+    }
+
     /// What the counters have in the window of this time.
     pub(super) fn used(&self, unix: u64) -> [u64; N] {
         if self.is_over(unix) {
