@@ -105,6 +105,11 @@ fn announce(args: &Args, config: &Config, server: &Server) {
         own_key = config.gateway.key.is_some(),
         "serving"
     );
+    if config.gateway.auth.has_budgets() {
+        tracing::info!(
+            "the daily and monthly limits of callers are counted in this process alone, and a restart forgets what was used"
+        );
+    }
     if args.sandbox {
         tracing::info!("try: {}", hint::try_it(server.address(), config.tls.as_ref(), &args.serve.tls));
     }

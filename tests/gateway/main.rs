@@ -16,6 +16,8 @@ mod admin;
 mod answers;
 /// Callers with tokens, and their limits.
 mod auth;
+/// Budgets of callers, and prices of models.
+mod budgets;
 /// Cancelled calls.
 mod cancel;
 /// Client certificates: names and revocation.

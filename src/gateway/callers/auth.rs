@@ -114,6 +114,14 @@ impl Auth {
         }
     }
 
+    /// Whether a caller has a limit of a day or a month.
+    pub fn has_budgets(&self) -> bool {
+        match self {
+            Self::Forward => false,
+            Self::Tokens(callers) | Self::Certificates(callers) => callers.iter().any(|caller| caller.has_budgets()),
+        }
+    }
+
     /// Identifies the caller by its credential and the names of its certificate, and chooses the key for upstream.
     /// `own` is the gateway's key.
     pub fn authenticate(

@@ -13,6 +13,7 @@ mod limits;
 mod pattern;
 mod quotas;
 mod rate;
+mod report;
 mod san;
 mod shared;
 mod usage;
@@ -26,8 +27,9 @@ pub use self::file::{CallersError, NAME_RULE, is_name};
 pub use self::hash::{InvalidHash, TokenHash};
 pub use self::limits::{CallerPermit, ConnectionPermit, Spent};
 pub use self::quotas::{Exceeded, Quota};
+pub use self::report::{Amount, CallerUsage, LimitUsage};
 pub use self::san::San;
-pub use self::usage::{Amount, Amounts, CallUsage, CallerUsage, LimitUsage, ModelUsage};
+pub use self::usage::{Amounts, CallUsage, ModelUsage};
 pub use self::window::Now;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
-/// The time by both clocks: rates count on the monotonic one, windows in UTC.
+/// The time by two clocks: rates count on one that never goes back, windows in UTC.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     pub(super) instant: Instant,
@@ -141,7 +141,7 @@ impl<const N: usize> Windowed<N> {
 
     /// Whether the counters are those of an earlier window.
     fn is_over(&self, unix: u64) -> bool {
-        // Acquire: whoever sees the new end sees the counters at zero.
+        // Acquire: a thread that sees the new end sees the counters at zero.
         self.ends_at.load(Ordering::Acquire) <= unix
     }
 
