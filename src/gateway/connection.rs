@@ -25,7 +25,7 @@ pub struct Connection {
     leave: Notify,
     evict: Notify,
     refuses_calls: AtomicBool,
-    /// Whether a call is admitted after the server was told to stop: its response then ends the connection.
+    /// Whether a call is admitted while the server stops: its response then ends the connection.
     has_last_call: AtomicBool,
     /// Whether it is more than the limit of open files allows.
     is_out_of_files: bool,
@@ -119,7 +119,7 @@ impl Connection {
         self.refuses_calls.store(true, Ordering::Relaxed);
     }
 
-    /// Admits a call after the server was told to stop, however late it comes: its client could not know of the stop before.
+    /// Admits a call while the server stops, however late it comes: its client could not know of the stop before.
     /// For a connection that ends with its next response, so that this is its last call.
     pub fn allow_last_call(&self) {
         self.has_last_call.store(true, Ordering::Relaxed);
