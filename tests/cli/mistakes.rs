@@ -189,12 +189,14 @@ fn special_and_too_large_files_are_refused_for_every_variable() {
     let (ca, empty, callers) =
         (files.write("ca", &authority.pem), files.write("empty", ""), files.write("callers", &callers));
     let (api_key, filter) = (files.write("key", "own"), files.write("filter", "info"));
+    let store = files.write("store", "rediss://127.0.0.1:1");
     // Valid files. The loop below replaces one at a time.
     let usable = [
         ("MOUNTSEA_API_KEY_FILE", &*api_key),
         ("GEMINI_GRPC_AUTH", "tokens"),
         ("GEMINI_GRPC_CALLERS", &callers),
         ("GEMINI_GRPC_CATALOG", &empty),
+        ("GEMINI_GRPC_LIMITS_URL_FILE", &store),
         ("GEMINI_GRPC_LOG_FILTER_FILE", &filter),
         ("GEMINI_GRPC_TLS_CERT", &cert),
         ("GEMINI_GRPC_TLS_KEY", &key),
