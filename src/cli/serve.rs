@@ -105,9 +105,10 @@ fn announce(args: &Args, config: &Config, server: &Server) {
         own_key = config.gateway.key.is_some(),
         "serving"
     );
-    if config.gateway.auth.has_budgets() {
+    if config.store.is_none() && config.gateway.auth.has_budgets() {
         tracing::info!(
-            "the daily and monthly limits of callers are counted in this process alone, and a restart forgets what was used"
+            "the daily and monthly limits of callers are counted in this process alone, and a restart forgets what was \
+             used; GEMINI_GRPC_LIMITS_URL names a store for them"
         );
     }
     if args.sandbox {
