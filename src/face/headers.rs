@@ -7,9 +7,12 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 use crate::gateway::{Credential, Error};
+use crate::telemetry::CallSpan;
 
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The model that answered, of a call that more than one may answer (docs/models.md).
+pub const MODEL_USED: HeaderName = HeaderName::from_static("x-gemini-model-used");
 const HEARTBEAT: &str = "x-heartbeat-seconds";
 
 /// Longer ids of requests are replaced, in bytes: the id is in every log line and every error.
@@ -58,8 +61,22 @@ pub fn request_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
+/// Adds what every response has to its headers: the id of the request, and the model that answered if that was not
+/// certain.
+pub fn put_common(headers: &mut HeaderMap, span: &CallSpan) {
+    put_request_id(headers, span.request_id());
+    put_model_used(headers, span);
+}
+
+/// Adds the model that answered, if it is known and another one could have.
+pub fn put_model_used(headers: &mut HeaderMap, span: &CallSpan) {
+    if let Some(Ok(model)) = span.model_used().map(|model| HeaderValue::from_str(model)) {
+        headers.insert(MODEL_USED, model);
+    }
+}
+
 /// Adds the id of the request to the headers of a response.
-pub fn put_request_id(headers: &mut HeaderMap, request_id: &str) {
+fn put_request_id(headers: &mut HeaderMap, request_id: &str) {
     if let Ok(mut value) = HeaderValue::from_str(request_id) {
         // It is never the same twice, so this keeps it out of HPACK's table (RFC 7541, 6.2.3).
         value.set_sensitive(true);

@@ -7,6 +7,7 @@ use super::error::Error;
 use super::format::Piece;
 use super::limits::{Limit, TimedOut};
 use super::spending::Spending;
+use crate::gemini::catalog::Catalog;
 use crate::gemini::catalog::price::Prices;
 use crate::gemini::view::{Ends, Estimate};
 use crate::telemetry::{CallSpan, EstimatedTokens, ModelRequest, Operation, Outcome, UpstreamContext};
@@ -54,6 +55,14 @@ impl Accounting {
         (self.spending, self.stream) = (Spending::of(request, prices), asked.method.is_streaming());
         self.spend_call();
         self.operation = Some(Operation::begin(&self.span, asked));
+    }
+
+    /// Charges the call by the prices of the model that answers, if it is not the one that was asked for. To be called
+    /// once upstream has begun to answer, or will not.
+    pub(super) fn answered(&mut self, catalog: &Catalog) {
+        if let Some(model) = self.span.model_used() {
+            self.spending.set_prices(catalog.prices(model));
+        }
     }
 
     /// Charges a call to its caller. For a call that asks no model for anything, this is all.

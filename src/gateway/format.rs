@@ -69,6 +69,7 @@ pub(super) struct Checked<'r> {
     model: ModelName,
     config: Option<GenerationConfigView<'static>>,
     estimate: Estimate,
+    fallbacks: Option<Vec<ModelName>>,
 }
 
 /// A request as its caller sent it.
@@ -79,9 +80,17 @@ enum Source<'r> {
         body: &'r Bytes,
         /// What the gateway reads of the request, as wire bytes.
         outline: Vec<u8>,
-        /// Whether TEXT and IMAGE have to be asked for in the caller's place.
-        default_modalities: bool,
+        edits: Edits,
     },
+}
+
+/// What the gateway changes in a request that is JSON.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edits {
+    /// TEXT and IMAGE have to be asked for in the caller's place.
+    adds_modalities: bool,
+    /// The request names the model of its path, and another one may answer it.
+    removes_model: bool,
 }
 
 /// A request as upstream takes it.
@@ -95,6 +104,8 @@ pub(super) struct Prepared {
     pub(super) config: Option<GenerationConfigView<'static>>,
     /// What the request contains, for a charge without a report of upstream.
     pub(super) estimate: Estimate,
+    /// The models to try if this one refuses the call; `None` if the catalogue names none.
+    pub(super) fallbacks: Option<Vec<ModelName>>,
 }
 
 /// One message of a response.
@@ -134,22 +145,27 @@ impl Format {
             ValidateError::Violations(violations) => Stop::Failed(Error::Invalid(violations)),
             ValidateError::Read(error) => unreadable(error, steps),
         };
-        let (valid, view) = if method.generates() {
+        let (valid, view, names_model) = if method.generates() {
             let view = RequestView::read(wire, steps).map_err(|error| unreadable(error, steps))?;
             let options = Options { image_default_modalities: config.image_default_modalities, path_model };
             let valid = validate(&view, &config.catalog, options, steps).map_err(|error| invalid(error, steps))?;
-            (valid, view.generation_config.as_ref().map(GenerationConfigView::without_texts))
+            let config = view.generation_config.as_ref().map(GenerationConfigView::without_texts);
+            (valid, config, !view.model.is_empty())
         } else {
             // It is no prompt: only its models are checked, and it is not expected to cost tokens.
             let name = validate_models(method, wire, path_model, steps).map_err(|error| invalid(error, steps))?;
-            (Valid { name, default_modalities: false, estimate: Estimate::default() }, None)
+            (Valid { name, default_modalities: false, estimate: Estimate::default(), fallbacks: None }, None, false)
         };
-        let Valid { name, default_modalities, estimate } = valid;
+        let Valid { name, default_modalities, estimate, fallbacks } = valid;
         let source = match outline {
             None => Source::Protobuf([request, if default_modalities { TEXT_AND_IMAGE } else { &[] }]),
-            Some(outline) => Source::Json { body: request, outline, default_modalities },
+            Some(outline) => {
+                let removes_model = names_model && fallbacks.as_ref().is_some_and(|models| !models.is_empty());
+                let edits = Edits { adds_modalities: default_modalities, removes_model };
+                Source::Json { body: request, outline, edits }
+            }
         };
-        Ok(Checked { source, method, limits, model: name, config: view, estimate })
+        Ok(Checked { source, method, limits, model: name, config: view, estimate, fallbacks })
     }
 
     /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
@@ -219,6 +235,11 @@ impl Checked<'_> {
         &self.model
     }
 
+    /// Keeps the fallback models for which this is true.
+    pub(super) fn retain_fallbacks(&mut self, mut is_allowed: impl FnMut(&ModelName) -> bool) {
+        self.fallbacks.iter_mut().for_each(|models| models.retain(&mut is_allowed));
+    }
+
     /// The exact length of the JSON, in bytes; `None` for a request that needs no reservation of its own: it is short,
     /// or is sent as it came.
     pub(super) fn measure(&self, steps: &mut Steps<'_>) -> Result<Option<usize>, Stop<Error>> {
@@ -226,28 +247,41 @@ impl Checked<'_> {
             Source::Protobuf(parts) if parts[0].len() > MAX_UNMEASURED_BYTES => {
                 json::measure(self.method, parts, self.limits, steps).map(Some).map_err(unwritten)
             }
-            Source::Json { body, outline, default_modalities: true } => {
-                Ok(Some(body.len() + json::ADDED_BYTES + outline.capacity()))
-            }
+            Source::Json { body, outline, edits } => Ok(match edits.copies() {
+                0 => None,
+                copies => Some(copies * (body.len() + json::ADDED_BYTES) + outline.capacity()),
+            }),
             _ => Ok(None),
         }
     }
 
     /// Translates the request. `length` is what [`Checked::measure`] returned.
     pub(super) fn translate(self, length: Option<usize>, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
-        let Self { source, method, limits, model, config, estimate } = self;
+        let Self { source, method, limits, model, config, estimate, fallbacks } = self;
         let (json, unknown_fields, outline) = match source {
             Source::Protobuf(parts) => {
                 let request = json::request(method, &parts, limits, length, steps).map_err(unwritten)?;
                 (request.json.into(), request.unknown_fields, None)
             }
-            Source::Json { body, outline, default_modalities: false } => (body.clone(), 0, Some(outline)),
-            Source::Json { body, outline, default_modalities: true } => {
-                let json = json::with_modalities(method, body, steps).map_err(unwritten)?;
-                (json.into(), 0, Some(outline))
+            Source::Json { body, outline, edits } => {
+                let mut json = body.clone();
+                if edits.removes_model {
+                    json = json::without_model(method, &json, steps).map_err(unwritten)?.into();
+                }
+                if edits.adds_modalities {
+                    json = json::with_modalities(method, &json, steps).map_err(unwritten)?.into();
+                }
+                (json, 0, Some(outline))
             }
         };
-        Ok(Prepared { model, json, unknown_fields, outline, config, estimate })
+        Ok(Prepared { model, json, unknown_fields, outline, config, estimate, fallbacks })
+    }
+}
+
+impl Edits {
+    /// How many copies of the request are made.
+    fn copies(self) -> usize {
+        usize::from(self.adds_modalities) + usize::from(self.removes_model)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod callers;
 mod config;
 mod connection;
 mod error;
+mod fallback;
 mod format;
 mod heavy;
 mod limits;
@@ -34,6 +35,7 @@ pub use self::callers::{Credential, KeyOwner};
 pub use self::config::{Config, Shared};
 pub use self::connection::{Connection, OpenCall};
 pub use self::error::Error;
+use self::fallback::Models;
 pub use self::format::Format;
 use self::format::Stop;
 pub use self::heavy::Heavy;
@@ -45,10 +47,9 @@ use self::timer::CallTimer;
 use self::translate::{Reading, prepare, translate_at_once, translate_on_another_thread};
 pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
-use crate::gemini::model::ModelName;
 use crate::memory::Reservation;
 use crate::store::Link;
-use crate::upstream::{Answer, Outgoing, Target, Upstream};
+use crate::upstream::{Answer, Outgoing, Upstream};
 pub use crate::upstream::{ApiKey, InvalidKey, SdkLabel};
 
 /// The service without its faces. Each worker has its own, because its connections to upstream belong to one runtime.
@@ -144,7 +145,7 @@ impl Gateway {
     }
 
     /// Counts the call as in flight, and checks and translates its request.
-    async fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(ModelName, Bytes), Error> {
+    async fn begin(&self, call: &mut Call, request: Bytes, method: Method) -> Result<(Models, Bytes), Error> {
         call.permit = Some(self.shared.admission.admit()?);
         let heartbeat = call.heartbeat.filter(|_| method.is_streaming());
         call.timer.uploaded(heartbeat);
@@ -152,16 +153,16 @@ impl Gateway {
     }
 
     async fn answer(&self, method: Method, call: &mut Call, request: Bytes) -> Result<Message, Error> {
-        let (model, json) = self.begin(call, request, method).await?;
+        let (models, json) = self.begin(call, request, method).await?;
         let reading = Reading::new(call, method);
-        let Call { timer, reserved, accounting, admitted, sdk, .. } = call;
+        let Call { timer, reserved, accounting, admitted, sdk, config, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
-        let target = Target::Action { model: &model, method };
-        let outgoing = Outgoing { target, key: &admitted.key, json, sdk: sdk.as_ref(), deadline, context };
+        let ((target, has_alternative), key, sdk) = (models.first(method), &admitted.key, sdk.as_ref());
+        let outgoing = Outgoing { target, key, json, sdk, deadline, has_alternative, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
-        let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
-        // The request is not needed again, and its response may take long.
-        drop(outgoing);
+        // The request is dropped with its future: it is not needed again, and its response may take long.
+        let answer = timer.within_limits(pin!(models.send(&self.upstream, outgoing, reserved))).await?;
+        accounting.answered(&config.catalog);
         let mut body = answer.and_then(Answer::unary).map_err(theirs)?;
         while timer.within_limits(pin!(body.read_chunk())).await?.map_err(theirs)? {
             timer.upstream_progress();
@@ -183,14 +184,14 @@ impl Gateway {
     /// Answers a call with a stream of messages. It returns when the first message is there, or when a heartbeat is
     /// due, so that a call that fails before is not a stream at all.
     pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<ResponseStream, Error> {
-        let (model, json) = self.begin(&mut call, request, method).await?;
+        let (models, json) = self.begin(&mut call, request, method).await?;
         let (upstream, key, sdk) = (self.upstream.clone(), call.admitted.key.clone(), call.sdk.take());
         let (context, deadline) = (call.accounting.upstream_context(), call.deadline());
         let mut reserved = call.reserved.take();
         let sending = async move {
-            let target = Target::Action { model: &model, method };
-            let outgoing = Outgoing { target, key: &key, json, sdk: sdk.as_ref(), deadline, context };
-            upstream.send(&outgoing, &mut reserved).await.map(Answer::events)
+            let (target, has_alternative) = models.first(method);
+            let outgoing = Outgoing { target, key: &key, json, sdk: sdk.as_ref(), deadline, has_alternative, context };
+            models.send(&upstream, outgoing, &mut reserved).await.map(Answer::events)
         };
         ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await
     }

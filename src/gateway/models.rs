@@ -176,7 +176,8 @@ impl Gateway {
         let Call { timer, reserved, accounting, admitted, sdk, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
         let (target, json) = (asked.target(), Bytes::new());
-        let outgoing = Outgoing { target, key: &admitted.key, json, sdk: sdk.as_ref(), deadline, context };
+        let (key, sdk) = (&admitted.key, sdk.as_ref());
+        let outgoing = Outgoing { target, key, json, sdk, deadline, has_alternative: false, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
         let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
         let mut body = answer.and_then(Answer::unary).map_err(theirs)?;

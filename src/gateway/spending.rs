@@ -40,6 +40,11 @@ impl Spending {
         Self { request, prices, ..Self::default() }
     }
 
+    /// Replaces the prices, before anything was spent.
+    pub(super) fn set_prices(&mut self, prices: Option<Prices>) {
+        self.prices = prices;
+    }
+
     /// Adds a message of the response. Returns what was spent so far, if the message changes it.
     pub(super) fn add(&mut self, message: Estimate, usage: Option<UsageView>) -> Option<Spent> {
         let pictures = message.pictures();
@@ -240,7 +245,7 @@ mod tests {
     fn priced() -> Spending {
         let text = "[[text_model]]\nids = ['m']\nprices = { input = 100, cached_input = 10, output = 1000, image = 1 }";
         let catalog = crate::gemini::catalog::Catalog::default().extended(text).unwrap();
-        Spending::of(REQUEST, catalog.prices(&crate::gemini::model::ModelName::parse("m").unwrap()))
+        Spending::of(REQUEST, catalog.prices("m"))
     }
 
     /// In millionths of a dollar.

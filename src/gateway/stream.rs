@@ -91,7 +91,7 @@ impl InFlight {
     /// The message of the next event; `None` at the end of a response that is finished.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         if self.translating.is_none() {
-            let event = ready!(self.upstream.poll_event(cx)).transpose();
+            let event = ready!(self.poll_event(cx)).transpose();
             let Some(json) = event.map_err(|error| self.reading.error(error))? else {
                 let finished = self.call.accounting.is_finished();
                 let end = if finished { Ok(None) } else { Err(self.reading.error(upstream::Error::Unfinished)) };
@@ -113,6 +113,22 @@ impl InFlight {
         Poll::Ready(piece.and_then(|piece| self.message(piece)))
     }
 
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, upstream::Error>>> {
+        loop {
+            match &mut self.upstream {
+                Upstream::Sending(sending) => {
+                    let events = ready!(sending.as_mut().poll(cx));
+                    self.call.accounting.answered(&self.call.config.catalog);
+                    match events {
+                        Ok(events) => self.upstream = Upstream::Events(events),
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                }
+                Upstream::Events(events) => return Pin::new(events).poll_next(cx),
+            }
+        }
+    }
+
     fn message(&mut self, mut piece: Piece) -> Result<Option<Message>, Error> {
         piece.join(&mut self.surrogates)?;
         self.call.accounting.record_chunk(&piece);
@@ -125,19 +141,5 @@ impl fmt::Debug for ResponseStream {
         f.debug_struct("ResponseStream")
             .field("call", &self.in_flight.as_ref().map(|in_flight| &in_flight.call))
             .finish_non_exhaustive()
-    }
-}
-
-impl Upstream {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, upstream::Error>>> {
-        loop {
-            match self {
-                Self::Sending(sending) => match ready!(sending.as_mut().poll(cx)) {
-                    Ok(events) => *self = Self::Events(events),
-                    Err(error) => return Poll::Ready(Some(Err(error))),
-                },
-                Self::Events(events) => return Pin::new(events).poll_next(cx),
-            }
-        }
     }
 }

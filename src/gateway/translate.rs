@@ -9,6 +9,7 @@ use super::call::{Call, reserve};
 use super::callers::{Admitted, KeyOwner};
 use super::config::Config;
 use super::error::Error;
+use super::fallback::Models;
 use super::format::{Format, Piece, Prepared, Stop};
 use super::heavy::Heavy;
 use crate::gemini::method::Method;
@@ -47,7 +48,7 @@ pub(super) async fn prepare(
     heavy: &Heavy,
     request: Bytes,
     method: Method,
-) -> Result<(ModelName, Bytes), Error> {
+) -> Result<(Models, Bytes), Error> {
     let (config, admitted, reserved) = (call.config.clone(), call.admitted.clone(), call.reserved.take());
     let mut work = Preparation {
         format: call.format.clone(),
@@ -70,25 +71,28 @@ pub(super) async fn prepare(
     if let (Err(Stop::Failed(Error::Caller(_))), Some(model)) = (&prepared, &work.model) {
         call.accounting.span.refused_model(model.shared());
     }
-    let Prepared { model, json, unknown_fields, outline, config, estimate } = prepared.map_err(Stop::into_error)?;
+    let Prepared { model, json, unknown_fields, outline, config, estimate, fallbacks } =
+        prepared.map_err(Stop::into_error)?;
     if unknown_fields > 0 {
         call.accounting.span.unknown_fields(unknown_fields);
     }
     let wire = outline.as_deref().unwrap_or(&request);
     let asked = ModelRequest { model: model.shared(), method, request: wire, config: config.as_ref() };
-    call.accounting.begin(&asked, estimate, call.config.catalog.prices(&model));
+    call.accounting.begin(&asked, estimate, call.config.catalog.prices(model.as_str()));
     drop((request, outline));
     call.reserved.resize(json.len());
-    Ok((model, json))
+    Ok((Models { asked: model, fallbacks }, json))
 }
 
 impl Preparation {
     fn run(&mut self, steps: &mut Steps<'_>) -> Result<Prepared, Stop<Error>> {
         let caller = self.admitted.caller.as_ref().map(|caller| &caller.name);
         let mut reserve = |more: usize| reserve(&mut self.reserved, self.request.len() + more, caller);
-        let checked = self.format.check(self.method, &self.request, &self.config, &mut reserve, steps)?;
+        let mut checked = self.format.check(self.method, &self.request, &self.config, &mut reserve, steps)?;
         let model = self.model.insert(checked.model().clone());
-        self.admitted.check_model(model, self.method, &self.config.catalog).map_err(Error::Caller)?;
+        let allows = |model: &ModelName| self.admitted.check_model(model, self.method, &self.config.catalog);
+        allows(model).map_err(Error::Caller)?;
+        checked.retain_fallbacks(|model| allows(model).is_ok());
         let length = checked.measure(steps)?;
         if let Some(json) = length {
             reserve(json)?;

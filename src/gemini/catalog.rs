@@ -1,15 +1,18 @@
 //! The catalogue of models that are listed, some of which have rules of their own. It is data, and an operator can
 //! extend it with a file.
 
+mod fallback;
 mod list;
 pub mod price;
 mod profile;
 mod text;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use self::fallback::GivenFallback;
 pub use self::list::{ListedModel, Page};
 use self::price::Prices;
 pub use self::profile::Profile;
@@ -38,6 +41,8 @@ pub struct Catalog {
     text: Vec<TextModel>,
     /// The prices of the models that have some, by each of their names.
     prices: HashMap<String, Prices>,
+    /// By every name of a model that has some.
+    fallbacks: HashMap<ModelName, Arc<[ModelName]>>,
 }
 
 /// Why a catalogue file cannot be used.
@@ -74,12 +79,13 @@ struct FileRow {
     aspect_ratios: Option<Vec<String>>,
     image_sizes: Option<Vec<String>>,
     prices: Option<toml::Table>,
+    fallback: Option<Vec<String>>,
 }
 
 impl Catalog {
     /// The built-in rows of a profile.
     pub fn of(profile: Profile) -> Self {
-        Self { rows: profile.rows(), text: text::built_in(), prices: HashMap::new() }
+        Self { rows: profile.rows(), text: text::built_in(), prices: HashMap::new(), fallbacks: HashMap::new() }
     }
 
     /// This catalogue extended by the rows of an operator's TOML file (docs/models.md). A row with an id that is known
@@ -90,34 +96,42 @@ impl Catalog {
     /// The file is not valid TOML, or a row is not usable.
     pub fn extended(mut self, text: &str) -> Result<Self, CatalogError> {
         let file: File = toml::from_str(text)?;
-        for (row, given) in file.image_model.into_iter().enumerate() {
+        let mut fallbacks = Vec::new();
+        for (row, mut given) in file.image_model.into_iter().enumerate() {
             let row_error = |problem: String| CatalogError::Row { table: "image_model", row: row + 1, problem };
             let names = names(&given.ids).map_err(|problem| row_error(problem.into()))?;
             let prices = given.prices.as_ref().map(Prices::from_toml).transpose().map_err(row_error)?;
+            fallbacks.extend(GivenFallback::of(&names, given.fallback.take()).map(|given| ("image_model", row, given)));
             match self.rows.iter_mut().find(|known| names.iter().any(|name| known.has_id(name))) {
                 Some(known) => known.change(given, prices, &names),
                 None => self.rows.push(given.into_new(prices, &names).map_err(|problem| row_error(problem.into()))?),
             }
         }
-        for (row, given) in file.text_model.into_iter().enumerate() {
+        for (row, mut given) in file.text_model.into_iter().enumerate() {
             let row_error = |problem: String| CatalogError::Row { table: "text_model", row: row + 1, problem };
             let names = names(&given.ids).map_err(|problem| row_error(problem.into()))?;
             if names.iter().any(|name| self.find(name).is_some()) {
                 return Err(row_error("an id is that of an image model".into()));
             }
+            fallbacks.extend(GivenFallback::of(&names, given.fallback.take()).map(|given| ("text_model", row, given)));
             self.add_text_model(given.into_model().map_err(row_error)?, &names);
         }
         let image = self.rows.iter().map(|row| (&row.ids, row.prices));
         let rows = image.chain(self.text.iter().map(|row| (&row.ids, row.prices)));
         let priced = rows.filter_map(|(ids, prices)| Some((ids, prices?)));
         self.prices = priced.flat_map(|(ids, prices)| ids.iter().map(move |id| (id.clone(), prices))).collect();
+        // After all rows, because a list may name the models of later ones.
+        for (table, row, given) in fallbacks {
+            let row_error = |problem: &str| CatalogError::Row { table, row: row + 1, problem: problem.into() };
+            self.set_fallback(&given).map_err(row_error)?;
+        }
         Ok(self)
     }
 
     /// What a model costs, if the catalogue says it.
-    pub fn prices(&self, name: &ModelName) -> Option<Prices> {
+    pub fn prices(&self, name: &str) -> Option<Prices> {
         // Without prices the map is empty, and an empty map does not even hash the name.
-        self.prices.get(name.as_str()).copied()
+        self.prices.get(name).copied()
     }
 
     /// The row of a model, if it has rules of its own.
@@ -259,7 +273,7 @@ mod tests {
             )
             .unwrap();
         let cost = |name| {
-            let prices = catalog.prices(&ModelName::parse(name).unwrap())?;
+            let prices = catalog.prices(ModelName::parse(name).unwrap().as_str())?;
             Some(prices.cost(&Billable { input: 1_000_000, output: 1_000_000, ..Billable::default() }).to_string())
         };
         for name in ["gemini-3-pro-image-preview", "nano-banana-pro", "models/pro-latest"] {
@@ -269,7 +283,7 @@ mod tests {
         assert_eq!(cost("gemini-2.5-pro").as_deref(), Some("11.25"));
         assert_eq!(cost("pro").as_deref(), Some("11.25"));
         assert_eq!((cost("gemini-2.5-flash"), cost("unknown")), (None, None));
-        assert_eq!(Catalog::default().prices(&ModelName::parse("gemini-2.5-pro").unwrap()), None);
+        assert_eq!(Catalog::default().prices("gemini-2.5-pro"), None);
     }
 
     #[test]

@@ -9,12 +9,22 @@ use http::HeaderMap;
 
 use super::error::Error;
 use super::status;
-use crate::face::{Failure as _, Framing, Large, NO_COPY_FROM};
+use crate::face::{Failure as _, Framing, Large, NO_COPY_FROM, put_model_used};
 use crate::gateway::{self, Message};
 use crate::telemetry::{CallEnd, CallSpan};
 
 #[derive(Debug)]
-pub(super) struct GrpcFraming;
+pub(super) struct GrpcFraming {
+    /// Whether the trailers name the model that answered, because the headers were sent before it was known.
+    names_model: bool,
+}
+
+impl GrpcFraming {
+    /// The framing of a response whose headers are sent now.
+    pub(super) fn new(span: &CallSpan) -> Self {
+        Self { names_model: span.model_used().is_none() }
+    }
+}
 
 impl Framing for GrpcFraming {
     fn message(&mut self, message: Message, batch: &mut BytesMut) -> Option<Large> {
@@ -43,6 +53,9 @@ impl Framing for GrpcFraming {
         };
         let mut trailers = HeaderMap::new();
         status::put(&status, &mut trailers);
+        if self.names_model {
+            put_model_used(&mut trailers, span);
+        }
         (Some(trailers), end)
     }
 }
@@ -57,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = ResponseBody::panicking(GrpcFraming);
+        let reply = ResponseBody::panicking(GrpcFraming { names_model: false });
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

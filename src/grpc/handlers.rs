@@ -106,7 +106,8 @@ impl Handlers {
             Method::GenerateContent => self.generate_content(request).await?,
             Method::StreamGenerateContent => {
                 let response = self.stream_generate_content(request).await?;
-                return Ok(into_http(response, |stream| ResponseBody::streaming(stream, GrpcFraming, span)));
+                let framing = GrpcFraming::new(&span);
+                return Ok(into_http(response, |stream| ResponseBody::streaming(stream, framing, span)));
             }
             Method::CountTokens => Box::pin(self.count_tokens(request)).await?,
             Method::EmbedContent => Box::pin(self.embed_content(request)).await?,
@@ -114,7 +115,8 @@ impl Handlers {
             Method::ListModels => Box::pin(self.list_models(request)).await?,
             Method::GetModel => Box::pin(self.get_model(request)).await?,
         };
-        Ok(into_http(response, |message| ResponseBody::unary(message, GrpcFraming, span)))
+        let framing = GrpcFraming::new(&span);
+        Ok(into_http(response, |message| ResponseBody::unary(message, framing, span)))
     }
 
     /// Lets the call in, and only then reads its message, first up to its length.

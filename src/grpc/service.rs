@@ -21,7 +21,7 @@ use super::health::Health;
 use super::protocol::NotGrpc;
 use super::route::{self, HEALTH, REFLECTION, REFLECTION_ALPHA, Route};
 use super::status::{self, STATUS_FLUSH_TIME};
-use crate::face::{Failure as _, Peer, RequestBody, discard, put_request_id, request_id, set_deadline};
+use crate::face::{Failure as _, Peer, RequestBody, discard, put_common, request_id, set_deadline};
 use crate::gateway::{self, Gateway};
 use crate::pb;
 use crate::telemetry::{self, CallHead, CallMethod, CallProtocol, CallSpan, Telemetry};
@@ -216,7 +216,7 @@ impl Inner {
         match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(Ok(mut response)) => {
                 response.headers_mut().insert(CONTENT_TYPE, GRPC);
-                put_request_id(response.headers_mut(), span.request_id());
+                put_common(response.headers_mut(), &span);
                 response
             }
             Ok(Err(error)) => refuse(&error, &span),
@@ -232,7 +232,7 @@ fn refuse(error: &Error, span: &CallSpan) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
     status::put(&status::status(error, request_id), headers);
-    put_request_id(headers, request_id);
+    put_common(headers, span);
     if matches!(error, Error::Encoding) {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity,gzip"));
     }

@@ -17,7 +17,7 @@ use super::headers;
 use super::query::{self, Alt};
 use super::route::{self, Route, Target};
 use super::upload::Upload;
-use crate::face::{self, Failure as _, Peer, RequestBody, put_request_id, request_id, retry_delay};
+use crate::face::{self, Failure as _, Peer, RequestBody, put_common, request_id, retry_delay};
 use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery};
 use crate::gemini::method::Method;
 use crate::telemetry::{CallHead, CallMethod, CallProtocol, CallSpan, HttpRequest, Telemetry};
@@ -94,7 +94,7 @@ impl Inner {
         match AssertUnwindSafe(calling).catch_unwind().await {
             Ok(Ok(mut response)) => {
                 span.http_status(response.status().as_u16());
-                put_request_id(response.headers_mut(), span.request_id());
+                put_common(response.headers_mut(), &span);
                 response
             }
             Ok(Err(error)) => refuse(&error, &span, &head.method),
@@ -276,7 +276,7 @@ fn refuse(error: &Error, span: &CallSpan, method: &HttpMethod) -> Response<Body>
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    put_request_id(headers, span.request_id());
+    put_common(headers, span);
     if let Some(delay) = retry_delay(error) {
         let seconds = u64::try_from(delay.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER, seconds.into());

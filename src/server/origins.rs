@@ -12,10 +12,12 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER};
 use http::{Method, Uri};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::grpc;
+use crate::{face, grpc};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The headers of a response that a page may read, in addition to those of gRPC's status.
+const EXPOSED: [HeaderName; 3] = [X_REQUEST_ID, RETRY_AFTER, face::MODEL_USED];
 /// How long a browser may cache the response to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -106,7 +108,7 @@ impl Origins {
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST])
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([X_REQUEST_ID, RETRY_AFTER].into_iter().chain(grpc::STATUS_HEADERS).collect::<Vec<_>>())
+            .expose_headers(EXPOSED.into_iter().chain(grpc::STATUS_HEADERS).collect::<Vec<_>>())
             .max_age(MAX_AGE)
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 caller = facts.caller.as_deref(),
                 method = call.method.label(),
                 model = operation.map(|o| &*o.model).or(refused_model),
+                model_used = operation.and_then(|o| o.model_used.as_deref()),
                 response_model = operation.map(|o| &*o.response_model).filter(|model| !model.is_empty()),
                 code = end.code.as_str(),
                 http_status = facts.http_status,

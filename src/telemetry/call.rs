@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use http::header::{HOST, HeaderMap, HeaderValue};
@@ -51,6 +51,8 @@ struct CallState {
     span: Option<Box<Span>>,
     /// Whether upstream may have taken the last request.
     may_be_taken: AtomicBool,
+    /// The model that answered or refused, of a call that more than one may answer.
+    model_used: OnceLock<Arc<str>>,
     facts: Mutex<CallFacts>,
 }
 
@@ -81,6 +83,7 @@ impl CallSpan {
             baggage: propagation.baggage(head.headers),
             span,
             may_be_taken: AtomicBool::new(false),
+            model_used: OnceLock::new(),
             facts: Mutex::default(),
         }))
     }
@@ -136,6 +139,16 @@ impl CallSpan {
     /// that it has not taken it.
     pub fn may_be_taken(&self) -> bool {
         self.0.may_be_taken.load(Ordering::Relaxed)
+    }
+
+    /// The model whose response or error the caller gets, once it is known; `None` for a call that only one model may
+    /// answer.
+    pub fn model_used(&self) -> Option<&Arc<str>> {
+        self.0.model_used.get()
+    }
+
+    pub(super) fn set_model_used(&self, model: &Arc<str>) {
+        self.0.model_used.get_or_init(|| model.clone());
     }
 
     /// Sets how the call ended. Only the first end counts.
@@ -236,6 +249,10 @@ impl Drop for CallState {
         if let Some(metrics) = &self.telemetry.0.metrics {
             metrics.call(&self.identity, &end, facts.http_status, elapsed.as_secs_f64());
             count(metrics, &facts, &end);
+            if let Some(operation) = facts.operation.as_ref().filter(|_| facts.has_fallen_back) {
+                let used = operation.model_used.as_deref().unwrap_or(names::NONE);
+                metrics.count_labels(names::FALLBACKS, &[&operation.model, used]);
+            }
         }
         // A log line that is exported has the ids of the context in which it is written.
         let context = self.telemetry.0.logger.as_ref().map(|_| self.identity.context.clone());

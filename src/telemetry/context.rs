@@ -43,6 +43,17 @@ impl UpstreamContext {
         self.call.telemetry().count(names::RETRIES, Some(&kind.as_str()));
     }
 
+    /// Records that another model is about to be asked: the one before has refused the call.
+    pub fn falls_back(&self) {
+        self.call.set_may_be_taken(false);
+        self.call.facts().has_fallen_back = true;
+    }
+
+    /// Records the model whose response or error the caller gets, for a call that more than one may answer.
+    pub fn used_model(&self, model: &Arc<str>) {
+        self.call.set_model_used(model);
+    }
+
     /// Counts a retry that the retry budget did not allow.
     pub fn denied(&self) {
         self.call.telemetry().count(names::RETRIES_DENIED, None);

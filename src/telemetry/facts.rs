@@ -181,6 +181,8 @@ pub(super) struct CallFacts {
     pub(super) http_status: Option<u16>,
     /// The HTTP status of the last response of upstream.
     pub(super) upstream_status: Option<u16>,
+    /// Whether a model was asked in the place of another one.
+    pub(super) has_fallen_back: bool,
     /// Fields of the request that JSON cannot carry.
     pub(super) unknown_fields: usize,
     pub(super) operation: Option<OperationFacts>,
@@ -204,7 +206,9 @@ impl CallFacts {
 #[derive(Debug)]
 pub(super) struct OperationFacts {
     pub(super) model: Arc<str>,
-    /// The model as metrics name it.
+    /// The model that answered, if it is not the one that was asked for.
+    pub(super) model_used: Option<Arc<str>>,
+    /// The model that answered, as metrics name it.
     pub(super) label: Arc<str>,
     pub(super) response_model: String,
     /// Joined with commas.

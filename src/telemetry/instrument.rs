@@ -79,17 +79,16 @@ impl Counters {
         Self { meter, counters: counters.map(|metric| (*metric, OnceLock::new())).collect() }
     }
 
-    /// Adds to a counter, with a value for its label if it has one.
-    pub(super) fn add(&self, metric: Metric, label: Option<&str>, count: u64) {
+    /// Adds to a counter, with values for its labels if it has some.
+    pub(super) fn add(&self, metric: Metric, labels: &[&str], count: u64) {
         let Some((_, counter)) = self.counters.iter().find(|(known, _)| known.name == metric.name) else {
             debug_assert!(false, "{} is not a counter", metric.name);
             return;
         };
         let counter = counter.get_or_init(|| self::counter(&self.meter, metric));
-        match (metric.labels.first(), label) {
-            (Some(name), Some(value)) => counter.add(count, &[KeyValue::new(*name, value.to_owned())]),
-            _ => counter.add(count, &[]),
-        }
+        let labels = metric.labels.iter().zip(labels);
+        let labels: Vec<_> = labels.map(|(name, value)| KeyValue::new(*name, (*value).to_owned())).collect();
+        counter.add(count, &labels);
     }
 }
 
@@ -110,7 +109,7 @@ mod tests {
         let counters = Counters::new(provider.meter("test"));
         let counted: Vec<_> = METRICS.iter().filter(|metric| metric.kind == Kind::Counter).collect();
         for metric in &counted {
-            counters.add(**metric, metric.labels.first().map(|_| "a label"), 7);
+            counters.add(**metric, &vec!["a label"; metric.labels.len()], 7);
         }
         let exported = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for metric in counted {

@@ -115,7 +115,7 @@ impl Metrics {
             (names::UPSTREAM_CONNECTIONS, &[""]),
             (names::RELOADS, &["applied", "refused"]),
         ] {
-            labels.iter().for_each(|label| self.counters.add(metric, Some(label), 0));
+            labels.iter().for_each(|label| self.counters.add(metric, &[label], 0));
         }
     }
 
@@ -138,7 +138,12 @@ impl Metrics {
     }
 
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {
-        self.counters.add(metric, label, 1);
+        self.counters.add(metric, label.as_slice(), 1);
+    }
+
+    /// Counts with several labels, in the order of the metric's names for them.
+    pub(super) fn count_labels(&self, metric: Metric, labels: &[&str]) {
+        self.counters.add(metric, labels, 1);
     }
 
     /// Records how long a call waited for the store.
@@ -161,7 +166,7 @@ impl Metrics {
             AnomalyKind::Unreadable => names::UNREADABLE_MEMBERS,
             AnomalyKind::Repaired => names::REPAIRED_TEXTS,
         };
-        self.counters.add(metric, Some(&anomaly.name()), anomaly.count);
+        self.counters.add(metric, &[&anomaly.name()], anomaly.count);
     }
 
     /// Records the duration of a call that has ended.

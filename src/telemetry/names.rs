@@ -12,6 +12,8 @@ pub const SCOPE: &str = "gemini-grpc";
 pub const EXPORT_TARGET: &str = "gemini_grpc::telemetry::export";
 /// The value of a label for all that are not known, or not yet.
 pub const OTHER: &str = "_other";
+/// The value of a label for none of those that could be.
+pub const NONE: &str = "_none";
 /// The caller, where callers are not known.
 pub const UNKNOWN: &str = "_unknown";
 /// The name of every unknown method.
@@ -90,6 +92,8 @@ pub mod attribute {
     pub const BLOCK_REASON: &str = "gemini_grpc.block_reason";
     /// What the call cost by the prices of the catalogue, in dollars.
     pub const COST: &str = "gemini_grpc.cost";
+    /// The model that answered, if it is not the one that was asked for.
+    pub const MODEL_USED: &str = "gemini_grpc.model_used";
     /// How many pictures came.
     pub const IMAGES: &str = "gemini_grpc.images";
     /// Which file of certificates.
@@ -192,6 +196,8 @@ metrics! {
         "retries that were not made because the retry budget was used up";
     RETRY_BUDGET: Gauge, "gemini_grpc.upstream.retry_budget", "{request}", [],
         "retries that are left in the budget of the current 10 s window";
+    FALLBACKS: Counter, "gemini_grpc.fallbacks", "{call}", ["model", "model_used"],
+        "calls that another model was asked to answer, by the model that was asked for and the one that answered; _none if none did";
     UPSTREAM_CONNECTIONS: Counter, "gemini_grpc.upstream.connections", "{connection}", [],
         "connections to upstream that were opened, or failed to open";
     UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],

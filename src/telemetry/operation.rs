@@ -173,9 +173,9 @@ impl Operation {
         self.cost = Some(cost);
     }
 
-    /// The model that was asked.
+    /// The model whose response or error the caller gets; until that is known, the one that was asked for.
     pub fn model(&self) -> &Arc<str> {
-        &self.model
+        self.call.model_used().unwrap_or(&self.model)
     }
 
     /// Sets how it ended. Only the first outcome counts; without one it was given up.
@@ -207,11 +207,14 @@ impl Drop for Operation {
         let outcome = self.outcome.unwrap_or(Outcome::GivenUp);
         let tokens = Tokens::of(&self.usage);
         self.record_metrics(outcome, tokens);
-        let label = self.series.as_ref().map_or_else(|| self.model.clone(), |series| series.label.clone());
+        let model_used = self.call.model_used().filter(|model| **model != self.model).cloned();
+        // The operator chooses the models that may be used in the place of others, so there are few.
+        let label = model_used.clone().or_else(|| self.series.as_ref().map(|series| series.label.clone()));
         let reasons: Vec<_> = self.finish_reasons.as_slice().iter().map(|reason| finish_reason(*reason)).collect();
         let facts = OperationFacts {
             model: self.model.clone(),
-            label,
+            model_used,
+            label: label.unwrap_or_else(|| self.model.clone()),
             response_model: std::mem::take(&mut self.metadata.model_version),
             finish_reasons: reasons.join(","),
             block_reason: block_reason(self.block_reason),

@@ -134,6 +134,12 @@ impl Error {
         }
     }
 
+    /// Whether another model may be asked instead: upstream does not have this one, or cannot serve it now. Nothing was
+    /// generated.
+    pub fn allows_fallback(&self) -> bool {
+        matches!(self, Self::Refused(body) if matches!(body.status, 404 | 429 | 503))
+    }
+
     /// Whether the same request may succeed a moment later. Upstream may have processed this one.
     pub(super) fn may_pass(&self) -> bool {
         match self {

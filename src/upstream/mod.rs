@@ -53,6 +53,8 @@ pub struct Outgoing<'a> {
     pub sdk: Option<&'a SdkLabel>,
     /// No retry begins after it.
     pub deadline: Instant,
+    /// Whether another model is asked if this one refuses. Then no delay that upstream asks for is waited for.
+    pub has_alternative: bool,
     /// The call that it belongs to.
     pub context: UpstreamContext,
 }
@@ -117,7 +119,8 @@ impl Upstream {
             };
             attempt.end(Outcome::Failed(error.kind()));
             drop(attempt);
-            let delay = || retry::delay(&error, outgoing.target.is_safe(), tries, fastrand::f64());
+            let max_delay = if outgoing.has_alternative { Duration::ZERO } else { retry::MAX_DELAY };
+            let delay = || retry::delay(&error, outgoing.target.is_safe(), tries, max_delay, fastrand::f64());
             let again = (tries <= inner.retries).then(delay).flatten();
             let Some(wait) = again.filter(|wait| Instant::now() + *wait < outgoing.deadline) else { return Err(error) };
             if !inner.budget.retry() {
@@ -215,6 +218,7 @@ mod tests {
             json: Bytes::from_static(b"a prompt"),
             sdk: None,
             deadline: Instant::now(),
+            has_alternative: false,
             context: UpstreamContext::of(&crate::telemetry::CallSpan::disabled()),
         };
         assert_eq!(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::error::Error;
 
 /// The longest delay of upstream that the gateway waits for. With a longer one the error goes to the caller.
-const MAX_DELAY: Duration = Duration::from_secs(30);
+pub(super) const MAX_DELAY: Duration = Duration::from_secs(30);
 /// The longest first backoff. Each one after it is at most twice as long as the one before.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
@@ -25,9 +25,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// How long to wait before a retry; `None` if it would not help, or would be billed twice. `tries` were made so far. A
 /// request that `is_safe` may be sent again even if upstream has taken it.
 ///
-/// Upstream's own delay takes precedence over the backoff. That has full jitter, so that calls that failed together are
+/// Upstream's own delay takes precedence over the backoff, and is waited for up to `max_delay`. The backoff has full jitter, so that calls that failed together are
 /// not retried together (AWS Architecture Blog, "Exponential Backoff And Jitter").
-pub(super) fn delay(error: &Error, is_safe: bool, tries: u32, jitter: f64) -> Option<Duration> {
+pub(super) fn delay(error: &Error, is_safe: bool, tries: u32, max_delay: Duration, jitter: f64) -> Option<Duration> {
     if !(error.is_not_taken() || is_safe && error.may_pass()) {
         return None;
     }
@@ -36,7 +36,7 @@ pub(super) fn delay(error: &Error, is_safe: bool, tries: u32, jitter: f64) -> Op
     match (error, asked) {
         // Another connection is used, so there is no reason to wait.
         (Error::NotTaken, _) => Some(Duration::ZERO),
-        (_, Some(asked)) => (asked <= MAX_DELAY).then_some(asked),
+        (_, Some(asked)) => (asked <= max_delay).then_some(asked),
         (_, None) => Some(backoff.mul_f64(jitter)),
     }
 }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn seconds(error: &Error) -> Option<f64> {
-        delay(error, false, 1, 1.0).map(|delay| delay.as_secs_f64())
+        delay(error, false, 1, MAX_DELAY, 1.0).map(|delay| delay.as_secs_f64())
     }
 
     #[test]
@@ -130,6 +130,11 @@ mod tests {
         assert_eq!(seconds(&refused(429, Some("7"), info)), Some(3.5));
         assert_eq!(seconds(&refused(503, Some("30"), "")), Some(30.0));
         assert_eq!(seconds(&refused(503, Some("31"), "")), None);
+        // With another model to ask, none is waited for, but a short backoff is.
+        let at_once = |error: &Error| delay(error, false, 1, Duration::ZERO, 1.0);
+        assert_eq!(at_once(&refused(429, Some("1"), "")), None);
+        assert_eq!(at_once(&refused(429, Some("0"), "")), Some(Duration::ZERO));
+        assert_eq!(at_once(&refused(503, None, "")), Some(FIRST_BACKOFF));
     }
 
     #[test]
@@ -143,9 +148,9 @@ mod tests {
     #[test]
     fn the_backoff_doubles_up_to_a_limit_and_has_full_jitter() {
         let error = Error::Connect("refused");
-        let most = [1, 2, 3, 4, 5, 6, 60].map(|tries| delay(&error, false, tries, 1.0).unwrap().as_millis());
+        let most = [1, 2, 3, 4, 5, 6, 60].map(|tries| delay(&error, false, tries, MAX_DELAY, 1.0).unwrap().as_millis());
         assert_eq!(most, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(delay(&error, false, 6, 0.0), Some(Duration::ZERO));
+        assert_eq!(delay(&error, false, 6, MAX_DELAY, 0.0), Some(Duration::ZERO));
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
             (Error::Tls, false),
             (Error::Header, false),
         ] {
-            assert_eq!(delay(&error, true, 1, 1.0).is_some(), is_retried, "{error:?}");
+            assert_eq!(delay(&error, true, 1, MAX_DELAY, 1.0).is_some(), is_retried, "{error:?}");
         }
     }
 

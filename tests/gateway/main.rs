@@ -36,6 +36,8 @@ mod door;
 mod drain;
 /// The RPCs that make vectors.
 mod embeddings;
+/// Models in the place of others.
+mod fallback;
 /// IPv4 and IPv6 on one address.
 mod families;
 /// The framing of a message.

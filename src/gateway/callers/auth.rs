@@ -177,7 +177,7 @@ impl Admitted {
     pub fn check_model(&self, model: &ModelName, method: Method, catalog: &Catalog) -> Result<(), AuthError> {
         self.allow(model)?;
         match &self.caller {
-            Some(caller) if caller.limits_cost() && method.is_billed() && catalog.prices(model).is_none() => {
+            Some(caller) if caller.limits_cost() && method.is_billed() && catalog.prices(model.as_str()).is_none() => {
                 Err(AuthError::ModelNotPriced { caller: caller.name.clone(), model: model.clone() })
             }
             _ => Ok(()),

@@ -27,11 +27,12 @@ pub(super) struct FileRow {
     input_token_limit: Option<u32>,
     output_token_limit: Option<u32>,
     prices: Option<toml::Table>,
+    pub(super) fallback: Option<Vec<String>>,
 }
 
 impl FileRow {
     pub(super) fn into_model(self) -> Result<TextModel, String> {
-        let Self { ids, input_token_limit, output_token_limit, prices } = self;
+        let Self { ids, input_token_limit, output_token_limit, prices, fallback: _ } = self;
         let prices = prices.as_ref().map(Prices::from_toml).transpose()?;
         Ok(TextModel { ids, input_token_limit, output_token_limit, prices })
     }

@@ -31,7 +31,7 @@ use memchr::memmem::Finder;
 
 pub use self::decode::{Anomaly, AnomalyKind, CallerSchema};
 pub use self::error::{Error, Problem};
-pub use self::splice::{ADDED_BYTES, with_modalities};
+pub use self::splice::{ADDED_BYTES, with_modalities, without_model};
 pub use self::surrogates::SurrogateJoiner;
 
 use self::decode::Decoder;

@@ -1,10 +1,11 @@
-//! Adds the modalities of a picture to a request that is JSON, and leaves all of its other bytes as they are.
+//! Adds the modalities of a picture to a request that is JSON, or removes the name of its model, and leaves all of its
+//! other bytes as they are.
 
-use super::TABLE;
 use super::error::{Error, Problem};
 use super::repairs::Repairs;
 use super::scan::Scanner;
 use super::schema::{Kind, Message};
+use super::{MODEL_FIELD, TABLE};
 use crate::gemini::method::Method;
 use crate::gemini::steps::Steps;
 
@@ -26,12 +27,10 @@ const MODALITIES_FIELD: u32 = 20;
 ///
 /// The JSON cannot be read, or the steps ran out.
 pub fn with_modalities(method: Method, json: &[u8], steps: &mut Steps<'_>) -> Result<Vec<u8>, Error> {
-    // A byte-order mark stays where it is.
-    let mark = json.len() - json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json).len();
     let mut scanner = Scanner::new(json, steps);
     let request = TABLE.request(method);
     let config = Object::read(&mut scanner, request, CONFIG_FIELD)?;
-    let (at, end, text) = match &config.member {
+    let (at, end, text) = match &config.value {
         None => (config.start, config.start, config.with_comma(format!("{CONFIG}{MODALITIES}{TEXT_AND_IMAGE}}}"))),
         Some((start, end)) => {
             scanner.seek(*start);
@@ -41,7 +40,7 @@ pub fn with_modalities(method: Method, json: &[u8], steps: &mut Steps<'_>) -> Re
                 let inner = request.field(CONFIG_FIELD).map(|index| request.fields[index].kind);
                 let Some(Kind::Message(inner)) = inner else { return Err(Problem::UnknownMessage.into()) };
                 let object = Object::read(&mut scanner, TABLE.message(inner), MODALITIES_FIELD)?;
-                match object.member {
+                match object.value {
                     Some((start, end)) => (start, end, TEXT_AND_IMAGE.to_owned()),
                     None => (object.start, object.start, object.with_comma(format!("{MODALITIES}{TEXT_AND_IMAGE}"))),
                 }
@@ -49,11 +48,29 @@ pub fn with_modalities(method: Method, json: &[u8], steps: &mut Steps<'_>) -> Re
         }
     };
     scanner.steps().take_bytes(json.len())?;
+    Ok(replaced(json, (at, end), &text))
+}
+
+/// The JSON of a request, which must be valid, without the name of its model.
+///
+/// # Errors
+///
+/// The JSON cannot be read, or the steps ran out.
+pub fn without_model(method: Method, json: &[u8], steps: &mut Steps<'_>) -> Result<Vec<u8>, Error> {
+    let mut scanner = Scanner::new(json, steps);
+    let object = Object::read(&mut scanner, TABLE.request(method), MODEL_FIELD)?;
+    scanner.steps().take_bytes(json.len())?;
+    Ok(replaced(json, object.member.unwrap_or_default(), ""))
+}
+
+/// The JSON with other text between two offsets. A byte-order mark stays where it is; offsets count from behind it.
+fn replaced(json: &[u8], (start, end): (usize, usize), text: &str) -> Vec<u8> {
+    let mark = json.len() - json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json).len();
     let mut out = Vec::with_capacity(json.len() + text.len());
-    out.extend_from_slice(&json[..mark + at]);
+    out.extend_from_slice(&json[..mark + start]);
     out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(&json[mark + end..]);
-    Ok(out)
+    out
 }
 
 /// An object in the JSON, and where one of its members is.
@@ -62,6 +79,8 @@ struct Object {
     start: usize,
     is_empty: bool,
     /// Where the value of the member begins and ends.
+    value: Option<(usize, usize)>,
+    /// Where the member begins and ends, with the one comma that goes with it.
     member: Option<(usize, usize)>,
 }
 
@@ -71,7 +90,8 @@ impl Object {
         scanner.expect(b'{')?;
         let start = scanner.position();
         let is_empty = scanner.eat(b'}')?;
-        let (mut more, mut member) = (!is_empty, None);
+        let (mut more, mut value, mut member) = (!is_empty, None, None);
+        let (mut before, mut begun) = (start, start);
         while more {
             scanner.steps().take(1)?;
             let name = scanner.string()?;
@@ -80,14 +100,19 @@ impl Object {
             let name = name.text(scanner.steps(), &mut repairs)?;
             scanner.expect(b':')?;
             scanner.peek()?;
-            let value = scanner.position();
+            let at = scanner.position();
             scanner.skip_value()?;
-            if message.member(name.as_bytes()).is_some_and(|index| message.fields[index].number == field) {
-                member = Some((value, scanner.position()));
-            }
+            let end = scanner.position();
             more = scanner.has_next(b'}')?;
+            let next = scanner.position();
+            if message.member(name.as_bytes()).is_some_and(|index| message.fields[index].number == field) {
+                value = Some((at, end));
+                // The last one goes with the comma before it.
+                member = Some(if more { (begun, next) } else { (before, end) });
+            }
+            (before, begun) = (end, next);
         }
-        Ok(Self { start, is_empty, member })
+        Ok(Self { start, is_empty, value, member })
     }
 
     /// A member to put before the others.

@@ -32,6 +32,9 @@ pub struct Valid {
     pub default_modalities: bool,
     /// The text and the pictures that it sends.
     pub estimate: Estimate,
+    /// The models to try if this one refuses the call, as far as the request is valid for them; `None` if the catalogue
+    /// names none.
+    pub fallbacks: Option<Vec<ModelName>>,
 }
 
 /// Why a request is not valid.
@@ -68,10 +71,34 @@ pub fn validate(
             // Upstream has image models that the catalogue does not know, and wants the modalities named for these too.
             let makes_pictures = image_model.is_some() || name.names_an_image_model();
             let default_modalities = makes_pictures && !asked && options.image_default_modalities;
-            Ok(Valid { name, default_modalities, estimate })
+            let fallbacks = fallbacks(&name, config, catalog, options, steps)?;
+            Ok(Valid { name, default_modalities, estimate, fallbacks })
         }
         _ => Err(violations.into()),
     }
+}
+
+/// The models of the catalogue that may answer in the place of this one, without those that do not accept the options
+/// of the request.
+fn fallbacks(
+    name: &ModelName,
+    config: Option<&GenerationConfigView<'_>>,
+    catalog: &Catalog,
+    options: Options<'_>,
+    steps: &mut Steps<'_>,
+) -> Result<Option<Vec<ModelName>>, ReadError> {
+    let Some(models) = catalog.fallbacks(name) else { return Ok(None) };
+    let mut valid = Vec::with_capacity(models.len());
+    for model in models {
+        let mut violations = Violations::default();
+        if let Some(rules) = catalog.find(model) {
+            image::check(rules, config, options, &mut violations, steps)?;
+        }
+        if violations.is_empty() {
+            valid.push(model.clone());
+        }
+    }
+    Ok(Some(valid))
 }
 
 /// Checks only the models that a request names, for a method that does not generate content. `request` is its wire

@@ -50,6 +50,9 @@ pub(super) fn describe_response(
             span.set_attribute(KeyValue::new(name, value.clone()));
         }
     }
+    if let Some(model) = &facts.model_used {
+        span.set_attribute(KeyValue::new(attribute::MODEL_USED, model.clone()));
+    }
     if !finish_reasons.is_empty() {
         let reasons = finish_reasons.iter().cloned().map(StringValue::from).collect();
         span.set_attribute(KeyValue::new(attribute::RESPONSE_FINISH_REASONS, Value::Array(Array::String(reasons))));

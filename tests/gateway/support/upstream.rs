@@ -82,6 +82,12 @@ impl Upstream {
         (Self { url, requests: watch::channel(Vec::new()).1, open: watch::channel(0).1 }, go_on)
     }
 
+    /// An upstream that the test itself runs on this listener. It stores no requests.
+    pub fn at(listener: &TcpListener) -> Self {
+        let url = format!("http://{}/gemini", listener.local_addr().unwrap());
+        Self { url, requests: watch::channel(Vec::new()).1, open: watch::channel(0).1 }
+    }
+
     /// Answers each request with the next of these answers, and all further ones with the last.
     pub async fn with(answers: impl Into<Vec<Answer>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

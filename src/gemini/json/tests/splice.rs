@@ -51,3 +51,20 @@ fn modalities_are_added_in_front_of_what_is_there() {
         assert_eq!(spliced(json), expected.replace('&', CONFIG).replace('@', ADDED), "{json}");
     }
 }
+
+#[test]
+fn the_name_of_the_model_is_removed_with_one_comma() {
+    for (json, expected) in [
+        (r#"{"model":"a"}"#, "{}"),
+        (r#" { "model" : "a" } "#, " { } "),
+        (r#"{"model":"a","b":1}"#, r#"{"b":1}"#),
+        (r#"{"b":1 , "model":"a"}"#, r#"{"b":1}"#),
+        (r#"{"b":1, "model": null ,"c":{"model":2}}"#, r#"{"b":1,"c":{"model":2}}"#),
+        ("\u{feff}{\"m\\u006fdel\":\"a\",\n\"b\":1}", "\u{feff}{\n\"b\":1}"),
+        (r#"{"b":{"model":1}}"#, r#"{"b":{"model":1}}"#),
+        ("{}", "{}"),
+    ] {
+        let out = without_model(Method::GenerateContent, json.as_bytes(), &mut Steps::unlimited()).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{json}");
+    }
+}
