@@ -11,7 +11,7 @@ use prost_types::FileDescriptorSet;
 const RULES: &str = "buf/validate/validate.proto";
 
 /// The proto files to compile; each also brings in the files that it imports.
-const ROOTS: [&str; 9] = [
+const ROOTS: [&str; 10] = [
     "mountsea/gemini/v1/generative_service.proto",
     "mountsea/gemini/v1/model_service.proto",
     "google/ai/generativelanguage/v1/generative_service_v1.proto",
@@ -21,6 +21,7 @@ const ROOTS: [&str; 9] = [
     "google/rpc/error_details.proto",
     "google/rpc/status.proto",
     "grpc/health/v1/health.proto",
+    "xds/service/orca/v3/orca.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,17 +34,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("contract.bin"), compiler.include_source_info(false).encode_file_descriptor_set())?;
     without_rules(&mut generated);
     let mut embedded = generated.clone();
+    // Load reports are not translated.
+    embedded.file.retain(|file| !file.package().starts_with("xds."));
     embedded.file.iter_mut().for_each(|file| file.source_code_info = None);
     std::fs::write(out.join("descriptors.bin"), embedded.encode_to_vec())?;
     // google.ai has Google's names for our own service: they are in the descriptors, but no code is generated.
     // tonic-types already has the Rust types of google.rpc.
     generated.file.retain(|file| !file.package().starts_with("google.ai.") && file.package() != "google.rpc");
-    let mut health = generated.clone();
-    health.file.retain(|file| file.package() == "grpc.health.v1");
-    generated.file.retain(|file| file.package() != "grpc.health.v1");
+    let is_auxiliary = |package: &str| package == "grpc.health.v1" || package.starts_with("xds.");
+    let mut auxiliary = generated.clone();
+    auxiliary.file.retain(|file| is_auxiliary(file.package()) || file.package() == "google.protobuf");
+    generated.file.retain(|file| !is_auxiliary(file.package()));
     // The server side is handwritten, since it passes wire bytes through instead of messages.
     tonic_prost_build::configure().build_server(false).bytes(".mountsea.gemini.v1").compile_fds(generated)?;
-    tonic_prost_build::configure().compile_fds(health)?;
+    tonic_prost_build::configure().compile_fds(auxiliary)?;
     Ok(())
 }
 

@@ -14,12 +14,33 @@ pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }
 
+/// Load reports (gRFC A51). The modules are nested as the packages are, because the generated code names them so.
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+pub mod xds {
+    /// The messages of reports.
+    pub mod data {
+        pub mod orca {
+            pub mod v3 {
+                tonic::include_proto!("xds.data.orca.v3");
+            }
+        }
+    }
+    /// The service that sends them.
+    pub mod service {
+        pub mod orca {
+            pub mod v3 {
+                tonic::include_proto!("xds.service.orca.v3");
+            }
+        }
+    }
+}
+
 /// The messages of `google.rpc`, for the details of errors.
 pub use tonic_types::pb as rpc;
 
-/// The descriptors of all services and messages with their imports, and of `google.rpc`: an encoded
-/// `FileDescriptorSet`, for the translator. It does not have the rules that clients can check.
+/// The descriptors of all services and messages with their imports, except load reports, and of `google.rpc`: an
+/// encoded `FileDescriptorSet`, for the translator. It does not have the rules that clients can check.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The same with those rules, and with the file that defines them, for reflection and for `gemini-grpc contract`.
+/// The same with load reports and those rules, and with the file that defines them, for reflection and for `gemini-grpc contract`.
 pub const CONTRACT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/contract.bin"));

@@ -36,7 +36,7 @@ macro_rules! embed {
     };
 }
 
-const FILES: [File; 24] = embed![
+const FILES: [File; 26] = embed![
     "buf.gen.yaml",
     "buf.yaml",
     "proto/buf/validate/validate.proto",
@@ -61,6 +61,8 @@ const FILES: [File; 24] = embed![
     "proto/mountsea/gemini/v1/speech.proto",
     "proto/mountsea/gemini/v1/tool.proto",
     "proto/mountsea/gemini/v1/tool_config.proto",
+    "proto/xds/data/orca/v3/orca_load_report.proto",
+    "proto/xds/service/orca/v3/orca.proto",
 ];
 /// In the repository it is next to the protos.
 const SERVICE_CONFIG: File =

@@ -177,6 +177,7 @@ impl Serve {
             grpc: grpc::Config {
                 max_request_bytes: self.limits.max_request_bytes,
                 reflection: self.serving.reflection,
+                load_reports: self.serving.load_reports,
             },
             playground: self.serving.playground,
         })

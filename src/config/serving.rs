@@ -37,6 +37,21 @@ pub struct Serving {
     )]
     pub reflection: bool,
 
+    /// Add a load report to the trailers of each gRPC call (endpoint-load-metrics-bin), for clients that balance by it and do
+    /// not ask for a stream of reports.
+    #[arg(
+        long,
+        help_heading = "Serving",
+        env = "GEMINI_GRPC_LOAD_REPORTS",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        default_value_t = false,
+        value_name = "BOOL",
+        hide_possible_values = true
+    )]
+    pub load_reports: bool,
+
     /// The web pages that may call over REST and gRPC-Web, by their origins, separated by commas, such as
     /// https://app.example.com. * allows every page, and is accepted only if each caller needs a key or token. By default
     /// no page may call.

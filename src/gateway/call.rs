@@ -61,6 +61,14 @@ pub struct Call {
 }
 
 impl Call {
+    /// Records and charges the call: upstream has answered, or it will not.
+    pub(super) fn end(&mut self, error: Option<&Error>) {
+        if let (Some(permit), Some(error)) = (&self.permit, error) {
+            permit.record_failure(error);
+        }
+        self.accounting.end(error);
+    }
+
     /// When the call has to be over.
     pub fn deadline(&self) -> Instant {
         self.timer.deadline()

@@ -10,6 +10,7 @@ use super::callers::Auth;
 use super::error::Error;
 use super::heavy::Heavy;
 use super::limits::TimeLimits;
+use super::load::Load;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::method::Method;
 use crate::memory::MemoryBudget;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub config: Arc<ArcSwap<Config>>,
     pub admission: Arc<Admission>,
     pub memory: Arc<MemoryBudget>,
+    /// How much of these two is in use.
+    pub load: Arc<Load>,
     /// Where long translations run.
     pub heavy: Heavy,
     /// The most connections of all callers together.

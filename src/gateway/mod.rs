@@ -14,6 +14,7 @@ mod fallback;
 mod format;
 mod heavy;
 mod limits;
+mod load;
 mod models;
 mod payload;
 mod spending;
@@ -23,6 +24,7 @@ mod timer;
 mod translate;
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -40,6 +42,7 @@ pub use self::format::Format;
 use self::format::Stop;
 pub use self::heavy::Heavy;
 pub use self::limits::{Deadline, Limit, TimeLimits, TimedOut};
+pub use self::load::{Load, LoadReport, LoadSums};
 pub use self::models::ModelsQuery;
 pub use self::stopping::Stopping;
 pub use self::stream::ResponseStream;
@@ -70,6 +73,11 @@ impl Gateway {
     /// The time limits of calls that begin now.
     pub fn time_limits(&self) -> TimeLimits {
         self.shared.config.load().limits
+    }
+
+    /// The load of the process.
+    pub fn load(&self) -> &Arc<Load> {
+        &self.shared.load
     }
 
     /// An error if calls of this method are not answered. Each call checks it again; a face that checks it first refuses
@@ -140,7 +148,7 @@ impl Gateway {
     /// Answers a call with one message. `request` is the caller's message.
     pub async fn unary(&self, method: Method, mut call: Call, request: Bytes) -> Result<Message, Error> {
         let answer = self.answer(method, &mut call, request).await;
-        call.accounting.end(answer.as_ref().err());
+        call.end(answer.as_ref().err());
         answer
     }
 

@@ -135,7 +135,7 @@ impl Gateway {
     /// Answers a call about models.
     pub async fn models(&self, mut call: Call, query: ModelsQuery) -> Result<Message, Error> {
         let answer = self.describe_models(&mut call, query).await;
-        call.accounting.end(answer.as_ref().err());
+        call.end(answer.as_ref().err());
         answer
     }
 

@@ -70,7 +70,7 @@ impl Stream for ResponseStream {
         let Some(in_flight) = &mut self.in_flight else { return Poll::Ready(None) };
         let next = ready!(in_flight.poll_message(cx));
         if !matches!(next, Some(Ok(_))) {
-            in_flight.call.accounting.end(next.as_ref().and_then(|ended| ended.as_ref().err()));
+            in_flight.call.end(next.as_ref().and_then(|ended| ended.as_ref().err()));
             self.in_flight = None;
         }
         Poll::Ready(next)

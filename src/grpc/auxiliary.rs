@@ -1,4 +1,5 @@
-//! Health and reflection, which anybody may call without a key: small messages, a deadline, and few expensive streams.
+//! Health, load reports and reflection, which anybody may call without a key: small messages, a deadline, and few
+//! expensive streams.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -18,18 +19,18 @@ use super::status::STATUS_FLUSH_TIME;
 use crate::face::{RequestBody, set_deadline};
 use crate::gateway::{Limit, TimeLimits, TimedOut};
 
-/// The largest message to health, in bytes. It contains the name of a service.
-const MAX_HEALTH_BYTES: usize = 4 << 10;
+/// The largest message to health or for load reports, in bytes. It contains the name of a service, or an interval.
+const MAX_SMALL_BYTES: usize = 4 << 10;
 /// The largest message to reflection, in bytes. It contains the names of a host and of a symbol, and is repeated in the
 /// response.
 const MAX_REFLECTION_BYTES: usize = 64 << 10;
-/// The most incomplete requests to health on one worker. One more ends the oldest, which hurts no honest client: a
-/// request that is sent completely arrives a moment later.
+/// The most incomplete requests to one of these two on one worker. One more ends the oldest, which hurts no honest
+/// client: a request that is sent completely arrives a moment later.
 const MAX_UNFINISHED: usize = 256;
-/// The most watches of health on one worker. One more ends the oldest.
+/// The most watches of health, and the most streams of load reports, on one worker. One more ends the oldest.
 const MAX_WATCHES: usize = 4096;
-/// The only method of health whose response may last forever.
-const WATCH: &str = "/grpc.health.v1.Health/Watch";
+/// The methods whose responses may last forever.
+const ENDLESS: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics"];
 /// The most streams of reflection on one worker: responses contain whole files, and may be read slowly.
 const MAX_REFLECTION_STREAMS: usize = 16;
 
@@ -43,8 +44,14 @@ pub(super) struct Auxiliary {
 /// How calls of the service are limited.
 #[derive(Clone)]
 enum Kind {
-    Health { unfinished: Arc<Places>, watches: Arc<Places> },
-    Reflection { streams: Arc<Semaphore> },
+    /// Every request is one message.
+    Small {
+        unfinished: Arc<Places>,
+        watches: Arc<Places>,
+    },
+    Reflection {
+        streams: Arc<Semaphore>,
+    },
 }
 
 /// The limits of one call, and the places that it takes.
@@ -56,14 +63,14 @@ struct Taken {
 }
 
 impl Auxiliary {
-    /// Health: every request is one message.
-    pub(super) fn health<S>(service: S) -> Self
+    /// Health or load reports: every request is one small message.
+    pub(super) fn small<S>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
         let [unfinished, watches] = [MAX_UNFINISHED, MAX_WATCHES].map(|most| Arc::new(Places::new(most)));
-        Self { service: BoxCloneSyncService::new(service), kind: Kind::Health { unfinished, watches } }
+        Self { service: BoxCloneSyncService::new(service), kind: Kind::Small { unfinished, watches } }
     }
 
     /// Reflection: each call is a stream, and takes one of these places.
@@ -95,12 +102,12 @@ impl Auxiliary {
         let ceiling = TimedOut { limit: Limit::Ceiling, after: limits.ceiling };
         let asked = asked.filter(|asked| asked.after <= ceiling.after);
         match &self.kind {
-            Kind::Health { unfinished, watches } => Ok(Taken {
+            Kind::Small { unfinished, watches } => Ok(Taken {
                 // A client may watch for as long as it is connected, unless it sets a deadline.
-                rules: Rules { max_bytes: MAX_HEALTH_BYTES, max_messages: 1, upload, whole: asked },
+                rules: Rules { max_bytes: MAX_SMALL_BYTES, max_messages: 1, upload, whole: asked },
                 stream: None,
                 unfinished: Some(unfinished.take()),
-                watch: (request.uri().path() == WATCH).then(|| watches.take()),
+                watch: ENDLESS.contains(&request.uri().path()).then(|| watches.take()),
             }),
             Kind::Reflection { streams } => {
                 let stream = streams.clone().try_acquire_owned().map_err(|_| {

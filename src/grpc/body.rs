@@ -4,25 +4,29 @@
 //! the message's bytes would be released then, while HTTP/2 still keeps the copy, and the limit of bytes would not hold
 //! for images.
 
+use std::sync::Arc;
+
 use bytes::{BufMut as _, BytesMut};
 use http::HeaderMap;
 
 use super::error::Error;
-use super::status;
+use super::{orca, status};
 use crate::face::{Failure as _, Framing, Large, NO_COPY_FROM, put_model_used};
-use crate::gateway::{self, Message};
+use crate::gateway::{self, Load, Message};
 use crate::telemetry::{CallEnd, CallSpan};
 
 #[derive(Debug)]
 pub(super) struct GrpcFraming {
     /// Whether the trailers name the model that answered, because the headers were sent before it was known.
     names_model: bool,
+    /// The load that the trailers report, if they do.
+    load: Option<Arc<Load>>,
 }
 
 impl GrpcFraming {
     /// The framing of a response whose headers are sent now.
-    pub(super) fn new(span: &CallSpan) -> Self {
-        Self { names_model: span.model_used().is_none() }
+    pub(super) fn new(span: &CallSpan, load: Option<Arc<Load>>) -> Self {
+        Self { names_model: span.model_used().is_none(), load }
     }
 }
 
@@ -56,6 +60,9 @@ impl Framing for GrpcFraming {
         if self.names_model {
             put_model_used(&mut trailers, span);
         }
+        if let Some(load) = &self.load {
+            orca::put(load, &mut trailers);
+        }
         (Some(trailers), end)
     }
 }
@@ -70,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_the_middle_of_a_stream_is_its_end() {
-        let reply = ResponseBody::panicking(GrpcFraming { names_model: false });
+        let reply = ResponseBody::panicking(GrpcFraming { names_model: false, load: None });
         let trailers = reply.collect().await.unwrap().trailers().cloned().unwrap();
         let status = tonic::Status::from_header_map(&trailers).unwrap();
         assert_eq!(status.code(), tonic::Code::Internal);

@@ -182,7 +182,7 @@ pin_project! {
         timer: Option<Sleep>,
         whole: Option<TimedOut>,
         failure: Arc<OnceLock<Status>>,
-        watch: Option<Place>,
+        place: Option<Place>,
         is_over: bool,
     }
 }
@@ -193,10 +193,10 @@ impl<B> Ending<B> {
         whole: Option<TimedOut>,
         begun: Instant,
         failure: Arc<OnceLock<Status>>,
-        watch: Option<Place>,
+        place: Option<Place>,
     ) -> Self {
         let timer = whole.map(|whole| sleep_until(begun + whole.after));
-        Self { body, timer, whole, failure, watch, is_over: false }
+        Self { body, timer, whole, failure, place, is_over: false }
     }
 }
 
@@ -212,8 +212,8 @@ impl<B: Body> Body for Ending<B> {
         let frame = match this.body.poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let status = if is_revoked(this.watch, cx) {
-                    Status::resource_exhausted("too many watch health at once; try again")
+                let status = if is_revoked(this.place, cx) {
+                    Status::resource_exhausted("too many of these streams are open at once; try again")
                 } else {
                     let (Some(timer), Some(whole)) = (this.timer.as_pin_mut(), *this.whole) else {
                         return Poll::Pending;

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::route::Route;
 use super::{metadata, request};
 use crate::face::{self, Peer, RequestBody, ResponseBody};
-use crate::gateway::{self, Call, CallRequest, Format, Gateway, Message, ModelsQuery, ResponseStream};
+use crate::gateway::{self, Call, CallRequest, Format, Gateway, Load, Message, ModelsQuery, ResponseStream};
 use crate::gemini::method::Method;
 use crate::telemetry::CallSpan;
 
@@ -34,6 +34,8 @@ pub(super) struct Handlers {
     pub(super) gateway: Arc<Gateway>,
     /// The largest message that is accepted, in bytes, unpacked.
     pub(super) max_request_bytes: usize,
+    /// The load that the trailers of each call report, if they do.
+    pub(super) load: Option<Arc<Load>>,
 }
 
 impl Handlers {
@@ -106,7 +108,7 @@ impl Handlers {
             Method::GenerateContent => self.generate_content(request).await?,
             Method::StreamGenerateContent => {
                 let response = self.stream_generate_content(request).await?;
-                let framing = GrpcFraming::new(&span);
+                let framing = GrpcFraming::new(&span, self.load.clone());
                 return Ok(into_http(response, |stream| ResponseBody::streaming(stream, framing, span)));
             }
             Method::CountTokens => Box::pin(self.count_tokens(request)).await?,
@@ -115,7 +117,7 @@ impl Handlers {
             Method::ListModels => Box::pin(self.list_models(request)).await?,
             Method::GetModel => Box::pin(self.get_model(request)).await?,
         };
-        let framing = GrpcFraming::new(&span);
+        let framing = GrpcFraming::new(&span, self.load.clone());
         Ok(into_http(response, |message| ResponseBody::unary(message, framing, span)))
     }
 

@@ -50,9 +50,15 @@ impl Health {
         });
     }
 
-    /// Ends all watches, after they got NOT_SERVING.
+    /// Ends all watches, after they got NOT_SERVING, and all streams of load reports.
     pub fn close(&self) {
         self.0.send_replace(State::Closed);
+    }
+
+    /// Waits until [`Health::close`] was called. Streams that have no end of their own end with the watches.
+    pub(super) async fn closed(&self) {
+        // It cannot fail, because the sender is in `self`.
+        let _ = self.0.subscribe().wait_for(|state| *state == State::Closed).await;
     }
 
     /// Whether it reports SERVING.

@@ -9,6 +9,7 @@ mod handlers;
 mod health;
 mod metadata;
 mod oldest;
+mod orca;
 mod protocol;
 mod request;
 mod route;

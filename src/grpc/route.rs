@@ -11,6 +11,7 @@ use crate::pb;
 
 /// The full names of the services that are not Gemini's.
 pub(super) const HEALTH: &str = "grpc.health.v1.Health";
+pub(super) const LOAD_REPORTS: &str = "xds.service.orca.v3.OpenRcaService";
 pub(super) const REFLECTION: &str = "grpc.reflection.v1.ServerReflection";
 pub(super) const REFLECTION_ALPHA: &str = "grpc.reflection.v1alpha.ServerReflection";
 /// The only package in the descriptors whose service is not Gemini's.

@@ -18,8 +18,9 @@ use super::auxiliary::Auxiliary;
 use super::error::Error;
 use super::handlers::{Handlers, Upload};
 use super::health::Health;
+use super::orca::{self, LoadReports};
 use super::protocol::NotGrpc;
-use super::route::{self, HEALTH, REFLECTION, REFLECTION_ALPHA, Route};
+use super::route::{self, HEALTH, LOAD_REPORTS, REFLECTION, REFLECTION_ALPHA, Route};
 use super::status::{self, STATUS_FLUSH_TIME};
 use crate::face::{Failure as _, Peer, RequestBody, discard, put_common, request_id, set_deadline};
 use crate::gateway::{self, Gateway};
@@ -41,6 +42,8 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// Whether the trailers of each call contain a load report.
+    pub load_reports: bool,
 }
 
 /// Everything that one worker serves over gRPC.
@@ -51,6 +54,7 @@ struct Inner {
     handlers: Handlers,
     telemetry: Telemetry,
     health: Auxiliary,
+    load_reports: Auxiliary,
     /// v1 and v1alpha.
     reflection: Option<(Auxiliary, Auxiliary)>,
 }
@@ -81,8 +85,11 @@ impl Grpc {
             }
             false => None,
         };
-        let handlers = Handlers { gateway, max_request_bytes: config.max_request_bytes };
-        Ok(Self(Arc::new(Inner { handlers, telemetry, health: Auxiliary::health(health.service()), reflection })))
+        let load_reports = Auxiliary::small(LoadReports::service(gateway.load(), health));
+        let load = config.load_reports.then(|| gateway.load().clone());
+        let handlers = Handlers { gateway, max_request_bytes: config.max_request_bytes, load };
+        let health = Auxiliary::small(health.service());
+        Ok(Self(Arc::new(Inner { handlers, telemetry, health, load_reports, reflection })))
     }
 
     /// The service for the calls of one connection.
@@ -152,6 +159,7 @@ impl Inner {
         let (service, method) = path.split_once('/').unwrap_or_default();
         let auxiliary = match (service, &self.reflection) {
             (HEALTH, _) => &self.health,
+            (LOAD_REPORTS, _) => &self.load_reports,
             (REFLECTION, Some((v1, _))) => v1,
             (REFLECTION_ALPHA, Some((_, v1alpha))) => v1alpha,
             _ if route::services().iter().any(|known| known == service) => {
@@ -219,9 +227,18 @@ impl Inner {
                 put_common(response.headers_mut(), &span);
                 response
             }
-            Ok(Err(error)) => refuse(&error, &span),
-            Err(_) => refuse(&Error::Call(gateway::Error::Panicked), &span),
+            Ok(Err(error)) => self.fail(&error, &span),
+            Err(_) => self.fail(&Error::Call(gateway::Error::Panicked), &span),
         }
+    }
+
+    /// The response of a call of a known method that failed before anything was sent.
+    fn fail(&self, error: &Error, span: &CallSpan) -> Response<Body> {
+        let mut response = refuse(error, span);
+        if let Some(load) = &self.handlers.load {
+            orca::put(load, response.headers_mut());
+        }
+        response
     }
 }
 

@@ -48,7 +48,7 @@ pub use self::tls::ServerTls;
 pub use self::trust::{ClientTrust, TlsError};
 use self::worker::{Shared, Worker};
 use crate::files::Files;
-use crate::gateway::{self, Admission, Heavy};
+use crate::gateway::{self, Admission, Heavy, Load};
 use crate::grpc::{self, Health};
 use crate::memory::MemoryBudget;
 use crate::store::{self, Flusher, Store};
@@ -115,6 +115,7 @@ pub struct Server {
     driver: Driver,
     admin: Option<Admin>,
     flusher: Option<Flusher>,
+    load: Arc<Load>,
     telemetry: Telemetry,
 }
 
@@ -159,7 +160,8 @@ impl Server {
             open: shared.open,
         };
         let stop = Stop { health: shared.health, stopped: stopped_sender };
-        Ok(Self { address, workers, stop, reload, driver, admin, flusher, telemetry: telemetry.clone() })
+        let load = shared.gateway.load;
+        Ok(Self { address, workers, stop, reload, driver, admin, flusher, load, telemetry: telemetry.clone() })
     }
 
     /// Where callers are served.
@@ -201,6 +203,7 @@ impl Server {
             if let Some(flusher) = flusher.clone() {
                 tokio::spawn(async move { flusher.run().await });
             }
+            tokio::spawn(async move { self.load.measure().await });
             self.driver.run().await;
         });
         for thread in threads {
@@ -231,10 +234,13 @@ impl Stop {
 /// Makes what all workers share.
 fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhase>, telemetry: &Telemetry) -> Shared {
     let open = OpenConnections::new(capacity);
+    let admission = Admission::new(capacity.calls, capacity.files_limit_calls);
+    let memory = MemoryBudget::new(config.max_bytes_held);
     let gateway = gateway::Shared {
         config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
-        admission: Admission::new(capacity.calls, capacity.files_limit_calls),
-        memory: MemoryBudget::new(config.max_bytes_held),
+        load: Arc::new(Load::new(admission.clone(), memory.clone())),
+        admission,
+        memory,
         heavy: Heavy::new(config.workers),
         max_connections: open.most(),
         store: config.store.clone().map(|config| Store::new(config, telemetry)),

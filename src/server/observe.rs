@@ -17,6 +17,8 @@ pub(super) fn observe(telemetry: &Telemetry, shared: &Shared) {
     let (memory, limit) = (shared.gateway.memory.clone(), shared.gateway.memory.cap());
     telemetry.observe(names::MEMORY_HELD, None, move || memory.reserved() as u64);
     telemetry.observe(names::MEMORY_LIMIT, None, move || limit as u64);
+    let load = shared.gateway.load.clone();
+    telemetry.observe_ratio(names::UTILIZATION, move || load.recent().utilization());
     let (budget, open, health) = (shared.budget.clone(), shared.open.clone(), shared.health.clone());
     telemetry.observe(names::RETRY_BUDGET, None, move || budget.left());
     telemetry.observe(names::CONNECTIONS_OPEN, None, move || open.count() as u64);

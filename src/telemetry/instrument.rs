@@ -47,6 +47,12 @@ pub(super) fn observe(
     }
 }
 
+/// A gauge that is a ratio.
+pub(super) fn observe_ratio(meter: &Meter, metric: Metric, read: impl Fn() -> f64 + Send + Sync + 'static) {
+    let builder = meter.f64_observable_gauge(metric.name).with_unit(metric.unit).with_description(metric.meaning);
+    builder.with_callback(move |observer| observer.observe(read(), &[])).build();
+}
+
 /// A gauge with several values of its label, each of which may have no value when it is exported.
 pub(super) fn observe_each<const N: usize>(
     meter: &Meter,

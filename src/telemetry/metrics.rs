@@ -128,6 +128,10 @@ impl Metrics {
         instrument::observe(&self.meter, metric, label, read);
     }
 
+    pub(super) fn observe_ratio(&self, metric: Metric, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        instrument::observe_ratio(&self.meter, metric, read);
+    }
+
     pub(super) fn observe_each<const N: usize>(
         &self,
         metric: Metric,

@@ -184,6 +184,8 @@ metrics! {
         "bytes that calls have reserved for requests and responses";
     MEMORY_LIMIT: Gauge, "gemini_grpc.memory.limit", "By", [],
         "limit of these bytes (GEMINI_GRPC_MAX_BYTES_HELD)";
+    UTILIZATION: Gauge, "gemini_grpc.utilization", "1", [],
+        "part of its limit that is in use, of calls in flight or of bytes, whichever is larger: the mean of the last 10 s, which load reports have too";
     CALLS_REFUSED: Counter, "gemini_grpc.calls.refused", "{call}", ["reason"],
         "calls that the gateway refused before it sent a request to upstream, by reason (docs/errors.md)";
     REQUESTS_REFUSED: Counter, "gemini_grpc.requests.refused", "{request}", ["reason"],

@@ -68,6 +68,13 @@ impl Telemetry {
         }
     }
 
+    /// The same for a gauge that is a ratio.
+    pub fn observe_ratio(&self, metric: Metric, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        if let Some(metrics) = &self.0.metrics {
+            metrics.observe_ratio(metric, read);
+        }
+    }
+
     /// The same for a metric with several values of its label, each of which may have no value, or a negative one.
     pub fn observe_each<const N: usize>(
         &self,

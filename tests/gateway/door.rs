@@ -32,9 +32,10 @@ const CALLS: [&str; 6] = [
     "/google.ai.generativelanguage.v1.GenerativeService/GenerateContent",
     "/google.ai.generativelanguage.v1.GenerativeService/StreamGenerateContent",
 ];
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
+    "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/no.such.Service/Method",

@@ -46,6 +46,8 @@ mod framing;
 mod golden;
 /// Limits on calls and bytes, and heartbeats.
 mod limits;
+/// Load reports for clients that balance by them.
+mod load_reports;
 /// Keys, request ids and other metadata.
 mod metadata;
 /// Upstreams with faults in HTTP and TCP.

@@ -76,11 +76,20 @@ async fn reflection_lists_every_service_and_describes_the_messages() {
     let mut names: Vec<_> = list.service.iter().map(|s| s.name.as_str()).collect();
     names.sort_unstable();
     let mut expected: Vec<_> = SERVICES.to_vec();
-    expected.extend(["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]);
+    expected.extend([
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "xds.service.orca.v3.OpenRcaService",
+    ]);
     expected.sort_unstable();
     assert_eq!(names, expected);
 
-    for symbol in ["mountsea.gemini.v1.GenerateContentResponse", "google.rpc.ErrorInfo", SERVICES[0]] {
+    for symbol in [
+        "mountsea.gemini.v1.GenerateContentResponse",
+        "google.rpc.ErrorInfo",
+        SERVICES[0],
+        "xds.data.orca.v3.OrcaLoadReport",
+    ] {
         let answer = reflect(&gateway, MessageRequest::FileContainingSymbol(symbol.into())).await;
         assert!(matches!(answer.message_response, Some(MessageResponse::FileDescriptorResponse(_))), "{symbol}");
     }

@@ -18,6 +18,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::certificates::Files;
 use crate::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Raw, SETTINGS};
+use crate::load_reports;
 use crate::support::{
     Client, Details, Gateway, Running, STOP, Upstream, assert_status, body, config, config_without_key, event, json,
     prompt, sse, unfinished_body,
@@ -26,7 +27,9 @@ use crate::support::{
 /// A short time, for tests that wait for a timeout.
 const SOON: Duration = Duration::from_millis(50);
 
-const HEALTH: [&str; 3] = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch"];
+/// Health, and load reports, which have the same limits.
+const HEALTH: [&str; 4] =
+    ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch", load_reports::PATH];
 const REFLECTION: [&str; 2] = [
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -68,10 +71,12 @@ fn endless(bytes: Vec<u8>) -> impl http_body::Body<Data = bytes::Bytes, Error = 
 }
 
 #[tokio::test]
-async fn a_second_message_to_health_is_refused() {
+async fn a_second_message_to_health_or_for_load_reports_is_refused() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
-    let refused = status(&gateway.raw_at(HEALTH[0], [], body([vec![0; 10]])).await);
-    assert_eq!(refused.code(), Code::Internal);
+    for path in [HEALTH[0], load_reports::PATH] {
+        let refused = status(&gateway.raw_at(path, [], body([vec![0; 10]])).await);
+        assert_eq!(refused.code(), Code::Internal, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -110,8 +115,9 @@ async fn excess_health_requests_end_the_oldest_unfinished_one() {
 #[tokio::test]
 async fn streams_of_health_and_reflection_end_at_the_callers_deadline() {
     let gateway = Gateway::over(&Upstream::answering("").await).await;
-    for (path, sent) in [(HEALTH[2], body([vec![0; 5]])), (REFLECTION[0], tonic::body::Body::new(endless(Vec::new())))]
-    {
+    let message = || body([vec![0; 5]]);
+    let unfinished = tonic::body::Body::new(endless(Vec::new()));
+    for (path, sent) in [(HEALTH[2], message()), (load_reports::PATH, message()), (REFLECTION[0], unfinished)] {
         let ended = status(&gateway.raw_at(path, [("grpc-timeout", "50m")], sent).await);
         assert_eq!(ended.code(), Code::DeadlineExceeded, "{path}: {ended:?}");
     }
@@ -150,8 +156,9 @@ async fn a_connection_without_an_admitted_call_gets_goaway_and_is_cut_if_it_stay
     let mut config = config_without_key(&Upstream::answering("").await, &["--connection-idle", "0.05"]);
     config.limits.idle_grace = SOON;
     let running = Running::start(&config);
-    // A client that sends nothing, one that watches health, one that calls without a key, one that calls an unknown method.
-    let paths = ["", "/grpc.health.v1.Health/Watch", PATH, "/a/b"];
+    // A client that sends nothing, one that watches health, one that reads load reports, one that calls without a key,
+    // one that calls an unknown method.
+    let paths = ["", "/grpc.health.v1.Health/Watch", &format!("/{}", load_reports::PATH), PATH, "/a/b"];
     for path in paths {
         let mut raw = Raw::open(running.address).await;
         if !path.is_empty() {

@@ -112,6 +112,14 @@ async fn both_methods_are_served_with_their_trailers_in_the_body() {
 }
 
 #[tokio::test]
+async fn the_trailers_have_a_load_report_if_that_is_configured() {
+    let upstream = Upstream::answering(json("200 OK", STOP)).await;
+    let running = Running::start(&config(&upstream, &["--load-reports"]));
+    let response = call(&running, false, TYPES[1], "GenerateContent", &[]).await;
+    assert!(response.trailers[0].contains("endpoint-load-metrics-bin:"), "{:?}", response.trailers);
+}
+
+#[tokio::test]
 async fn an_error_has_its_status_in_the_headers_and_no_empty_frame_of_trailers() {
     let error = r#"{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}"#;
     for http2 in [false, true] {
