@@ -1,4 +1,4 @@
-// What the README of clients/go shows, and the libraries that it names. The test of the package replaces the path.
+// What the README of clients/go shows, a client that balances by load, and the libraries that they name. The test of the package replaces the path.
 module github.com/mountsea/gemini-grpc/tests/clients/packages/go
 
 go 1.26.0
@@ -7,6 +7,7 @@ replace github.com/mountsea/gemini-grpc/clients/go => ../../../../clients/go
 
 require (
 	buf.build/go/protovalidate v1.4.0
+	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2
 	github.com/mountsea/gemini-grpc/clients/go v0.0.0
 	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.67.0
 	go.opentelemetry.io/otel v1.47.0
@@ -21,6 +22,7 @@ require (
 	cel.dev/expr v0.25.3 // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/envoyproxy/protoc-gen-validate v1.3.3 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
