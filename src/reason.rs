@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Connect,
     /// The request was not sent, because this process may open no more files.
     OutOfFiles,
+    /// The request was not sent, because every key of the pool rests.
+    KeysResting,
     Timeout,
     Tls,
     ConnectionClosed,
@@ -71,6 +73,7 @@ impl ErrorKind {
             Self::Status(status) => return status.to_string().into(),
             Self::Connect => "connect",
             Self::OutOfFiles => "out_of_files",
+            Self::KeysResting => "keys_resting",
             Self::Timeout => "timeout",
             Self::Tls => "tls",
             Self::ConnectionClosed => "connection_closed",

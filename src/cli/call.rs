@@ -95,7 +95,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let message = message(&args)?;
-    let key = args.key.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    let key = args.key.for_client().map_err(|error| Failure::Usage(error.to_string()))?;
     let timeout = args.timeout.map(Duration::from_secs);
     block_on(async {
         let mut printer = Printer::new(args.json, &args.save, "image", args.thoughts);

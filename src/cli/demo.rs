@@ -54,7 +54,7 @@ struct Demo {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let key = args.key.resolve().map_err(|error| Failure::Usage(error.to_string()))?;
+    let key = args.key.for_client().map_err(|error| Failure::Usage(error.to_string()))?;
     if args.live && key.is_none() {
         return Err(Failure::Usage("--live: a key is required; set MOUNTSEA_API_KEY".to_owned()));
     }

@@ -182,6 +182,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::gateway::Keys;
 
     #[derive(Parser)]
     struct Flags {
@@ -198,10 +199,10 @@ mod tests {
         let applied = Cell::new(None);
         let read = |serve: &Serve| serve.resolve().map_err(|error| error.to_string());
         let _ = reloader.look(asked, read, |config: Config| {
-            applied.set(config.gateway.key);
+            applied.set(config.gateway.keys);
             Ok(None)
         });
-        applied.take().map(|key| key.expose().to_owned())
+        applied.take().and_then(|keys: Keys| Some(keys.only()?.expose().to_owned()))
     }
 
     #[test]

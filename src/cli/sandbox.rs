@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Failure, block_on, output};
+use crate::gateway::Keys;
 use crate::sandbox::{FAULTS, Options, Sandbox};
 use crate::server::Config;
 use crate::upstream::BaseUrl;
@@ -97,8 +98,8 @@ impl InProcess {
         config.playground = true;
         // Both ends of a connection to the sandbox are files of this process.
         config.files_per_call = 2;
-        if config.gateway.key.is_none() {
-            config.gateway.key = SANDBOX_KEY.parse().ok();
+        if config.gateway.keys.is_none() {
+            config.gateway.keys = SANDBOX_KEY.parse().ok().map(Keys::One);
         }
     }
 }

@@ -102,7 +102,7 @@ fn announce(args: &Args, config: &Config, server: &Server) {
         tls = config.tls.is_some(),
         upstream = %config.upstream.base,
         workers = config.workers,
-        own_key = config.gateway.key.is_some(),
+        own_key = config.gateway.keys.is_some(),
         "serving"
     );
     if config.store.is_none() && config.gateway.auth.has_budgets() {

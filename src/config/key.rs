@@ -1,12 +1,13 @@
-//! The gateway's own key.
+//! The gateway's own key, or keys.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Error;
+use super::key_file;
 use super::value::read;
-use crate::gateway::{ApiKey, InvalidKey};
+use crate::gateway::{ApiKey, InvalidKey, Keys};
 
 const FILE: &str = "MOUNTSEA_API_KEY_FILE";
 
@@ -25,17 +26,24 @@ pub struct Key {
     )]
     pub api_key: Option<Result<ApiKey, InvalidKey>>,
 
-    /// A file that holds that key.
+    /// A file that holds that key, or several with a name each, which share the calls (docs/keys.md).
     #[arg(long, help_heading = "Key", env = FILE, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 }
 
 impl Key {
-    /// The key, from the file, the variable or the flag.
-    pub fn resolve(&self) -> Result<Option<ApiKey>, Error> {
-        let Some(path) = &self.api_key_file else { return self.api_key.clone().transpose().map_err(Error::ApiKey) };
+    /// The key, from the file, the variable or the flag, or the keys of the file.
+    pub fn resolve(&self) -> Result<Option<Keys>, Error> {
+        let Some(path) = &self.api_key_file else {
+            return Ok(self.api_key.clone().transpose().map_err(Error::ApiKey)?.map(Keys::One));
+        };
         let text = read(FILE, path)?;
-        text.trim().parse().map(Some).map_err(|_| Error::Key { path: path.clone() })
+        key_file::parse(&text).map(Some).map_err(|problem| Error::Keys { path: path.clone(), problem })
+    }
+
+    /// The key for a command that calls: the first one, if there are several.
+    pub fn for_client(&self) -> Result<Option<ApiKey>, Error> {
+        Ok(self.resolve()?.and_then(|keys| keys.first().cloned()))
     }
 
     pub(super) fn file(&self) -> (&'static str, Option<&PathBuf>) {

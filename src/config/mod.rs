@@ -7,6 +7,7 @@ mod connections;
 mod drain;
 mod file;
 mod key;
+mod key_file;
 mod limits;
 mod log;
 mod models;
@@ -98,8 +99,8 @@ pub enum Error {
     File { variable: &'static str, path: PathBuf, problem: FileError },
     #[error("MOUNTSEA_API_KEY: {0}")]
     ApiKey(InvalidKey),
-    #[error("MOUNTSEA_API_KEY_FILE: {path} holds no usable key; it should hold visible ASCII characters on one line")]
-    Key { path: PathBuf },
+    #[error("MOUNTSEA_API_KEY_FILE: {path}{problem}")]
+    Keys { path: PathBuf, problem: key_file::Problem },
     /// Without the URL: its query may contain a key.
     #[error(
         "GEMINI_GRPC_UPSTREAM_URL: an http or https URL without user or query is expected, such as https://api.mountsea.ai/gemini"
@@ -139,13 +140,13 @@ impl Serve {
     /// Reads the files that the flags name and turns everything into what the server needs.
     pub fn resolve(&self) -> Result<server::Config, Error> {
         self.limits.check()?;
-        let key = self.key.resolve()?;
+        let keys = self.key.resolve()?;
         let mut certificate_ends = server::CertificateEnds::default();
         let tls = self.tls.resolve(&mut certificate_ends)?;
         let upstream_tls = self.upstream_tls.resolve(&mut certificate_ends)?;
         let context = callers::ServingContext {
             listen: self.serving.listen,
-            has_key: key.is_some(),
+            has_key: keys.is_some(),
             has_client_ca: self.tls.tls_client_ca.is_some(),
         };
         let auth = self.callers.resolve(context)?;
@@ -157,9 +158,9 @@ impl Serve {
             tls,
             certificate_ends,
             admin: self.telemetry.admin_listen,
-            origins: self.serving.origins(&auth, key.is_some())?,
+            origins: self.serving.origins(&auth, keys.is_some())?,
             gateway: gateway::Config {
-                key,
+                keys,
                 auth,
                 caller_share: self.callers.caller_share,
                 catalog: self.models.resolve()?,

@@ -143,6 +143,7 @@ impl Ending {
             Error::Upstream(error) => match error {
                 Up::Refused(_) | Up::Connect(_) | Up::ConnectTimeout { .. } => Self::NotTaken,
                 Up::OutOfFiles | Up::Tls | Up::NotTaken | Up::Header => Self::NotTaken,
+                Up::KeysResting { .. } | Up::KeysRefused => Self::NotTaken,
                 Up::NoAnswer | Up::Cut | Up::Unfinished | Up::Empty { .. } => Self::Broken,
                 // A single answer is read to its end before it is looked at.
                 Up::NotJson { .. } | Up::Unreadable(_) if !stream => Self::Broken,

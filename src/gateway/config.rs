@@ -15,13 +15,13 @@ use crate::gemini::catalog::Catalog;
 use crate::gemini::method::Method;
 use crate::memory::MemoryBudget;
 use crate::store::Store;
-use crate::upstream::ApiKey;
+use crate::upstream::Keys;
 
 /// The settings that a reload replaces.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The key for callers that bring none.
-    pub key: Option<ApiKey>,
+    /// The keys for callers that bring none.
+    pub keys: Option<Keys>,
     /// Who may call.
     pub auth: Auth,
     /// How much of the connections and of the byte budget one caller may have where there are several, in percent from

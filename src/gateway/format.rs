@@ -169,12 +169,12 @@ impl Format {
     }
 
     /// Translates the JSON of a response, or of one event of a streaming one, unless it is an error in disguise. `key`
-    /// was sent to upstream and must not reach the caller.
+    /// was sent to upstream, if one was, and must not reach the caller.
     pub(super) fn answer(
         &self,
         method: Method,
         text: &Bytes,
-        key: &ApiKey,
+        key: Option<&ApiKey>,
         steps: &mut Steps<'_>,
     ) -> Result<Piece, Stop<upstream::Error>> {
         let refused = |steps: &mut Steps<'_>| {
@@ -184,7 +184,9 @@ impl Format {
             steps
                 .take(text.len().min(MAX_ERROR_BODY_BYTES) as u64 * ERROR_STEPS_PER_BYTE)
                 .map_err(|_| Stop::Interrupted)?;
-            let (body, now, keys) = (text, SystemTime::now(), &[key.expose()][..]);
+            let (body, now) = (text, SystemTime::now());
+            let keys = key.map(ApiKey::expose);
+            let keys = keys.as_slice();
             let reply = ErrorReply { status: 200, content_type: None, retry_after: None, body, now, keys };
             Ok(Some(upstream::Error::refused(&reply)))
         };
@@ -197,9 +199,9 @@ impl Format {
         };
         let read = match self {
             Self::Protobuf(schema) => {
-                json::event(method, text, key.finder(), *schema, steps).map(|event| (event, None))
+                json::event(method, text, key.and_then(ApiKey::finder), *schema, steps).map(|event| (event, None))
             }
-            Self::Json { .. } => json::passed_event(method, text, key.finder(), steps)
+            Self::Json { .. } => json::passed_event(method, text, key.and_then(ApiKey::finder), steps)
                 .map(|passed| (passed.event, Some(passed.redacted.map_or_else(|| text.clone(), Bytes::from)))),
         };
         let (event, json) = read.map_err(|error| unreadable(error, steps))?;

@@ -53,7 +53,7 @@ use crate::gemini::method::Method;
 use crate::memory::Reservation;
 use crate::store::Link;
 use crate::upstream::{Answer, Outgoing, Upstream};
-pub use crate::upstream::{ApiKey, InvalidKey, SdkLabel};
+pub use crate::upstream::{ApiKey, InvalidKey, Keys, MAX_KEYS, NamedKey, SdkLabel};
 
 /// The service without its faces. Each worker has its own, because its connections to upstream belong to one runtime.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Gateway {
         let config = self.shared.config.load_full();
         let names = request.names.as_deref().unwrap_or_default();
         let credential = if config.auth.reads_credentials() { request.credential? } else { None };
-        let admitted = config.auth.authenticate(credential, names, config.key.as_ref())?;
+        let admitted = config.auth.authenticate(credential, names, config.keys.as_ref())?;
         request.span.admitted(admitted.caller.as_ref().map(|caller| &caller.name), request.previous_attempts);
         let deadline = Deadline::new(begun, request.timeout, config.limits.ceiling);
         if deadline.at <= begun {
@@ -162,16 +162,18 @@ impl Gateway {
 
     async fn answer(&self, method: Method, call: &mut Call, request: Bytes) -> Result<Message, Error> {
         let (models, json) = self.begin(call, request, method).await?;
-        let reading = Reading::new(call, method);
+        let mut reading = Reading::new(call, method);
         let Call { timer, reserved, accounting, admitted, sdk, config, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
-        let ((target, has_alternative), key, sdk) = (models.first(method), &admitted.key, sdk.as_ref());
-        let outgoing = Outgoing { target, key, json, sdk, deadline, has_alternative, context };
+        let ((target, has_alternative), keys, sdk) = (models.first(method), &admitted.keys, sdk.as_ref());
+        let outgoing = Outgoing { target, keys, json, sdk, deadline, has_alternative, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
         // The request is dropped with its future: it is not needed again, and its response may take long.
         let answer = timer.within_limits(pin!(models.send(&self.upstream, outgoing, reserved))).await?;
         accounting.answered(&config.catalog);
-        let mut body = answer.and_then(Answer::unary).map_err(theirs)?;
+        let answer = answer.map_err(theirs)?;
+        reading.sent_with(answer.key());
+        let mut body = answer.unary().map_err(theirs)?;
         while timer.within_limits(pin!(body.read_chunk())).await?.map_err(theirs)? {
             timer.upstream_progress();
         }
@@ -193,12 +195,13 @@ impl Gateway {
     /// due, so that a call that fails before is not a stream at all.
     pub async fn stream(&self, method: Method, mut call: Call, request: Bytes) -> Result<ResponseStream, Error> {
         let (models, json) = self.begin(&mut call, request, method).await?;
-        let (upstream, key, sdk) = (self.upstream.clone(), call.admitted.key.clone(), call.sdk.take());
+        let (upstream, keys, sdk) = (self.upstream.clone(), call.admitted.keys.clone(), call.sdk.take());
         let (context, deadline) = (call.accounting.upstream_context(), call.deadline());
         let mut reserved = call.reserved.take();
         let sending = async move {
             let (target, has_alternative) = models.first(method);
-            let outgoing = Outgoing { target, key: &key, json, sdk: sdk.as_ref(), deadline, has_alternative, context };
+            let outgoing =
+                Outgoing { target, keys: &keys, json, sdk: sdk.as_ref(), deadline, has_alternative, context };
             models.send(&upstream, outgoing, &mut reserved).await.map(Answer::events)
         };
         ResponseStream::begin(method, Box::pin(sending), call, self.shared.heavy.clone()).await

@@ -22,7 +22,7 @@ use crate::gemini::validate::Violations;
 use crate::gemini::view;
 use crate::memory::Reservation;
 use crate::telemetry::CallPhase;
-use crate::upstream::{self, Answer, Outgoing, Target};
+use crate::upstream::{self, Outgoing, Target};
 
 /// The largest message of such a call, in bytes. It contains the name of a model, or the token of a page.
 const MAX_QUERY_BYTES: usize = 16 << 10;
@@ -151,13 +151,13 @@ impl Gateway {
         }
         call.accounting.spend_call();
         let (method, config) = (asked.method(), call.config.clone());
+        let mut reading = Reading::new(call, method);
         let (json, mut reserved) = if config.upstream_methods.contains(&method) {
             call.accounting.span.set_phase(CallPhase::Awaiting);
-            self.ask_upstream_for_models(call, &asked).await?
+            self.ask_upstream_for_models(call, &asked, &mut reading).await?
         } else {
             (config.described(&asked, &call.admitted)?.to_string().into(), call.reserved.take())
         };
-        let reading = Reading::new(call, method);
         reserved.resize(reading.memory(json.len()));
         let piece = match translate_at_once(&json, &reading) {
             Err(Stop::Interrupted) => {
@@ -172,15 +172,22 @@ impl Gateway {
 
     /// Passes the question on. Upstream's answer stays as it came, except that a caller that may use certain models only
     /// sees no others.
-    async fn ask_upstream_for_models(&self, call: &mut Call, asked: &Asked) -> Result<(Bytes, Reservation), Error> {
+    async fn ask_upstream_for_models(
+        &self,
+        call: &mut Call,
+        asked: &Asked,
+        reading: &mut Reading,
+    ) -> Result<(Bytes, Reservation), Error> {
         let Call { timer, reserved, accounting, admitted, sdk, .. } = call;
         let (deadline, context) = (timer.deadline(), accounting.upstream_context());
         let (target, json) = (asked.target(), Bytes::new());
-        let (key, sdk) = (&admitted.key, sdk.as_ref());
-        let outgoing = Outgoing { target, key, json, sdk, deadline, has_alternative: false, context };
+        let (keys, sdk) = (&admitted.keys, sdk.as_ref());
+        let outgoing = Outgoing { target, keys, json, sdk, deadline, has_alternative: false, context };
         let theirs = |error| Error::upstream(error, admitted.owner);
         let answer = timer.within_limits(pin!(self.upstream.send(&outgoing, reserved))).await?;
-        let mut body = answer.and_then(Answer::unary).map_err(theirs)?;
+        let answer = answer.map_err(theirs)?;
+        reading.sent_with(answer.key());
+        let mut body = answer.unary().map_err(theirs)?;
         while timer.within_limits(pin!(body.read_chunk())).await?.map_err(theirs)? {
             timer.upstream_progress();
         }

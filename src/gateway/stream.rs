@@ -120,7 +120,10 @@ impl InFlight {
                     let events = ready!(sending.as_mut().poll(cx));
                     self.call.accounting.answered(&self.call.config.catalog);
                     match events {
-                        Ok(events) => self.upstream = Upstream::Events(events),
+                        Ok(events) => {
+                            self.reading.sent_with(events.key());
+                            self.upstream = Upstream::Events(events);
+                        }
                         Err(error) => return Poll::Ready(Some(Err(error))),
                     }
                 }

@@ -111,16 +111,23 @@ fn steps_on_worker(format: &Format, length: usize) -> Steps<'static> {
 #[derive(Clone)]
 pub(super) struct Reading {
     format: Format,
-    /// The key that was sent to upstream, which must not reach the caller.
-    key: ApiKey,
+    /// The key that was sent to upstream, which must not reach the caller. `None` if none was sent, or not yet.
+    key: Option<ApiKey>,
     owner: KeyOwner,
     method: Method,
 }
 
 impl Reading {
     pub(super) fn new(call: &Call, method: Method) -> Self {
-        let Admitted { key, owner, .. } = &call.admitted;
-        Self { format: call.format.clone(), key: key.clone(), owner: *owner, method }
+        let Admitted { keys, owner, .. } = &call.admitted;
+        Self { format: call.format.clone(), key: keys.only().cloned(), owner: *owner, method }
+    }
+
+    /// Sets the key that was sent, if it was chosen from a pool.
+    pub(super) fn sent_with(&mut self, key: Option<&ApiKey>) {
+        if let Some(key) = key {
+            self.key = Some(key.clone());
+        }
     }
 
     /// The bytes of memory for a response of this length and for what it is translated to.
@@ -132,7 +139,7 @@ impl Reading {
     }
 
     fn translate(&self, text: &Bytes, steps: &mut Steps<'_>) -> Result<Piece, Stop<Error>> {
-        self.format.answer(self.method, text, &self.key, steps).map_err(|stop| match stop {
+        self.format.answer(self.method, text, self.key.as_ref(), steps).map_err(|stop| match stop {
             Stop::Interrupted => Stop::Interrupted,
             Stop::Failed(error) => Stop::Failed(self.error(error)),
         })
@@ -165,7 +172,7 @@ mod tests {
     fn a_long_error_in_place_of_a_response_is_read_on_another_thread() {
         let reading = Reading {
             format: Format::Protobuf(CallerSchema::Own),
-            key: "AIza-one".parse().unwrap(),
+            key: Some("AIza-one".parse().unwrap()),
             owner: KeyOwner::Caller,
             method: Method::ALL.iter().copied().find(|method| !method.is_streaming()).unwrap(),
         };

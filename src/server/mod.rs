@@ -236,14 +236,16 @@ fn share(config: &Config, capacity: &Capacity, phases: watch::Receiver<DrainPhas
     let open = OpenConnections::new(capacity);
     let admission = Admission::new(capacity.calls, capacity.files_limit_calls);
     let memory = MemoryBudget::new(config.max_bytes_held);
+    let store = config.store.clone().map(|config| Store::new(config, telemetry));
+    let keys = config.gateway.keys.clone().map(|keys| keys.sharing(store.as_ref().map(Store::resting)));
     let gateway = gateway::Shared {
-        config: Arc::new(ArcSwap::from_pointee(config.gateway.clone())),
+        config: Arc::new(ArcSwap::from_pointee(gateway::Config { keys, ..config.gateway.clone() })),
         load: Arc::new(Load::new(admission.clone(), memory.clone())),
         admission,
         memory,
         heavy: Heavy::new(config.workers),
         max_connections: open.most(),
-        store: config.store.clone().map(|config| Store::new(config, telemetry)),
+        store,
     };
     Shared { gateway, budget: Budget::new(), open, health: Health::default(), phases }
 }

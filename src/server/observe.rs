@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::CertificateEnds;
 use super::worker::Shared;
 use crate::files::{self, Files};
+use crate::gateway::Keys;
 use crate::telemetry::{Telemetry, names};
 
 /// Lets metrics read what all workers share.
@@ -22,6 +23,12 @@ pub(super) fn observe(telemetry: &Telemetry, shared: &Shared) {
     let (budget, open, health) = (shared.budget.clone(), shared.open.clone(), shared.health.clone());
     telemetry.observe(names::RETRY_BUDGET, None, move || budget.left());
     telemetry.observe(names::CONNECTIONS_OPEN, None, move || open.count() as u64);
+    let config = shared.gateway.config.clone();
+    telemetry.observe_all(names::KEY_RESTING, move |report| {
+        let config = config.load();
+        let resting = config.keys.iter().flat_map(Keys::resting);
+        resting.for_each(|(key, seconds)| report(key.clone(), seconds));
+    });
     telemetry.observe(names::DRAIN_PHASE, None, move || health.phase());
 }
 

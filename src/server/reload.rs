@@ -74,7 +74,10 @@ impl Reload {
         let previous = self.gateway.load();
         let changes = config.gateway.auth.changes_since(&previous.auth);
         let auth = config.gateway.auth.carrying_usage_from(&previous.auth);
-        self.gateway.store(Arc::new(gateway::Config { auth, ..config.gateway.clone() }));
+        let resting = self.store.as_ref().map(Store::resting);
+        let keys = config.gateway.keys.clone();
+        let keys = keys.map(|keys| keys.carrying_state_from(previous.keys.as_ref()).sharing(resting));
+        self.gateway.store(Arc::new(gateway::Config { auth, keys, ..config.gateway.clone() }));
         Ok(changes)
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 images = count(operation, |o| o.images),
                 cost = operation.and_then(|o| o.cost).map(Cost::dollars),
                 upstream_status = facts.upstream_status,
+                key = facts.key.as_deref(),
                 attempts = facts.attempts,
                 previous_attempts = some(facts.previous_attempts),
                 unknown_fields = some(facts.unknown_fields),

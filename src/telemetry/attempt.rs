@@ -1,6 +1,7 @@
 //! One request to upstream: the HTTP CLIENT span and its duration, to the last byte of the answer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::HeaderMap;
@@ -31,7 +32,7 @@ impl Attempt {
     /// how many requests of the call came before.
     pub fn begin(context: &UpstreamContext, method: &'static str, resend: u32, url: &impl fmt::Display) -> Self {
         let UpstreamContext { call, span: parent } = context;
-        let mut span = call.telemetry().child(|| method, parent, 10);
+        let mut span = call.telemetry().child(|| method, parent, 11);
         if let Some(span) = &mut span {
             span.set_attribute(KeyValue::new(attribute::HTTP_REQUEST_METHOD, method));
             span.set_attribute(KeyValue::new(attribute::URL_FULL, url.to_string()));
@@ -42,6 +43,14 @@ impl Attempt {
         call.facts().attempts += 1;
         let context = span.as_ref().map_or_else(|| parent.clone(), |span| span.span_context().clone());
         Self { call: call.clone(), span, context, method, begun: Instant::now(), status: None, outcome: None }
+    }
+
+    /// Records the name of the key of a pool that the request is sent with.
+    pub fn key(&mut self, name: &Arc<str>) {
+        self.call.facts().key = Some(name.clone());
+        if let Some(span) = &mut self.span {
+            span.set_attribute(KeyValue::new(attribute::KEY, name.clone()));
+        }
     }
 
     /// Adds the headers of its trace. If they begin a new trace, the span gets its id, so that both can be matched.

@@ -274,6 +274,9 @@ impl Drop for CallState {
         if let Some(caller) = facts.caller {
             span.set_attribute(KeyValue::new(attribute::CALLER, caller));
         }
+        if let Some(key) = facts.key {
+            span.set_attribute(KeyValue::new(attribute::KEY, key));
+        }
         if let Some(reason) = &end.reason {
             span.set_attribute(KeyValue::new(attribute::REASON, reason.clone()));
         }
@@ -293,8 +296,12 @@ fn count(metrics: &Metrics, facts: &CallFacts, end: &CallEnd) {
         // Before upstream is asked, every reason is one of the gateway's. It is asked about models without an
         // operation.
         None => facts.attempts == 0,
-        // Without a file for the connection, upstream could not be asked.
-        Some(operation) => operation.outcome == Outcome::Failed(ErrorKind::OutOfFiles),
+        // Without a file for the connection, or a key that does not rest, upstream could not be asked.
+        Some(operation) => match operation.outcome {
+            Outcome::Failed(ErrorKind::OutOfFiles) => true,
+            Outcome::Failed(ErrorKind::KeysResting) => facts.attempts == 0,
+            _ => false,
+        },
     };
     match &end.reason {
         _ if is_cancelled => metrics.count(names::CALLS_CANCELLED, Some(facts.phase.as_str())),

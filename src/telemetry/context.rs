@@ -5,6 +5,7 @@ use std::sync::Arc;
 use opentelemetry::trace::SpanContext;
 
 use super::call::CallSpan;
+use super::keys::{KeyOutcome, KeyRest};
 use super::names;
 use crate::reason::ErrorKind;
 
@@ -57,5 +58,48 @@ impl UpstreamContext {
     /// Counts a retry that the retry budget did not allow.
     pub fn denied(&self) {
         self.call.telemetry().count(names::RETRIES_DENIED, None);
+    }
+
+    /// Counts a request with a key of the pool.
+    pub fn key_used(&self, key: &Arc<str>, outcome: KeyOutcome) {
+        if let Some(metrics) = &self.call.telemetry().0.metrics {
+            metrics.keys.add(key, outcome);
+        }
+    }
+
+    /// Logs that a key begins to rest: the first time in a row for one that an operator has to look at.
+    pub fn key_rests(&self, rest: &KeyRest<'_>) {
+        let KeyRest { key, model, outcome, count, rest } = rest;
+        let (request_id, seconds, model) = (&**self.request_id(), rest.as_secs_f64(), model.map(|model| &**model));
+        match outcome {
+            KeyOutcome::Refused if *count == 1 => tracing::warn!(
+                request_id,
+                key,
+                seconds,
+                "upstream refuses the key {key} or its account; it rests, and is tried again after longer and longer \
+                 times: look at it in MOUNTSEA_API_KEY_FILE"
+            ),
+            KeyOutcome::UsedUp if *count == 1 => tracing::warn!(
+                request_id,
+                key,
+                model,
+                seconds,
+                "a daily quota of the key {key} is used up; it rests until midnight in California"
+            ),
+            _ => tracing::debug!(
+                request_id,
+                key,
+                model,
+                seconds,
+                count,
+                reason = outcome.as_str(),
+                "the key {key} rests for {seconds} s"
+            ),
+        }
+    }
+
+    /// Logs that upstream has taken a request with a key that it had refused.
+    pub fn key_is_back(&self, key: &str) {
+        tracing::info!(request_id = &**self.request_id(), key, "upstream takes the key {key} again");
     }
 }

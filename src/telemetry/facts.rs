@@ -177,6 +177,8 @@ pub(super) struct CallFacts {
     pub(super) previous_attempts: u32,
     /// Requests to upstream.
     pub(super) attempts: u32,
+    /// The name of the key that the last request was sent with, if it is one of a pool.
+    pub(super) key: Option<Arc<str>>,
     /// The HTTP status of the response to the caller, if it was one of HTTP.
     pub(super) http_status: Option<u16>,
     /// The HTTP status of the last response of upstream.

@@ -1,6 +1,6 @@
 //! Makes instruments from the table of names.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
@@ -71,6 +71,21 @@ pub(super) fn observe_each<const N: usize>(
         }
     });
     builder.build();
+}
+
+/// A gauge whose values of its label change while the process runs. `read` reports each with its value.
+pub(super) fn observe_all(
+    meter: &Meter,
+    metric: Metric,
+    read: impl Fn(&mut dyn FnMut(Arc<str>, u64)) + Send + Sync + 'static,
+) {
+    let name = metric.labels.first().copied().unwrap_or_default();
+    let builder = meter.u64_observable_gauge(metric.name).with_unit(metric.unit).with_description(metric.meaning);
+    builder
+        .with_callback(move |observer| {
+            read(&mut |label, value| observer.observe(value, &[KeyValue::new(name, label)]));
+        })
+        .build();
 }
 
 /// The counters of the table of names, each made when it first counts. A row of that table is all that a counter needs.

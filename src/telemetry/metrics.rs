@@ -8,6 +8,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::facts::{CallEnd, CallIdentity, CallPhase, CallProtocol, HttpRequest};
 use super::instrument::{self, Counters};
+use super::keys::KeyRequests;
 use super::names::{self, Metric, attribute};
 use super::series::Series;
 use super::settings::Settings;
@@ -52,6 +53,7 @@ pub(super) struct Metrics {
     pub(super) usage: Usage,
     /// How long calls waited for the store, if there is one.
     store: OnceLock<BoundHistogram<f64>>,
+    pub(super) keys: KeyRequests,
     counters: Counters,
     /// Unknown members of responses that were counted by name.
     unknown: Series<Arc<str>, ()>,
@@ -98,6 +100,7 @@ impl Metrics {
             other: Series::up_to(Method::ALL.len()),
             usage: Usage::new(&meter),
             store: OnceLock::new(),
+            keys: KeyRequests::new(&meter),
             counters: Counters::new(meter.clone()),
             unknown: Series::up_to(MAX_UNKNOWN_MEMBERS),
             meter,
@@ -139,6 +142,14 @@ impl Metrics {
         read: impl Fn() -> [Option<i64>; N] + Send + Sync + 'static,
     ) {
         instrument::observe_each(&self.meter, metric, labels, read);
+    }
+
+    pub(super) fn observe_all(
+        &self,
+        metric: Metric,
+        read: impl Fn(&mut dyn FnMut(Arc<str>, u64)) + Send + Sync + 'static,
+    ) {
+        instrument::observe_all(&self.meter, metric, read);
     }
 
     pub(super) fn count(&self, metric: Metric, label: Option<&str>) {

@@ -86,6 +86,8 @@ pub mod attribute {
     pub const REASON: &str = "gemini_grpc.reason";
     /// The name of the caller in the file of callers.
     pub const CALLER: &str = "gemini_grpc.caller";
+    /// The name of the key of a pool (docs/keys.md).
+    pub const KEY: &str = "gemini_grpc.key";
     /// The trace that a request to upstream began there, as its `traceparent` has it.
     pub const UPSTREAM_TRACE_ID: &str = "gemini_grpc.upstream.trace_id";
     /// Why upstream blocked the prompt.
@@ -202,6 +204,10 @@ metrics! {
         "calls that another model was asked to answer, by the model that was asked for and the one that answered; _none if none did";
     UPSTREAM_CONNECTIONS: Counter, "gemini_grpc.upstream.connections", "{connection}", [],
         "connections to upstream that were opened, or failed to open";
+    KEY_REQUESTS: Counter, "gemini_grpc.key.requests", "{request}", ["key", "outcome"],
+        "requests to upstream with a key of a pool, by its name and outcome: ok, limited, used_up (a daily quota), refused or failed (not for the key)";
+    KEY_RESTING: Gauge, "gemini_grpc.key.resting", "s", ["key"],
+        "for how long a key of a pool rests, for all models; 0 if it does not";
     UNKNOWN_MEMBERS: Counter, "gemini_grpc.unknown_members", "{member}", ["member"],
         "JSON members of responses that the contract does not have; they were passed on in additional_fields";
     UNREADABLE_MEMBERS: Counter, "gemini_grpc.unreadable_members", "{member}", ["member"],

@@ -87,6 +87,14 @@ impl Telemetry {
         }
     }
 
+    /// The same for a metric whose values of its label change while the process runs. `read` reports each with its
+    /// value.
+    pub fn observe_all(&self, metric: Metric, read: impl Fn(&mut dyn FnMut(Arc<str>, u64)) + Send + Sync + 'static) {
+        if let Some(metrics) = &self.0.metrics {
+            metrics.observe_all(metric, read);
+        }
+    }
+
     /// Adds 1 to a counter. Its label, if it has one, must have few values.
     pub fn count(&self, metric: Metric, label: Option<&str>) {
         if let Some(metrics) = &self.0.metrics {

@@ -13,6 +13,7 @@ use tokio_stream::Stream;
 
 use super::error::Error;
 use super::key::ApiKey;
+use super::keys::{KeyLease, Keys};
 use crate::gemini::error_body::{ErrorReply, MAX_ERROR_BODY_BYTES};
 use crate::gemini::events::{Events, Framing};
 use crate::memory::Reservation;
@@ -33,6 +34,7 @@ pub struct Answer {
     limit: usize,
     reserved: Reservation,
     attempt: Attempt,
+    lease: Option<KeyLease>,
 }
 
 impl Answer {
@@ -41,27 +43,34 @@ impl Answer {
         limit: usize,
         mut reserved: Reservation,
         attempt: Attempt,
+        lease: Option<KeyLease>,
     ) -> Self {
         let (head, body) = response.into_parts();
         // The request was sent. From now on the reservation is for the response.
         reserved.resize(0);
-        Self { head, body, limit, reserved, attempt }
+        Self { head, body, limit, reserved, attempt, lease }
+    }
+
+    /// The key of the pool that the request was sent with, if there was a choice.
+    pub fn key(&self) -> Option<&ApiKey> {
+        self.lease.as_ref().map(KeyLease::key)
     }
 
     /// The body, to be read as a whole: the JSON of one response.
     pub fn unary(self) -> Result<UnaryBody, Error> {
-        let Self { head, body, limit, reserved, attempt } = self;
+        let Self { head, body, limit, reserved, attempt, lease } = self;
         let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if announced.is_some_and(|n| n > limit) {
             return Err(fail(attempt, Error::TooLarge { limit }));
         }
         let status = head.status.as_u16();
-        Ok(UnaryBody { status, body, limit, announced, first: Bytes::new(), rest: BytesMut::new(), reserved, attempt })
+        let (first, rest) = (Bytes::new(), BytesMut::new());
+        Ok(UnaryBody { status, body, limit, announced, first, rest, reserved, attempt, _lease: lease })
     }
 
     /// The events of a stream.
     pub fn events(self) -> EventStream {
-        let Self { head, body, limit, reserved, attempt } = self;
+        let Self { head, body, limit, reserved, attempt, lease } = self;
         let events =
             Events::new(Framing::from_content_type(header(&head.headers, CONTENT_TYPE).unwrap_or_default()), limit);
         EventStream {
@@ -71,6 +80,7 @@ impl Answer {
             seen: false,
             reserved,
             attempt: Some(attempt),
+            lease,
         }
     }
 }
@@ -89,7 +99,7 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 /// its bytes in addition to those of the request, of which there are `request_bytes`.
 pub(super) async fn read_error(
     response: http::Response<reqwest::Body>,
-    key: &ApiKey,
+    keys: &Keys,
     reserved: &mut Reservation,
     request_bytes: usize,
 ) -> Error {
@@ -103,16 +113,18 @@ pub(super) async fn read_error(
         }
     };
     let _ = tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await;
-    let key = key.clone();
-    let is_long = beginning.len() > LONG_ERROR_BODY_BYTES;
+    let keys = keys.clone();
+    let is_long = beginning.len() > LONG_ERROR_BODY_BYTES / keys.count();
     let understand = move || {
+        // Upstream may know that several keys are of one account, so any of them is redacted.
+        let keys: Vec<&str> = keys.all().map(ApiKey::expose).collect();
         Error::refused(&ErrorReply {
             status: head.status.as_u16(),
             content_type: header(&head.headers, CONTENT_TYPE),
             retry_after: header(&head.headers, RETRY_AFTER),
             body: &beginning,
             now: SystemTime::now(),
-            keys: &[key.expose()],
+            keys: &keys,
         })
     };
     let error = if is_long {
@@ -145,6 +157,8 @@ pub struct UnaryBody {
     rest: BytesMut,
     reserved: Reservation,
     attempt: Attempt,
+    /// The key is in use until the body was read.
+    _lease: Option<KeyLease>,
 }
 
 impl UnaryBody {
@@ -208,9 +222,15 @@ pub struct EventStream {
     reserved: Reservation,
     /// Ends with the body.
     attempt: Option<Attempt>,
+    lease: Option<KeyLease>,
 }
 
 impl EventStream {
+    /// The key of the pool that the request was sent with, if there was a choice and the body has not ended.
+    pub fn key(&self) -> Option<&ApiKey> {
+        self.lease.as_ref().map(KeyLease::key)
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             if let Some(event) = self.events.next() {
@@ -253,6 +273,7 @@ impl Stream for EventStream {
         if !matches!(next, Some(Ok(_)))
             && let Some(mut attempt) = self.attempt.take()
         {
+            self.lease = None;
             attempt.end(Outcome::of(next.as_ref().and_then(|ended| ended.as_ref().err()).map(Error::kind)));
         }
         Poll::Ready(next)

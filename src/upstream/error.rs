@@ -9,6 +9,9 @@ use crate::gemini::error_body::{ErrorBody, ErrorReply};
 use crate::gemini::{events, json};
 use crate::reason::{Blame, ErrorKind, Retry, reasons};
 
+/// A client that retries by itself should not wait longer than this for a key that rests.
+const MAX_CLIENT_WAIT: Duration = Duration::from_secs(60);
+
 /// Why upstream gave no response, or not a complete one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,6 +49,12 @@ pub enum Error {
     NotJson { content_type: &'static str },
     #[error("the answer from upstream cannot be read: {0}")]
     Unreadable(json::Error),
+    /// No request was sent: every key of the pool rests, and the first one that has rested is used after this time.
+    #[error("every key of this gateway's pool is at a limit of upstream; the first can be used again in {} s", .after.as_secs_f64().ceil())]
+    KeysResting { after: Duration },
+    /// The same, because upstream refuses all of them.
+    #[error("the gateway's own API keys were refused by upstream; its operator has to look at MOUNTSEA_API_KEY_FILE")]
+    KeysRefused,
     /// A header value that HTTP cannot carry.
     #[error("a header of the request to upstream is not valid")]
     Header,
@@ -67,6 +76,8 @@ reasons! {
         Self::Empty { .. } => Internal, "UPSTREAM_ANSWER_EMPTY", Upstream, Never, InvalidResponse;
         Self::NotJson { .. } => Internal, "UPSTREAM_ANSWER_UNREADABLE", Upstream, Never, InvalidResponse;
         Self::Unreadable(_) => Internal, "UPSTREAM_ANSWER_UNREADABLE", Upstream, Never, InvalidResponse;
+        Self::KeysResting { .. } => ResourceExhausted, "UPSTREAM_KEYS_RESTING", Gateway, Soon, KeysResting;
+        Self::KeysRefused => Internal, "UPSTREAM_KEY_REFUSED", Gateway, Never, KeysResting;
         Self::Header => Internal, "INTERNAL", Gateway, Never, Other;
     } else {}
 }
@@ -120,6 +131,8 @@ impl Error {
             Self::Refused(body) if (400..500).contains(&body.status) && !body.is_used_up() => {
                 body.retry_after.map_or(Retry::Unsaid, Retry::After)
             }
+            Self::KeysResting { after } if *after > MAX_CLIENT_WAIT => Retry::Later(*after),
+            Self::KeysResting { after } => Retry::After(*after),
             _ => self.row().retry,
         }
     }
@@ -137,7 +150,12 @@ impl Error {
     /// Whether another model may be asked instead: upstream does not have this one, or cannot serve it now. Nothing was
     /// generated.
     pub fn allows_fallback(&self) -> bool {
-        matches!(self, Self::Refused(body) if matches!(body.status, 404 | 429 | 503))
+        match self {
+            Self::Refused(body) => matches!(body.status, 404 | 429 | 503),
+            // A key may rest for this model alone.
+            Self::KeysResting { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the same request may succeed a moment later. Upstream may have processed this one.

@@ -7,6 +7,7 @@ mod config;
 mod dial;
 mod error;
 mod key;
+mod keys;
 mod pool;
 mod retry;
 mod sdk;
@@ -31,6 +32,8 @@ pub use self::config::{Config, HttpVersion, KeyHeader};
 use self::dial::while_dialing;
 pub use self::error::Error;
 pub use self::key::{ApiKey, InvalidKey};
+use self::keys::KeyPick;
+pub use self::keys::{KeyLease, KeyPool, Keys, MAX_KEYS, NamedKey};
 pub use self::retry::Budget;
 pub use self::sdk::SdkLabel;
 pub use self::target::Target;
@@ -46,7 +49,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One request to upstream.
 pub struct Outgoing<'a> {
     pub target: Target<'a>,
-    pub key: &'a ApiKey,
+    /// Each request is sent with one of them.
+    pub keys: &'a Keys,
     /// Empty for a target that takes none.
     pub json: Bytes,
     /// The caller's SDK, if it is forwarded.
@@ -104,21 +108,30 @@ impl Upstream {
         self.0.client.store(Arc::new(client));
     }
 
-    /// Sends the request and waits for the head of the response. It retries where that is safe. Any status but 2xx is
-    /// an error, with upstream's own description of it.
+    /// Sends the request and waits for the head of the response. It retries where that is safe, and goes on with another
+    /// key of the pool at once if upstream refuses one: each key is refused at most once in a call, so this needs no
+    /// retry budget. Any status but 2xx is an error, with upstream's own description of it.
     pub async fn send(&self, outgoing: &Outgoing<'_>, reserved: &mut Reservation) -> Result<Answer, Error> {
         let inner = &*self.0;
         inner.budget.call();
-        let mut tries = 1;
+        let mut keys = KeyPick::new(outgoing.keys, outgoing.target.model(), &outgoing.context);
+        let (mut tries, mut requests) = (1, 0);
         loop {
+            let key = keys.next()?;
             let url = inner.base.url(&outgoing.target);
-            let mut attempt = Attempt::begin(&outgoing.context, outgoing.target.http_name(), tries - 1, &url);
-            let error = match inner.attempt(outgoing, url, &mut attempt, reserved).await {
-                Ok(response) => return Ok(Answer::new(response, inner.max_response_bytes, reserved.take(), attempt)),
+            let mut attempt = Attempt::begin(&outgoing.context, outgoing.target.http_name(), requests, &url);
+            key.name().into_iter().for_each(|name| attempt.key(name));
+            let error = match inner.attempt(outgoing, key.key(), url, &mut attempt, reserved).await {
+                Ok(response) => {
+                    let (limit, reserved) = (inner.max_response_bytes, reserved.take());
+                    return Ok(Answer::new(response, limit, reserved, attempt, keys.answered(key)));
+                }
                 Err(error) => error,
             };
             attempt.end(Outcome::Failed(error.kind()));
             drop(attempt);
+            requests += 1;
+            let Some(error) = keys.failed(key, error) else { continue };
             let max_delay = if outgoing.has_alternative { Duration::ZERO } else { retry::MAX_DELAY };
             let delay = || retry::delay(&error, outgoing.target.is_safe(), tries, max_delay, fastrand::f64());
             let again = (tries <= inner.retries).then(delay).flatten();
@@ -138,19 +151,20 @@ impl Inner {
     async fn attempt(
         &self,
         outgoing: &Outgoing<'_>,
+        key: &ApiKey,
         url: Url,
         attempt: &mut Attempt,
         reserved: &mut Reservation,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let (name, key) = match self.key_header {
-            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", outgoing.key.expose())),
-            KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, outgoing.key.expose().to_owned()),
+        let (name, value) = match self.key_header {
+            KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+            KeyHeader::XGoogApiKey => (X_GOOG_API_KEY, key.expose().to_owned()),
         };
-        let mut key = HeaderValue::try_from(key).map_err(|_| Error::Header)?;
-        key.set_sensitive(true);
+        let mut value = HeaderValue::try_from(value).map_err(|_| Error::Header)?;
+        value.set_sensitive(true);
         let request_id = HeaderValue::try_from(&**outgoing.context.request_id()).map_err(|_| Error::Header)?;
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(name, key);
+        headers.insert(name, value);
         headers.insert(ACCEPT, HeaderValue::from_static(outgoing.target.accept()));
         if !outgoing.target.is_safe() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -169,7 +183,7 @@ impl Inner {
         match response.status().is_success() {
             true => Ok(response),
             // In a box, so that the future of a call without an error does not contain it.
-            false => Err(Box::pin(answer::read_error(response, outgoing.key, reserved, outgoing.json.len())).await),
+            false => Err(Box::pin(answer::read_error(response, outgoing.keys, reserved, outgoing.json.len())).await),
         }
     }
 
@@ -214,7 +228,7 @@ mod tests {
                 model: &ModelName::parse("gemini-2.5-flash").unwrap(),
                 method: Method::GenerateContent,
             },
-            key: &"a-key".parse().unwrap(),
+            keys: &Keys::One("a-key".parse().unwrap()),
             json: Bytes::from_static(b"a prompt"),
             sdk: None,
             deadline: Instant::now(),

@@ -27,6 +27,14 @@ impl Target<'_> {
         if self.is_safe() { "GET" } else { "POST" }
     }
 
+    /// The model that is asked, or asked about.
+    pub(super) fn model(&self) -> Option<&ModelName> {
+        match self {
+            Self::Action { model, .. } | Self::Model(model) => Some(model),
+            Self::Models { .. } => None,
+        }
+    }
+
     /// Whether the request changes nothing and costs nothing, so that it may be sent again even if upstream has taken
     /// it (RFC 9110, 9.2.1).
     pub(super) fn is_safe(&self) -> bool {

@@ -44,6 +44,8 @@ mod families;
 mod framing;
 /// Calls whose bytes are written down in files.
 mod golden;
+/// A pool of upstream keys.
+mod keys;
 /// Limits on calls and bytes, and heartbeats.
 mod limits;
 /// Load reports for clients that balance by them.

@@ -13,7 +13,7 @@ use crate::gemini::catalog::Catalog;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
 use crate::reason::reasons;
-use crate::upstream::ApiKey;
+use crate::upstream::Keys;
 
 /// How callers are known.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +39,8 @@ pub enum KeyOwner {
 pub struct Admitted {
     /// None if callers are not known.
     pub caller: Option<Arc<Caller>>,
-    /// The key that goes upstream.
-    pub key: ApiKey,
+    /// The key that goes upstream, or those to choose from.
+    pub keys: Keys,
     /// Whose key it is.
     pub owner: KeyOwner,
 }
@@ -123,12 +123,12 @@ impl Auth {
     }
 
     /// Identifies the caller by its credential and the names of its certificate, and chooses the key for upstream.
-    /// `own` is the gateway's key.
+    /// `own` are the gateway's keys.
     pub fn authenticate(
         &self,
         credential: Option<Credential>,
         sans: &[San],
-        own: Option<&ApiKey>,
+        own: Option<&Keys>,
     ) -> Result<Admitted, AuthError> {
         let caller = match self {
             Self::Forward => None,
@@ -139,14 +139,14 @@ impl Auth {
             Self::Certificates(_) if sans.is_empty() => return Err(AuthError::NoCertificate),
             Self::Certificates(callers) => Some(callers.by_san(sans).ok_or(AuthError::UnknownCertificate)?.clone()),
         };
-        let (key, owner) = match (credential, own) {
+        let (keys, owner) = match (credential, own) {
             // What a known caller sends is a token, or not needed: it is not a key of upstream.
-            (Some(credential), _) if caller.is_none() => (credential.into_api_key(), KeyOwner::Caller),
+            (Some(credential), _) if caller.is_none() => (Keys::One(credential.into_api_key()), KeyOwner::Caller),
             (_, Some(own)) => (own.clone(), KeyOwner::Gateway),
             // For known callers the configuration makes sure that there is a key.
             (_, None) => return Err(AuthError::NoKey),
         };
-        Ok(Admitted { caller, key, owner })
+        Ok(Admitted { caller, keys, owner })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::gateway::Error;
 use crate::gemini::code::Code;
 use crate::gemini::model::ModelName;
 use crate::reason::Retry;
+use crate::upstream::Keys;
 
 fn file(rows: &[(&str, &str)]) -> String {
     let row = |(name, rest): &(&str, &str)| {
@@ -218,9 +219,9 @@ fn authenticate(
 ) -> Result<(Option<String>, String, KeyOwner), AuthError> {
     let key = key.map(|key| key.parse::<Credential>().unwrap());
     let sans: Vec<San> = sans.iter().map(|san| San::listed(san)).collect();
-    let admitted = auth.authenticate(key, &sans, Some(&"own".parse().unwrap()))?;
+    let admitted = auth.authenticate(key, &sans, Some(&Keys::One("own".parse().unwrap())))?;
     let caller = admitted.caller.map(|caller| caller.name.to_string());
-    Ok((caller, admitted.key.expose().to_owned(), admitted.owner))
+    Ok((caller, admitted.keys.only().unwrap().expose().to_owned(), admitted.owner))
 }
 
 #[test]
@@ -280,7 +281,7 @@ fn reloading_keeps_the_mode_and_what_was_used() {
 #[test]
 fn a_call_is_admitted_if_its_caller_is_at_no_limit_and_may_use_the_model() {
     let (caller, now) = caller("models = ['gemini-2.5-*']\ncalls_in_flight = 1");
-    let known = Admitted { caller: Some(caller), key: "own".parse().unwrap(), owner: KeyOwner::Gateway };
+    let known = Admitted { caller: Some(caller), keys: Keys::One("own".parse().unwrap()), owner: KeyOwner::Gateway };
     let [flash, other] = ["gemini-2.5-flash", "gemini-3"].map(|name| ModelName::parse(name).unwrap());
     let error = known.allow(&other).unwrap_err();
     assert_eq!((error.row().code, error.row().reason), (Code::PermissionDenied, "MODEL_NOT_ALLOWED"));

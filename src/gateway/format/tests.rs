@@ -24,7 +24,7 @@ fn methods() -> [Method; 2] {
 fn config() -> Config {
     let limit = Duration::from_secs(1);
     Config {
-        key: None,
+        keys: None,
         auth: Auth::Forward,
         caller_share: 100,
         catalog: Catalog::default(),
@@ -65,7 +65,7 @@ fn violations(error: &Error) -> Vec<String> {
 
 fn answer(method: Method, text: &Bytes) -> Result<Piece, upstream::Error> {
     let key = "AIza-key-of-the-gateway".parse().unwrap();
-    match json("m").answer(method, text, &key, &mut Steps::unlimited()) {
+    match json("m").answer(method, text, Some(&key), &mut Steps::unlimited()) {
         Ok(piece) => Ok(piece),
         Err(Stop::Failed(error)) => Err(error),
         Err(Stop::Interrupted) => unreachable!(),
@@ -198,7 +198,7 @@ fn a_response_is_watched_as_one_in_protobuf_is() {
         let (text, key) = (Bytes::from(response), "AIza-key".parse().unwrap());
         let steps = &mut Steps::unlimited();
         let [protobuf, piece] = [Format::Protobuf(CallerSchema::Own), json("m")]
-            .map(|format| format.answer(generating(true), &text, &key, steps).map_err(|_| ()).unwrap());
+            .map(|format| format.answer(generating(true), &text, Some(&key), steps).map_err(|_| ()).unwrap());
         assert_eq!(piece.view, protobuf.view, "{response}");
         assert_eq!(piece.response.unknown_members, protobuf.response.unknown_members, "{response}");
         assert_eq!(piece.response.anomalies, protobuf.response.anomalies, "{response}");

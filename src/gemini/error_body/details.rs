@@ -32,6 +32,9 @@ pub(super) struct Details {
     pub(super) metadata_delay: Option<Duration>,
     /// A quota per day is used up.
     pub(super) daily_quota: bool,
+    /// A quota of one model, or one of all models, is used up.
+    pub(super) quota_of_model: bool,
+    pub(super) quota_of_all: bool,
 }
 
 impl Details {
@@ -53,7 +56,12 @@ impl Details {
                 }
                 "google.rpc.QuotaFailure" => {
                     let violations = detail.get("violations").and_then(Value::as_array).into_iter().flatten();
-                    read.daily_quota |= violations.filter_map(Value::as_object).any(is_daily);
+                    for violation in violations.filter_map(Value::as_object) {
+                        read.daily_quota |= is_daily(violation);
+                        let of_model = is_of_model(violation);
+                        read.quota_of_model |= of_model;
+                        read.quota_of_all |= !of_model;
+                    }
                 }
                 _ => {}
             }
@@ -139,6 +147,14 @@ fn is_daily(quota: &Map<String, Value>) -> bool {
         .iter()
         .filter_map(|name| quota.get(*name)?.as_str())
         .any(names_a_day)
+}
+
+/// Whether a quota is that of one model, as Gemini's are: `GenerateRequestsPerMinutePerProjectPerModel-FreeTier`, with
+/// `"quotaDimensions": {"model": "gemini-2.5-flash"}`.
+fn is_of_model(quota: &Map<String, Value>) -> bool {
+    let dimensions = member(quota, "quotaDimensions", "quota_dimensions").and_then(Value::as_object);
+    let id = member(quota, "quotaId", "quota_id").and_then(Value::as_str).unwrap_or_default();
+    dimensions.is_some_and(|dimensions| dimensions.contains_key("model")) || id.contains("PerModel")
 }
 
 /// Whether `per day` or `daily` is among the words of a text, in any style: `GenerateRequestsPerDayPerProject`,

@@ -71,6 +71,8 @@ pub struct ErrorBody {
     pub retry_after: Option<Duration>,
     /// A quota per day is used up. A retry on the same day would fail, whatever the delay says.
     pub daily_quota: bool,
+    /// The quota that is used up, or all of them, are of the model that was asked, and not of all models.
+    pub quota_of_model: bool,
     /// The HTTP status. For an error in a 2xx stream, or inside another error, the status that the error itself names,
     /// if any.
     pub status: u16,
@@ -133,6 +135,7 @@ impl ErrorBody {
             details: details.any,
             info: details.info,
             daily_quota: details.daily_quota,
+            quota_of_model: details.quota_of_model && !details.quota_of_all,
             status,
         }
     }
@@ -167,6 +170,7 @@ impl fmt::Debug for ErrorBody {
             .field("reason", &self.reason())
             .field("retry_after", &self.retry_after)
             .field("daily_quota", &self.daily_quota)
+            .field("quota_of_model", &self.quota_of_model)
             .field("status", &self.status)
             .finish_non_exhaustive()
     }

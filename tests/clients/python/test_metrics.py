@@ -97,10 +97,10 @@ def collector(tmp_path):
 
 def test_every_documented_metric_reaches_the_collector(tmp_path, sandbox, collector):
     reload = ["--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key"), "--upstream-ca", certifi.where()]
-    (tmp_path / "key").write_text("a-key")
+    (tmp_path / "key").write_text("first a-key\nsecond another-key")
     with gateway(sandbox, *reload, env=collector.environment(), retries=5) as (address, _):
         make_calls(address)
-        (tmp_path / "key").write_text("another-key")
+        (tmp_path / "key").write_text("first a-key\nsecond 2 another-key")
         wanted = documented()
         found = wait_until(lambda: (m := collector.metrics()) and wanted.keys() <= m.keys() and m, "all metrics")
         assert found.keys() == wanted.keys()

@@ -210,6 +210,36 @@ def test_no_mark_is_in_any_output_or_error(form, separate):
     assert_no_mark_in(metrics, "a metric")
 
 
+def test_no_key_of_a_pool_is_in_any_output_or_error(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"first {OWN_KEY}1\nsecond 2 {OWN_KEY}2\n")
+    logging = ["--log", "trace", "--log-format", "json", "--admin-listen", "127.0.0.1:0"]
+    gateway, address = start_gateway("--sandbox", *logging, "--api-key-file", keys)
+    with contextlib.closing(SyncClient(address)) as client, contextlib.ExitStack() as stack:
+        stack.callback(gateway.stop)
+        answers, errors = [], []
+        # Refused keys rest, so the last calls are refused by the gateway.
+        for model in ["gemini-2.5-flash", "sandbox-echo-key", "sandbox-cut", "sandbox-429", "sandbox-401"] * 2:
+            for method in (client.generate, client.stream):
+                try:
+                    answers.append(str(method(request(PROMPT, model=model))))
+                except exceptions.GoogleAPICallError as error:
+                    errors.append(everything_in(error))
+        admin = next(found for line in gateway.output if (found := admin_in(line)))
+        with urllib.request.urlopen(f"http://{admin}/metrics") as response:
+            metrics = response.read().decode()
+    written = "".join(gateway.output)
+    assert answers and len(errors) > 8 and written.count("TRACE") > 100
+    # Both keys were used, and rested.
+    for name in ("first", "second"):
+        assert f'"key":"{name}"' in written and f'key="{name}"' in metrics
+    assert "UPSTREAM_KEYS_RESTING" in "".join(errors) or "UPSTREAM_KEY_REFUSED" in "".join(errors)
+    assert OWN_KEY not in "".join(answers)
+    assert_no_mark_in(written, "the output")
+    assert_no_mark_in("".join(errors), "an error")
+    assert_no_mark_in(metrics, "a metric")
+
+
 def refuse(*arguments, key):
     """Runs a command that fails, and returns its output."""
     env = {**ENVIRONMENT, "MOUNTSEA_API_KEY": key}

@@ -29,6 +29,6 @@ mod requests;
 /// Streams: the one framing that all SDKs read.
 mod stream;
 /// Spans and metrics.
-mod telemetry;
+pub mod telemetry;
 /// gRPC-Web.
 pub mod web;

@@ -13,7 +13,7 @@ use crate::support::{Running, STOP, Upstream, config, event, json, sse};
 
 /// Keeps the spans that are exported.
 #[derive(Clone, Debug, Default)]
-struct Spans(Arc<Mutex<Vec<SpanData>>>);
+pub struct Spans(pub Arc<Mutex<Vec<SpanData>>>);
 
 impl SpanExporter for Spans {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
@@ -23,7 +23,7 @@ impl SpanExporter for Spans {
 }
 
 /// The attributes of a span, as text.
-fn attributes(span: &SpanData) -> HashMap<String, String> {
+pub fn attributes(span: &SpanData) -> HashMap<String, String> {
     span.attributes.iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::catalog::price::{Billable, Cost};
 use crate::gemini::method::Method;
+use crate::upstream::Keys;
 
 fn generating() -> Method {
     Method::ALL.iter().copied().find(|method| method.generates()).unwrap()
@@ -192,7 +193,7 @@ fn a_caller_with_a_limit_of_cost_needs_the_price_of_a_model() {
     let [priced, other] = ["priced", "other"].map(|name| ModelName::parse(name).unwrap());
     let of = |limits: &str| Admitted {
         caller: Some(caller(limits).0),
-        key: "own".parse().unwrap(),
+        keys: Keys::One("own".parse().unwrap()),
         owner: KeyOwner::Gateway,
     };
     for limits in ["cost_per_day = 1", "cost_per_month = 1"] {
