@@ -1,10 +1,9 @@
 //! How much of the gateway is in use, and how many calls it answers, for clients that balance their load.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::admission::Admission;
@@ -23,8 +22,15 @@ const HISTORY_STEP_SECONDS: f64 = 1.0;
 pub struct Load {
     admission: Arc<Admission>,
     memory: Arc<MemoryBudget>,
-    sums: ArcSwap<LoadSums>,
-    recent: ArcSwap<LoadReport>,
+    /// Not an `ArcSwap`: to replace its value, it visits every thread that the process ever had.
+    latest: RwLock<Latest>,
+}
+
+/// What was measured last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Latest {
+    sums: LoadSums,
+    recent: LoadReport,
 }
 
 /// Sums since the start, by which the load of any time is found.
@@ -74,7 +80,7 @@ impl LoadSums {
 
 impl Load {
     pub fn new(admission: Arc<Admission>, memory: Arc<MemoryBudget>) -> Self {
-        Self { admission, memory, sums: ArcSwap::default(), recent: ArcSwap::default() }
+        Self { admission, memory, latest: RwLock::default() }
     }
 
     /// Measures for as long as it is polled. Without it there are no figures.
@@ -98,13 +104,17 @@ impl Load {
         while history.get(1).is_some_and(|second| sums.seconds - second.seconds >= RECENT_SECONDS) {
             history.pop_front();
         }
-        self.recent.store(Arc::new(self.between(&history.front().copied().unwrap_or_default(), &sums)));
-        self.sums.store(Arc::new(sums));
+        let recent = self.between(&history.front().copied().unwrap_or_default(), &sums);
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Latest { sums, recent };
+    }
+
+    fn latest(&self) -> Latest {
+        *self.latest.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sums until now, for [`Load::since`].
     pub fn sums(&self) -> LoadSums {
-        **self.sums.load()
+        self.latest().sums
     }
 
     /// The load since these sums were taken.
@@ -114,7 +124,7 @@ impl Load {
 
     /// The load of the last ten seconds, renewed ten times a second.
     pub fn recent(&self) -> LoadReport {
-        **self.recent.load()
+        self.latest().recent
     }
 
     fn between(&self, before: &LoadSums, after: &LoadSums) -> LoadReport {
