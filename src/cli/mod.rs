@@ -19,6 +19,7 @@ mod serve;
 mod signals;
 mod table;
 mod token;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,8 @@ enum Command {
     Contract(contract::Args),
     /// Make a token for a caller, or the hash of one.
     Token(token::Args),
+    /// Show what each caller of a gateway has used and has left.
+    Usage(usage::Args),
 }
 
 /// Why a command failed.
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Contract(args) => contract::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Usage(args) => usage::run(&args),
     };
     done.map_or_else(end, |()| ExitCode::SUCCESS)
 }

@@ -22,6 +22,7 @@ mod stopping;
 mod stream;
 mod timer;
 mod translate;
+mod usage;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub use self::stopping::Stopping;
 pub use self::stream::ResponseStream;
 use self::timer::CallTimer;
 use self::translate::{Reading, prepare, translate_at_once, translate_on_another_thread};
+pub use self::usage::{UsageReport, UsageReports, UsageSource};
 pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::memory::Reservation;

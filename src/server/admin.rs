@@ -1,4 +1,4 @@
-//! The admin port: metrics, liveness and readiness, over plain HTTP/1.1.
+//! The admin port: metrics, usage, liveness and readiness, over plain HTTP/1.1.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,12 +18,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::listener;
+use crate::gateway::UsageReports;
 use crate::grpc::Health;
 
 /// How long the headers of a request may take; a probe on a good network takes a hundredth of it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Requests for metrics that are served at the same time. Their responses are large, and clients may read them slowly;
-/// probes have no such limit.
+/// Requests for metrics or usage that are served at the same time. Their responses are large, and clients may read them
+/// slowly; probes have no such limit.
 const MAX_SCRAPES: usize = 8;
 /// Limit for one request and its response, so that a client that does not read cannot keep its connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,6 +40,7 @@ pub(super) struct Admin {
     listener: TcpListener,
     health: Health,
     scrape: Option<Scrape>,
+    usage: UsageReports,
     max_waiting: usize,
 }
 
@@ -55,10 +57,11 @@ impl Admin {
         address: SocketAddr,
         health: Health,
         scrape: Option<Scrape>,
+        usage: UsageReports,
         max_waiting: usize,
     ) -> std::io::Result<Self> {
         let listener = listener::bind_alone(address)?;
-        Ok(Self { listener, health, scrape, max_waiting })
+        Ok(Self { listener, health, scrape, usage, max_waiting })
     }
 
     pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
@@ -68,8 +71,8 @@ impl Admin {
     /// Serves for as long as it is polled.
     pub(super) async fn run(self) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let service =
-            Service { health: self.health, scrape: self.scrape, scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)) };
+        let Self { health, scrape, usage, .. } = self;
+        let service = Service { health, scrape, usage, scrapes: Arc::new(Semaphore::new(MAX_SCRAPES)) };
         let (service, mut waiting) =
             (Arc::new(service), Waiting { connections: VecDeque::new(), most: self.max_waiting });
         loop {
@@ -110,7 +113,8 @@ impl Waiting {
 async fn serve(stream: TcpStream, service: Arc<Service>, has_request: Arc<AtomicBool>) {
     let answer = service_fn(|request| {
         has_request.store(true, Ordering::Relaxed);
-        std::future::ready(Ok::<_, Infallible>(service.answer(&request)))
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(&request).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(false);
@@ -122,18 +126,22 @@ async fn serve(stream: TcpStream, service: Arc<Service>, has_request: Arc<Atomic
 struct Service {
     health: Health,
     scrape: Option<Scrape>,
+    usage: UsageReports,
     scrapes: Arc<Semaphore>,
 }
 
 impl Service {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let (status, kind, body) = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/livez") => text(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") if self.health.is_serving() => text(StatusCode::OK, "serving\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
             (&Method::GET, "/metrics") => self.metrics(),
-            (_, "/livez" | "/readyz" | "/metrics") => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n"),
-            _ => text(StatusCode::NOT_FOUND, "not found: this port serves /metrics, /livez and /readyz\n"),
+            (&Method::GET, "/usage") => self.usage().await,
+            (_, "/livez" | "/readyz" | "/metrics" | "/usage") => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n")
+            }
+            _ => text(StatusCode::NOT_FOUND, "not found: this port serves /metrics, /usage, /livez and /readyz\n"),
         };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
@@ -146,13 +154,28 @@ impl Service {
             let problem = "metrics are not exported on this port: OTEL_METRICS_EXPORTER does not name prometheus\n";
             return text(StatusCode::NOT_FOUND, problem);
         };
-        match self.scrapes.clone().try_acquire_owned() {
-            Ok(place) => {
-                let metrics = Metrics { text: scrape(), _place: place };
-                (StatusCode::OK, "text/plain; version=0.0.4", Bytes::from_owner(metrics))
-            }
-            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "too many requests for metrics at once; try again\n"),
+        match self.place() {
+            Ok(place) => large("text/plain; version=0.0.4", scrape(), place),
+            Err(refused) => refused,
         }
+    }
+
+    /// What each caller has used.
+    async fn usage(&self) -> Answer {
+        let place = match self.place() {
+            Ok(place) => place,
+            Err(refused) => return refused,
+        };
+        match serde_json::to_string(&self.usage.report().await) {
+            Ok(json) => large("application/json", json, place),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the usage has no JSON form\n"),
+        }
+    }
+
+    /// A place for a large response.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Answer> {
+        let refused = "too many requests for metrics and usage at once; try again\n";
+        self.scrapes.clone().try_acquire_owned().map_err(|_| text(StatusCode::SERVICE_UNAVAILABLE, refused))
     }
 }
 
@@ -163,13 +186,17 @@ fn text(status: StatusCode, text: &'static str) -> Answer {
     (status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
-/// The text of all metrics, and the place of the request, which is free again when the text was sent.
-struct Metrics {
+fn large(kind: &'static str, text: String, place: OwnedSemaphorePermit) -> Answer {
+    (StatusCode::OK, kind, Bytes::from_owner(Large { text, _place: place }))
+}
+
+/// A large text, and the place of its request, which is free again when the text was sent.
+struct Large {
     text: String,
     _place: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Metrics {
+impl AsRef<[u8]> for Large {
     fn as_ref(&self) -> &[u8] {
         self.text.as_bytes()
     }

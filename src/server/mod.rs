@@ -48,7 +48,7 @@ pub use self::tls::ServerTls;
 pub use self::trust::{ClientTrust, TlsError};
 use self::worker::{Shared, Worker};
 use crate::files::Files;
-use crate::gateway::{self, Admission, Heavy, Load};
+use crate::gateway::{self, Admission, Heavy, Load, UsageReports};
 use crate::grpc::{self, Health};
 use crate::memory::MemoryBudget;
 use crate::store::{self, Flusher, Store};
@@ -144,7 +144,8 @@ impl Server {
         observe::observe(telemetry, &shared);
         observe::observe_process(telemetry, &reload.certificate_ends);
         let admin = config.admin.map(|address| {
-            let bound = Admin::bind(address, shared.health.clone(), scrape, capacity.waiting_operators());
+            let usage = UsageReports::new(shared.gateway.config.clone(), shared.gateway.store.clone());
+            let bound = Admin::bind(address, shared.health.clone(), scrape, usage, capacity.waiting_operators());
             bound.map_err(|source| Error::Bind { address, source })
         });
         let admin = admin.transpose()?;

@@ -2,7 +2,7 @@
 
 use crate::support::run_with;
 
-const COMMANDS: [&str; 7] = ["serve", "sandbox", "call", "demo", "healthcheck", "contract", "token"];
+const COMMANDS: [&str; 8] = ["serve", "sandbox", "call", "demo", "healthcheck", "contract", "token", "usage"];
 
 #[test]
 fn help_names_every_command_and_shows_examples() {

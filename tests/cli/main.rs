@@ -41,3 +41,5 @@ mod telemetry;
 mod tls;
 /// `token`.
 mod token;
+/// `usage`.
+mod usage;

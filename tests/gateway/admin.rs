@@ -54,7 +54,7 @@ async fn incomplete_requests_do_not_block_probes() {
         for _ in 0..MANY {
             waiting.push(operated.send(half).await);
         }
-        for path in ["/livez", "/readyz", "/metrics"] {
+        for path in ["/livez", "/readyz", "/metrics", "/usage"] {
             assert_eq!(operated.get(path).await, "HTTP/1.1 200 OK");
         }
     }
@@ -74,7 +74,9 @@ async fn slow_readers_of_metrics_do_not_block_probes() {
         stream.read_exact(&mut [0; 1]).await.unwrap();
         slow.push(stream);
     }
-    assert_eq!(operated.get("/metrics").await, "HTTP/1.1 503 Service Unavailable");
+    for path in ["/metrics", "/usage"] {
+        assert_eq!(operated.get(path).await, "HTTP/1.1 503 Service Unavailable");
+    }
     for path in ["/livez", "/readyz"] {
         assert_eq!(operated.get(path).await, "HTTP/1.1 200 OK");
     }

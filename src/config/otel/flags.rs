@@ -25,7 +25,7 @@ const DEFAULT_MAX_CAPTURED_BYTES: usize = 8192;
 /// The flags of telemetry.
 #[derive(Args, Clone, Debug)]
 pub struct Telemetry {
-    /// An address for operators: metrics for Prometheus at /metrics, and /livez and /readyz; without one there is none.
+    /// An address for operators: metrics for Prometheus at /metrics, what callers used at /usage, and /livez and /readyz; without one there is none.
     #[arg(long, help_heading = "Telemetry", env = ADMIN, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
 

@@ -8,7 +8,9 @@ use super::credential::Credential;
 use super::file::CallersError;
 use super::limits::CallerPermit;
 use super::quotas::Exceeded;
+use super::report::CallerUsage;
 use super::san::San;
+use super::window::Now;
 use crate::gemini::catalog::Catalog;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
@@ -98,6 +100,14 @@ impl Auth {
                 Self::Certificates(Arc::new(now.carrying_usage_from(previous)))
             }
             (now, _) => now.clone(),
+        }
+    }
+
+    /// What each known caller has used.
+    pub fn usage(&self, now: Now) -> Vec<CallerUsage> {
+        match self {
+            Self::Forward => Vec::new(),
+            Self::Tokens(callers) | Self::Certificates(callers) => callers.usage(now),
         }
     }
 

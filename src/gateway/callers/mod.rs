@@ -11,6 +11,7 @@ mod file;
 mod hash;
 mod limits;
 mod pattern;
+mod pods;
 mod quotas;
 mod rate;
 mod report;

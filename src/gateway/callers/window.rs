@@ -27,6 +27,11 @@ impl Now {
         Self { instant, unix: Some(unix) }
     }
 
+    /// As RFC 3339 writes it.
+    pub fn to_rfc3339(&self) -> String {
+        Rfc3339(self.unix()).to_string()
+    }
+
     /// In Unix seconds.
     pub(super) fn unix(&self) -> u64 {
         self.unix.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())

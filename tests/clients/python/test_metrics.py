@@ -190,7 +190,7 @@ def test_a_metric_shows_unusable_files_until_they_are_fixed(tmp_path, sandbox):
 def test_the_admin_port_answers_probes_and_lists_its_paths(sandbox):
     with gateway(sandbox, "--admin-listen", "127.0.0.1:0", "--otel-metrics-exporter", "none") as (_, admin):
         assert read(admin, "/livez") == "ok\n" and read(admin, "/readyz") == "serving\n"
-        for path, says in [("/metrics", "OTEL_METRICS_EXPORTER"), ("/", "this port serves /metrics, /livez and /readyz")]:
+        for path, says in [("/metrics", "OTEL_METRICS_EXPORTER"), ("/", "this port serves /metrics, /usage, /livez and /readyz")]:
             with pytest.raises(urllib.error.HTTPError) as caught:
                 read(admin, path)
             assert caught.value.code == 404 and says in caught.value.read().decode()
