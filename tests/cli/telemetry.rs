@@ -53,3 +53,22 @@ fn the_access_log_names_the_model_of_a_call_that_is_refused_for_it() {
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["reason"], &line["model"]), (&"MODEL_NOT_ALLOWED".into(), &"gemini-3-pro".into()), "{line}");
 }
+
+#[test]
+fn the_access_log_and_the_span_name_a_fallback_model_that_answered() {
+    let files = Files::new();
+    let row = "[[text_model]]\nids = ['sandbox-429']\nfallback = ['sandbox-503', 'gemini-2.5-flash']\n";
+    let catalogue = files.write("catalogue.toml", row);
+    let gateway = Gateway::with(["--catalog", &catalogue, "--retries", "0", "--otel-traces-exporter", "console"]);
+    let ended = gateway.run(["call", "--unary", "--model", "sandbox-429", "hello"]);
+    let Gateway { mut running, mut log, .. } = gateway;
+    let line = log.wait_for(|line| line.contains("gemini_grpc::access").then(|| line.to_owned()));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["model"], &line["model_used"]), (&"sandbox-429".into(), &"gemini-2.5-flash".into()), "{line}");
+    assert_eq!((&line["code"], &line["attempts"]), (&"OK".into(), &3.into()), "{line} {ended:?}");
+    let mut out = running.out();
+    running.signal("TERM");
+    let spans = out.rest();
+    let span = spans.lines().find(|line| line.contains("gemini_grpc.model_used"));
+    assert!(span.is_some_and(|line| line.contains("gemini-2.5-flash")), "{spans}");
+}
