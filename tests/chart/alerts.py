@@ -15,6 +15,9 @@ CHUNKS = "gen_ai_client_operation_time_to_first_chunk_seconds_bucket"
 USAGE = "gemini_grpc_usage_calls_total"
 RELOADING = "gemini_grpc_reload_refused"
 EXPIRY = "gemini_grpc_tls_certificate_expiry_seconds"
+RESTING = "gemini_grpc_key_resting_seconds"
+FALLBACKS = "gemini_grpc_fallbacks_total"
+STORE = "gemini_grpc_store_up"
 HPA = "kube_horizontalpodautoscaler_"
 DAY = 86400
 
@@ -195,6 +198,45 @@ CASES = [
         },
         not_firing_at=8,
         firing_at=30,
+    ),
+    Case(
+        "GeminiGrpcKeyRests",
+        # Until midnight; and a key whose quota for a minute is used up again and again.
+        {f'{RESTING}{{key="a"}}': "30000-60x60", f'{RESTING}{{key="b"}}': "45x60"},
+        {f'{RESTING}{{key="a"}}': "0x10 300-60x5 0x50", f'{RESTING}{{key="b"}}': "59x60"},
+        not_firing_at=4,
+        firing_at=20,
+        found=[{"key": "a"}],
+    ),
+    Case(
+        "GeminiGrpcKeysAllRest",
+        {'gemini_grpc_calls_refused_total{reason="UPSTREAM_KEYS_RESTING"}': "0+3x60"},
+        {
+            'gemini_grpc_calls_refused_total{reason="CALLER_QUOTA_EXCEEDED"}': "0+3x60",
+            'gemini_grpc_calls_refused_total{reason="UPSTREAM_KEYS_RESTING"}': "3x60",
+        },
+        not_firing_at=4,
+        firing_at=20,
+    ),
+    Case(
+        "GeminiGrpcFallbacksFail",
+        {
+            f'{FALLBACKS}{{model="a", model_used="_none"}}': "0+3x60",
+            f'2{FALLBACKS}{{model="a", model_used="b"}}': "0+30x60",
+            f'{FALLBACKS}{{model="c", model_used="b"}}': "0+30x60",
+        },
+        {f'{FALLBACKS}{{model="a", model_used="b"}}': "0+30x60", f'{FALLBACKS}{{model="a", model_used="_none"}}': "3x60"},
+        not_firing_at=8,
+        firing_at=30,
+        found=[{"model": "a"}],
+    ),
+    Case(
+        "GeminiGrpcStoreAway",
+        {STORE: "1x5 0x55", f"2{STORE}": "1x60"},
+        # A failover takes less than three minutes.
+        {STORE: "1x5 0x2 1x53", f"2{STORE}": "1x8 0x2 1x50"},
+        not_firing_at=7,
+        firing_at=12,
     ),
     Case(
         "GeminiGrpcNoRoom",

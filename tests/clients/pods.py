@@ -10,7 +10,7 @@ COUNT, ZONES = 50, ("a", "b", "c")
 NAMESPACE, DEPLOYMENT = "models", "gemini-grpc"
 SAMPLE = re.compile(r"^(\w+)(\{.*\})? (\S+)$")
 # The ends of the names of gauges that are equal at all pods.
-FIXED = ("_limit", "_limit_bytes", "_info", "_phase")
+FIXED = ("_limit", "_limit_bytes", "_info", "_phase", "_up")
 # A metric of a gateway with TLS: the real gateway here has none.
 CERTIFICATE = 'gemini_grpc_tls_certificate_expiry_seconds{gemini_grpc_tls_certificate="server"} 2592000\n'
 # Metrics of the kubelet and of kube-state-metrics: for each pod, and for the autoscaler.

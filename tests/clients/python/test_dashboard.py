@@ -10,7 +10,7 @@ import dashboard
 from pods import Pods, configuration
 from pods import name as name_of
 from telemetry import PROMTOOL, Prometheus, wait_until
-from test_metrics import documented, gateway, make_calls, read
+from test_metrics import documented, every_feature, gateway, make_calls, read
 
 QUERIES = {**dashboard.dashboard_queries(), **dashboard.rules()}
 
@@ -33,14 +33,19 @@ def test_metrics_and_labels_are_found_in_queries():
     assert dashboard.unknown_metrics({"here": expr}, {"one_bucket", "two"}) == ["here: three"]
 
 
+def used(admin):
+    """The metrics of `every_feature`, once the last ones are there: of the reload, and of the store that is away."""
+    def find():
+        text = read(admin, "/metrics")
+        last = ('reloads_total{outcome="applied"} 1', "gemini_grpc_store_failures_total", "gemini_grpc_store_shares_total")
+        return all(each in text for each in last) and text
+
+    return wait_until(find, "all metrics")
+
+
 def test_every_metric_in_a_query_is_exported(tmp_path, sandbox):
-    (tmp_path / "key").write_text("a-key")
-    flags = ["--admin-listen", "127.0.0.1:0", "--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key")]
-    with gateway(sandbox, *flags, retries=5) as (address, admin):
-        make_calls(address)
-        (tmp_path / "key").write_text("another-key")
-        wait_until(lambda: "gemini_grpc_reloads_total" in read(admin, "/metrics"), "the reload")
-        names = dashboard.exported(read(admin, "/metrics"))
+    with every_feature(tmp_path, sandbox, "--admin-listen", "127.0.0.1:0") as (_, admin):
+        names = dashboard.exported(used(admin))
     names |= dashboard.METRICS_OF_CLUSTER.keys() | dashboard.recorded().keys()
     # A gateway without TLS has no certificates.
     names.add("gemini_grpc_tls_certificate_expiry_seconds")
@@ -88,14 +93,9 @@ def test_every_panel_has_a_title_a_description_a_unit_and_its_own_place():
 def fifty(tmp_path_factory, sandbox):
     """A Prometheus that has scraped fifty pods several times; the pods are simulated from one gateway's metrics."""
     folder = tmp_path_factory.mktemp("fifty")
-    (folder / "key").write_text("a-key")
     attributes = {"OTEL_RESOURCE_ATTRIBUTES": "k8s.deployment.name=gemini-grpc"}
-    flags = ["--admin-listen", "127.0.0.1:0", "--reload-interval", "0.1", "--api-key-file", str(folder / "key")]
-    with gateway(sandbox, *flags, env=attributes, retries=5) as (address, admin):
-        make_calls(address)
-        (folder / "key").write_text("another-key")
-        wait_until(lambda: 'reloads_total{outcome="applied"} 1' in read(admin, "/metrics"), "the reload")
-        pods = Pods(read(admin, "/metrics"))
+    with every_feature(folder, sandbox, "--admin-listen", "127.0.0.1:0", env=attributes) as (_, admin):
+        pods = Pods(used(admin))
     prometheus = Prometheus(folder, None, configuration(pods.targets(), dashboard.RULES))
     ready = "count(count_over_time(gemini_grpc_calls_limit[1m]) > 2) == 50 and count(gemini_grpc:calls:rate5m) == 50"
     ready += " and count(gemini_grpc_calls_limit) == 50"

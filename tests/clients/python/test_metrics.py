@@ -12,7 +12,7 @@ import pytest
 from google.api_core import exceptions
 
 from google_client import IMAGE_MODEL, SyncClient, request
-from processes import ROOT, admin_in, start_gateway
+from processes import ROOT, Process, admin_in, free_port, start_gateway
 from telemetry import Collector, Prometheus, wait_until
 
 TOKEN = "a-token-of-thirty-two-characters"
@@ -27,6 +27,15 @@ REST_CALLS = [
 CALLERS = """
 [callers.team-a]
 token_sha256 = "{hash}"
+"""
+# A model with a price, and one that upstream does not have, in whose place the first one answers.
+CATALOG = """
+[[text_model]]
+ids = ["gemini-2.5-flash"]
+prices = { input = 0.30, output = 2.50 }
+[[text_model]]
+ids = ["sandbox-404"]
+fallback = ["gemini-2.5-flash"]
 """
 
 
@@ -88,6 +97,37 @@ def make_rest_calls(address, metadata=()):
             assert error.code == status, (path, error.read())
 
 
+@contextlib.contextmanager
+def every_feature(folder, sandbox, *flags, env=None):
+    """A gateway that uses each feature with metrics of its own, after calls that have used them: limits for all pods,
+    several keys, a fallback, a reload. The store of limits is away at the end."""
+    contents = {
+        "callers": CALLERS.format(hash=hashlib.sha256(TOKEN.encode()).hexdigest()) + "calls_per_minute = 6000\n",
+        "catalog": CATALOG,
+        "api-key-file": "one a-key\ntwo 2 another-key\n",
+    }
+    port = free_port()
+    store = Process("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), program="redis-server")
+    try:
+        store.wait_for(lambda line: "Ready to accept connections" in line)
+        more = ["--auth", "tokens", "--limits-url", f"redis://127.0.0.1:{port}", "--reload-interval", "0.1"]
+        for name, text in contents.items():
+            (folder / name).write_text(text)
+            more += [f"--{name}", str(folder / name)]
+        with gateway(sandbox, *more, *flags, env=env, retries=5) as (address, admin):
+            token = [("x-goog-api-key", TOKEN)]
+            make_calls(address, token)
+            client = SyncClient(address)
+            client.generate(request("why?", model="sandbox-404"), metadata=token)
+            store.stop()
+            client.generate(request("why?"), metadata=token)
+            client.close()
+            (folder / "api-key-file").write_text("one a-new-key\ntwo 2 another-key\n")
+            yield address, admin
+    finally:
+        store.stop()
+
+
 @pytest.fixture
 def collector(tmp_path):
     collector = Collector(tmp_path).start()
@@ -96,11 +136,7 @@ def collector(tmp_path):
 
 
 def test_every_documented_metric_reaches_the_collector(tmp_path, sandbox, collector):
-    reload = ["--reload-interval", "0.1", "--api-key-file", str(tmp_path / "key"), "--upstream-ca", certifi.where()]
-    (tmp_path / "key").write_text("first a-key\nsecond another-key")
-    with gateway(sandbox, *reload, env=collector.environment(), retries=5) as (address, _):
-        make_calls(address)
-        (tmp_path / "key").write_text("first a-key\nsecond 2 another-key")
+    with every_feature(tmp_path, sandbox, "--upstream-ca", certifi.where(), env=collector.environment()):
         wanted = documented()
         found = wait_until(lambda: (m := collector.metrics()) and wanted.keys() <= m.keys() and m, "all metrics")
         assert found.keys() == wanted.keys()
