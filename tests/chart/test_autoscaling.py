@@ -1,9 +1,13 @@
 """The number of pods, and what may change it."""
 
 import re
+import textwrap
 
 import pytest
-from chart import NAME, NAMESPACE, find, kinds, render
+import yaml
+from chart import NAME, NAMESPACE, ROOT, Loader, find, kinds, render
+from dashboard import name_in_prometheus
+from defaults import VALUES
 
 PROMETHEUS = {"serverAddress": "http://prometheus:9090"}
 
@@ -22,7 +26,7 @@ def test_with_autoscaling_the_deployment_has_no_replicas():
     assert find(render({"replicaCount": 7}), "Deployment")["spec"]["replicas"] == 7
 
 
-def test_an_hpa_scales_by_calls_by_cpu_or_by_both():
+def test_an_hpa_scales_by_utilization_by_calls_by_cpu_or_by_several():
     def metrics(**values):
         hpa = find(render({"autoscaling": {"enabled": True, **values}}), "HorizontalPodAutoscaler")
         return hpa["spec"]["metrics"]
@@ -43,6 +47,12 @@ def test_an_hpa_scales_by_calls_by_cpu_or_by_both():
     assert metrics() == [cpu]
     assert metrics(callsInFlight=200) == [calls, cpu]
     assert metrics(callsInFlight=200, cpuUtilization=None) == [calls]
+    # As the API server stores these quantities.
+    for percent, kept in ((1, "10m"), (20, "200m"), (99, "990m"), (100, "1")):
+        pods = {"metric": {"name": "gemini_grpc_utilization_ratio"}, "target": {"type": "AverageValue", "averageValue": kept}}
+        utilization = {"type": "Pods", "pods": pods}
+        assert metrics(utilization=percent) == [utilization, cpu]
+        assert metrics(utilization=percent, callsInFlight=200, cpuUtilization=None) == [utilization, calls]
     queue = {"type": "External", "external": {"metric": {"name": "queue"}, "target": {"type": "Value", "value": 9}}}
     assert metrics(metrics=[queue]) == [cpu, queue]
     assert metrics(cpuUtilization=None, metrics=[queue]) == [queue]
@@ -65,6 +75,37 @@ def test_keda_queries_the_calls_in_flight_of_this_releases_pods():
     (trigger,) = find(render(values), "ScaledObject")["spec"]["triggers"]
     assert trigger["metadata"]["query"] == "vector(1)"
     assert trigger["authenticationRef"] == {"name": "auth"}
+
+
+def test_keda_queries_the_utilization_of_this_releases_pods():
+    query = f'sum(gemini_grpc_utilization_ratio{{namespace="{NAMESPACE}",pod=~"{NAME}-[0-9a-z]+-[0-9a-z]{{5}}"}})'
+    for percent, threshold in ((20, "0.2"), (5, "0.05"), (29, "0.29"), (57, "0.57"), (100, "1")):
+        metadata = {**PROMETHEUS, "query": query, "threshold": threshold}
+        (trigger,) = keda(utilization=percent, callsInFlight=None, cpuUtilization=None)["triggers"]
+        assert trigger == {"type": "prometheus", "metadata": metadata}
+    more = {"keda": {**PROMETHEUS, "query": "vector(1)", "authenticationRef": "auth"}}
+    first, second, _ = keda(utilization=20, **more)["triggers"]
+    assert (first["metadata"]["query"], second["metadata"]["query"]) == (query, "vector(1)")
+    assert first["authenticationRef"] == second["authenticationRef"] == {"name": "auth"}
+
+
+def test_the_metrics_that_scale_pods_are_exported_and_the_documentation_has_the_rule_for_them():
+    gauges = dict(re.findall(r"^\| `([a-z_.]+)` \| gauge \| `(.+?)` \|", (ROOT / "docs/telemetry.md").read_text(), re.M))
+    exported = {name_in_prometheus(name, "gauge", unit) for name, unit in gauges.items()}
+    hpa = find(render({"autoscaling": {"enabled": True, "utilization": 20, "callsInFlight": 9}}), "HorizontalPodAutoscaler")
+    names = [each["pods"]["metric"]["name"] for each in hpa["spec"]["metrics"] if each["type"] == "Pods"]
+    assert len(names) == 2 and exported.issuperset(names)
+    (rule,) = re.findall(r"^    - seriesQuery: (\w+)\{", (ROOT / "docs/kubernetes.md").read_text(), re.M)
+    assert rule == names[0]
+
+
+def test_the_examples_in_the_documentation_are_accepted():
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    blocks = [textwrap.dedent(each) for each in re.findall(r"^ *```yaml\n(.+?)^ *```", text, re.M | re.S)]
+    of_the_chart = [values for values in (yaml.load(each, Loader) for each in blocks) if values.keys() <= VALUES.keys()]
+    assert {"autoscaling", "networkPolicy"} <= {key for values in of_the_chart for key in values}
+    for values in of_the_chart:
+        assert render(values) != render()
 
 
 @pytest.mark.parametrize("scaler", ["hpa", "keda"])

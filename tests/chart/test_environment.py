@@ -79,6 +79,21 @@ def test_numbers_reach_the_program_as_they_were_written():
     assert got["GEMINI_GRPC_PLAYGROUND"] == "true"
 
 
+def test_the_url_of_the_limits_comes_from_a_value_or_from_a_file():
+    def limits(**values):
+        found = environment({"limits": values})
+        return {name.removeprefix("GEMINI_GRPC_LIMITS_"): value for name, value in found.items() if "_LIMITS_" in name}
+
+    assert limits() == {}
+    assert limits(url="redis://valkey:6379") == {"URL": "redis://valkey:6379"}
+    assert limits(existingSecret="a") == {"URL_FILE": "/etc/gemini-grpc/limits-url"}
+    assert limits(existingSecret="a", existingSecretKey="b", prefix="c", ca={"configMap": "d"}) == {
+        "URL_FILE": "/etc/gemini-grpc/limits-url",
+        "PREFIX": "c",
+        "CA": "/etc/gemini-grpc/limits-ca.crt",
+    }
+
+
 def test_resource_attributes_are_encoded_as_opentelemetry_requires():
     attributes = environment(value_sets()["everything"])["OTEL_RESOURCE_ATTRIBUTES"].split(",")
     assert "deployment.environment.name=live%2C%20and%20well" in attributes

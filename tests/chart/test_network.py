@@ -133,6 +133,30 @@ def test_collectors_in_extra_variables_may_be_reached():
     assert ports(policy(extraEnv=env)["egress"]) == [DNS, [443], [4318, 443]]
 
 
+@pytest.mark.parametrize(
+    "limits, expected",
+    [
+        ({"url": "redis://valkey"}, [6379]),
+        ({"url": "rediss://valkey:6380/1"}, [6380]),
+        ({"url": "redis://[fd00::1]"}, [6379]),
+        ({"url": "redis://[fd00::1]:7000,b?cluster=true"}, [7000, 6379]),
+        ({"url": "redis://a,b,c:7000,d:7000/?cluster=true"}, [6379, 7000]),
+        # Sentinels name the server, which has a port of its own.
+        ({"url": "redis://a,b:5000/0?sentinel=main"}, [26379, 5000, 6379]),
+        ({"existingSecret": "limits"}, [6379]),
+    ],
+)
+def test_pods_reach_what_counts_for_all_of_them_at_its_ports(limits, expected):
+    assert ports(policy(limits=limits)["egress"]) == [DNS, [443], expected]
+    assert "to" not in policy(limits=limits)["egress"][2]
+    narrow = policy({"limits": LAN, "limitsPorts": [1, 2]}, limits=limits)
+    assert narrow["egress"][2] == {"to": LAN, "ports": [{"port": 1}, {"port": 2}]}
+
+
+def test_without_limits_for_all_pods_their_peers_and_ports_open_nothing():
+    assert policy({"limits": LAN, "limitsPorts": [1]}) == policy()
+
+
 def namespaces(network=None, **values) -> list[str]:
     """The namespaces from which gateways may call."""
     _, _, gateways, _ = policy(network, **values)["ingress"]

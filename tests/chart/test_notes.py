@@ -50,6 +50,22 @@ def test_the_notes_warn_of_each_risky_value_and_of_nothing_else(sentence, values
 
 
 @pytest.mark.parametrize(
+    "values, printed",
+    [
+        (TOKENS, True),
+        ({**TOKENS, "replicaCount": None}, True),
+        ({**TOKENS, "replicaCount": 1, "autoscaling": {"enabled": True}}, True),
+        ({**TOKENS, "replicaCount": 1}, False),
+        ({**TOKENS, "limits": {"url": "redis://valkey"}}, False),
+        ({**TOKENS, "limits": {"existingSecret": "limits"}}, False),
+        ({"config": {"auth": "none"}}, False),
+    ],
+)
+def test_the_notes_say_that_each_pod_counts_alone_if_there_are_several(values, printed):
+    assert ("Each pod counts its callers' limits and budgets alone" in notes(values)) == printed
+
+
+@pytest.mark.parametrize(
     "values, has, lacks",
     [
         ({"sandbox": True}, "answers from a sandbox", "x-goog-api-key"),

@@ -81,6 +81,8 @@ def test_every_file_comes_from_the_source_in_the_values():
         "api-key": ("secret", "upstream-key", "key"),
         "callers.toml": ("configMap", name, "callers.toml"),
         "catalog.toml": ("configMap", name, "catalog.toml"),
+        "limits-url": ("secret", "limits", "redis-url"),
+        "limits-ca.crt": ("secret", "limits-ca", "ca.pem"),
         "log-filter": ("configMap", name, "log-filter"),
         "tls.crt": ("secret", f"{name}-tls", "tls.crt"),
         "tls.key": ("secret", f"{name}-tls", "tls.key"),

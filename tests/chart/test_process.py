@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import socket
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from certificates import Authority
 from chart import NAME, container, environment, files, files_of, find, render, value_sets
 from cryptography import x509
 from processes import BINARY, ENVIRONMENT, address_in, start
-from telemetry import free_port
+from telemetry import free_port, wait_until
 from test_notes import notes
+from upstream import upstream
 
 TOKEN = "a-token-of-more-than-32-characters-for-a-test"
 
@@ -55,6 +57,9 @@ class Machine:
         others = {
             "callers.toml": f'[callers.a]\ntoken_sha256 = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"\n'.encode(),
             "models.toml": b"",
+            "several-keys": b"first 9 the-first-key\nsecond the-second-key\n",
+            # Nothing listens there: a pod starts and serves without the store of limits.
+            "redis-url": b"rediss://gateway:password@127.0.0.1:1\n",
         }
         # Any other key is a key for upstream, or the token of the test.
         return others.get(key, TOKEN.encode())
@@ -136,6 +141,24 @@ def test_the_sandbox_is_healthy_and_answers_the_call_of_helm_test(machine):
         assert process.stop() == 0
 
 
+def test_a_secret_may_contain_several_keys_for_upstream(machine):
+    key = {"existingSecret": "keys", "existingSecretKey": "several-keys"}
+    with upstream(pace=0) as served:
+        served.valid = {"the-second-key"}
+        config = {"auth": "none", "upstreamUrl": served.url, "log": "trace"}
+        values = on_loopback({"apiKey": key, "config": config, "logFilter": "trace"})
+        process, _ = run_gateway(values, machine)
+        try:
+            for _ in range(3):
+                result = run_test(values, machine)
+                assert result.returncode == 0, result.stderr
+            assert re.search(r'^gemini_grpc_key_requests_total\{.*key="second"', get(values, "/metrics"), re.MULTILINE)
+        finally:
+            assert process.stop() == 0
+    assert served.keys == {"the-first-key": 1, "the-second-key": 3}
+    assert not re.search("the-(first|second)-key", "".join(process.output))
+
+
 def test_pods_answer_over_ipv4_and_ipv6(machine):
     values = on_loopback({"sandbox": True})
     values["listen"].pop("host")
@@ -173,6 +196,23 @@ def test_with_tokens_and_tls_the_probes_and_the_call_of_helm_test_succeed(machin
         assert "[sandbox]" in result.stdout
     finally:
         assert process.stop() == 0
+
+
+@pytest.mark.parametrize("limits", [{"url": "redis://127.0.0.1:1"}, {"existingSecret": "limits", "existingSecretKey": "redis-url"}])
+def test_a_pod_is_ready_and_answers_while_the_store_of_limits_is_away(machine, limits):
+    values = on_loopback({"sandbox": True, "config": {"auth": "tokens"}, "apiKey": {"value": "any"}, "limits": limits})
+    values["callers"] = {"secret": "callers"}
+    values["tests"] = {"existingSecret": "token"}
+    process, _ = run_gateway(values, machine)
+    try:
+        assert get(values, "/readyz")
+        result = run_test(values, machine)
+        assert result.returncode == 0, result.stderr
+        away = re.compile(r"^gemini_grpc_store_up(\{.*\})? 0$", re.MULTILINE)
+        wait_until(lambda: away.search(get(values, "/metrics")), "the store to be away")
+    finally:
+        assert process.stop() == 0
+    assert "password" not in "".join(process.output)
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -53,6 +53,40 @@ CONTRADICTIONS = [
         {"tls": {"clientCA": {"secret": ""}}},
     ),
     (
+        {"limits": {"url": "rediss://a", "ca": {"configMap": "a", "secret": "b"}}},
+        "limits.ca: the file can come from one place only; keep one of configMap and secret",
+        {"limits": {"ca": {"secret": ""}}},
+    ),
+    (
+        {"limits": {"url": "redis://a", "existingSecret": "b"}},
+        "limits: the URL can come from one place only; keep one of url and existingSecret",
+        {"limits": {"url": ""}},
+    ),
+    *(
+        (
+            {"limits": {"url": url}},
+            "limits.url: Helm stores values with the release, so a URL with a user or a password must not be one of them",
+            {"limits": {"url": "", "existingSecret": "a"}},
+        )
+        for url in ("redis://:secret@a", "rediss://user:secret@a:6380,b/1", "valkey://user@a?cluster=true")
+    ),
+    *(
+        ({"limits": {"url": url}}, "limits.url: it must begin with redis:// or rediss:// and a host", {"limits": {"url": "redis://a"}})
+        for url in ("valkey:6379", "http://valkey", "redis://", "redis:///1", " redis://a")
+    ),
+    *(
+        ({"limits": {"url": "redis://a,b:1"}}, "limits.url: several hosts need ?cluster=true or ?sentinel=NAME", {"limits": {"url": url}})
+        for url in ("redis://a", "redis://a,b:1?cluster=true", "valkeys://a,b:1/2?sentinel=main")
+    ),
+    *(
+        ({"limits": without}, "limits: ca and prefix have no effect without a URL", {"limits": {"existingSecret": "a"}})
+        for without in ({"prefix": "a"}, {"ca": {"secret": "a"}}, {"ca": {"configMap": "a"}})
+    ),
+    *(
+        ({"limits": {"url": "redis://a", "ca": ca}}, "limits.ca: redis:// uses no TLS", {"limits": {"url": "rediss://a"}})
+        for ca in ({"secret": "a"}, {"configMap": "a"})
+    ),
+    (
         {"upstreamTLS": {"ca": {"configMap": "a", "secret": "b"}}},
         "upstreamTLS.ca: the file can come from one place only",
         {"upstreamTLS": {"ca": {"secret": ""}}},
@@ -149,20 +183,29 @@ CONTRADICTIONS = [
         "autoscaling: minReplicas (5) is more than maxReplicas (4)",
         {"autoscaling": {"maxReplicas": 5}},
     ),
-    (
-        {"autoscaling": {"enabled": True, "cpuUtilization": None}},
-        "autoscaling: an hpa needs at least one metric",
-        {"autoscaling": {"callsInFlight": 9}},
+    *(
+        (
+            {"autoscaling": {"enabled": True, "cpuUtilization": None}},
+            "autoscaling: an hpa needs at least one metric",
+            {"autoscaling": mended},
+        )
+        for mended in ({"callsInFlight": 9}, {"utilization": 9})
     ),
-    (
-        {"autoscaling": {**KEDA, "callsInFlight": None}},
-        "autoscaling: keda scales by the calls in flight",
-        {"autoscaling": {"callsInFlight": 9}},
+    *(
+        (
+            {"autoscaling": {**KEDA, "callsInFlight": None}},
+            "autoscaling: keda scales by utilization or by calls in flight",
+            {"autoscaling": mended},
+        )
+        for mended in ({"callsInFlight": 9}, {"utilization": 9})
     ),
-    (
-        {"autoscaling": {**KEDA, "keda": {}}},
-        "autoscaling: keda needs the URL of Prometheus",
-        {"autoscaling": {"keda": {"serverAddress": "http://a"}}},
+    *(
+        (
+            {"autoscaling": {**KEDA, "keda": {}, **by}},
+            "autoscaling: keda needs the URL of Prometheus",
+            {"autoscaling": {"keda": {"serverAddress": "http://a"}}},
+        )
+        for by in ({}, {"callsInFlight": None, "utilization": 9})
     ),
     (
         {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}},
@@ -261,6 +304,11 @@ def test_a_contradiction_is_refused_until_it_is_fixed(values, sentence, mended):
     assert result.returncode == 0, result.stderr
 
 
+def test_a_refusal_does_not_repeat_the_password():
+    for url in ("redis://:secret@a", "http://:secret@a", "redis://:secret@a,b"):
+        assert "secret" not in refusal({"limits": {"url": url}}).replace("existingSecret", "")
+
+
 def test_variables_without_a_value_in_the_chart_are_accepted():
     names = ("HTTPS_PROXY", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE")
     assert template({"extraEnv": [{"name": name, "value": "1"} for name in names]}).returncode == 0
@@ -284,6 +332,11 @@ def test_variables_without_a_value_in_the_chart_are_accepted():
         ({"apiKey": {"value": "two words"}}, "/apiKey/value"),
         ({"apiKey": {"existingSecret": "Key"}}, "/apiKey/existingSecret"),
         ({"fullnameOverride": "a" * 51}, "/fullnameOverride"),
+        ({"limits": {"url": 6379}}, "/limits/url"),
+        ({"limits": {"url": "redis://a", "prefix": ""}}, "/limits/prefix"),
+        ({"limits": {"existingSecret": "Limits"}}, "/limits/existingSecret"),
+        ({"limits": {"password": "a"}}, "password"),
+        ({"networkPolicy": {"limitsPorts": [0]}}, "/networkPolicy/limitsPorts/0"),
         ({"podLabels": {"a": 1}}, "/podLabels/a"),
         ({"listen": {"port": 443}}, "/listen/port"),
         ({"listen": {"host": "::"}}, "/listen/host"),
@@ -301,6 +354,7 @@ def test_variables_without_a_value_in_the_chart_are_accepted():
         ({"podDisruptionBudget": {"minAvailable": "half"}}, "/podDisruptionBudget/minAvailable"),
         ({"route": {"kind": "TCPRoute"}}, "/route/kind"),
         ({"autoscaling": {"type": "vpa"}}, "/autoscaling/type"),
+        ({"autoscaling": {"utilization": 101}}, "/autoscaling/utilization"),
         ({"probes": {"readiness": {"grpc": {}}}}, "grpc"),
         ({"resources": "small"}, "/resources"),
         ({"unknown": 1}, "unknown"),

@@ -26,11 +26,10 @@ def test_the_large_values_on_top_of_the_production_values_are_valid(kubernetes):
 
 @BOTH
 def test_pods_are_added_long_before_calls_are_refused(name):
-    limit = values(name)["config"]["maxCalls"] or 1000
     hpa = find(render(SIZES[name]), "HorizontalPodAutoscaler")["spec"]
-    calls, cpu = hpa["metrics"]
-    assert calls["pods"]["metric"]["name"] == "gemini_grpc_calls_in_flight"
-    assert int(calls["pods"]["target"]["averageValue"].replace("k", "000")) * 5 == limit
+    utilization, cpu = hpa["metrics"]
+    assert utilization["pods"]["metric"]["name"] == "gemini_grpc_utilization_ratio"
+    assert utilization["pods"]["target"]["averageValue"] == "200m"
     assert cpu["containerResource"]["container"] == "gemini-grpc"
 
 
@@ -49,8 +48,8 @@ def test_a_name_with_a_dot_is_resolved_as_it_is(name):
 
 
 def test_the_large_values_are_for_a_hundred_thousand_streams_in_fifty_pods():
-    scaled = values("large")["autoscaling"]
-    assert (scaled["minReplicas"], scaled["minReplicas"] * scaled["callsInFlight"]) == (50, 100_000)
+    scaled, limit = values("large")["autoscaling"], values("large")["config"]["maxCalls"]
+    assert (scaled["minReplicas"], scaled["minReplicas"] * scaled["utilization"] * limit // 100) == (50, 100_000)
     # If one of three zones is lost, the others have capacity for all streams.
     assert scaled["minReplicas"] * 2 // 3 * values("large")["config"]["maxCalls"] > 2 * 100_000
 

@@ -42,6 +42,7 @@ def test_names_of_other_objects_are_rendered_as_texts(name):
         "callers": {"secret": name, "key": name},
         "catalog": ca,
         "tls": {"enabled": True, "secret": name, "clientCA": ca, "clientCRL": ca},
+        "limits": {"existingSecret": name, "existingSecretKey": name, "prefix": name, "ca": ca},
         "upstreamTLS": {"ca": ca, "clientSecret": name},
         "telemetry": {
             "serviceName": name,

@@ -6,6 +6,7 @@ only in a pod that then does not start.
 {{- include "gemini-grpc.check.kubernetes" . }}
 {{- include "gemini-grpc.check.callers" . }}
 {{- include "gemini-grpc.check.sources" . }}
+{{- include "gemini-grpc.check.limits" . }}
 {{- include "gemini-grpc.check.tls" . }}
 {{- include "gemini-grpc.check.pods" . }}
 {{- include "gemini-grpc.check.cluster" . }}
@@ -48,6 +49,7 @@ only in a pod that then does not start.
   "catalog" .Values.catalog
   "tls.clientCA" .Values.tls.clientCA
   "tls.clientCRL" .Values.tls.clientCRL
+  "limits.ca" .Values.limits.ca
   "upstreamTLS.ca" .Values.upstreamTLS.ca
   "telemetry.otlp.ca" .Values.telemetry.otlp.ca
   "tests.ca" .Values.tests.ca }}
@@ -68,6 +70,31 @@ only in a pod that then does not start.
 {{- end }}
 {{- if hasPrefix "GEMINI_GRPC_" $variable.name }}
 {{- fail (printf "extraEnv: %s has its own value in the chart, most likely under config; use that (helm/gemini-grpc/README.md)" $variable.name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The schema would repeat a URL that it refuses, with its password. */}}
+{{- define "gemini-grpc.check.limits" -}}
+{{- with .Values.limits }}
+{{- if and .url .existingSecret }}
+{{- fail "limits: the URL can come from one place only; keep one of url and existingSecret" }}
+{{- end }}
+{{- if contains "@" .url }}
+{{- fail "limits.url: Helm stores values with the release, so a URL with a user or a password must not be one of them; put the URL into a Secret, and set limits.existingSecret" }}
+{{- end }}
+{{- if and .url (not (regexMatch "^(redis|valkey)s?://[^\\s/?]" .url)) }}
+{{- fail "limits.url: it must begin with redis:// or rediss:// and a host, such as redis://valkey:6379" }}
+{{- end }}
+{{- if and (contains "," .url) (not (regexMatch "\\?(cluster=true|sentinel=.)" .url)) }}
+{{- fail "limits.url: several hosts need ?cluster=true or ?sentinel=NAME; add it, or name one host" }}
+{{- end }}
+{{- if not (or .url .existingSecret) }}
+{{- if or .ca.configMap .ca.secret .prefix }}
+{{- fail "limits: ca and prefix have no effect without a URL; set limits.url or limits.existingSecret" }}
+{{- end }}
+{{- else if and (regexMatch "^(redis|valkey)://" .url) (or .ca.configMap .ca.secret) }}
+{{- fail "limits.ca: redis:// uses no TLS, so the authorities have no effect; set limits.url to rediss://, or leave them out" }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -113,13 +140,13 @@ only in a pod that then does not start.
 {{- fail (printf "autoscaling: minReplicas (%d) is more than maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) }}
 {{- end }}
 {{- $keda := eq .type "keda" }}
-{{- if and (eq .type "hpa") (not (or .callsInFlight .cpuUtilization .metrics)) }}
-{{- fail "autoscaling: an hpa needs at least one metric; set autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
+{{- if and (eq .type "hpa") (not (or .utilization .callsInFlight .cpuUtilization .metrics)) }}
+{{- fail "autoscaling: an hpa needs at least one metric; set autoscaling.utilization, autoscaling.callsInFlight or autoscaling.cpuUtilization" }}
 {{- end }}
-{{- if and $keda (not (or .callsInFlight .keda.triggers)) }}
-{{- fail "autoscaling: keda scales by the calls in flight; set autoscaling.callsInFlight to the number that a pod should have" }}
+{{- if and $keda (not (or .utilization .callsInFlight .keda.triggers)) }}
+{{- fail "autoscaling: keda scales by utilization or by calls in flight; set autoscaling.utilization or autoscaling.callsInFlight to what a pod should have" }}
 {{- end }}
-{{- if and $keda .callsInFlight (not .keda.serverAddress) }}
+{{- if and $keda (or .utilization .callsInFlight) (not .keda.serverAddress) }}
 {{- fail "autoscaling: keda needs the URL of Prometheus; set autoscaling.keda.serverAddress" }}
 {{- end }}
 {{- if and (ne .type "external") .cpuUtilization (not (dig "requests" "cpu" "" $.Values.resources)) }}

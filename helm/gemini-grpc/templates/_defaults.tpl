@@ -79,6 +79,14 @@ catalog:
   configMap: ''
   secret: ''
   key: catalog.toml
+limits:
+  url: ''
+  existingSecret: ''
+  existingSecretKey: url
+  ca:
+    configMap: ''
+    secret: ''
+    key: ca.crt
 logFilter: ''
 tls:
   enabled: false
@@ -180,6 +188,8 @@ networkPolicy:
   proxyPorts: []
   collector: []
   collectorPorts: []
+  limits: []
+  limitsPorts: []
   extraIngress: []
   extraEgress: []
 monitoring:

@@ -18,6 +18,7 @@ The environment variables of the program. Those that are null or unused are left
 {{- range $variable, $source := dict
   "GEMINI_GRPC_CALLERS" (list .Values.callers "callers.toml")
   "GEMINI_GRPC_CATALOG" (list .Values.catalog "catalog.toml")
+  "GEMINI_GRPC_LIMITS_CA" (list .Values.limits.ca "limits-ca.crt")
   "GEMINI_GRPC_TLS_CLIENT_CA" (list .Values.tls.clientCA "client-ca.crt")
   "GEMINI_GRPC_TLS_CLIENT_CRL" (list .Values.tls.clientCRL "client-ca.crl")
   "GEMINI_GRPC_UPSTREAM_CA" (list .Values.upstreamTLS.ca "upstream-ca.crt")
@@ -27,6 +28,13 @@ The environment variables of the program. Those that are null or unused are left
 {{- $env = append $env (list $variable (printf "%s/%s" $files (index $source 1))) }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- with .Values.limits }}
+{{- $env = append $env (list "GEMINI_GRPC_LIMITS_URL" .url) }}
+{{- if .existingSecret }}
+{{- $env = append $env (list "GEMINI_GRPC_LIMITS_URL_FILE" (printf "%s/limits-url" $files)) }}
+{{- end }}
+{{- $env = append $env (list "GEMINI_GRPC_LIMITS_PREFIX" .prefix) }}
 {{- end }}
 {{- $env = append $env (list "GEMINI_GRPC_LOG_FILTER_FILE" (printf "%s/log-filter" $files)) }}
 {{- if .Values.tls.enabled }}

@@ -8,6 +8,10 @@ together and the program reads them again. So no change of a file restarts a pod
 {{- end }}
 {{- include "gemini-grpc.fileOf" (list . .Values.callers "callers.toml") }}
 {{- include "gemini-grpc.fileOf" (list . .Values.catalog "catalog.toml") }}
+{{- with .Values.limits.existingSecret }}
+{{- include "gemini-grpc.file" (dict "secret" . "key" $.Values.limits.existingSecretKey "path" "limits-url") }}
+{{- end }}
+{{- include "gemini-grpc.fileOf" (list . .Values.limits.ca "limits-ca.crt") }}
 {{- include "gemini-grpc.file" (dict "configMap" (include "gemini-grpc.fullname" .) "key" "log-filter" "path" "log-filter") }}
 {{- if .Values.tls.enabled }}
 {{- include "gemini-grpc.certificate" (list (include "gemini-grpc.tlsSecret" .) "tls") }}

@@ -72,6 +72,29 @@ of a pod, or with the annotation service-upstream that of the Service.
 {{- toYaml (uniq $ports) }}
 {{- end }}
 
+{{/*
+The ports of the Redis or Valkey that counts for all pods, or none without one. A URL in a Secret is unknown here. Behind
+Sentinels and in a cluster, pods also reach addresses that are not in the URL: those nodes have Redis' own port, unless
+networkPolicy.limitsPorts says otherwise.
+*/}}
+{{- define "gemini-grpc.limitsPorts" -}}
+{{- $ports := list }}
+{{- with .Values.limits }}
+{{- if .existingSecret }}
+{{- $ports = append $ports 6379 }}
+{{- else if .url }}
+{{- $isSentinel := regexMatch "[?&]sentinel=" .url }}
+{{- range regexFind "//[^/?]*" .url | trimPrefix "//" | splitList "," }}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default (ternary "26379" "6379" $isSentinel) | int) }}
+{{- end }}
+{{- if $isSentinel }}
+{{- $ports = append $ports 6379 }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml (ternary (.Values.networkPolicy.limitsPorts | default (uniq $ports)) list (not (empty $ports))) }}
+{{- end }}
+
 {{/* A network policy must not block connections that other values need. */}}
 {{- define "gemini-grpc.check.network" -}}
 {{- if .Values.networkPolicy.enabled }}
