@@ -204,9 +204,19 @@ CASES = [
         # Until midnight; and a key whose quota for a minute is used up again and again.
         {f'{RESTING}{{key="a"}}': "30000-60x60", f'{RESTING}{{key="b"}}': "45x60"},
         {f'{RESTING}{{key="a"}}': "0x10 300-60x5 0x50", f'{RESTING}{{key="b"}}': "59x60"},
-        not_firing_at=4,
+        not_firing_at=9,
         firing_at=20,
         found=[{"key": "a"}],
+    ),
+    Case(
+        "GeminiGrpcKeyRests",
+        # A key that is revoked, and tried again after each rest.
+        {f'{RESTING}{{key="a"}}': "60-60x1 120-60x2 240-60x4 480-60x8 960-60x16"},
+        {f'{RESTING}{{key="a"}}': "60-60x1 120-60x2 0x50"},
+        not_firing_at=5,
+        firing_at=16,
+        found=[{"key": "a"}],
+        name="revoked",
     ),
     Case(
         "GeminiGrpcKeysAllRest",
