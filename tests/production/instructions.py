@@ -5,6 +5,9 @@ units and once with twice as many, and the difference is the cost of the units. 
 the machine is. Only instructions in user space are counted, and not the time that they take: docs/performance.md has times.
 
 With --against, another binary is counted as well, and no load may need 3 % more instructions than with that one.
+
+With --store, calls and chunks over gRPC of a caller with limits are counted, with the limits in memory and in Redis. A chunk
+must not need more for it.
 """
 
 import argparse
@@ -23,6 +26,9 @@ import tools
 
 # The maximum ratio to the instructions of the other binary.
 MAX_RATIO = 1.03
+# The maximum ratio of a chunk with the limits in Redis to one with them in memory.
+MAX_STORE_RATIO = 1.02
+LIMITS = {"calls_in_flight": 1000, "calls_per_minute": 10_000_000, "tokens_per_minute": 10**9, "tokens_per_day": 10**12}
 PICTURE_BYTES = 4 << 20
 
 
@@ -30,6 +36,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--against", help="another binary, such as that of the commit before")
+    add("--store", action="store_true", help="compare limits in Redis with limits in memory")
     add("--only", action="append", choices=sorted(LOADS), help="one of the loads; all of them by default")
     add("--keep", action="store_true", help="keep the files for callgrind_annotate, in target/production/instructions")
     return parser.parse_args()
@@ -189,19 +196,20 @@ LOADS = {
 }
 
 
-def count_instructions(binary, load, count, folder):
-    """The instructions of a whole process that serves `count` units."""
+def count_instructions(binary, load, count, folder, more=(), variables=None, metadata=()):
+    """The instructions of a whole process that serves `count` units, with more flags, variables and metadata."""
     import rawcalls
     import running
 
     running.BINARY, upstream = binary, Upstream()
     out = folder / f"{pathlib.Path(binary).resolve().as_posix().replace('/', '_')}-{load.__name__}-{count}.callgrind"
     valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-    flags = ["--workers", 1, "--upstream-url", upstream.url, "--drain-delay", 0, "--reload-interval", 0]
+    flags = ["--workers", 1, "--upstream-url", upstream.url, "--drain-delay", 0, "--reload-interval", 0, *more]
+    env = {"MOUNTSEA_API_KEY": "a-key", **(variables or {})}
     # With the default log level, which writes a line for each call.
-    with running.gateway(*flags, env={"MOUNTSEA_API_KEY": "a-key"}, before=valgrind, log=("--log", "info")) as server:
+    with running.gateway(*flags, env=env, before=valgrind, log=("--log", "info")) as server:
         is_rest = load.__name__.startswith("rest_")
-        client = http.client.HTTPConnection(server.address) if is_rest else rawcalls.Client(server.address)
+        client = http.client.HTTPConnection(server.address) if is_rest else rawcalls.Client(server.address, metadata)
         # Work that is done only for the first calls is the same in both runs, so it is not in the difference.
         load(client, upstream, 2)
         load(client, upstream, count)
@@ -210,6 +218,49 @@ def count_instructions(binary, load, count, folder):
         assert server.wait(120) == 0, server.last_output()
     upstream.listener.close()
     return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.MULTILINE)[1])
+
+
+def each(binary, load, count, folder, **more):
+    """The instructions of one unit."""
+    less, most = (count_instructions(binary, load, number, folder, **more) for number in (count, 2 * count))
+    return round((most - less) / count)
+
+
+def compare_stores(binary, folder, verdict):
+    """Compares limits in Redis with limits in memory; returns the rows of a table."""
+    from engine import redis
+    from gateways import callers_file
+    from rest_calls import token
+
+    flags = ["--auth", "tokens", "--callers", callers_file(folder, {"team": LIMITS})]
+    more = {"more": flags, "metadata": [("x-goog-api-key", token("team"))]}
+    rows = [("load", "in memory", "in Redis", "ratio")]
+    with redis(folder / "redis") as server:
+        for name in ("unary", "chunk"):
+            load, count = LOADS[name]
+            memory = each(binary, load, count, folder, **more)
+            store = each(binary, load, count, folder, **more, variables={"GEMINI_GRPC_LIMITS_URL": server.url})
+            rows.append((name, memory, store, f"{store / memory:.3f}"))
+            scripts = re.search(r"cmdstat_evalsha:calls=(\d+)", server.cli("info", "commandstats"))
+            verdict.check(f"{name}: Redis was asked", scripts and int(scripts[1]) > 0, scripts and scripts[1])
+            if name == "chunk":
+                what = f"a chunk: at most {MAX_STORE_RATIO} times as many with Redis"
+                verdict.check(what, store <= MAX_STORE_RATIO * memory, f"{store / memory:.3f}")
+    return rows
+
+
+def compare_binaries(names, binaries, folder, verdict):
+    """Counts each load with each binary; returns the rows of a table."""
+    rows = [("load", "instructions", *(["against", "ratio"] if len(binaries) > 1 else []))]
+    for name in names:
+        counts = [each(binary, *LOADS[name], folder) for binary in binaries]
+        verdict.check(f"{name}: instructions were counted", min(counts) > 0, counts[0])
+        if len(binaries) > 1:
+            ratio = counts[0] / counts[1]
+            counts.append(f"{ratio:.3f}")
+            verdict.check(f"{name}: at most {MAX_RATIO} times those of the other binary", ratio <= MAX_RATIO, f"{ratio:.3f}")
+        rows.append((name, *counts))
+    return rows
 
 
 def main(args):
@@ -222,19 +273,10 @@ def main(args):
     end_well()
     verdict, folder = Verdict(), tools.scratch("instructions")
     binaries = [str(processes.BINARY), *([args.against] if args.against else [])]
-    rows = [("load", "instructions", *(["against", "ratio"] if args.against else []))]
-    for name in args.only or LOADS:
-        load, count = LOADS[name]
-        each = []
-        for binary in binaries:
-            less, more = (count_instructions(binary, load, number, folder) for number in (count, 2 * count))
-            each.append(round((more - less) / count))
-        verdict.check(f"{name}: instructions were counted", min(each) > 0, each[0])
-        if args.against:
-            ratio = each[0] / each[1]
-            each.append(f"{ratio:.3f}")
-            verdict.check(f"{name}: at most {MAX_RATIO} times those of the other binary", ratio <= MAX_RATIO, f"{ratio:.3f}")
-        rows.append((name, *each))
+    if args.store:
+        rows = compare_stores(binaries[0], folder, verdict)
+    else:
+        rows = compare_binaries(args.only or LOADS, binaries, folder, verdict)
     if not args.keep:
         tools.scratch("instructions")
     tools.say("")

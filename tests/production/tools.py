@@ -11,8 +11,8 @@ ROOT = HERE.parents[1]
 CACHE = ROOT / "target/production"
 VENV = CACHE / "python"
 ENVOY = VENV / "bin/envoy"
-# Makes the modules of the client suites importable.
-sys.path.insert(0, str(ROOT / "tests/clients"))
+# Makes the modules of the client suites importable, and those of the suite of shared limits.
+sys.path[:0] = [str(ROOT / "tests/clients"), str(ROOT / "tests/limits")]
 
 
 def enter():
