@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "production"))
 SCENARIOS = [
     *("helm_test", "accepted", "memory_limit", "upgrade", "deletion", "hung", "few_files", "scaling"),
-    *("autoscaling_on", "many_pods", "node_drain", "dual_stack", "rotation", "policy", "envoy_gateway"),
+    *("autoscaling_on", "many_pods", "node_drain", "dual_stack", "rotation", "shared_limits", "policy", "envoy_gateway"),
 ]
 
 

@@ -21,11 +21,13 @@ def traffic(args, name, verdict, address=None, **load):
 
 
 @contextlib.contextmanager
-def calls(args, name, verdict, addresses, connections=None, streams=None, words=None):
+def calls(args, name, verdict, addresses, connections=None, streams=None, words=None, token_file=None):
     """Like `traffic`, but on several addresses, and containers may restart."""
     # --no-retries also switches off gRPC's own retries of calls that were not sent.
     flags = ["--connections", (connections or args.connections) // len(addresses), "--words", words or args.words]
     flags += ["--no-retries", "--seconds", 3600]
+    if token_file:
+        flags += ["--token-file", token_file]
     first, *others = [f"http://{address}" for address in addresses]
     for other in others:
         flags += ["--endpoint", other]
