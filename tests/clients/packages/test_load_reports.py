@@ -30,7 +30,7 @@ def test_calls_go_to_the_idle_gateway_and_trailers_have_its_load(gateways, tmp_p
     assert found["idle"] >= 60, found
     busy = found["busy"]
     # 20 of 40 calls hang; those of the test come on top of them.
-    assert 0.3 < busy["utilization"] <= 1 and busy["utilization"] == busy["named"]["calls_in_flight"], found
+    assert 0.4 <= busy["utilization"] <= 1 and busy["utilization"] == busy["named"]["calls_in_flight"], found
     assert set(busy["named"]) == {"calls_in_flight", "bytes_held"} and 0 <= busy["named"]["bytes_held"] < 0.3, found
     assert busy["rps"] > 0 and busy["eps"] == 0, found
     assert busy["unknown"] == 0 and busy["cpu_and_request"] == 0, found
