@@ -221,19 +221,25 @@ mod tests {
 
     #[test]
     fn threads_lose_nothing_when_a_window_begins() {
-        let window = Windowed::<1>::new(Period::Day);
-        for day in 0..200 {
-            let start = std::sync::Barrier::new(4);
-            std::thread::scope(|scope| {
-                for _ in 0..4 {
-                    scope.spawn(|| {
-                        start.wait();
-                        (0..50).for_each(|_| window.add([1], day * SECONDS_PER_DAY));
-                    });
-                }
+        let (window, arrived) = (Windowed::<1>::new(Period::Day), AtomicU64::new(0));
+        // They wait without sleeping, so that both begin a window at the same moment.
+        let meet = |times: u64| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 2 * times {
+                std::thread::yield_now();
+            }
+        };
+        let add_each_day = || {
+            (1..10_000).for_each(|day| {
+                meet(2 * day - 1);
+                window.add([1], day * SECONDS_PER_DAY);
+                meet(2 * day);
+                assert_eq!(window.used(day * SECONDS_PER_DAY), [2]);
             });
-            assert_eq!(window.used(day * SECONDS_PER_DAY), [200]);
-        }
+        };
+        std::thread::scope(|scope| {
+            [scope.spawn(add_each_day), scope.spawn(add_each_day)].map(|thread| thread.join().unwrap())
+        });
     }
 
     proptest! {
