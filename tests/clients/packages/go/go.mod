@@ -1,4 +1,5 @@
-// What the README of clients/go shows, a client that balances by load, and the libraries that they name. The test of the package replaces the path.
+// What the README of clients/go shows, a client that balances by load, and the libraries that they name. The test of the
+// package replaces the path.
 module github.com/mountsea/gemini-grpc/tests/clients/packages/go
 
 go 1.26.0
