@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::process::Command;
 
+use crate::certificates::Files;
 use crate::support::{Gateway, Running, field, gemini_grpc, run, run_with, without_settings};
 
 #[test]
@@ -14,6 +15,26 @@ fn a_gateway_with_a_sandbox_logs_that_and_a_command_to_try() {
     assert_eq!(message, format!("try: gemini-grpc call --endpoint {endpoint} 'Why is the sky blue?'"));
     let ended = gateway.run(["call", "Why is the sky blue?"]);
     assert!(ended.code == Some(0) && ended.out.contains("sky blue"), "{}", ended.err);
+}
+
+#[test]
+fn a_gateway_with_budgets_and_without_a_store_logs_that_it_forgets_them() {
+    let files = Files::new();
+    let row = |limit: &str| format!("[callers.a]\ntoken_sha256 = '{}'\n{limit} = 5\n", "0".repeat(64));
+    for (limit, forgets) in [("tokens_per_month", true), ("cost_per_day", true), ("tokens_per_minute", false)] {
+        let callers = files.write("callers.toml", &row(limit));
+        let mut gateway = Gateway::with(["--auth", "tokens", "--api-key", "own", "--callers", &callers]);
+        let mut lines = Vec::new();
+        // The line before the one with the command to try.
+        while !lines.last().is_some_and(|line: &String| line.starts_with("try: ")) {
+            lines.push(gateway.log.wait_for(|line| field(line, "message")));
+        }
+        assert_eq!(
+            lines.iter().any(|line| line.contains("a restart forgets what was used")),
+            forgets,
+            "{limit} {lines:?}"
+        );
+    }
 }
 
 #[test]

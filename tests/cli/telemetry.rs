@@ -72,3 +72,20 @@ fn the_access_log_and_the_span_name_a_fallback_model_that_answered() {
     let span = spans.lines().find(|line| line.contains("gemini_grpc.model_used"));
     assert!(span.is_some_and(|line| line.contains("gemini-2.5-flash")), "{spans}");
 }
+
+#[test]
+fn the_access_log_has_the_cost_of_a_model_with_prices() {
+    let files = Files::new();
+    let catalog = "[[text_model]]\nids = ['gemini-2.5-flash']\nprices = { input = 0.3, output = 2.5 }\n";
+    let mut gateway = Gateway::with(["--catalog", &files.write("catalog.toml", catalog)]);
+    for (model, is_priced) in [("gemini-2.5-flash", true), ("gemini-2.5-pro", false)] {
+        gateway.run(["call", "--unary", "--model", model, "four words of text"]);
+        let line = gateway.log.wait_for(|line| line.contains("gemini_grpc::access").then(|| line.to_owned()));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let tokens = |name: &str| line.get(name).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        let cost = (tokens("input_tokens") * 0.3 + tokens("output_tokens") * 2.5) / 1e6;
+        assert_eq!(line.get("cost").is_some(), is_priced, "{line}");
+        // Rounded up to a billionth.
+        assert!(!is_priced || (cost > 0.0 && (line["cost"].as_f64().unwrap() - cost).abs() < 2e-9), "{line}");
+    }
+}
