@@ -12,11 +12,10 @@ use tokio::time::timeout;
 use super::account::Account;
 use super::breaker::Backoff;
 use super::connection::{CONNECT_TIMEOUT, Connection};
-use super::link::CALL_TIMEOUT;
 use super::request::Reply;
 use super::script::{Invocation, elements, number};
 use super::state::Operation;
-use super::{Store, lock};
+use super::{CALL_TIMEOUT, Store, lock};
 use crate::cause::cause;
 
 /// How often the pods are counted, and rests exchanged.

@@ -13,10 +13,8 @@ use super::connection::{CONNECT_TIMEOUT, Connection};
 use super::date::Day;
 use super::request::{Answer, Asked, Limits, Reply, Verdict};
 use super::state::Operation;
-use super::{Store, lock};
+use super::{CALL_TIMEOUT, Store, lock};
 
-/// How long a call waits for the store. After that the pod's share decides.
-pub const CALL_TIMEOUT: Duration = Duration::from_millis(50);
 /// How often a connection without failures is tried.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// After this many late replies to pings in a row another connection has to show whether the store is slow, or the

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -31,7 +32,7 @@ pub use self::account::{Account, Call, Used};
 use self::connection::Connection;
 pub use self::flusher::Flusher;
 pub use self::ledger::Field;
-pub use self::link::{CALL_TIMEOUT, Link};
+pub use self::link::Link;
 pub use self::request::{Answer, Budget, LEASE_TIME, Limits, Period, Verdict};
 use self::resting::Resting;
 use self::script::Script;
@@ -39,6 +40,9 @@ use self::state::State;
 pub use self::url::{InvalidStoreUrl, StoreUrl};
 pub use self::usage::{Away, Usage};
 use crate::telemetry::Telemetry;
+
+/// How long a call waits for the store. After that the pod's share decides.
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Where the store is.
 #[derive(Clone, PartialEq, Eq)]

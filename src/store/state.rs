@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::date::Day;
-use super::{Config, Store};
+use super::{CALL_TIMEOUT, Config, Store};
 use crate::telemetry::{Telemetry, names};
 
 /// After this many late replies in a row the store counts as away.
@@ -107,11 +107,15 @@ impl State {
     }
 
     fn learn(&self, time: u64, took: Duration, pods: u64) {
+        self.pods.store(pods.max(1), Ordering::Relaxed);
+        // The clock is known to half of the time that the reply took: a late one would spoil what is known.
+        if took > CALL_TIMEOUT && self.knows_time() {
+            return;
+        }
         let sent = local().saturating_sub(u64::try_from(took.as_micros()).unwrap_or(u64::MAX) / 2);
         let ahead = i64::try_from(i128::from(time) - i128::from(sent)).unwrap_or_default();
         self.ahead.store(ahead, Ordering::Relaxed);
         self.knows_time.store(true, Ordering::Relaxed);
-        self.pods.store(pods.max(1), Ordering::Relaxed);
     }
 
     pub(super) fn count_failure(&self, operation: Operation) {
@@ -137,6 +141,8 @@ impl Store {
 
     /// Lets metrics read whether it answers, and the number of pods.
     pub(super) fn observe(&self, telemetry: &Telemetry) {
+        telemetry.count_from_zero(names::STORE_SHARES, &[""]);
+        telemetry.count_from_zero(names::STORE_FAILURES, &Operation::ALL.map(Operation::name));
         let inner = self.inner.clone();
         telemetry.observe(names::STORE_UP, None, move || inner.state.is_up().into());
         let inner = self.inner.clone();
@@ -145,6 +151,8 @@ impl Store {
 }
 
 impl Operation {
+    const ALL: [Self; 4] = [Self::Admit, Self::Settle, Self::Pods, Self::Resting];
+
     fn name(self) -> &'static str {
         match self {
             Self::Admit => "admit",

@@ -3,9 +3,8 @@
 use redis::RedisResult;
 use tokio::time::timeout;
 
-use super::link::CALL_TIMEOUT;
 use super::request::{Names, Period};
-use super::{Store, lock};
+use super::{CALL_TIMEOUT, Store, lock};
 
 /// What a caller has used, as the fields of its windows: `calls`, `tokens`, `images`, `cost` (in billionths of a dollar),
 /// and the same of each model as `model/NAME/FIELD`.

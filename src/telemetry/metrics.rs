@@ -118,8 +118,13 @@ impl Metrics {
             (names::UPSTREAM_CONNECTIONS, &[""]),
             (names::RELOADS, &["applied", "refused"]),
         ] {
-            labels.iter().for_each(|label| self.counters.add(metric, &[label], 0));
+            self.count_from_zero(metric, labels);
         }
+    }
+
+    /// Exports a counter at 0 from now on, for each of these values of its label.
+    pub(super) fn count_from_zero(&self, metric: Metric, labels: &[&str]) {
+        labels.iter().for_each(|label| self.counters.add(metric, &[label], 0));
     }
 
     pub(super) fn observe(

@@ -102,6 +102,13 @@ impl Telemetry {
         }
     }
 
+    /// Exports a counter at 0 from now on, for each of these values of its label; one empty value if it has no label.
+    pub fn count_from_zero(&self, metric: Metric, labels: &[&str]) {
+        if let Some(metrics) = &self.0.metrics {
+            metrics.count_from_zero(metric, labels);
+        }
+    }
+
     /// Records how long a call waited for the store of limits.
     pub fn store_answered(&self, time: Duration) {
         if let Some(metrics) = &self.0.metrics {
