@@ -78,7 +78,7 @@ impl Link {
                     Some(_) => call.refused(),
                     None => {}
                 }
-                (call, reply.answer)
+                (call, reply.answer.map(|answer| Answer { at: now / 1_000_000, ..answer }))
             }
             Err(error) => {
                 self.failed(account, &error);

@@ -46,6 +46,8 @@ pub enum Period {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub verdict: Verdict,
+    /// The time by which the windows were chosen, in Unix seconds: the store's, as far as this machine knows it.
+    pub at: u64,
     /// What was used of each budget, in the order of [`Limits::budgets`].
     pub used: Vec<u64>,
 }
@@ -234,6 +236,6 @@ impl Reply {
             _ => return Err(unexpected()),
         };
         let even = if verdict == Some(Verdict::Admitted) { value } else { 0 };
-        Ok(Self { now, answer: verdict.map(|verdict| Answer { verdict, used }), even })
+        Ok(Self { now, answer: verdict.map(|verdict| Answer { verdict, at: 0, used }), even })
     }
 }

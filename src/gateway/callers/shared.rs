@@ -23,7 +23,7 @@ impl Caller {
         }
         let (call, answer) = link.admit(&account, &counted).await;
         let admitted = match answer {
-            Some(answer) => meter.decided(limits, &answer, &now).map(|()| meter.enter(limits)),
+            Some(answer) => meter.decided(limits, &answer).map(|()| meter.enter(limits)),
             None => {
                 link.store().count_share();
                 meter.admit(&limits.share(link.store().pods()), now)
@@ -41,8 +41,9 @@ impl Meter {
     }
 
     /// What the store has decided. What it says of budgets is kept, so that they go on from there if it is away.
-    fn decided(&self, limits: &CallerQuotas, answer: &Answer, now: &Now) -> Result<(), AtLimit> {
-        let unix = if limits.has_budgets() { now.unix() } else { 0 };
+    fn decided(&self, limits: &CallerQuotas, answer: &Answer) -> Result<(), AtLimit> {
+        // Not the clock of this machine: around midnight that may be in another window than the figures.
+        let unix = answer.at;
         for ((budget, _), used) in limits.budgets().zip(&answer.used) {
             self.window(budget.period).at_least(budget.unit as usize, *used, unix);
         }
@@ -57,9 +58,7 @@ impl Meter {
             Verdict::CallsPerMinute(wait) => rate(Quota::CallsPerMinute, limits.calls_per_minute, wait),
             Verdict::TokensPerMinute(wait) => rate(Quota::TokensPerMinute, limits.tokens_per_minute, wait),
             Verdict::Budget(index) => match limits.budgets().nth(index) {
-                Some((budget, limit)) => {
-                    Err(AtLimit::until(self.ends_at(budget, unix), unix, budget.quota, limit.get()))
-                }
+                Some((budget, limit)) => Err(AtLimit::until(budget.period.end(unix), unix, budget.quota, limit.get())),
                 None => Ok(()),
             },
         }

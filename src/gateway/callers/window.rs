@@ -120,10 +120,11 @@ impl<const N: usize> Windowed<N> {
         }
     }
 
-    /// Raises a counter to this amount, which several gateways have used together.
+    /// Raises a counter to this amount, which several gateways have used together in the window of this time. It changes
+    /// nothing if a later window has begun here.
     pub(super) fn at_least(&self, counter: usize, amount: u64, unix: u64) {
         self.begin(unix);
-        if let Some(counter) = self.counters.get(counter) {
+        if let (Some(counter), true) = (self.counters.get(counter), self.ends_at(unix) == self.period.end(unix)) {
             counter.fetch_max(amount, Ordering::Relaxed);
         }
     }
@@ -217,6 +218,21 @@ mod tests {
         window.add([4, 0], SECONDS_PER_DAY - 3600);
         assert_eq!(window.used(SECONDS_PER_DAY - 3600), [7, 0]);
         assert_eq!(window.ends_at(SECONDS_PER_DAY - 3600), 2 * SECONDS_PER_DAY);
+    }
+
+    #[test]
+    fn what_gateways_used_together_belongs_to_its_own_window() {
+        let window = Windowed::<1>::new(Period::Day);
+        window.add([3], SECONDS_PER_DAY - 1);
+        window.at_least(0, 10, SECONDS_PER_DAY - 1);
+        window.at_least(0, 9, SECONDS_PER_DAY - 1);
+        assert_eq!(window.used(SECONDS_PER_DAY - 1), [10]);
+        // The clock of this machine is ahead, and the figures are those of yesterday.
+        window.add([1], SECONDS_PER_DAY);
+        window.at_least(0, 10, SECONDS_PER_DAY - 1);
+        assert_eq!(window.used(SECONDS_PER_DAY), [1]);
+        window.at_least(0, 5, SECONDS_PER_DAY);
+        assert_eq!(window.used(SECONDS_PER_DAY), [5]);
     }
 
     #[test]

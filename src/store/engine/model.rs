@@ -96,7 +96,7 @@ impl Model {
             self.windows.get(&name).and_then(|window| window.get(budget.field)).copied().unwrap_or_default()
         };
         let used: Vec<u64> = limits.budgets.iter().map(used).collect();
-        let answer = |verdict| (Some(Answer { verdict, used: used.clone() }), 0);
+        let answer = |verdict| (Some(Answer { verdict, at: 0, used: used.clone() }), 0);
         self.leases.retain(|_, expiry| *expiry > now);
         if self.leases.contains_key(&(pod, call)) {
             return (answer(Verdict::Admitted).0, self.calls + self.returned);
