@@ -47,8 +47,10 @@ impl Server {
     async fn connect(&self) -> Connection {
         let url = format!("redis+unix://{}/socket", self.folder.path().display());
         let client = redis::Client::open(url).unwrap();
+        // The library's own limit for replies would fail a test on a busy machine.
+        let settings = redis::AsyncConnectionConfig::new().set_response_timeout(None);
         loop {
-            match client.get_multiplexed_async_connection().await {
+            match client.get_multiplexed_async_connection_with_config(&settings).await {
                 Ok(connection) => return Connection::Server(connection),
                 // It has not begun to listen.
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
