@@ -22,6 +22,8 @@ pub struct Account {
     pub(super) breaker: Breaker,
     /// Whether the flusher knows that there is something to settle.
     is_dirty: AtomicBool,
+    /// Whether the store said last that half of the calls that may be in flight are.
+    is_half_full: AtomicBool,
     calls_per_minute: AtomicU64,
     tokens_per_minute: AtomicU64,
     store: Arc<Inner>,
@@ -55,6 +57,7 @@ impl Account {
             ledger: Mutex::default(),
             breaker: Breaker::default(),
             is_dirty: AtomicBool::new(false),
+            is_half_full: AtomicBool::new(false),
             calls_per_minute: AtomicU64::new(0),
             tokens_per_minute: AtomicU64::new(0),
             store,
@@ -95,18 +98,28 @@ impl Account {
 
     /// Lets the flusher settle it soon.
     pub(super) fn settle_soon(self: &Arc<Self>) {
-        if self.settle_later() {
-            self.store.wake.notify_one();
+        self.settle_later();
+        self.store.wake.notify_one();
+    }
+
+    /// Lets the flusher settle it at once, where another call may be refused until then.
+    fn settle_ended(self: &Arc<Self>) {
+        self.settle_soon();
+        if self.is_half_full.load(Ordering::Relaxed) {
+            self.store.hurry.notify_one();
         }
     }
 
-    /// Lets the flusher settle it when it next looks. Returns whether it did not know.
-    pub(super) fn settle_later(self: &Arc<Self>) -> bool {
-        let is_news = !self.is_dirty.swap(true, Ordering::AcqRel);
-        if is_news {
+    /// The store has said whether half of the calls that may be in flight are.
+    pub(super) fn half_full(&self, is_half_full: bool) {
+        self.is_half_full.store(is_half_full, Ordering::Relaxed);
+    }
+
+    /// Lets the flusher settle it when it next looks.
+    pub(super) fn settle_later(self: &Arc<Self>) {
+        if !self.is_dirty.swap(true, Ordering::AcqRel) {
             lock(&self.store.dirty).push(self.clone());
         }
-        is_news
     }
 
     /// The flusher settles it now.
@@ -201,7 +214,7 @@ impl Drop for Call {
         let is_settled = ledger.is_settled();
         drop(ledger);
         if !is_settled {
-            self.account.settle_soon();
+            self.account.settle_ended();
         }
     }
 }

@@ -2,7 +2,9 @@
 --
 -- KEYS: the rates (hash), the leases (sorted set), the last batch of this pod (number), then windows of usage (hashes).
 -- ARGV: read in order; ledger.rs and request.rs write it. Times are microseconds since the epoch, and below 2^53.
--- Returns the time, the outcome, a number that belongs to it, and what was used of each budget.
+-- Returns the time, the outcome, a number that belongs to it, what was used of each budget, and whether half of the calls
+-- that may be in flight are. Each command costs Redis a microsecond or two, which all callers share: so what is rarely
+-- needed is asked for late.
 local MINUTE = 60000000
 -- Long enough for a batch that is sent again after an outage, and for a lease that is renewed late. In seconds.
 local KEPT = 86400
@@ -23,10 +25,12 @@ local calls_per_minute, tokens_per_minute = number(), number()
 local lease_time = number()
 local rates_key, leases_key, seen_key = KEYS[1], KEYS[2], KEYS[3]
 
-local found = redis.call('HMGET', rates_key, 'calls', 'tokens', 'returned')
+local found = redis.call('HMGET', rates_key, 'calls', 'tokens', 'returned', 'kept')
 local calls, tokens = tonumber(found[1] or 0), tonumber(found[2] or 0)
-local returned = tonumber(found[3] or 0)
+local returned, kept = tonumber(found[3] or 0), tonumber(found[4] or 0)
 local changed = false
+-- Whether the leases are known to expire, as they do until the last one is removed.
+local leases_expire = false
 
 local function cost(amount, per_minute) return math.floor(amount * MINUTE / per_minute) end
 local function after(even, amount, per_minute) return math.max(even, now) + cost(amount, per_minute) end
@@ -45,33 +49,51 @@ local function give_back(even)
 end
 local function hold(lease)
   local added = redis.call('ZADD', leases_key, written(now + lease_time), lease)
-  redis.call('EXPIRE', leases_key, KEPT)
+  if not leases_expire then
+    redis.call('EXPIRE', leases_key, KEPT)
+    leases_expire = true
+  end
   return added == 1
 end
+local function forget_expired_leases() redis.call('ZREMRANGEBYSCORE', leases_key, '-inf', written(now)) end
 
 -- Batches of this pod that may have come before, in the order of their numbers.
-local last = tonumber(redis.call('GET', seen_key) or 0)
-local newest = last
-for _ = 1, number() do
-  local batch = number()
-  local is_new = batch > newest
+local batches, last = number(), 0
+if batches > 0 then
+  local newest = text()
+  last = tonumber(redis.call('SET', seen_key, newest, 'EX', KEPT, 'GET') or 0)
+  -- A later message has overtaken this one.
+  if last > tonumber(newest) then redis.call('SET', seen_key, written(last), 'EX', KEPT) end
+end
+for _ = 1, batches do
+  local is_new = number() > last
   local function each(use) list(function(value) if is_new then use(value) end end) end
+  -- What becomes of these depends on whether they have a lease.
+  local function each_unclear(use)
+    local is_first = true
+    each(function(lease)
+      if is_first then forget_expired_leases() end
+      is_first = false
+      use(lease)
+    end)
+  end
   local spent, ran = number(), number()
   if is_new then
-    newest = batch
     count(ran)
     if tokens_per_minute > 0 and spent > 0 then
       tokens, changed = after(tokens, spent, tokens_per_minute), true
     end
   end
   -- Calls that go on, of which this does not know yet.
-  each(function(lease) if hold(lease) then count(1) end end)
+  each_unclear(function(lease) if hold(lease) then count(1) end end)
   -- Calls that go on.
   each(hold)
   -- Calls that are over, of which this may not know.
-  each(function(lease) if redis.call('ZREM', leases_key, lease) == 0 then count(1) end end)
+  each_unclear(function(lease) if redis.call('ZREM', leases_key, lease) == 0 then count(1) end end)
   -- Calls that were refused, although they may have been admitted here.
-  each(function(lease) if redis.call('ZREM', leases_key, lease) == 1 then give_back(calls + returned) end end)
+  each_unclear(function(lease)
+    if redis.call('ZREM', leases_key, lease) == 1 then give_back(calls + returned) end
+  end)
   -- Calls that are over.
   each(function(lease) redis.call('ZREM', leases_key, lease) end)
   -- Calls that were not sent to upstream.
@@ -86,40 +108,61 @@ for _ = 1, number() do
     if is_new then redis.call('EXPIRE', key, seconds) end
   end
 end
-if newest > last then redis.call('SET', seen_key, written(newest), 'EX', KEPT) end
 
 local function admit()
   local lease, due, in_flight = text(), number(), number()
   -- The pod has given up waiting, and settles the call in another way.
-  if now > due then return 'late', 0, {} end
+  if now > due then return 'late', 0, {}, 0 end
   local used, full = {}, 0
   for index = 1, number() do
     local key, field, limit = KEYS[number()], text(), number()
     used[index] = tonumber(redis.call('HGET', key, field) or 0)
     if used[index] >= limit and full == 0 then full = index end
   end
-  redis.call('ZREMRANGEBYSCORE', leases_key, '-inf', written(now))
-  -- Asked for a second time.
-  if redis.call('ZSCORE', leases_key, lease) then return 'admitted', calls + returned, used end
+  local running = 0
+  if in_flight > 0 then
+    running = redis.call('ZCARD', leases_key)
+    leases_expire = leases_expire or running > 0
+    if running * 2 >= in_flight then
+      forget_expired_leases()
+      running = redis.call('ZCARD', leases_key)
+    end
+  end
+  local is_half_full = (in_flight > 0 and running * 2 >= in_flight) and 1 or 0
+  local function refused(outcome, value)
+    -- A call that is asked for a second time may be what fills the limit.
+    if redis.call('ZSCORE', leases_key, lease) then return 'admitted', calls + returned, used, is_half_full end
+    return outcome, value, used, is_half_full
+  end
   if tokens_per_minute > 0 then
     local missing = wait(after(tokens, 1, tokens_per_minute))
-    if missing > 0 then return 'tokens', missing, used end
+    if missing > 0 then return refused('tokens', missing) end
   end
-  if full > 0 then return 'budget', full, used end
-  if in_flight > 0 and redis.call('ZCARD', leases_key) >= in_flight then return 'in_flight', 0, used end
+  if full > 0 then return refused('budget', full) end
+  if in_flight > 0 and running >= in_flight then return refused('in_flight', 0) end
   if calls_per_minute > 0 then
     local missing = wait(after(calls, 1, calls_per_minute))
-    if missing > 0 then return 'calls', missing, used end
-    count(1)
+    if missing > 0 then return refused('calls', missing) end
   end
-  hold(lease)
-  return 'admitted', calls + returned, used
+  -- A call that is asked for a second time counts once.
+  if hold(lease) then count(1) end
+  return 'admitted', calls + returned, used, is_half_full
 end
 
-local outcome, value, used = 'settled', 0, {}
-if number() == 1 then outcome, value, used = admit() end
-if changed then
-  redis.call('HSET', rates_key, 'calls', written(calls), 'tokens', written(tokens), 'returned', written(returned))
-  redis.call('EXPIRE', rates_key, math.ceil(math.max(calls - now, tokens - now, 0) / 1000000) + KEPT)
+local outcome, value, used, is_half_full = 'settled', 0, {}, 0
+if number() == 1 then outcome, value, used, is_half_full = admit() end
+
+-- Twice a day, or if a caller has spent far ahead: what is not used any more expires.
+local seconds = math.ceil(math.max(calls - now, tokens - now, 0) / 1000000) + KEPT
+local is_renewed = now + (seconds - KEPT / 2) * 1000000 > kept
+if is_renewed then kept = now + seconds * 1000000 end
+if changed or is_renewed then
+  redis.call('HSET', rates_key, 'calls', written(calls), 'tokens', written(tokens), 'returned', written(returned),
+    'kept', written(kept))
 end
-return { now, outcome, value, used }
+if is_renewed then
+  redis.call('EXPIRE', rates_key, seconds)
+  redis.call('EXPIRE', leases_key, KEPT)
+  forget_expired_leases()
+end
+return { now, outcome, value, used, is_half_full }

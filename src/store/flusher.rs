@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::account::Account;
 use super::breaker::Backoff;
 use super::connection::{CONNECT_TIMEOUT, Connection};
+use super::ledger::Part;
 use super::request::Reply;
 use super::script::{Invocation, elements, number};
 use super::state::Operation;
@@ -28,6 +29,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait after something could not be settled.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long to wait for more to settle. Each batch keeps the store busy for as long as it takes to admit two calls.
+const SETTLE_DELAY: Duration = Duration::from_millis(5);
 /// How many accounts are settled at once.
 const ACCOUNTS_AT_ONCE: usize = 32;
 
@@ -164,7 +167,7 @@ impl Flusher {
         }
     }
 
-    /// Settles what calls have used, as soon as there is something. While one batch is away the next one collects.
+    /// Settles what calls have used, soon after there is something. While one batch is away the next one collects.
     async fn settle_all(&self) {
         loop {
             tokio::select! {
@@ -172,6 +175,7 @@ impl Flusher {
                 () = self.answers.notified() => {}
                 () = tokio::time::sleep(BEAT_INTERVAL) => {}
             }
+            let _ = timeout(SETTLE_DELAY, self.store.inner.hurry.notified()).await;
             let connection = lock(&self.store.inner.connection).clone();
             if let Some(connection) = connection
                 && !self.settle_dirty(&connection).await
@@ -200,7 +204,7 @@ impl Flusher {
     async fn settle(&self, account: &Arc<Account>, mut connection: Connection) -> bool {
         account.taken();
         loop {
-            let batches = account.ledger().send();
+            let batches = account.ledger().send(Part::All);
             let Some(last) = batches.last().map(|batch| batch.number) else { return true };
             let with = account.names.invocation(0, account.rates(), &batches, None);
             let begun = Instant::now();

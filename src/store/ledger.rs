@@ -55,8 +55,22 @@ pub(super) struct Batch {
     pub(super) ended: Vec<CallId>,
     /// When calls that were not sent to upstream would have refilled.
     pub(super) returned: Vec<u64>,
-    /// What was used, by the day on which it was.
-    pub(super) usage: Vec<(Day, Vec<(Field, u64)>)>,
+    /// What was used.
+    pub(super) usage: Usage,
+}
+
+/// What was used in the windows of each day, by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage(pub(super) Vec<(Day, Vec<(Field, u64)>)>);
+
+/// Which part of what was collected is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    /// What the limits of the next call depend on. The rest would only keep the store busy while the call waits.
+    Limits {
+        has_budgets: bool,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +78,12 @@ pub(super) struct Ledger {
     /// The number of the last batch that was sent.
     last: u64,
     unconfirmed: VecDeque<Arc<Batch>>,
+    /// All but usage.
     collected: Batch,
+    /// What all models together have used: budgets count it.
+    totals: Usage,
+    /// What each model has used.
+    models: Usage,
     open: HashMap<CallId, Held>,
 }
 
@@ -76,7 +95,30 @@ impl Batch {
             && *calls == 0
             && lists.iter().all(|list| list.is_empty())
             && returned.is_empty()
-            && usage.is_empty()
+            && usage.0.is_empty()
+    }
+}
+
+impl Usage {
+    fn add(&mut self, day: Day, field: Field, amount: u64) {
+        let days = &mut self.0;
+        let index = days.iter().position(|(known, _)| *known == day).unwrap_or_else(|| {
+            days.push((day, Vec::new()));
+            days.len() - 1
+        });
+        let Some((_, fields)) = days.get_mut(index) else { return };
+        match fields.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, sum)) => *sum += amount,
+            None => fields.push((field, amount)),
+        }
+    }
+
+    fn add_all(&mut self, other: Self) {
+        for (day, fields) in other.0 {
+            for (field, amount) in fields {
+                self.add(day, field, amount);
+            }
+        }
     }
 }
 
@@ -114,18 +156,9 @@ impl Ledger {
 
     /// Adds to a field of the windows of a day.
     pub(super) fn add(&mut self, day: Day, field: Field, amount: u64) {
-        if amount == 0 {
-            return;
-        }
-        let usage = &mut self.collected.usage;
-        let index = usage.iter().position(|(known, _)| *known == day).unwrap_or_else(|| {
-            usage.push((day, Vec::new()));
-            usage.len() - 1
-        });
-        let Some((_, fields)) = usage.get_mut(index) else { return };
-        match fields.iter_mut().find(|(known, _)| *known == field) {
-            Some((_, sum)) => *sum += amount,
-            None => fields.push((field, amount)),
+        if amount > 0 {
+            let usage = if matches!(field, Field::Total(_)) { &mut self.totals } else { &mut self.models };
+            usage.add(day, field, amount);
         }
     }
 
@@ -149,15 +182,29 @@ impl Ledger {
     }
 
     /// What is to be sent now, in this order.
-    pub(super) fn send(&mut self) -> Vec<Arc<Batch>> {
-        if !self.collected.is_empty() && self.unconfirmed.len() < MAX_UNCONFIRMED {
+    pub(super) fn send(&mut self, part: Part) -> Vec<Arc<Batch>> {
+        if self.unconfirmed.len() < MAX_UNCONFIRMED {
+            self.collect(part);
+        }
+        self.unconfirmed.iter().cloned().collect()
+    }
+
+    /// Makes a batch of what was collected, if there is anything.
+    fn collect(&mut self, part: Part) {
+        let mut batch = std::mem::take(&mut self.collected);
+        if part != (Part::Limits { has_budgets: false }) {
+            batch.usage = std::mem::take(&mut self.totals);
+        }
+        if part == Part::All {
+            batch.usage.add_all(std::mem::take(&mut self.models));
+        }
+        if !batch.is_empty() {
             self.last += 1;
-            let mut batch = Batch { number: self.last, ..std::mem::take(&mut self.collected) };
+            batch.number = self.last;
             // Those with the most left come last, so that none takes the credit of another.
             batch.returned.sort_unstable();
             self.unconfirmed.push_back(Arc::new(batch));
         }
-        self.unconfirmed.iter().cloned().collect()
     }
 
     /// The store has applied the batches up to this number.
@@ -169,7 +216,7 @@ impl Ledger {
 
     /// Whether everything is settled.
     pub(super) fn is_settled(&self) -> bool {
-        self.unconfirmed.is_empty() && self.collected.is_empty()
+        self.unconfirmed.is_empty() && self.collected.is_empty() && self.totals.0.is_empty() && self.models.0.is_empty()
     }
 }
 
@@ -181,15 +228,15 @@ mod tests {
     #[test]
     fn a_batch_stays_as_it_was_sent_until_it_is_confirmed() {
         let mut ledger = Ledger::default();
-        assert!(ledger.send().is_empty() && ledger.is_settled());
+        assert!(ledger.send(Part::All).is_empty() && ledger.is_settled());
         ledger.charge(5);
-        let first = ledger.send();
+        let first = ledger.send(Part::All);
         ledger.charge(7);
-        let both = ledger.send();
+        let both = ledger.send(Part::All);
         assert_eq!(both.iter().map(|batch| (batch.number, batch.tokens)).collect::<Vec<_>>(), [(1, 5), (2, 7)]);
         assert_eq!(both[0], first[0]);
         ledger.confirm(1);
-        assert_eq!(ledger.send(), both[1..]);
+        assert_eq!(ledger.send(Part::All), both[1..]);
         ledger.confirm(2);
         assert!(ledger.is_settled());
     }
@@ -199,11 +246,11 @@ mod tests {
         let mut ledger = Ledger::default();
         for _ in 0..100 {
             ledger.charge(1);
-            ledger.send();
+            ledger.send(Part::All);
         }
-        assert_eq!(ledger.send().iter().map(|batch| batch.tokens).collect::<Vec<_>>(), [1; MAX_UNCONFIRMED]);
+        assert_eq!(ledger.send(Part::All).iter().map(|batch| batch.tokens).collect::<Vec<_>>(), [1; MAX_UNCONFIRMED]);
         ledger.confirm(MAX_UNCONFIRMED as u64);
-        assert_eq!(ledger.send()[0].tokens, 100 - MAX_UNCONFIRMED as u64);
+        assert_eq!(ledger.send(Part::All)[0].tokens, 100 - MAX_UNCONFIRMED as u64);
     }
 
     #[test]
@@ -218,7 +265,7 @@ mod tests {
         }
         ledger.begin(6, Held::Unclear);
         ledger.refused(6);
-        let batch = ledger.send().pop().unwrap();
+        let batch = ledger.send(Part::All).pop().unwrap();
         assert_eq!((&batch.ended[..], &batch.returned[..]), (&[0, 1][..], &[9][..]));
         assert_eq!((&batch.unclear[..], &batch.undone[..], batch.calls), (&[2][..], &[3][..], 1));
         assert!(!ledger.has_open_calls());
@@ -230,10 +277,10 @@ mod tests {
         ledger.begin(1, Held::Leased { even: 9 });
         ledger.begin(2, Held::Unknown);
         ledger.renew();
-        let batch = ledger.send().pop().unwrap();
+        let batch = ledger.send(Part::All).pop().unwrap();
         assert_eq!((&batch.kept[..], &batch.adopted[..]), (&[1][..], &[2][..]));
         ledger.end(2, false);
-        let batch = ledger.send().pop().unwrap();
+        let batch = ledger.send(Part::All).pop().unwrap();
         assert_eq!((&batch.ended[..], &batch.returned[..]), (&[2][..], &[0][..]));
     }
 
@@ -250,6 +297,19 @@ mod tests {
         let sums = |factor: u64| {
             vec![(Field::Total("tokens"), 2 * factor), (Field::Model(model.clone(), "tokens"), 3 * factor)]
         };
-        assert_eq!(ledger.send()[0].usage, [(today, sums(2)), (tomorrow, sums(1))]);
+        assert_eq!(ledger.send(Part::All)[0].usage.0, [(today, sums(2)), (tomorrow, sums(1))]);
+    }
+
+    #[test]
+    fn a_call_does_not_wait_for_figures_that_its_limits_do_not_depend_on() {
+        let (mut ledger, today) = (Ledger::default(), Day::of(0));
+        let total = (Field::Total("tokens"), 2);
+        let of_model = (Field::Model(Arc::from("m"), "tokens"), 2);
+        for (field, amount) in [total.clone(), of_model.clone()] {
+            ledger.add(today, field, amount);
+        }
+        assert!(ledger.send(Part::Limits { has_budgets: false }).is_empty() && !ledger.is_settled());
+        assert_eq!(ledger.send(Part::Limits { has_budgets: true })[0].usage.0, [(today, vec![total])]);
+        assert_eq!(ledger.send(Part::All)[1].usage.0, [(today, vec![of_model])]);
     }
 }

@@ -11,6 +11,7 @@ use super::account::{Account, Call};
 use super::breaker::{Backoff, Breaker};
 use super::connection::{CONNECT_TIMEOUT, Connection};
 use super::date::Day;
+use super::ledger::Part;
 use super::request::{Answer, Asked, Limits, Reply, Verdict};
 use super::state::Operation;
 use super::{CALL_TIMEOUT, Store, lock};
@@ -54,7 +55,8 @@ impl Link {
         let Some(mut connection) = self.connection(account) else { return (account.begin(limits), None) };
         let begun = Instant::now();
         let (mut call, id) = account.ask(limits);
-        let batches = account.ledger().send();
+        let part = Part::Limits { has_budgets: !limits.budgets.is_empty() };
+        let batches = account.ledger().send(part);
         let last = batches.last().map(|batch| batch.number);
         let now = self.store.inner.state.now();
         let due = now + u64::try_from(CALL_TIMEOUT.as_micros()).unwrap_or(u64::MAX);
@@ -70,6 +72,7 @@ impl Link {
             Ok(reply) => {
                 self.shared.breaker.succeed();
                 account.breaker.succeed();
+                account.half_full(reply.is_half_full);
                 if let Some(last) = last {
                     account.ledger().confirm(last);
                 }

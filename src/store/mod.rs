@@ -74,6 +74,8 @@ struct Inner {
     dirty: Mutex<Vec<Arc<Account>>>,
     /// Wakes the flusher.
     wake: Notify,
+    /// Lets the flusher not wait for more to settle.
+    hurry: Notify,
     state: State,
     resting: Arc<Resting>,
     script: Script,
@@ -94,6 +96,7 @@ impl Store {
                 accounts: Mutex::default(),
                 dirty: Mutex::default(),
                 wake: Notify::new(),
+                hurry: Notify::new(),
                 state: State::new(telemetry.clone()),
                 resting: Arc::default(),
                 script: Script::new(include_str!("call.lua")),

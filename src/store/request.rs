@@ -102,6 +102,8 @@ pub(super) struct Reply {
     pub(super) answer: Option<Answer>,
     /// When the call that was admitted will have refilled.
     pub(super) even: u64,
+    /// Whether half of the calls that may be in flight are. Only for a call that was asked for.
+    pub(super) is_half_full: bool,
 }
 
 impl Names {
@@ -146,7 +148,11 @@ impl Names {
             with.number(number);
         }
         let mut windows = Vec::new();
-        with.list(batches, |with, batch| self.settle(with, batch, &mut windows));
+        with.number(batches.len() as u64);
+        if let Some(newest) = batches.last() {
+            with.number(newest.number);
+        }
+        batches.iter().for_each(|batch| self.settle(&mut with, batch, &mut windows));
         match asked {
             None => with.number(0),
             Some(asked) => {
@@ -165,8 +171,8 @@ impl Names {
             with.list(calls, |with, call| with.owned(self.lease(*call)));
         }
         with.list(&batch.returned, |with, even| with.number(*even));
-        with.number(batch.usage.len() as u64 * 2);
-        for (day, fields) in &batch.usage {
+        with.number(batch.usage.0.len() as u64 * 2);
+        for (day, fields) in &batch.usage.0 {
             for (period, kept) in [(Period::Day, DAY_KEPT), (Period::Month, MONTH_KEPT)] {
                 let index = self.index(with, windows, period, *day);
                 with.number(index);
@@ -236,6 +242,7 @@ impl Reply {
             _ => return Err(unexpected()),
         };
         let even = if verdict == Some(Verdict::Admitted) { value } else { 0 };
-        Ok(Self { now, answer: verdict.map(|verdict| Answer { verdict, at: 0, used }), even })
+        let is_half_full = number(elements.get(4))? == 1;
+        Ok(Self { now, answer: verdict.map(|verdict| Answer { verdict, at: 0, used }), even, is_half_full })
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn head(source: &str, store_is_away: bool, since: &str) -> String {
 
 /// A caller, in lines of at most `width` characters if there is one.
 pub(super) fn caller(caller: &Caller, width: Option<usize>) -> String {
-    let calls = if caller.calls_in_flight == 1 { "call" } else { "calls" };
+    let calls = calls(caller.calls_in_flight == 1);
     let mut text = format!("\n{}: {} {calls} in flight\n", bold(&caller.caller), caller.calls_in_flight);
     if !caller.limits.is_empty() {
         let table = table(limit_rows(&caller.limits), &[1, 2, 3]);
@@ -109,8 +109,9 @@ fn model_rows(models: &[Model]) -> Vec<Vec<String>> {
 fn model_sentences(model: &Model) -> Vec<String> {
     let sentence = |window: &str, amounts: &Amounts| {
         format!(
-            "  {window}: {} calls, {} tokens in ({} cached), {} out, {} images, {}",
+            "  {window}: {} {}, {} tokens in ({} cached), {} out, {} images, {}",
             count(amounts.calls),
+            calls(amounts.calls == 1.0),
             count(amounts.input_tokens),
             count(amounts.cached_input_tokens),
             count(amounts.output_tokens),
@@ -119,6 +120,10 @@ fn model_sentences(model: &Model) -> Vec<String> {
         )
     };
     vec![model.model.clone(), sentence("today", &model.day), sentence("month", &model.month)]
+}
+
+fn calls(is_one: bool) -> &'static str {
+    if is_one { "call" } else { "calls" }
 }
 
 impl Limit {

@@ -17,6 +17,8 @@ pub(super) struct Model {
     pub(super) leases: BTreeMap<(usize, CallId), u64>,
     seen: HashMap<usize, u64>,
     windows: BTreeMap<(bool, String), BTreeMap<String, u64>>,
+    /// Whether half of the calls that may be in flight were, when a call was asked for last.
+    pub(super) is_half_full: bool,
 }
 
 impl Model {
@@ -44,6 +46,7 @@ impl Model {
         }
         *seen = batch.number;
         let expiry = now + u64::try_from(LEASE_TIME.as_micros()).unwrap();
+        self.leases.retain(|_, expiry| *expiry > now);
         self.count(batch.calls, rates.calls_per_minute, now);
         if rates.tokens_per_minute > 0 && batch.tokens > 0 {
             self.tokens = self.tokens.max(now) + Self::cost(batch.tokens, rates.tokens_per_minute);
@@ -72,7 +75,7 @@ impl Model {
         for even in &batch.returned {
             self.give_back(*even, rates.calls_per_minute, now);
         }
-        for (day, fields) in &batch.usage {
+        for (day, fields) in &batch.usage.0 {
             for (is_day, name) in [(true, day.to_string()), (false, day.month().to_string())] {
                 let window = self.windows.entry((is_day, name)).or_default();
                 for (field, amount) in fields {
@@ -85,6 +88,7 @@ impl Model {
 
     pub(super) fn admit(&mut self, pod: usize, asked: Asked<'_>, now: u64) -> (Option<Answer>, u64) {
         let Asked { call, due, limits, day } = asked;
+        self.is_half_full = false;
         if now > due {
             return (None, 0);
         }
@@ -98,6 +102,7 @@ impl Model {
         let used: Vec<u64> = limits.budgets.iter().map(used).collect();
         let answer = |verdict| (Some(Answer { verdict, at: 0, used: used.clone() }), 0);
         self.leases.retain(|_, expiry| *expiry > now);
+        self.is_half_full = limits.calls_in_flight.is_some_and(|limit| self.leases.len() as u64 * 2 >= limit.get());
         if self.leases.contains_key(&(pod, call)) {
             return (answer(Verdict::Admitted).0, self.calls + self.returned);
         }
