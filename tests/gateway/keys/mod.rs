@@ -203,13 +203,18 @@ async fn a_key_that_is_refused_next_to_keys_at_a_limit_is_a_matter_of_waiting() 
     }
 }
 
-#[tokio::test]
-async fn a_quota_of_a_model_leaves_the_keys_to_other_models() {
-    let double = Double::with(|_, path| match path.contains("gemini-2.5-flash:") {
+/// An upstream where every key has used up its quota of gemini-2.5-flash.
+async fn at_the_quota_of_a_model() -> Double {
+    Double::with(|_, path| match path.contains("gemini-2.5-flash:") {
         true => Reply::refusal(429, None, OF_MODEL),
         false => Reply::ok(path),
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_quota_of_a_model_leaves_the_keys_to_other_models() {
+    let double = at_the_quota_of_a_model().await;
     let gateway = gateway(&double.upstream, POOL, &[]).await;
     gateway.generate(prompt("hi")).await.unwrap_err();
     let status = gateway.generate(prompt("hi")).await.unwrap_err();
@@ -222,11 +227,7 @@ async fn a_quota_of_a_model_leaves_the_keys_to_other_models() {
 
 #[tokio::test]
 async fn when_all_keys_rest_for_a_model_its_fallback_is_asked() {
-    let double = Double::with(|_, path| match path.contains("gemini-2.5-flash:") {
-        true => Reply::refusal(429, None, OF_MODEL),
-        false => Reply::ok(path),
-    })
-    .await;
+    let double = at_the_quota_of_a_model().await;
     let files = Files::new();
     let row = "[[text_model]]\nids = ['gemini-2.5-flash']\nfallback = ['gemini-2.5-pro']\n";
     let gateway = gateway(&double.upstream, POOL, &["--catalog", &files.write("models.toml", row)]).await;
