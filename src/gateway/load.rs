@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::admission::Admission;
 use crate::memory::MemoryBudget;
@@ -12,6 +12,8 @@ use crate::memory::MemoryBudget;
 /// How often the calls in flight and the bytes are looked at. A figure of one moment would not do: with few calls at a
 /// time it is twice the mean at one look and nothing at the next.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often while there are none, so that an idle gateway is not woken all the time.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that [`Load::recent`] covers, in seconds: that of a report in `weighted_round_robin` by default (gRFC A58).
 const RECENT_SECONDS: f64 = 10.0;
 /// How many seconds are between two sums that are kept for it.
@@ -85,14 +87,20 @@ impl Load {
 
     /// Measures for as long as it is polled. Without it there are no figures.
     pub async fn measure(&self) {
-        let mut ticks = interval(SAMPLE_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut last, mut history) = (Instant::now(), VecDeque::from([LoadSums::default()]));
         loop {
-            let now = ticks.tick().await.max(last);
+            tokio::time::sleep(if self.is_idle() { IDLE_INTERVAL } else { SAMPLE_INTERVAL }).await;
+            let now = Instant::now();
             self.sample((now - last).as_secs_f64(), &mut history);
             last = now;
         }
+    }
+
+    /// Whether there are no calls now, and none has ended since the last sample.
+    fn is_idle(&self) -> bool {
+        self.admission.in_flight() == 0
+            && self.memory.reserved() == 0
+            && self.admission.ended() == self.latest().sums.ended
     }
 
     /// Adds the load of the last `seconds`. The first element of `history` is where [`Load::recent`] begins.
@@ -122,7 +130,7 @@ impl Load {
         self.between(before, &self.sums())
     }
 
-    /// The load of the last ten seconds, renewed ten times a second.
+    /// The load of the last ten seconds, renewed ten times a second while there are calls.
     pub fn recent(&self) -> LoadReport {
         self.latest().recent
     }
@@ -200,6 +208,22 @@ mod tests {
         drop(other.admission.admit().unwrap());
         other.sample(1.0, &mut history);
         assert_close(other.recent(), [0.01, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_gateway_is_idle_once_all_its_calls_are_over_and_counted() {
+        let (load, mut history) = load();
+        assert!(load.is_idle());
+        let call = load.admission.admit().unwrap();
+        load.sample(1.0, &mut history);
+        assert!(!load.is_idle());
+        drop(call);
+        assert!(!load.is_idle());
+        load.sample(1.0, &mut history);
+        assert!(load.is_idle());
+        let mut reserved = load.memory.reserve();
+        reserved.resize(BYTES / 2);
+        assert!(!load.is_idle());
     }
 
     #[test]
