@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::coalesce::CoalescingStream;
 use super::drain::{DrainPhase, reached};
 use super::faces::Faces;
 use super::goaway_filter::FilteredStream;
@@ -182,7 +183,8 @@ impl Shared {
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
         let faces = self.faces.service(peer.clone());
         let service = service_fn(|request| faces.respond(request));
-        let mut connection = pin!(self.builder().serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(CoalescingStream::new(stream));
+        let mut connection = pin!(self.builder().serve_connection(stream, service));
         let has_to_go = self.has_to_go(peer.connection.clone(), self.limits.jittered_age(), None);
         tokio::select! {
             biased;

@@ -6,6 +6,7 @@
 
 mod admin;
 mod capacity;
+mod coalesce;
 mod connection;
 mod drain;
 mod expiry;
