@@ -109,7 +109,8 @@ impl<F: Framing> ResponseBody<F> {
     ///
     /// hyper returns one chunk of an HTTP/1.1 body for each turn of the scheduler, however many came in one read. So a
     /// batch waits for another turn as long as each turn adds to it, and a burst of events is sent in few writes. Once
-    /// a turn adds nothing, as in a slow stream, the next batches do not wait.
+    /// a turn adds nothing, as in a slow stream, the next batches do not wait. The last one does: the end of the response
+    /// usually came in the same read, and leaves in the same write.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.batch.len() < BATCH_BYTES && self.large.is_none() {
             let messages = match &mut self.source {
@@ -135,7 +136,7 @@ impl<F: Framing> ResponseBody<F> {
                     self.batches_without_wait = BATCHES_WITHOUT_WAIT;
                     break;
                 }
-                Poll::Pending if self.batches_without_wait > 0 => {
+                Poll::Pending if self.batches_without_wait > 0 && !messages.is_finished() => {
                     self.batches_without_wait -= 1;
                     break;
                 }

@@ -58,6 +58,11 @@ impl ResponseStream {
         stream.first = stream.next().await.transpose()?;
         Ok(stream)
     }
+
+    /// Whether upstream has sent what finishes the response, so that its end is close.
+    pub fn is_finished(&self) -> bool {
+        self.in_flight.as_ref().is_none_or(|in_flight| in_flight.call.accounting.is_finished())
+    }
 }
 
 impl Stream for ResponseStream {
