@@ -83,7 +83,8 @@ impl<F: Framing> ResponseBody<F> {
 
     /// The response of a call with a stream of messages.
     pub fn streaming(stream: ResponseStream, framing: F, span: CallSpan) -> Self {
-        Self::new(Source::Many(Box::new(stream)), framing, span)
+        // The first message leaves with the headers, which do not wait.
+        Self { batches_without_wait: 1, ..Self::new(Source::Many(Box::new(stream)), framing, span) }
     }
 
     /// A response that panics when it is read.
