@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use http_body_util::Full;
@@ -58,8 +59,19 @@ pub(super) struct Http2 {
 }
 
 impl Client {
-    pub(super) fn request(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
-        self.http1.request(method, url)
+    /// Sends a request over HTTP/1 once, and waits for the head of its response. The body may be empty.
+    pub(super) fn send_http1(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
+        // Its builder would insert the headers one by one into another map.
+        let mut request = reqwest::Request::new(method, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = (!body.is_empty()).then(|| body.into());
+        self.http1.execute(request)
     }
 
     /// The client for HTTP/2, if requests are sent over that.
@@ -126,8 +138,9 @@ impl Config {
             .connector_layer(MapFutureLayer::new(dial))
             .tcp_nodelay(true)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            // reqwest resends a request by itself in some cases. Generation is billed.
-            .retry(reqwest::retry::never())
+            // reqwest resends a request by itself in some cases. Generation is billed. Even if it never retries, it copies
+            // each request, unless none may be retried.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             // A redirect would send the prompt, and perhaps the key, to another server.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

@@ -206,10 +206,10 @@ impl Inner {
         url: Url,
         headers: HeaderMap,
     ) -> Result<http::Response<reqwest::Body>, Error> {
-        let request = self.client.load().request(outgoing.target.http_method(), url).headers(headers);
-        let request = if outgoing.json.is_empty() { request } else { request.body(outgoing.json.clone()) };
+        let (method, body) = (outgoing.target.http_method(), outgoing.json.clone());
+        let request = self.client.load().send_http1(method, url, headers, body);
         outgoing.context.sending(true);
-        let (sent, dialed) = while_dialing(&outgoing.context, request.send()).await;
+        let (sent, dialed) = while_dialing(&outgoing.context, request).await;
         sent.map(http::Response::from).map_err(|error| Error::from_http1(&error, !dialed, self.connect_timeout))
     }
 }
