@@ -15,7 +15,7 @@ const FILES_PER_KEPT_BACK: usize = 8;
 const MAX_KEPT_BACK: usize = 512;
 /// Files that a process has open before its first connection, with exporters of telemetry and a sandbox.
 const BASE_FILES: usize = 32;
-/// Files that each worker has open: its listener, and those of its runtime.
+/// Files that each worker has open: those of its runtime, and its connection to a store.
 const FILES_PER_WORKER: usize = 6;
 /// macOS refuses a soft limit above this one (OPEN_MAX), even if its hard limit is infinite.
 const OPEN_MAX: u64 = 10_240;

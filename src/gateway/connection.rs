@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::callers::{Caller, ConnectionPermit, Exceeded};
 use super::error::Error;
+use super::worker_load::Weight;
 
 /// A client's connection. Only calls that were admitted count as its use: neither health, reflection nor pings do, or
 /// a stranger could keep its place forever.
@@ -18,6 +19,8 @@ pub struct Connection {
     opened: Instant,
     /// Admitted calls that have not ended.
     open_calls: AtomicUsize,
+    /// Its part in the load of its worker.
+    weight: Weight,
     /// When the last admitted call ended, in milliseconds since `opened`; 0 if there was none.
     last_call: AtomicU64,
     /// Counts the connection for the caller of its first admitted call.
@@ -37,19 +40,20 @@ pub struct OpenCall(Arc<Connection>);
 
 impl Connection {
     /// A connection that was opened now and has no calls yet.
-    pub fn new() -> Arc<Self> {
-        Self::with(false)
+    pub fn new(weight: Weight) -> Arc<Self> {
+        Self::with(weight, false)
     }
 
     /// A connection beyond the limit of open files: it may check health, but no call is admitted on it.
-    pub fn out_of_files() -> Arc<Self> {
-        Self::with(true)
+    pub fn out_of_files(weight: Weight) -> Arc<Self> {
+        Self::with(weight, true)
     }
 
-    fn with(is_out_of_files: bool) -> Arc<Self> {
+    fn with(weight: Weight, is_out_of_files: bool) -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
             open_calls: AtomicUsize::new(0),
+            weight,
             last_call: AtomicU64::new(0),
             permit: OnceLock::new(),
             leave: Notify::new(),
@@ -60,10 +64,21 @@ impl Connection {
         })
     }
 
+    /// The number of the worker that serves it.
+    pub fn worker(&self) -> usize {
+        self.weight.worker()
+    }
+
     /// Marks the connection as in use by a call that was admitted.
     pub fn begin_call(self: &Arc<Self>) -> OpenCall {
-        self.open_calls.fetch_add(1, Ordering::Relaxed);
+        let before = self.open_calls.fetch_add(1, Ordering::Relaxed);
+        self.weight.record(before + 1);
         OpenCall(self.clone())
+    }
+
+    /// Begins the next period of the load of workers.
+    pub fn begin_load_period(&self) {
+        self.weight.begin_period(self.open_calls.load(Ordering::Relaxed));
     }
 
     /// When the last admitted call ended; `None` while one is open.
@@ -171,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_from_the_end_of_its_last_call() {
-        let (connection, start) = (Connection::new(), Instant::now());
+        let (connection, start) = (Connection::new(Weight::default()), Instant::now());
         let calls = [connection.begin_call(), connection.begin_call()];
         let ending = async {
             for (call, after) in calls.into_iter().zip([10, 100]) {
@@ -187,7 +202,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_used_once_a_call_has_ended_on_it() {
-        let connection = Connection::new();
+        let connection = Connection::new(Weight::default());
         let call = connection.begin_call();
         assert!(!connection.is_used());
         drop(call);
@@ -196,7 +211,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_call_is_idle_from_the_start() {
-        let (connection, start) = (Connection::new(), Instant::now());
+        let (connection, start) = (Connection::new(Weight::default()), Instant::now());
         connection.idle(start, LIMIT).await;
         assert_eq!(start.elapsed(), LIMIT);
     }

@@ -23,6 +23,7 @@ mod stream;
 mod timer;
 mod translate;
 mod usage;
+mod worker_load;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use self::stream::ResponseStream;
 use self::timer::CallTimer;
 use self::translate::{Reading, prepare, translate_at_once, translate_on_another_thread};
 pub use self::usage::{UsageReport, UsageReports, UsageSource};
+pub use self::worker_load::{Weight, WorkerLoad};
 pub use crate::gemini::json::CallerSchema;
 use crate::gemini::method::Method;
 use crate::memory::Reservation;

@@ -60,7 +60,7 @@ impl Admin {
         usage: UsageReports,
         max_waiting: usize,
     ) -> std::io::Result<Self> {
-        let listener = listener::bind_alone(address)?;
+        let listener = listener::bind(address)?;
         Ok(Self { listener, health, scrape, usage, max_waiting })
     }
 

@@ -1,17 +1,18 @@
 //! Binds listeners and accepts connections.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::open::{OpenConnections, Place};
+use crate::gateway::Weight;
 
-/// The most connections that wait in the kernel to be accepted.
-const MAX_BACKLOG: i32 = 1024;
+/// The most connections that wait in the kernel to be accepted: what Linux allows by default (net.core.somaxconn).
+const MAX_BACKLOG: i32 = 4096;
 /// How long to wait when the process has no descriptor left: each accept would fail at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Warn about the connection limit at most this often.
@@ -20,29 +21,16 @@ const WARN_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Listeners on one address, which the kernel spreads connections over. Port 0 finds a free port for all of them.
-pub(super) fn bind(address: SocketAddr, count: usize) -> std::io::Result<Vec<std::net::TcpListener>> {
-    // Sharing would also let a second server take half of the connections of a first, unnoticed. A socket that does
-    // not share cannot be bound together with one that does.
-    let mut address = in_a_known_family(address, socket);
-    if address.port() != 0 {
-        socket(address)?.bind(&address.into())?;
-    }
-    let mut listeners = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = socket(address)?;
-        socket.set_reuse_port(true)?;
-        let listener = listen(socket, address)?;
-        address = listener.local_addr()?;
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// A listener that does not share its address.
-pub(super) fn bind_alone(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+/// A listener on an address. Port 0 finds a free port.
+///
+/// It does not share its address (SO_REUSEPORT): a second server would take half of the connections of a first, unnoticed.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let address = in_a_known_family(address, socket);
-    listen(socket(address)?, address)
+    let socket = socket(address)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(MAX_BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn socket(address: SocketAddr) -> std::io::Result<Socket> {
@@ -56,13 +44,6 @@ fn socket(address: SocketAddr) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen(socket: Socket, address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(MAX_BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// `0.0.0.0` instead of `[::]` where the kernel has no IPv6, which creating a socket shows.
 fn in_a_known_family(address: SocketAddr, try_socket: impl Fn(SocketAddr) -> std::io::Result<Socket>) -> SocketAddr {
     let is_unknown = |error: std::io::Error| error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
@@ -72,11 +53,13 @@ fn in_a_known_family(address: SocketAddr, try_socket: impl Fn(SocketAddr) -> std
     }
 }
 
-/// Serves every connection that comes, forever, each in a place of its own. At the limit an idle connection makes room;
-/// while all are in use, new ones wait in the backlog of the kernel, or their calls are refused where files are the limit.
+/// Passes every connection that comes to `serve`, forever, each with a place of its own and a weight by `weigh`. At the
+/// limit an idle connection makes room; while all are in use, new ones wait in the backlog of the kernel, or their calls
+/// are refused where files are the limit.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listener: tokio::net::TcpListener,
     open: &OpenConnections,
+    mut weigh: impl FnMut() -> Weight,
     serve: impl Fn(TcpStream, SocketAddr, Place),
 ) {
     let (mut warned, mut failed) = (None, None);
@@ -84,12 +67,12 @@ pub(super) async fn accept(
         match listener.accept().await {
             Ok((stream, caller)) => {
                 prepare(&stream);
-                // A place is taken only after accept: a worker that waits with one would take it from the others.
+                // Whether its file is one of those that are kept back is known only now.
                 let is_too_many = open.are_files_out();
                 if (is_too_many || open.is_full()) && is_due(&mut warned) {
                     open.warn(is_too_many);
                 }
-                let Some(place) = open.place(is_too_many).await else { return };
+                let Some(place) = open.place(is_too_many, &mut weigh).await else { return };
                 // An IPv4 address mapped to IPv6 is reported as IPv4.
                 let caller = SocketAddr::new(caller.ip().to_canonical(), caller.port());
                 serve(stream, caller, place);

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::capacity::Capacity;
 use crate::files::Files;
-use crate::gateway::Connection;
+use crate::gateway::{Connection, Weight};
 
 /// How often a connection that waits for a place looks for one that has become idle.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
@@ -100,26 +100,27 @@ impl OpenConnections {
 
     /// A place for a new connection. At the limit the one that is idle longest is closed for it. If none is idle, this
     /// waits until one is, or ends; where files are the limit, calls on the new connection are refused instead, as they
-    /// are on one that is too many already. `None` if there will never be a place again.
-    pub(super) async fn place(&self, is_too_many: bool) -> Option<Place> {
+    /// are on one that is too many already. `weigh` chooses the worker once there is a place. `None` if there will never be a
+    /// place again.
+    pub(super) async fn place(&self, is_too_many: bool, weigh: impl FnOnce() -> Weight) -> Option<Place> {
         if is_too_many {
             // Its file does not help this connection, so none that was just in use is closed.
             self.make_room(MIN_IDLE);
-            return self.refuse().await;
+            return self.refuse(weigh).await;
         }
         let mut permit = pin!(self.places.clone().acquire_owned());
         loop {
             if self.is_full() && !self.make_room(Duration::ZERO) && self.serves_more {
-                return self.refuse().await;
+                return self.refuse(weigh).await;
             }
             if let Ok(permit) = timeout(EVICTION_INTERVAL, permit.as_mut()).await {
-                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(), permit));
+                return permit.ok().map(|permit| Place::new(&self.queue, Connection::new(weigh()), permit));
             }
         }
     }
 
     /// A place above the limit.
-    async fn refuse(&self) -> Option<Place> {
+    async fn refuse(&self, weigh: impl FnOnce() -> Weight) -> Option<Place> {
         let mut permit = pin!(self.refused_places.clone().acquire_owned());
         let permit = loop {
             let oldest = lock(&self.refused).order.first_key_value().map(|((opened, _), _)| *opened);
@@ -133,7 +134,7 @@ impl OpenConnections {
                 break permit;
             }
         };
-        permit.ok().map(|permit| Place::new(&self.refused, Connection::out_of_files(), permit))
+        permit.ok().map(|permit| Place::new(&self.refused, Connection::out_of_files(weigh()), permit))
     }
 
     /// Logs that a connection finds no room.
@@ -152,6 +153,11 @@ impl OpenConnections {
                 "connection limit reached: each new connection closes the one that is idle longest, or waits"
             );
         }
+    }
+
+    /// Begins the next period of the load of workers.
+    pub(super) fn begin_load_period(&self) {
+        lock(&self.queue).order.values().for_each(|connection| connection.begin_load_period());
     }
 
     /// Asks every connection to go; open calls run on.
@@ -246,7 +252,7 @@ mod tests {
         let open = OpenConnections::new(&Capacity::of_connections(4, false));
         let mut places = Vec::new();
         for _ in 0..4 {
-            places.push(open.place(false).await.unwrap());
+            places.push(open.place(false, Weight::default).await.unwrap());
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         // The first has an open call, and the second had one just now.
@@ -254,7 +260,7 @@ mod tests {
         drop(places[1].connection.begin_call());
         let waiting = tokio::spawn({
             let open = open.clone();
-            async move { open.place(false).await.unwrap() }
+            async move { open.place(false, Weight::default).await.unwrap() }
         });
         assert!(timeout(Duration::from_secs(1), places[2].connection.evicted()).await.is_ok());
         assert!(!has_to_close(&places[0]).await && !has_to_close(&places[1]).await);
@@ -266,14 +272,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_all_are_in_use_a_new_one_waits_until_one_is_idle() {
         let open = OpenConnections::new(&Capacity::of_connections(2, false));
-        let places = [open.place(false).await.unwrap(), open.place(false).await.unwrap()];
+        let places =
+            [open.place(false, Weight::default).await.unwrap(), open.place(false, Weight::default).await.unwrap()];
         let calls = places.each_ref().map(|place| place.connection.begin_call());
-        assert!(timeout(Duration::from_secs(10), open.place(false)).await.is_err());
+        assert!(timeout(Duration::from_secs(10), open.place(false, Weight::default)).await.is_err());
         let [_, second] = calls;
         drop(second);
         tokio::select! {
             () = places[1].connection.evicted() => {}
-            _ = open.place(false) => {}
+            _ = open.place(false, Weight::default) => {}
         }
         assert!(!has_to_close(&places[0]).await);
     }
@@ -282,27 +289,27 @@ mod tests {
     async fn where_files_are_the_limit_a_connection_too_many_is_served_until_another_one_needs_its_place() {
         let capacity = Capacity::of_connections(1, true);
         let open = OpenConnections::new(&capacity);
-        let first = open.place(false).await.unwrap();
+        let first = open.place(false, Weight::default).await.unwrap();
         let call = first.connection.begin_call();
         let mut places = Vec::new();
         for _ in 0..capacity.spare_connections() {
-            places.push(open.place(false).await.unwrap());
+            places.push(open.place(false, Weight::default).await.unwrap());
         }
         // The oldest of them had time for a call.
         let opened = Instant::now();
         tokio::select! {
             () = places[0].connection.evicted() => {}
-            _ = open.place(false) => {}
+            _ = open.place(false, Weight::default) => {}
         }
         assert_eq!(opened.elapsed(), REFUSAL_TIMEOUT);
         drop(places.remove(0));
-        places.push(open.place(false).await.unwrap());
+        places.push(open.place(false, Weight::default).await.unwrap());
         assert!(!has_to_close(&places[0]).await);
         // Idle again, the first one makes room for one that is served in full.
         drop(call);
         tokio::select! {
             () = first.connection.evicted() => {}
-            _ = open.place(false) => {}
+            _ = open.place(false, Weight::default) => {}
         }
         drop((first, places));
         assert_eq!((open.count(), lock(&open.refused).keys.len()), (0, 0));
@@ -311,12 +318,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_on_a_file_that_is_kept_back_closes_an_idle_one_and_takes_no_place() {
         let open = OpenConnections::new(&Capacity::of_connections(2, false));
-        let idle = open.place(false).await.unwrap();
-        let first = open.place(true).await.unwrap();
+        let idle = open.place(false, Weight::default).await.unwrap();
+        let first = open.place(true, Weight::default).await.unwrap();
         // Its next call may be on the way.
         assert!(!has_to_close(&idle).await);
         tokio::time::sleep(MIN_IDLE).await;
-        let _second = open.place(true).await.unwrap();
+        let _second = open.place(true, Weight::default).await.unwrap();
         assert!(has_to_close(&idle).await && !has_to_close(&first).await);
         assert_eq!((open.places.available_permits(), open.count()), (1, 3));
     }
@@ -324,7 +331,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_has_ended_is_forgotten() {
         let open = OpenConnections::new(&Capacity::of_connections(2, false));
-        drop(open.place(false).await.unwrap());
+        drop(open.place(false, Weight::default).await.unwrap());
         let queue = lock(&open.queue);
         assert!(queue.order.is_empty() && queue.keys.is_empty() && open.count() == 0);
     }

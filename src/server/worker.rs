@@ -1,6 +1,5 @@
-//! A worker: one thread with a listener, a single-threaded runtime and its own connections to upstream.
+//! A worker: one thread with a single-threaded runtime, its connections of callers, and its own connections to upstream.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio::runtime::Builder;
@@ -8,11 +7,12 @@ use tokio::sync::watch;
 
 use super::capacity::Capacity;
 use super::connection::Connections;
+use super::dispatch::Incoming;
 use super::drain::{DrainPhase, reached};
 use super::faces::Faces;
 use super::open::OpenConnections;
 use super::tls::Acceptor;
-use super::{Config, Error, listener};
+use super::{Config, Error};
 use crate::gateway::{self, Gateway, Stopping};
 use crate::grpc::{Grpc, Health};
 use crate::rest::Rest;
@@ -22,10 +22,9 @@ use crate::upstream::{Budget, Upstream};
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    listener: TcpListener,
+    incoming: Incoming,
     connections: Connections,
     phases: watch::Receiver<DrainPhase>,
-    open: OpenConnections,
     /// Its connection to the store of limits, if there is one.
     link: Option<Link>,
     /// How many threads of its runtime may look up names and do heavy work.
@@ -51,7 +50,7 @@ pub(super) struct Handles {
 
 impl Worker {
     pub(super) fn new(
-        listener: TcpListener,
+        incoming: Incoming,
         config: &Config,
         capacity: &Capacity,
         shared: &Shared,
@@ -73,7 +72,7 @@ impl Worker {
         let connections = Connections::new(faces, config.limits.clone(), handles.acceptor.clone(), phases.clone());
         // Heavy work takes one thread for each worker at most, and all of it may be of one worker.
         let blocking_threads = capacity.lookups(config.workers) + config.workers;
-        Ok((Self { listener, connections, phases, open: shared.open.clone(), link, blocking_threads }, handles))
+        Ok((Self { incoming, connections, phases, link, blocking_threads }, handles))
     }
 
     /// Serves until the drain is over. Blocks the thread.
@@ -83,16 +82,14 @@ impl Worker {
         let runtime = builder.build().map_err(Error::Worker)?;
         let tasks = runtime.metrics();
         telemetry.observe(names::WORKER_TASKS, Some(number.to_string()), move || tasks.num_alive_tasks() as u64);
+        let load = self.incoming.load.clone();
+        telemetry.observe(names::WORKER_CONNECTIONS, Some(number.to_string()), move || load.connections() as u64);
         let served = runtime.block_on(async {
-            let Self { listener, connections, phases, open, link, .. } = self;
+            let Self { incoming, connections, phases, link, .. } = self;
             if let Some(link) = link {
                 tokio::spawn(link.run());
             }
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Worker)?;
-            tokio::select! {
-                () = listener::accept(listener, &open, |stream, caller, place| connections.serve(stream, caller, place)) => {}
-                () = reached(phases.clone(), DrainPhase::Closing) => {}
-            }
+            incoming.serve(&connections).await.map_err(Error::Worker)?;
             tokio::select! {
                 () = connections.closed() => {}
                 () = reached(phases.clone(), DrainPhase::Over) => {}

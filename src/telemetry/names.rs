@@ -232,6 +232,8 @@ metrics! {
         "phase of the drain: 0 serving; 1 NOT_SERVING but still serving calls; 2 closing";
     WORKER_TASKS: Gauge, "gemini_grpc.worker.tasks", "{task}", ["worker"],
         "tasks of a worker that have not ended";
+    WORKER_CONNECTIONS: Gauge, "gemini_grpc.worker.connections", "{connection}", ["worker"],
+        "open connections of a worker, with those that it has not begun to serve";
     STORE_UP: Gauge, "gemini_grpc.store.up", "{store}", [],
         "1 while the store of limits (GEMINI_GRPC_LIMITS_URL) answers in time; 0 while each gateway allows callers its share";
     STORE_PODS: Gauge, "gemini_grpc.store.pods", "{pod}", [],
