@@ -84,3 +84,5 @@ mod tls;
 mod unary;
 /// Requests that are refused before anything is sent.
 mod validation;
+/// How connections are spread over workers.
+mod workers;
