@@ -34,7 +34,6 @@ pub(super) struct Dispatcher {
 #[derive(Debug)]
 struct Target {
     load: Arc<WorkerLoad>,
-    /// Has no limit of its own: each connection in it has its place among those that may be open.
     queue: UnboundedSender<Accepted>,
 }
 
@@ -75,6 +74,7 @@ pub(super) fn divide(
         let source = Source::Listener { listener, open, phases };
         return (vec![Incoming { load: WorkerLoad::new(0), source }], None);
     }
+    #[expect(clippy::disallowed_methods, reason = "each connection in it has its place among those that may be open")]
     let divided = (0..workers).map(|number| {
         let (queue, queued) = unbounded_channel();
         let load = WorkerLoad::new(number);
