@@ -1,0 +1,1 @@
+"""The gateways that the benchmark compares with gemini-grpc."""
