@@ -29,7 +29,7 @@ local found = redis.call('HMGET', rates_key, 'calls', 'tokens', 'returned', 'kep
 local calls, tokens = tonumber(found[1] or 0), tonumber(found[2] or 0)
 local returned, kept = tonumber(found[3] or 0), tonumber(found[4] or 0)
 local changed = false
--- Whether the leases are known to expire, as they do until the last one is removed.
+-- Whether the key of the leases is known to expire. Redis forgets that with the last lease.
 local leases_expire = false
 
 local function cost(amount, per_minute) return math.floor(amount * MINUTE / per_minute) end
@@ -55,7 +55,14 @@ local function hold(lease)
   end
   return added == 1
 end
-local function forget_expired_leases() redis.call('ZREMRANGEBYSCORE', leases_key, '-inf', written(now)) end
+local function release(lease)
+  leases_expire = false
+  return redis.call('ZREM', leases_key, lease) == 1
+end
+local function forget_expired_leases()
+  leases_expire = false
+  redis.call('ZREMRANGEBYSCORE', leases_key, '-inf', written(now))
+end
 
 -- Batches of this pod that may have come before, in the order of their numbers.
 local batches, last = number(), 0
@@ -89,13 +96,11 @@ for _ = 1, batches do
   -- Calls that go on.
   each(hold)
   -- Calls that are over, of which this may not know.
-  each_unclear(function(lease) if redis.call('ZREM', leases_key, lease) == 0 then count(1) end end)
+  each_unclear(function(lease) if not release(lease) then count(1) end end)
   -- Calls that were refused, although they may have been admitted here.
-  each_unclear(function(lease)
-    if redis.call('ZREM', leases_key, lease) == 1 then give_back(calls + returned) end
-  end)
+  each_unclear(function(lease) if release(lease) then give_back(calls + returned) end end)
   -- Calls that are over.
-  each(function(lease) redis.call('ZREM', leases_key, lease) end)
+  each(release)
   -- Calls that were not sent to upstream.
   each(function(even) give_back(tonumber(even)) end)
   -- What was used in each window.
@@ -122,11 +127,11 @@ local function admit()
   local running = 0
   if in_flight > 0 then
     running = redis.call('ZCARD', leases_key)
-    leases_expire = leases_expire or running > 0
     if running * 2 >= in_flight then
       forget_expired_leases()
       running = redis.call('ZCARD', leases_key)
     end
+    leases_expire = running > 0
   end
   local is_half_full = (in_flight > 0 and running * 2 >= in_flight) and 1 or 0
   local function refused(outcome, value)

@@ -50,6 +50,11 @@ impl Invocation {
         self.keys.len() as u64
     }
 
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> &[Arc<str>] {
+        &self.keys
+    }
+
     pub(super) fn number(&mut self, number: u64) {
         self.arguments.push(Argument::Number(number));
     }

@@ -14,7 +14,7 @@ use crate::store::connection::Connection;
 use crate::store::date::Day;
 use crate::store::ledger::{CallId, Field, Held, Ledger, Part};
 use crate::store::request::{Answer, Asked, Budget, Limits, Names, Period, Rates, Reply, Verdict};
-use crate::store::script::Script;
+use crate::store::script::{Invocation, Script};
 
 /// 2026-11-30T23:50:00Z, so that schedules go on in the next day and month.
 const START: u64 = 1_796_082_600_000_000;
@@ -103,6 +103,7 @@ impl Run<'_> {
         let reply = Reply::read(self.script.run(&mut self.connection, &with).await.unwrap()).unwrap();
         let is_half_full = asked.is_some_and(|_| self.model.is_half_full);
         assert_eq!(reply, Reply { now: self.now, answer: answer.clone(), even, is_half_full });
+        self.check_expiry(&with).await;
         if fate == Fate::ReplyLost {
             return None;
         }
@@ -117,6 +118,14 @@ impl Run<'_> {
             }
         }
         answer
+    }
+
+    /// Of a caller that never comes back, nothing is left in the end.
+    async fn check_expiry(&mut self, with: &Invocation) {
+        for key in with.keys() {
+            let left = self.connection.query(redis::cmd("TTL").arg(&**key)).await.unwrap();
+            assert_ne!(left, redis::Value::Int(-1), "{key}");
+        }
     }
 
     async fn step(&mut self, step: &Step) {
