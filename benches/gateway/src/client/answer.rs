@@ -84,7 +84,9 @@ impl<'a> Answer<'a> {
             self.grpc_status = status.map(|status| status.trim().to_owned());
         }
         let is_grpc = matches!(self.job.protocol, Protocol::Grpc | Protocol::GrpcWeb);
-        if is_grpc && self.grpc_status.as_deref() != Some("0") {
+        // With a message behind the code: grpc-js sends "OK".
+        let code = self.grpc_status.as_deref().and_then(|status| status.split(' ').next());
+        if is_grpc && code != Some("0") {
             return Err(format!("gRPC status {:?}", self.grpc_status));
         }
         // Servers of OpenAI's API may add or drop a chunk.
