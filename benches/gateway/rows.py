@@ -74,7 +74,9 @@ def own_rows(setup):
 
     def gateway(name, about, protocol="grpc", sets=("all",), files=1, **settings):
         env = gateway_settings(setup, settings)
-        row = Row(name, about, protocol, set(sets), lambda port: gateway_command(setup, env, port), lambda: version)
+        row = Row(
+            name, about, protocol, set(sets), lambda port: gateway_command(setup, env, port), lambda: version
+        )
         row.is_quiet, row.files_per_stream = True, files
         return row
 
@@ -88,18 +90,41 @@ def own_rows(setup):
     return [
         Row("direct", "the load calls upstream itself, over HTTP/1.1", "gemini", {"rate"}, None, lambda: ""),
         nginx_row(setup, "nginx", {"all", "faces", "http2", "rate", "idle"}),
-        gateway("gRPC", f"gRPC over HTTP/2, {every} workers, HTTP/1.1 to upstream, telemetry off, access log on",
-                sets=["all", "faces", "http2", "rate", "spread", "idle", "telemetry"]),
+        gateway(
+            "gRPC",
+            f"gRPC over HTTP/2, {every} workers, HTTP/1.1 to upstream, telemetry off, access log on",
+            sets=["all", "faces", "http2", "rate", "spread", "idle", "telemetry"],
+        ),
         gateway("gRPC one worker", "the same with one worker", WORKERS="1"),
-        gateway("REST", f"REST over HTTP/1.1, {every} workers", "gemini", ["all", "faces", "rate", "idle"], files=2),
+        gateway(
+            "REST",
+            f"REST over HTTP/1.1, {every} workers",
+            "gemini",
+            ["all", "faces", "rate", "idle"],
+            files=2,
+        ),
         gateway("gRPC-Web", f"gRPC-Web over HTTP/1.1, {every} workers", "grpc-web", files=2),
-        gateway("gRPC h2c upstream", "gRPC with HTTP/2 without TLS to upstream", sets=["all", "rate", "idle"],
-                UPSTREAM_HTTP="2"),
-        gateway("gRPC 1% of traces", "gRPC with all metrics and one of 100 traces sent over OTLP", sets=["telemetry"],
-                **sampled),
-        gateway("gRPC all traces", "gRPC with all metrics and traces sent over OTLP", sets=["telemetry"], **otlp),
-        gateway("gRPC no access log", "gRPC without the access log", sets=["telemetry"],
-                LOG="info,gemini_grpc::access=off"),
+        gateway(
+            "gRPC h2c upstream",
+            "gRPC with HTTP/2 without TLS to upstream",
+            sets=["all", "rate", "idle"],
+            UPSTREAM_HTTP="2",
+        ),
+        gateway(
+            "gRPC 1% of traces",
+            "gRPC with all metrics and one of 100 traces sent over OTLP",
+            sets=["telemetry"],
+            **sampled,
+        ),
+        gateway(
+            "gRPC all traces", "gRPC with all metrics and traces sent over OTLP", sets=["telemetry"], **otlp
+        ),
+        gateway(
+            "gRPC no access log",
+            "gRPC without the access log",
+            sets=["telemetry"],
+            LOG="info,gemini_grpc::access=off",
+        ),
         nginx_row(setup, "nginx TLS", {"tls"}, is_tls=True),
         tls,
     ]
@@ -116,7 +141,10 @@ def gateway_settings(setup, settings):
         **settings,
     }
     own = {name: str(value) for name, value in own.items()}
-    return {name if name.startswith(("OTEL_", "MOUNTSEA_")) else f"GEMINI_GRPC_{name}": value for name, value in own.items()}
+    return {
+        name if name.startswith(("OTEL_", "MOUNTSEA_")) else f"GEMINI_GRPC_{name}": value
+        for name, value in own.items()
+    }
 
 
 def gateway_command(setup, env, port):
@@ -124,7 +152,9 @@ def gateway_command(setup, env, port):
 
 
 def gateway_version(program):
-    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, env=processes.ENVIRONMENT)
+    output = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=True, env=processes.ENVIRONMENT
+    )
     return output.stdout.strip()
 
 
@@ -135,12 +165,23 @@ def nginx_row(setup, name, sets, is_tls=False):
     def command(port):
         own = folder / str(port)
         own.mkdir(exist_ok=True)
-        tls = [f"ssl_certificate {setup.certificates}/cert.pem;", f"ssl_certificate_key {setup.certificates}/key.pem;",
-               f"proxy_ssl_trusted_certificate {setup.certificates}/ca.pem;", "proxy_ssl_verify on;",
-               "proxy_ssl_name localhost;"]
-        words = {"workers": 1, "files": min(processes.max_open_files(), 65_536), "folder": own, "port": port,
-                 "upstream": setup.upstream_tls if is_tls else setup.upstream, "scheme": "https" if is_tls else "http",
-                 "ssl": " ssl" if is_tls else "", "certificates": "\n    ".join(tls) if is_tls else ""}
+        tls = [
+            f"ssl_certificate {setup.certificates}/cert.pem;",
+            f"ssl_certificate_key {setup.certificates}/key.pem;",
+            f"proxy_ssl_trusted_certificate {setup.certificates}/ca.pem;",
+            "proxy_ssl_verify on;",
+            "proxy_ssl_name localhost;",
+        ]
+        words = {
+            "workers": 1,
+            "files": min(processes.max_open_files(), 65_536),
+            "folder": own,
+            "port": port,
+            "upstream": setup.upstream_tls if is_tls else setup.upstream,
+            "scheme": "https" if is_tls else "http",
+            "ssl": " ssl" if is_tls else "",
+            "certificates": "\n    ".join(tls) if is_tls else "",
+        }
         text = (HERE / "nginx.conf").read_text()
         for word, value in words.items():
             text = text.replace(f"{{{word}}}", str(value))
@@ -148,7 +189,9 @@ def nginx_row(setup, name, sets, is_tls=False):
         return [str(setup.nginx), "-p", str(own), "-c", str(own / "nginx.conf")], {}
 
     about = "HTTP/1.1 on both sides, one worker, no buffering" + (", TLS on both sides" if is_tls else "")
-    row = Row(name, about, "gemini", sets, command, lambda: f"nginx {tools.nginx_version(setup.nginx)}", folder)
+    row = Row(
+        name, about, "gemini", sets, command, lambda: f"nginx {tools.nginx_version(setup.nginx)}", folder
+    )
     row.ca = setup.certificates / "ca.pem" if is_tls else None
     return row
 
@@ -158,8 +201,16 @@ def peer_row(peer, setup):
     folder = tools.CACHE / peer.name
     folder.mkdir(parents=True, exist_ok=True)
     peer.install(folder)
-    sets = {"all", "rate", "idle"} | set(getattr(peer, "extra", ()))
-    row = Row(peer.name, peer.settings, peer.proto, sets, lambda port: peer.command(setup.upstream, port), peer.version, folder)
+    sets = {"all", "rate", "idle", "peers"}
+    row = Row(
+        peer.name,
+        peer.settings,
+        peer.proto,
+        sets,
+        lambda port: peer.command(setup.upstream, port),
+        peer.version,
+        folder,
+    )
     row.is_peer, row.skips, row.max_streams = True, set(peer.skips), getattr(peer, "max_streams", 1000)
     for name in ("path", "headers", "model_prefix", "warmup", "first_warmup", "max_rate", "start_timeout"):
         setattr(row, name, getattr(peer, name, getattr(row, name)))

@@ -1,7 +1,7 @@
 """The gateways that the benchmark compares with gemini-grpc: how to install, start and describe each of them.
 
     peers.py install [NAME ...]    installs them into target/gateway-bench
-    peers.py check [NAME ...]      starts each one in front of the upstream double and makes its calls (test_peers.py)
+    peers.py check [NAME ...]      starts each one and makes its calls (test_peers.py)
 """
 
 import hashlib
@@ -12,10 +12,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import scenarios  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PROTO = ROOT / "proto"
 CORES = os.cpu_count() or 1
+# The models that the benchmark and test_peers.py ask for.
+MODELS = sorted({scenario.model for scenario in [*scenarios.LOADS, scenarios.IDLE]}) + [
+    "test-text", "test-picture", "test-upload", "test-error"]
 
 
 def run(*command, cwd=None):
@@ -29,7 +35,15 @@ def run(*command, cwd=None):
 def install_python(folder, requirements):
     """A virtual environment with exactly the packages of a file that has their hashes."""
     run(sys.executable, "-m", "venv", "--clear", folder / "venv")
-    run(folder / "venv/bin/pip", "install", "--quiet", "--require-hashes", "--no-deps", "--requirement", requirements)
+    run(
+        folder / "venv/bin/pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--requirement",
+        requirements,
+    )
 
 
 def install_node(folder, source):
@@ -52,7 +66,6 @@ class Peer:
     """A row of the benchmark; benches/gateway/README.md says what each attribute means."""
 
     skips = frozenset()
-    extra = frozenset()
     headers = ()
     path = "/v1beta/models/{model}:{verb}"
 
@@ -84,20 +97,39 @@ class Envoy(Peer):
         install_python(folder, HERE / "envoy/requirements.txt")
         python = folder / "venv/bin/python"
         common = run(python, "-c", "import google.api, os; print(os.path.dirname(google.api.__path__[0]))")
-        run(python, "-m", "grpc_tools.protoc", f"-I{HERE / 'envoy'}", f"-I{PROTO}", f"-I{Path(common).parent}",
-            "--include_imports", f"--descriptor_set_out={folder / 'service.binpb'}", "service.proto")
+        run(
+            python,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{HERE / 'envoy'}",
+            f"-I{PROTO}",
+            f"-I{Path(common).parent}",
+            "--include_imports",
+            f"--descriptor_set_out={folder / 'service.binpb'}",
+            "service.proto",
+        )
 
     def version(self):
         # "envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
-        return "Envoy " + run(self.folder / "venv/bin/envoy", "--version").split("/venv/bin/")[-1].split("/")[1]
+        return (
+            "Envoy " + run(self.folder / "venv/bin/envoy", "--version").split("/venv/bin/")[-1].split("/")[1]
+        )
 
     def command(self, upstream, port):
         host, upstream_port = upstream.rsplit(":", 1)
         config = self.folder / f"envoy-{port}.json"
         config.write_text(json.dumps(self.config(port, host, int(upstream_port)), indent=1))
         # Several of them run at once, so none may have the shared memory of hot restarts.
-        return [str(self.folder / "venv/bin/envoy"), "-c", str(config), "--concurrency", str(CORES), "-l", "error",
-                "--disable-hot-restart"], {}
+        return [
+            str(self.folder / "venv/bin/envoy"),
+            "-c",
+            str(config),
+            "--concurrency",
+            str(CORES),
+            "-l",
+            "error",
+            "--disable-hot-restart",
+        ], {}
 
     def config(self, port, host, upstream_port):
         def address(host, port):
@@ -146,7 +178,6 @@ class EnvoyTranscoder(Envoy):
     settings = ("gRPC-JSON reverse transcoder, release build, one worker thread per core, no access log; "
                 "its HTTP/2 windows and body limits are raised to the size of the pictures")
     skips = frozenset({"stream", "burst", "flush", "first-chunk", "idle"})
-    extra = frozenset({"unary1", "text64k", "tools", "prompt-10m", "connections"})
     codec = "HTTP2"
 
     def filters(self):
@@ -161,7 +192,6 @@ class EnvoyProxy(Envoy):
     name = "envoy-rest"
     proto = "gemini"
     settings = "plain HTTP/1.1 proxy that reads no body, one worker thread per core, no access log"
-    extra = frozenset({"unary1", "text64k", "tools", "prompt-10m", "connections"})
     codec = "HTTP1"
 
     def filters(self):
@@ -174,14 +204,23 @@ class LiteLLM(Peer):
     name = "litellm"
     proto = "gemini"
     source = "litellm"
-    settings = ("gemini route, one uvicorn worker per core, LITELLM_MODE=PRODUCTION, LITELLM_LOG=ERROR, local model "
-                "prices, aiohttp to upstream (the default), no database, no callbacks")
+    # https://docs.litellm.ai/docs/proxy/server_tuning: Gunicorn "when you run multiple workers in a single
+    # container". The default, Uvicorn, ends a worker that has not answered for 5 s, so that on a busy machine
+    # none gets through its imports. All three servers took about the same CPU time. The Rust core of
+    # https://docs.litellm.ai/docs/proxy/rust_gateway does not serve Gemini's route.
+    settings = (
+        "Gemini's route, --run_gunicorn with a worker per core, LITELLM_MODE=PRODUCTION, LITELLM_LOG=ERROR, "
+        "models by name with prices, aiohttp to upstream (the default), no database, no callbacks; "
+        "OpenTelemetry's SDK is installed, without which each call tries to import it"
+    )
     # Not a secret: the server starts with a strong key only, and a call has to have it.
     key = "sk-for-a-benchmark-on-loopback-4c0a1b9d72e85f36"
     headers = (f"x-goog-api-key: {key}",)
-    first_warmup = 5
+    # A call takes tens of milliseconds of CPU time: even 100 a second would be too many for two cores.
+    skips = frozenset({"rate", "first-chunk"})
+    # Each worker imports hundreds of modules with its first calls.
+    first_warmup = 10
     start_timeout = 240
-    max_rate = 500
 
     def download(self, folder):
         install_python(folder, HERE / "litellm/requirements.txt")
@@ -192,15 +231,15 @@ class LiteLLM(Peer):
     def command(self, upstream, port):
         config = self.folder / f"litellm-{port}.json"
         config.write_text(json.dumps({
-            # A model without prices makes an error for each call.
-            "model_list": [{"model_name": "*", "litellm_params": {
-                "model": "gemini/*", "api_base": f"http://{upstream}/v1beta", "api_key": "key",
+            # By name and with prices: a model that only matches a pattern makes an error for each call.
+            "model_list": [{"model_name": model, "litellm_params": {
+                "model": f"gemini/{model}", "api_base": f"http://{upstream}/v1beta", "api_key": "key",
                 "input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6,
-            }}],
+            }} for model in MODELS],
             "litellm_settings": {"request_timeout": 600},
         }))
         argv = [str(self.folder / "venv/bin/litellm"), "--config", str(config), "--host", "127.0.0.1",
-                "--port", str(port), "--num_workers", str(CORES)]
+                "--port", str(port), "--num_workers", str(CORES), "--run_gunicorn"]
         return argv, {"LITELLM_MASTER_KEY": self.key, "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR",
                       "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
@@ -212,7 +251,9 @@ class Portkey(Peer):
     proto = "openai"
     source = "portkey"
     path = "/v1/chat/completions"
-    settings = "OpenAI route to provider google with a custom host, NODE_ENV=production, headless, one process"
+    settings = (
+        "OpenAI route to provider google with a custom host, NODE_ENV=production, headless, one process"
+    )
     skips = frozenset({"tools"})
     first_warmup = 5
     max_rate = 500
@@ -225,11 +266,14 @@ class Portkey(Peer):
         install_node(folder, HERE / "portkey")
 
     def version(self):
-        return f"Portkey {node_package(self.folder, '@portkey-ai/gateway')}, Node.js {run('node', '--version')[1:]}"
+        portkey = node_package(self.folder, "@portkey-ai/gateway")
+        return f"Portkey {portkey}, Node.js {run('node', '--version')[1:]}"
 
     def command(self, upstream, port):
         self.headers[:] = [
-            "x-portkey-provider: google", f"x-portkey-custom-host: http://{upstream}", "authorization: Bearer key",
+            "x-portkey-provider: google",
+            f"x-portkey-custom-host: http://{upstream}",
+            "authorization: Bearer key",
             # Otherwise an answer has no pictures.
             "x-portkey-strict-open-ai-compliance: false",
         ]
@@ -237,12 +281,21 @@ class Portkey(Peer):
         return ["node", str(start), "--headless", f"--port={port}"], {"NODE_ENV": "production"}
 
 
-class PythonGateway(Peer):
-    name = "python"
+class Handwritten(Peer):
+    """A gateway of this folder, as a team would write it with the usual libraries of a language."""
+
     proto = "grpc"
-    source = "python"
-    settings = "python/gateway.py: grpc.aio, httpx with a connection pool, orjson, uvloop, one process per core"
-    extra = frozenset({"unary1", "text64k", "tools", "prompt-10m", "connections"})
+
+    @property
+    def source(self):
+        return self.name
+
+
+class PythonGateway(Handwritten):
+    name = "python"
+    settings = (
+        "python/gateway.py: grpc.aio, httpx with a connection pool, orjson, uvloop, one process per core"
+    )
     first_warmup = 2
     max_rate = 1000
 
@@ -257,26 +310,28 @@ class PythonGateway(Peer):
 
     def version(self):
         python = run(self.folder / "venv/bin/python", "--version")
-        return f"{python}, grpcio {python_package(self.folder, 'grpcio')}, httpx {python_package(self.folder, 'httpx')}"
+        packages = (f"{name} {python_package(self.folder, name)}" for name in ("grpcio", "httpx"))
+        return f"{python}, {', '.join(packages)}"
 
     def command(self, upstream, port):
         argv = [str(self.folder / "venv/bin/python"), str(HERE / "python/gateway.py"), upstream, str(port)]
         return argv, {"PYTHONPATH": str(self.folder / "generated")}
 
 
-class NodeGateway(Peer):
+class NodeGateway(Handwritten):
     name = "node"
-    proto = "grpc"
-    source = "node"
-    settings = "node/gateway.js: grpc-js, undici with a connection pool, protobufjs, one process per core (cluster)"
-    extra = frozenset({"unary1", "text64k", "tools", "prompt-10m", "connections"})
+    settings = (
+        "node/gateway.js: grpc-js, undici with a connection pool, protobufjs, one process per core (cluster)"
+    )
     first_warmup = 5
 
     def download(self, folder):
         install_node(folder, HERE / "node")
 
     def version(self):
-        packages = (f"{name} {node_package(self.folder, name)}" for name in ("@grpc/grpc-js", "undici", "protobufjs"))
+        packages = (
+            f"{name} {node_package(self.folder, name)}" for name in ("@grpc/grpc-js", "undici", "protobufjs")
+        )
         return f"Node.js {run('node', '--version')[1:]}, {', '.join(packages)}"
 
     def command(self, upstream, port):
@@ -301,7 +356,11 @@ def main():
             peer.install(cache / peer.name)
             print(f"{peer.name}: {peer.version()}", flush=True)
     if command == "check":
-        environment = {**os.environ, "PYTHONPATH": str(cache / "python/generated"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(cache / "python/generated"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         python = str(cache / "python/venv/bin/python")
         os.execve(python, [python, str(HERE / "test_peers.py"), *(peer.name for peer in chosen)], environment)
 

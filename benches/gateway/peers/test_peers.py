@@ -1,6 +1,6 @@
-"""Starts each peer in front of an upstream double and makes an answer, a stream and a picture in both directions.
+"""Checks each peer in front of an upstream double: answer, stream, picture in both directions, error.
 
-Run it with `peers.py check [NAME ...]`: it needs the packages and the generated code of the gateway in Python.
+Run it with `peers.py check [NAME ...]`: it needs the packages and generated code of the gateway in Python.
 """
 
 import base64
@@ -52,7 +52,9 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         if verb == "streamGenerateContent":
             ends = [{}, {}, {"finishReason": "STOP"}]
             events = [response({"text": f"{TEXT} {i}"}, **end) for i, end in enumerate(ends)]
-            return self.answer(200, "text/event-stream", "".join(f"data: {json.dumps(e)}\r\n\r\n" for e in events))
+            return self.answer(
+                200, "text/event-stream", "".join(f"data: {json.dumps(e)}\r\n\r\n" for e in events)
+            )
         part = {"text": TEXT}
         if model == "test-picture":
             part = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(PICTURE).decode()}}
@@ -91,7 +93,9 @@ class Grpc:
             model=f"models/{model}", contents=[content_pb2.Content(parts=parts, role="user")])
 
     def ask(self, model, picture=None):
-        part = self.stub.GenerateContent(self.request(model, picture), timeout=60).candidates[0].content.parts[0]
+        part = (
+            self.stub.GenerateContent(self.request(model, picture), timeout=60).candidates[0].content.parts[0]
+        )
         return part.text, part.inline_data.data
 
     def stream(self, model):
@@ -113,7 +117,9 @@ class Rest:
     def __init__(self, peer, port):
         headers = dict(header.split(": ", 1) for header in peer.headers)
         self.peer = peer
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False)
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False
+        )
 
     def post(self, model, picture=None, stream=False):
         url = f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
@@ -168,18 +174,29 @@ def ready(client, process):
 def picture_is_forwarded(client):
     client.ask("test-upload", PICTURE)
     parts = Upstream.requests["test-upload"]["contents"][0]["parts"]
-    data = [part.get("inlineData") or part.get("inline_data") for part in parts if len(part) and "text" not in part]
+    data = [
+        part.get("inlineData") or part.get("inline_data")
+        for part in parts
+        if len(part) and "text" not in part
+    ]
     return base64.b64decode(data[0]["data"]) == PICTURE
 
 
 def check(peer, upstream):
-    """Prints what the peer answered to each call; returns the names of those that were not as they should be."""
+    """Makes the calls of a peer, and returns those that were not answered as they should be."""
     peer.install(ROOT / "target/gateway-bench" / peer.name)
     port = free_port()
     argv, environment = peer.command(upstream, port)
     with open(peer.folder / "check.log", "w") as log:
-        process = subprocess.Popen(argv, env={**os.environ, **environment}, cwd=peer.folder, start_new_session=True,
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, **environment},
+            cwd=peer.folder,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
     try:
         client = (Grpc if peer.proto == "grpc" else Rest)(peer, port)
         if not ready(client, process):
@@ -213,7 +230,10 @@ def main():
         if peer.name in sys.argv[1:]:
             wrong = check(peer, f"127.0.0.1:{server.server_port}")
             failed += bool(wrong)
-            print(f"{peer.name}: {'; '.join(wrong) or 'answers every call that it is measured with'}", flush=True)
+            print(
+                f"{peer.name}: {'; '.join(wrong) or 'answers every call that it is measured with'}",
+                flush=True,
+            )
     sys.exit(1 if failed else 0)
 
 

@@ -1,6 +1,7 @@
 """The gateway that a team writes in Python: grpc.aio in front, httpx behind, one process per core.
 
-gateway.py UPSTREAM PORT serves GenerativeService on 127.0.0.1:PORT and calls Gemini's REST API at http://UPSTREAM.
+gateway.py UPSTREAM PORT serves GenerativeService on 127.0.0.1:PORT and calls Gemini's REST API at
+http://UPSTREAM.
 """
 
 import asyncio
@@ -49,7 +50,9 @@ def encode(request):
 
 
 def decode(json):
-    return json_format.ParseDict(orjson.loads(json), messages.GenerateContentResponse(), ignore_unknown_fields=True)
+    return json_format.ParseDict(
+        orjson.loads(json), messages.GenerateContentResponse(), ignore_unknown_fields=True
+    )
 
 
 def error_status(response, body):
@@ -74,7 +77,7 @@ async def events(response):
 
 
 class Gateway(mountsea_grpc.GenerativeServiceServicer):
-    """Both methods. When a caller cancels, grpc.aio cancels the coroutine, and httpx closes the connection upstream."""
+    """Both methods. When a caller cancels, grpc.aio cancels the coroutine, and httpx closes its connection."""
 
     def __init__(self, client):
         self.client = client
@@ -117,7 +120,9 @@ async def serve(upstream, port):
     google_grpc.add_GenerativeServiceServicer_to_server(gateway, server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.ensure_future(server.stop(1)))
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGTERM, lambda: asyncio.ensure_future(server.stop(1))
+    )
     await server.wait_for_termination()
     await client.aclose()
 
