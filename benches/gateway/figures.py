@@ -1,4 +1,4 @@
-"""Figures from raw results: the median of the rounds, with the lowest and the highest, or the reason why there is none."""
+"""Figures from raw results: the median, lowest and highest of the rounds, or why there is none."""
 
 import collections
 import dataclasses
@@ -26,7 +26,7 @@ class Figure:
 
 
 def figure(values):
-    """The figure of one value per round, of which some may be reasons. It needs values of more than half of the rounds."""
+    """The figure of one value or reason per round. It needs values of more than half of the rounds."""
     numbers = [value for value in values if not isinstance(value, str)]
     if len(numbers) * 2 > len(values):
         return Figure(statistics.median(numbers), min(numbers), max(numbers))
@@ -48,14 +48,25 @@ class Results:
 
     def cpu(self, scenario, row):
         """CPU time of the gateway for each call or chunk, in the scenario's unit."""
-        return figure([_cpu(scenario, result) for result in self.rounds(scenario, row) if "cpu" in result or "failed" in result])
+        return figure(
+            [
+                _cpu(scenario, result)
+                for result in self.rounds(scenario, row)
+                if "cpu" in result or "failed" in result
+            ]
+        )
 
     def ratio(self, scenario, row, base):
         """The CPU time divided by that of another row in the same round."""
         pairs = zip(self.rounds(scenario, row), self.rounds(scenario, base), strict=False)
         # The row that calls upstream itself has no CPU time.
         pairs = [pair for pair in pairs if pair[0].keys() & {"cpu", "failed"}]
-        return figure([_combined(_cpu(scenario, one), _cpu(scenario, other), lambda a, b: a / b) for one, other in pairs])
+        return figure(
+            [
+                _combined(_cpu(scenario, one), _cpu(scenario, other), lambda a, b: a / b)
+                for one, other in pairs
+            ]
+        )
 
     def quantile(self, scenario, row, what, quantile):
         """A latency in microseconds: `what` is latency_us, first_us or chunk_us."""
@@ -76,7 +87,10 @@ class Results:
     def errors(self, scenario, row):
         """Calls of all rounds that failed, were not finished, or could not be made."""
         names = ("errors", "unfinished")
-        return sum(int(sum(result.get(name, 0) for name in names) + ("failed" in result)) for result in self.rounds(scenario, row))
+        return sum(
+            int(sum(result.get(name, 0) for name in names) + ("failed" in result))
+            for result in self.rounds(scenario, row)
+        )
 
     def first_error(self, scenario, row):
         found = (result.get("first_error") or result.get("failed") for result in self.rounds(scenario, row))
@@ -84,7 +98,11 @@ class Results:
 
     def busiest(self, scenario, row):
         """The share of the calls that the busiest thread of the gateway served, in percent."""
-        shares = [result["threads"][0]["share"] * 100 for result in self.rounds(scenario, row) if result.get("threads")]
+        shares = [
+            result["threads"][0]["share"] * 100
+            for result in self.rounds(scenario, row)
+            if result.get("threads")
+        ]
         return figure(shares)
 
     def idle_steps(self, scenario, row):
@@ -94,9 +112,9 @@ class Results:
 def _cpu(scenario, result):
     if "cpu" not in result:
         return FAILED
-    # Without a call there is no figure, and without CPU time the gateway did not run.
+    # Without a call there is no figure. Without CPU time the gateway did not run, or a process of it ended.
     value = result["cpu"].get(scenario.figure)
-    return value / scenario.divisor if value else NONE
+    return value / scenario.divisor if value and value > 0 else NONE
 
 
 def _quantile(scenario, result, what, quantile):

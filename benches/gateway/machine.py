@@ -41,7 +41,7 @@ def commit():
 
 
 def load_average():
-    """The processes that wanted to run in the last minute; before a run it should be far below the number of cores."""
+    """The processes that wanted to run in the last minute. Before a run it should be far below one."""
     return os.getloadavg()[0]
 
 

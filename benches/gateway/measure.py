@@ -1,4 +1,4 @@
-"""Runs the scenarios: in interleaved rounds, A B and then B A, so that a machine that becomes slower affects all rows."""
+"""Runs the scenarios in interleaved rounds, A B and then B A: a slower machine then affects all rows."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ class Bench:
         self.results = {}
 
     def start(self, row, upstream):
-        """Starts a row until the end of the run. One that does not answer is left out, and the run goes on."""
+        """Starts a row until the end of the run. One that does not answer is left out."""
         try:
             self.started[row.name] = self.stack.enter_context(serving(row, upstream))
         except RuntimeError as error:
@@ -51,13 +51,23 @@ class Bench:
 
     def idle(self, rows, upstream, steps):
         """Open streams on processes of their own: one that was under load has kept memory of it."""
-        for row in [row for row in rows if row.name in self.started and row.command and row.runs(scenarios.IDLE)]:
+        for row in [
+            row for row in rows if row.name in self.started and row.command and row.runs(scenarios.IDLE)
+        ]:
             most = min(row.max_streams, (max_open_files() - SPARE_FILES) // row.files_per_stream)
             possible = [step for step in steps if step <= most]
             if len(possible) < len(steps) and row.max_streams >= steps[-1]:
-                say(f"  {row.name}: at most {most} streams, since only {max_open_files()} files may be open (ulimit -n)")
+                limit = f"only {max_open_files()} files may be open (ulimit -n)"
+                say(f"  {row.name}: at most {most} streams, since {limit}")
             with contextlib.suppress(RuntimeError), serving(row, upstream) as (address, process):
-                flags = ["--steps", ",".join(map(str, possible)), "--seconds", self.args.idle_seconds, "--pid", process.pid]
+                flags = [
+                    "--steps",
+                    ",".join(map(str, possible)),
+                    "--seconds",
+                    self.args.idle_seconds,
+                    "--pid",
+                    process.pid,
+                ]
                 result = call("streams", row, address, "--model", scenarios.IDLE.model, *flags)
                 self.results.setdefault("idle", {})[row.name] = [result]
         say("  idle: " + ", ".join(self.results.get("idle", {})))
@@ -96,9 +106,9 @@ def call(program, row, address, *flags):
 
 def run(*words):
     command = [str(BENCH), *map(str, words)]
-    # In a group of its own, so that Ctrl-C reaches this script first; the load ends when its time is over.
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT)
-    return done.stdout
+    # In a group of its own: Ctrl-C reaches this script alone, which then ends the load.
+    options = {"capture_output": True, "text": True, "start_new_session": True, "env": ENVIRONMENT}
+    return subprocess.run(command, check=True, timeout=300, **options).stdout
 
 
 @contextlib.contextmanager

@@ -7,13 +7,17 @@ from figures import Figure, Results
 from plots import escape
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; max-width: 1080px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.6em } h2 { margin-top: 2em } svg { display: block; max-width: 100%; height: auto; margin: 1em 0 }
+body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff;
+       max-width: 1080px; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.6em } h2 { margin-top: 2em }
+svg { display: block; max-width: 100%; height: auto; margin: 1em 0 }
 svg text { font: 12px system-ui, sans-serif; fill: #111 } svg .title { font-size: 14px; font-weight: 600 }
 svg .refused { fill: #777; font-style: italic }
-table { border-collapse: collapse; font-size: 13px; width: 100% } th, td { border: 1px solid #ddd; padding: 3px 7px; text-align: left }
+table { border-collapse: collapse; font-size: 13px; width: 100% }
+th, td { border: 1px solid #ddd; padding: 3px 7px; text-align: left }
 th { background: #f4f4f4; position: sticky; top: 0 } td:nth-child(n+3) { font-variant-numeric: tabular-nums }
-tr:hover td { background: #f8fafc } code { font-size: 12px; overflow-wrap: anywhere } .wide { overflow-x: auto }
+tr:hover td { background: #f8fafc }
+code { font-size: 12px; overflow-wrap: anywhere } .wide { overflow-x: auto }
 """
 
 QUANTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9"}
@@ -26,14 +30,39 @@ def html(raw):
         "<meta name='viewport' content='width=device-width'>",
         f"<title>Cost of a gateway</title><style>{STYLE}</style></head><body><h1>Cost of a gateway</h1>",
         facts(raw),
-        section("CPU time of the gateway", "Each bar is the median of the rounds, the thin line their range.", cpu(results)),
-        section("Added latency", "Open loop: latency from the planned start of a call, minus that of the same load straight "
-                "to upstream in the same round.", added(results)),
-        section("Time to the first chunk", "From the planned start of a stream, minus that without a gateway.", first(results)),
-        section("Memory against open streams", "Resident memory of the gateway's processes. Buffers of sockets are in the "
-                "kernel, and not in it.", idle(results)),
-        section("How calls are spread over threads", "The share of the busiest thread, in percent.", spread(results)),
-        *(f"<h2>Table: {escape(title.lower())}</h2>" + grid(columns, lines) for title, columns, lines in table.tables(raw)),
+        peers(raw),
+        section(
+            "CPU time of the gateway",
+            "Each bar is the median of the rounds, the thin line their range.",
+            cpu(results),
+        ),
+        section(
+            "Added latency",
+            "Open loop: latency from the planned start of a call, minus that of the same load straight "
+            "to upstream in the same round.",
+            added(results),
+        ),
+        section(
+            "Time to the first chunk",
+            "From the planned start of a stream, minus that without a gateway.",
+            first(results),
+        ),
+        section(
+            "Memory against open streams",
+            "Resident memory of the gateway's processes. Buffers of sockets are in the "
+            "kernel, and not in it.",
+            idle(results),
+        ),
+        section(
+            "How calls are spread over threads",
+            "The share of the busiest thread, in percent.",
+            spread(results),
+        ),
+        *(
+            f"<h2>Table: {escape(title.lower())}</h2>" + grid(columns, lines)
+            for title, columns, lines in table.tables(raw)
+            if title != table.PEERS_TITLE
+        ),
         errors(raw),
         commands(raw),
         "</body></html>",
@@ -48,9 +77,18 @@ def section(title, about, charts):
 
 def facts(raw):
     settings = raw["settings"]
-    rounds = f"{settings['rounds']} interleaved rounds of {settings['seconds']} s, after {settings['warmup']} s of load"
+    rounds = f"{settings['rounds']} interleaved rounds of {settings['seconds']} s"
+    rounds += f", after {settings['warmup']} s of load"
     rows = [*raw["facts"].items(), ("rounds", rounds), ("command", raw["command"])]
     return grid(["run", ""], [[name, str(value)] for name, value in rows])
+
+
+def peers(raw):
+    columns, lines = table.peer_table(raw)
+    if not lines:
+        return ""
+    items = "".join(f"<li>{escape(fact)}</li>" for fact in table.peer_facts(raw))
+    return f"<h2>{escape(table.PEERS_TITLE)}</h2>{grid(columns, lines)}<ul>{items}</ul>"
 
 
 def cpu(results):
@@ -60,17 +98,27 @@ def cpu(results):
 
 
 def rates(results):
-    return [scenario for scenario in scenarios.OPEN_LOOP if scenario.group == "rate" and results.rows(scenario)]
+    return [
+        scenario for scenario in scenarios.OPEN_LOOP if scenario.group == "rate" and results.rows(scenario)
+    ]
 
 
 def added(results):
     measured = rates(results)
-    rows = list(dict.fromkeys(row for scenario in measured for row in results.rows(scenario) if row != "direct"))
+    rows = list(
+        dict.fromkeys(row for scenario in measured for row in results.rows(scenario) if row != "direct")
+    )
     for quantile, title in QUANTILES.items():
         series = {}
         for row in rows:
-            figures = [(s.rate, results.added(s, row, "latency_us", quantile)) for s in measured if row in results.rows(s)]
-            series[row] = [(rate, figure.median if isinstance(figure, Figure) else figure) for rate, figure in figures]
+            figures = [
+                (s.rate, results.added(s, row, "latency_us", quantile))
+                for s in measured
+                if row in results.rows(s)
+            ]
+            series[row] = [
+                (rate, figure.median if isinstance(figure, Figure) else figure) for rate, figure in figures
+            ]
         yield plots.lines(f"{title} added", "calls per second", "µs", series)
 
 
@@ -116,5 +164,6 @@ def commands(raw):
         f"<td><code>{escape(row['command'])}</code></td></tr>"
         for row in raw["rows"]
     ]
-    head = "<tr><th>row</th><th>version</th><th>settings</th><th>command (port 0 stands for a free one)</th></tr>"
+    columns = ["row", "version", "settings", "command (port 0 stands for a free one)"]
+    head = "<tr>" + "".join(f"<th>{column}</th>" for column in columns) + "</tr>"
     return f"<h2>Rows</h2><table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"

@@ -3,9 +3,10 @@
 
     python3 benches/gateway/run.py                  # 15 minutes, after it has built what it needs
     python3 benches/gateway/run.py --quick          # 2 minutes: whether it works; the figures mean little
+    python3 benches/gateway/run.py --peers          # 25 minutes: also other gateways, which it installs
     python3 benches/gateway/run.py --peers --scenarios unary,stream --rows nginx,gRPC,envoy
 
-It prints a table in Markdown, and writes the page target/gateway-bench/report.html and the raw results next to it.
+It prints a table in Markdown, and writes the page target/gateway-bench/report.html and the raw results.
 README.md says what is measured, how, and how to read it.
 """
 
@@ -18,9 +19,11 @@ import signal
 import sys
 import urllib.request
 
+import agreement
 import machine
 import measure
 import page
+import plots
 import processes
 import rows
 import scenarios
@@ -29,8 +32,14 @@ import tools
 from tools import CACHE, say
 
 
+# The name of a fact: that the run did not measure everything.
+INTERRUPTED = "interrupted"
+
+
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--quick", action="store_true", help="one short round")
     add("--peers", action="store_true", help="also install and measure the gateways of benches/gateway/peers")
@@ -43,7 +52,18 @@ def arguments():
     add("--gateway", type=pathlib.Path, help="this binary of gemini-grpc instead of building one")
     add("--json", type=pathlib.Path, default=CACHE / "report.json", help="where the raw results are written")
     add("--html", type=pathlib.Path, default=CACHE / "report.html", help="where the page is written")
-    add("--from", dest="source", type=pathlib.Path, help="measure nothing, and write the table and the page of raw results")
+    add(
+        "--from",
+        dest="source",
+        type=pathlib.Path,
+        help="measure nothing: write table and page of these raw results",
+    )
+    add(
+        "--agree",
+        type=pathlib.Path,
+        help="compare the ratios to nginx with these raw results; 1 if they disagree",
+    )
+    add("--svg", type=pathlib.Path, help="also draw CPU time per call as a picture, as docs/images/cost.svg")
     args = parser.parse_args()
     short = (1, 0.3, 0.1, "100,300") if args.quick else (5, 1, 0.25, ",".join(map(str, scenarios.IDLE_STEPS)))
     for name, value in zip(("rounds", "seconds", "warmup", "steps"), short, strict=True):
@@ -72,7 +92,7 @@ def peers(setup):
         say(f"installing {peer.name}")
         try:
             found.append(rows.peer_row(peer, setup))
-        except Exception as error:  # noqa: BLE001: whatever an installation raises, the other rows are measured.
+        except Exception as error:  # noqa: BLE001: the other rows are measured.
             say(f"left out: {peer.name}: {error}")
     return found
 
@@ -90,15 +110,22 @@ def measured(args):
         setup = rows.Setup(upstream, upstream_tls, sink, certificates, gateway, tools.nginx())
         every = rows.own_rows(setup) + (peers(setup) if args.peers else [])
         chosen = chosen_scenarios(args.scenarios)
-        every = [row for row in every if is_wanted(row, args.rows) and any(row.runs(scenario) for scenario in chosen)]
+        every = [
+            row
+            for row in every
+            if is_wanted(row, args.rows) and any(row.runs(scenario) for scenario in chosen)
+        ]
         facts = {**machine.describe(), "load before": f"{machine.load_average():.1f} processes"}
         bench = measure.Bench(args, stack)
         for row in every:
             bench.start(row, upstream)
         say(f"measuring {len(bench.started)} rows in {args.rounds} rounds")
-        bench.loads(every, [scenario for scenario in chosen if scenario is not scenarios.IDLE])
-        if scenarios.IDLE in chosen:
-            bench.idle(every, upstream, args.steps)
+        try:
+            bench.loads(every, [scenario for scenario in chosen if scenario is not scenarios.IDLE])
+            if scenarios.IDLE in chosen:
+                bench.idle(every, upstream, args.steps)
+        except KeyboardInterrupt:
+            facts[INTERRUPTED] = "by Ctrl-C; what was measured until then is here"
         facts["spans"] = f"{exports(sink)} exports of telemetry arrived"
         return report(args, facts, [row for row in every if row.name in bench.started], bench.results)
 
@@ -135,20 +162,36 @@ def as_json(raw):
     return json.dumps(raw, indent=1)
 
 
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def main():
+    """Returns the exit code."""
     args = arguments()
+    # Read before the run, which may write to the same path.
+    earlier = json.loads(args.agree.read_text()) if args.agree else None
     raw = json.loads(args.source.read_text()) if args.source else measured(args)
     # The raw results first: whatever happens then, they can be shown again.
-    outputs = [(args.html, page.html)] if args.source else [(args.json, as_json), (args.html, page.html)]
-    for path, text in outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text(raw))
+    outputs = [] if args.source else [(args.json, as_json)]
+    for path, text in [*outputs, (args.html, page.html)]:
+        write(path, text(raw))
     print(table.markdown(raw))
     say(f"\nThe page is {args.html}, and the raw results are {args.source or args.json}.")
+    if args.svg:
+        write(args.svg, plots.costs(raw))
+    agrees = True
+    if earlier:
+        lines, agrees = agreement.agreement(earlier, raw)
+        print(f"\n{lines}")
+    if INTERRUPTED in raw["facts"] and not args.source:
+        return 128 + signal.SIGINT
+    return 0 if agrees else 1
 
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

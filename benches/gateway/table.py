@@ -3,6 +3,8 @@
 import scenarios
 from figures import Figure, Results
 
+# The row that other gateways are compared with.
+OWN = "gRPC"
 COLUMNS = ["scenario", "row", "CPU", "ratio to nginx", "calls/s", "p50 ms", "p99 ms", "peak MiB", "errors"]
 
 
@@ -23,6 +25,15 @@ def shown(figure, scale=1, unit=""):
 
 def base_of(scenario):
     return "nginx TLS" if scenario.group == "tls" else "nginx"
+
+
+def grid(columns, rows):
+    """The lines of a table in Markdown."""
+    return [
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def load_rows(results):
@@ -51,7 +62,11 @@ def added_rows(results):
         what = "first_us" if scenario.group == "first-chunk" else "latency_us"
         for row in results.rows(scenario):
             if row != "direct":
-                yield [scenario.name, row, *(shown(results.added(scenario, row, what, q)) for q in ("p50", "p99", "p999"))]
+                yield [
+                    scenario.name,
+                    row,
+                    *(shown(results.added(scenario, row, what, q)) for q in ("p50", "p99", "p999")),
+                ]
 
 
 IDLE_COLUMNS = ["open streams", "row", "resident MiB", "KiB per stream", "CPU µs per chunk"]
@@ -60,7 +75,9 @@ IDLE_COLUMNS = ["open streams", "row", "resident MiB", "KiB per stream", "CPU µ
 def idle_rows(results):
     for row in results.rows(scenarios.IDLE):
         for step in results.idle_steps(scenarios.IDLE, row):
-            more = [number(step[name]) if name in step else "–" for name in ("kib_per_stream", "us_per_message")]
+            more = [
+                number(step[name]) if name in step else "–" for name in ("kib_per_stream", "us_per_message")
+            ]
             yield [f"{step['streams']:,}", row, number(step["resident_mib"]), *more]
 
 
@@ -73,10 +90,31 @@ def spread_rows(results):
             yield [scenario.name.partition("/")[2], row, shown(results.busiest(scenario, row))]
 
 
+PEERS_TITLE = "CPU time of other gateways, as a multiple of that of the row gRPC in the same round"
+
+
+def peer_table(raw):
+    """A column for each other gateway, and a line for each scenario that gemini-grpc has too."""
+    results, names = Results(raw), [row["name"] for row in raw["rows"] if row["is_peer"]]
+    measured = [scenario for scenario in scenarios.LOADS if {*names} & {*results.rows(scenario)}]
+    measured = [scenario for scenario in measured if OWN in results.rows(scenario)]
+    lines = [
+        [scenario.name, *(shown(results.ratio(scenario, name, OWN)) for name in names)]
+        for scenario in measured
+    ]
+    return ["scenario", *names], lines
+
+
+def peer_facts(raw):
+    """What each other gateway is: its version and its settings."""
+    return [f"{row['name']}: {row['version']}; {row['about']}" for row in raw["rows"] if row["is_peer"]]
+
+
 def tables(raw):
     """Title, columns and lines of each table."""
     results = Results(raw)
     every = [
+        (PEERS_TITLE, *peer_table(raw)),
         ("Loads", COLUMNS, load_rows(results)),
         ("Added latency", ADDED_COLUMNS, added_rows(results)),
         ("Open streams", IDLE_COLUMNS, idle_rows(results)),
@@ -96,10 +134,12 @@ def errors(raw):
 
 def markdown(raw):
     lines = [f"{name}: {value}" for name, value in raw["facts"].items()]
-    lines += [f"{raw['settings']['rounds']} interleaved rounds of {raw['settings']['seconds']} s: median (lowest to highest)"]
+    settings = raw["settings"]
+    rounds = f"{settings['rounds']} interleaved rounds of {settings['seconds']} s"
+    lines += [f"{rounds}: median (lowest to highest)"]
     for title, columns, rows in tables(raw):
-        lines += ["", f"### {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        lines += [f"| {' | '.join(row)} |" for row in rows]
+        lines += ["", f"### {title}", "", *grid(columns, rows)]
+        lines += ["", *(f"- {fact}" for fact in peer_facts(raw))] if title == PEERS_TITLE else []
     found = list(errors(raw))
     if found:
         lines += ["", "### Errors", "", *(f"- {line}" for line in found)]

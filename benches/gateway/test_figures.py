@@ -1,17 +1,15 @@
-"""Checks how figures are made of results. With a folder: checks the report of a run in it."""
+"""Checks how figures, tables and pictures are made of results."""
 
-import json
-import pathlib
-import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
 
+import agreement
 import figures
 import page
+import plots
 import scenarios
 import table
 
-FOLDER = pathlib.Path(sys.argv.pop()) if len(sys.argv) > 1 else None
 RATE = next(scenario for scenario in scenarios.OPEN_LOOP if scenario.name == "rate/500")
 UNARY = scenarios.COST[0]
 
@@ -26,7 +24,26 @@ def results(scenario, **rows):
     return figures.Results({"results": {scenario.name: rows}})
 
 
-@unittest.skipIf(FOLDER, "the report of a run is checked")
+def cpu(*values):
+    return [{"cpu": {"us_per_call": value, "peak_mib": 1}, "calls_s": 1} for value in values]
+
+
+def raw(scenario=UNARY, peers=(), **rows):
+    """Raw results of one scenario, in which these rows are other gateways."""
+    described = [
+        {
+            "name": name,
+            "version": f"{name} 1.0",
+            "about": "with defaults",
+            "command": "",
+            "is_peer": name in peers,
+        }
+        for name in rows
+    ]
+    return {"facts": {"CPU": "<CPU>", "date": "2026-11-30 08:57 UTC"}, "command": "run.py", "rows": described,
+            "settings": {"rounds": 1, "seconds": 1, "warmup": 0}, "results": {scenario.name: rows}}
+
+
 class Figures(unittest.TestCase):
     def test_added_latency_is_the_difference_in_the_same_round(self):
         found = results(RATE, direct=[latency(100), latency(300)], gRPC=[latency(150), latency(370)])
@@ -48,42 +65,73 @@ class Figures(unittest.TestCase):
             self.assertEqual(found.errors(RATE, "gRPC"), 30)
 
     def test_a_ratio_is_that_of_each_round(self):
-        def cpu(*values):
-            return [{"cpu": {"us_per_call": value}} for value in values]
-
         found = results(UNARY, nginx=cpu(10, 20, 10), gRPC=cpu(20, 60, 40))
         self.assertEqual(found.ratio(UNARY, "gRPC", "nginx"), figures.Figure(3, 2, 4))
-        self.assertEqual(results(UNARY, nginx=cpu(1), gRPC=[{"failed": "x"}]).ratio(UNARY, "gRPC", "nginx"), figures.FAILED)
+        failed = results(UNARY, nginx=cpu(1), gRPC=[{"failed": "x"}])
+        self.assertEqual(failed.ratio(UNARY, "gRPC", "nginx"), figures.FAILED)
+
+    def test_a_row_whose_processes_ended_has_no_cpu_time(self):
+        self.assertEqual(results(UNARY, litellm=cpu(-3)).cpu(UNARY, "litellm"), figures.NONE)
 
 
-@unittest.skipUnless(FOLDER, "there is no report to check")
-class Report(unittest.TestCase):
-    def setUp(self):
-        self.raw = json.loads((FOLDER / "report.json").read_text())
+class Tables(unittest.TestCase):
+    def test_a_peer_is_compared_with_grpc_in_the_same_round(self):
+        measured = raw(peers=["envoy"], nginx=cpu(1, 1, 1), gRPC=cpu(10, 20, 10), envoy=cpu(40, 100, 60))
+        self.assertEqual(
+            table.peer_table(measured), (["scenario", "envoy"], [["unary", "5.00 (4.00 to 6.00)"]])
+        )
+        for text in (table.markdown(measured), page.html(measured)):
+            self.assertIn("5.00 (4.00 to 6.00)", text)
+            self.assertIn("envoy: envoy 1.0; with defaults", text)
 
-    def test_no_call_failed(self):
-        self.assertEqual(list(table.errors(self.raw)), [])
-        found = figures.Results(self.raw)
-        for scenario in scenarios.LOADS:
-            for row in found.rows(scenario):
-                self.assertEqual(found.errors(scenario, row), 0, (scenario.name, row))
+    def test_without_peers_there_is_no_comparison_with_them(self):
+        measured = raw(nginx=cpu(1), gRPC=cpu(2))
+        self.assertNotIn(table.PEERS_TITLE, table.markdown(measured) + page.html(measured))
 
-    def test_every_row_was_measured(self):
-        measured = {row for rows in self.raw["results"].values() for row in rows}
-        wanted = {"direct", "nginx", "gRPC", "REST", "gRPC-Web", "nginx TLS", "gRPC TLS"}
-        self.assertEqual(measured, wanted)
-        steps = figures.Results(self.raw).idle_steps(scenarios.IDLE, "gRPC")
-        self.assertEqual([step["streams"] for step in steps], [0, 50, 100])
 
-    def test_the_page_has_plots_and_needs_no_other_file(self):
-        text = (FOLDER / "report.html").read_text()
-        self.assertEqual(text, page.html(self.raw))
-        for word in ("http-equiv", "<script", "<link", "src=", "@import"):
-            self.assertNotIn(word, text)
-        charts = [chart.split("</svg>")[0] + "</svg>" for chart in text.split("<svg")[1:]]
-        self.assertGreater(len(charts), 5)
-        for chart in charts:
-            ElementTree.fromstring("<svg" + chart)
+class Agreement(unittest.TestCase):
+    def test_runs_agree_up_to_15_percent(self):
+        text, agrees = agreement.agreement(
+            raw(nginx=cpu(1), gRPC=cpu(100)), raw(nginx=cpu(10), gRPC=cpu(1149))
+        )
+        self.assertTrue(agrees, text)
+        self.assertIn("Largest difference: 15 % (unary, gRPC).", text)
+
+    def test_runs_disagree_in_both_directions(self):
+        for before, now in ((100, 116), (116, 100)):
+            text, agrees = agreement.agreement(
+                raw(nginx=cpu(1), gRPC=cpu(before)), raw(nginx=cpu(1), gRPC=cpu(now))
+            )
+            self.assertFalse(agrees)
+            self.assertIn("1 of 1 ratios differ by more than 15 %:\n- unary, gRPC: 16 %", text)
+
+    def test_a_refused_ratio_is_shown_and_not_compared(self):
+        first = raw(nginx=cpu(1), gRPC=cpu(2), REST=[{"failed": "x"}])
+        text, agrees = agreement.agreement(first, raw(nginx=cpu(1), gRPC=cpu(2), REST=cpu(9)))
+        self.assertTrue(agrees)
+        self.assertIn("| unary | REST | failed | 9.00 | – | not compared |", text)
+
+    def test_runs_without_a_common_ratio_do_not_agree(self):
+        self.assertFalse(
+            agreement.agreement(raw(nginx=cpu(1), gRPC=cpu(2)), raw(nginx=cpu(1), REST=cpu(2)))[1]
+        )
+
+
+class Costs(unittest.TestCase):
+    def test_the_picture_is_a_file_of_its_own_with_a_bar_and_a_number_for_each_row(self):
+        measured = raw(nginx=cpu(14), gRPC=cpu(51), litellm=cpu(12_345), envoy=[{"failed": "x"}])
+        root = ElementTree.fromstring(plots.costs(measured))
+        self.assertEqual(root.tag, "{http://www.w3.org/2000/svg}svg")
+        words = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+        for word in ("14.0", "51.0", "12,345", "10", "100,000", "gemini-grpc, gRPC"):
+            self.assertIn(word, words)
+        bars = [float(bar.get("width")) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
+        self.assertEqual(len(bars), 3)
+        self.assertEqual(bars, sorted(bars))
+
+    def test_no_picture_is_made_without_a_figure(self):
+        with self.assertRaisesRegex(ValueError, "no CPU time"):
+            plots.costs(raw(nginx=[{"failed": "x"}]))
 
 
 if __name__ == "__main__":

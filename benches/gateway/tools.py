@@ -52,13 +52,15 @@ def nginx_version(program):
 
 
 def certificates():
-    """A folder with an authority, ca.pem, and a certificate of it for this machine, cert.pem and key.pem, for this run."""
+    """A folder with an authority, ca.pem, and its certificate for this machine, cert.pem and key.pem."""
     folder = scratch("certificates")
-    new_key = ["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "30"]
+    new_key = ["req", "-x509", "-nodes", "-days", "30"]
+    new_key += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     openssl(folder, *new_key, "-subj", "/CN=gateway-bench authority", "-keyout", "ca.key", "-out", "ca.pem")
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    names += ["-addext", "basicConstraints=critical,CA:FALSE", "-subj", "/CN=localhost"]
     signed = ["-CA", "ca.pem", "-CAkey", "ca.key"]
-    openssl(folder, *new_key, "-subj", "/CN=localhost", *names, *signed, "-keyout", "key.pem", "-out", "cert.pem")
+    openssl(folder, *new_key, *names, *signed, "-keyout", "key.pem", "-out", "cert.pem")
     return folder
 
 

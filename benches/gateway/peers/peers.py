@@ -256,7 +256,7 @@ class Portkey(Peer):
     )
     skips = frozenset({"tools"})
     first_warmup = 5
-    max_rate = 500
+    max_rate = 100
 
     def __init__(self):
         # One of them names upstream, which is not known before command().
@@ -297,7 +297,7 @@ class PythonGateway(Handwritten):
         "python/gateway.py: grpc.aio, httpx with a connection pool, orjson, uvloop, one process per core"
     )
     first_warmup = 2
-    max_rate = 1000
+    max_rate = 500
 
     def download(self, folder):
         install_python(folder, HERE / "python/requirements.txt")
