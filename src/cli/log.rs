@@ -1,5 +1,7 @@
 //! Sets up logging: to standard error, and to the exporters of telemetry.
 
+mod json;
+
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Write, stderr};
 use std::panic::PanicHookInfo;
 use std::thread::sleep;
@@ -12,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use self::json::JsonLines;
 use super::Failure;
 use crate::config::{Log, LogFormat};
 use crate::telemetry::{Pipelines, names};
@@ -20,7 +23,7 @@ use crate::telemetry::{Pipelines, names};
 const LOG_QUEUE_LINES: usize = 10_000;
 /// The pause between two writes. Lines that come in it are written together: waking a thread and writing for each line
 /// takes 15 % of the processor time of a short call.
-const WRITE_PAUSE: Duration = Duration::from_millis(5);
+const WRITE_PAUSE: Duration = Duration::from_millis(20);
 /// At most this many bytes are written together.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -76,7 +79,7 @@ pub(super) fn start(log: &Log, pipelines: &Pipelines) -> Result<Logging, Failure
     let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
     let lines = match human {
         true => lines.with_ansi(terminal).with_target(false).boxed(),
-        false => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        false => lines.event_format(JsonLines).boxed(),
     };
     let spans = pipelines.traces().map(|traces| {
         let tracer = opentelemetry::trace::TracerProvider::tracer(traces, names::SCOPE);

@@ -31,7 +31,7 @@ pub use self::quotas::{Exceeded, Quota};
 pub use self::report::{Amount, CallerUsage, LimitUsage};
 pub use self::san::San;
 pub use self::usage::{Amounts, CallUsage, ModelUsage};
-pub use self::window::Now;
+pub use self::window::{Now, Rfc3339};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

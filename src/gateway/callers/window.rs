@@ -78,7 +78,7 @@ fn date(day: u64) -> (u64, u64, u64) {
 
 /// A time in Unix seconds, as RFC 3339 writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rfc3339(pub(super) u64);
+pub struct Rfc3339(pub u64);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
