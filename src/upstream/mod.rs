@@ -39,6 +39,7 @@ pub use self::sdk::SdkLabel;
 pub use self::target::Target;
 pub use self::tls::ClientTls;
 pub use self::url::BaseUrl;
+use self::url::Urls;
 use crate::memory::Reservation;
 use crate::telemetry::{Attempt, Outcome, UpstreamContext};
 
@@ -81,7 +82,7 @@ pub struct Upstream(Arc<Inner>);
 struct Inner {
     /// A reload replaces it. Calls keep the one that they began with.
     client: ArcSwap<Client>,
-    base: BaseUrl,
+    urls: Urls,
     key_header: KeyHeader,
     connect_timeout: Duration,
     max_response_bytes: usize,
@@ -94,7 +95,7 @@ impl Upstream {
     pub fn new(config: &Config, budget: Arc<Budget>) -> Result<Self, BuildError> {
         Ok(Self(Arc::new(Inner {
             client: ArcSwap::from_pointee(config.client()?),
-            base: config.base.clone(),
+            urls: Urls::new(config.base.clone()),
             key_header: config.key_header,
             connect_timeout: config.connect_timeout,
             max_response_bytes: config.max_response_bytes,
@@ -118,7 +119,7 @@ impl Upstream {
         let (mut tries, mut requests) = (1, 0);
         loop {
             let key = keys.next()?;
-            let url = inner.base.url(&outgoing.target);
+            let url = inner.urls.url(&outgoing.target);
             let mut attempt = Attempt::begin(&outgoing.context, outgoing.target.http_name(), requests, &url);
             key.name().into_iter().for_each(|name| attempt.key(name));
             let error = match inner.attempt(outgoing, key.key(), url, &mut attempt, reserved).await {

@@ -1,12 +1,16 @@
 //! The URL of upstream.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use reqwest::Url;
 
 use super::target::Target;
 use crate::gemini::method::Method;
 use crate::gemini::model::ModelName;
+
+/// How many URLs of calls are kept.
+const MAX_RECENT_URLS: usize = 32;
 
 /// The part of the URL before `/v1beta/models`.
 #[derive(Clone, PartialEq, Eq)]
@@ -91,6 +95,34 @@ impl BaseUrl {
     }
 }
 
+/// The URLs of requests. Those of recent calls are kept, because to build one parses its path again.
+#[derive(Debug)]
+pub(super) struct Urls {
+    base: BaseUrl,
+    recent: Mutex<Vec<(ModelName, Method, Url)>>,
+}
+
+impl Urls {
+    pub(super) fn new(base: BaseUrl) -> Self {
+        Self { base, recent: Mutex::default() }
+    }
+
+    /// The URL of what a request asks for.
+    pub(super) fn url(&self, target: &Target<'_>) -> Url {
+        let Target::Action { model, method } = *target else { return self.base.url(target) };
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, url)) = recent.iter().find(|(other, action, _)| *action == method && other == model) {
+            return url.clone();
+        }
+        let url = self.base.path(model, method);
+        if recent.len() == MAX_RECENT_URLS {
+            recent.clear();
+        }
+        recent.push((model.clone(), method, url.clone()));
+        url
+    }
+}
+
 /// Without user, password and query, which may be secret.
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,6 +156,22 @@ mod tests {
             let streamed = url.path(&model, Method::StreamGenerateContent);
             assert_eq!(streamed.as_str(), format!("{path}:streamGenerateContent?alt=sse"));
             assert_eq!(format!("{url}, {url:?}"), format!("{shown}, {shown}"));
+        }
+    }
+
+    #[test]
+    fn a_kept_url_is_that_of_its_model_and_method() {
+        let base = BaseUrl::parse("https://api.mountsea.ai/gemini").unwrap();
+        let urls = Urls::new(base.clone());
+        for _ in 0..2 {
+            for number in 0..2 * MAX_RECENT_URLS {
+                let model = ModelName::parse(&format!("model-{number}")).unwrap();
+                for method in [Method::GenerateContent, Method::StreamGenerateContent] {
+                    let url = urls.url(&Target::Action { model: &model, method });
+                    assert_eq!(url, base.path(&model, method));
+                }
+                assert!(urls.recent.lock().unwrap().len() <= MAX_RECENT_URLS);
+            }
         }
     }
 
