@@ -19,8 +19,9 @@ use crate::gemini::validate::{Options, Valid, ValidateError, validate, validate_
 use crate::gemini::view::{Estimate, GenerationConfigView, ReadError, RequestView, ResponseView};
 use crate::upstream::{self, ApiKey};
 
-/// Messages up to this length are translated without measuring their JSON first, in bytes.
-const MAX_UNMEASURED_BYTES: usize = 16 << 10;
+/// Messages up to this length, in bytes, are translated without measuring their JSON first: that takes as long as writing
+/// it, and their JSON may be reserved afterwards.
+const MAX_UNMEASURED_BYTES: usize = 64 << 10;
 /// The steps that each byte counts of an error in the place of a response: keys are searched in it in all their forms.
 const ERROR_STEPS_PER_BYTE: u64 = 2;
 
@@ -242,8 +243,7 @@ impl Checked<'_> {
         self.fallbacks.iter_mut().for_each(|models| models.retain(&mut is_allowed));
     }
 
-    /// The exact length of the JSON, in bytes; `None` for a request that needs no reservation of its own: it is short,
-    /// or is sent as it came.
+    /// The exact length of the JSON, in bytes; `None` for a request that is short, or is sent as it came.
     pub(super) fn measure(&self, steps: &mut Steps<'_>) -> Result<Option<usize>, Stop<Error>> {
         match &self.source {
             Source::Protobuf(parts) if parts[0].len() > MAX_UNMEASURED_BYTES => {

@@ -97,7 +97,12 @@ impl Preparation {
         if let Some(json) = length {
             reserve(json)?;
         }
-        checked.translate(length, steps)
+        let prepared = checked.translate(length, steps)?;
+        // JSON of the caller is sent as it came, or was measured. Short messages were not.
+        if length.is_none() && prepared.outline.is_none() {
+            reserve(prepared.json.len())?;
+        }
+        Ok(prepared)
     }
 }
 

@@ -81,6 +81,26 @@ async fn a_request_larger_than_the_free_bytes_is_refused_and_small_ones_are_serv
 }
 
 #[tokio::test]
+async fn a_short_request_counts_with_its_json_even_if_that_is_far_longer() {
+    let silent = Answer::silence_after("");
+    let upstream = Upstream::with([silent.clone(), silent, Answer::closing(json("200 OK", STOP))]).await;
+    let gateway = Gateway::with(&upstream, &["--max-bytes-held", &MIB.to_string()]).await;
+    // A control character takes six bytes in JSON, so each of these has 360 KiB.
+    let escaped = || prompt(&"\u{1}".repeat(60 << 10));
+    let mut held = Vec::new();
+    for count in 1..=2 {
+        let mut client = gateway.client.clone();
+        held.push(tokio::spawn(async move { client.generate_content(escaped()).await }));
+        upstream.wait_for_requests(count).await;
+    }
+    refused(&gateway.generate(escaped()).await.unwrap_err(), "TOO_MANY_BYTES");
+    assert_eq!(upstream.requests().len(), 2);
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    upstream.wait_until_closed().await;
+    gateway.generate(escaped()).await.unwrap();
+}
+
+#[tokio::test]
 async fn answers_over_the_byte_limit_wait_for_one_another_and_all_succeed() {
     let picture = base64_simd::STANDARD.encode_to_string(vec![7; 3 * MIB]);
     let answer = format!(
