@@ -20,7 +20,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 target: TARGET,
                 tracing::Level::$level,
                 request_id = &*call.request_id,
-                trace_id = trace_id(call),
+                trace_id = trace_id(call).as_deref(),
                 peer = %call.peer,
                 caller = facts.caller.as_deref(),
                 method = call.method.label(),
@@ -65,8 +65,8 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
     }
 }
 
-fn trace_id(call: &CallIdentity) -> Option<tracing::field::DisplayValue<opentelemetry::TraceId>> {
-    call.context.is_valid().then(|| tracing::field::display(call.context.trace_id()))
+fn trace_id(call: &CallIdentity) -> Option<String> {
+    call.context.is_valid().then(|| base16ct::lower::encode_string(&call.context.trace_id().to_bytes()))
 }
 
 fn count(operation: Option<&OperationFacts>, count: impl Fn(&OperationFacts) -> u64) -> Option<u64> {

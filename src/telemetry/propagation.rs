@@ -82,8 +82,12 @@ impl Propagation {
 /// Not by `TraceContextPropagator`, which would add an empty `tracestate` to each request, and allocate a context for
 /// it.
 fn insert_traceparent(headers: &mut HeaderMap, trace_id: TraceId, span_id: SpanId, sampled: bool) {
-    let value = format!("00-{trace_id}-{span_id}-{:02x}", u8::from(sampled));
-    headers.extend(HeaderValue::try_from(value).ok().map(|value| (TRACEPARENT, value)));
+    let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    // These are as long as their places, so neither fails.
+    let _ = base16ct::lower::encode(&trace_id.to_bytes(), &mut value[3..35]);
+    let _ = base16ct::lower::encode(&span_id.to_bytes(), &mut value[36..52]);
+    value[54] += u8::from(sampled);
+    headers.extend(HeaderValue::from_bytes(&value).ok().map(|value| (TRACEPARENT, value)));
 }
 
 #[cfg(test)]
