@@ -192,7 +192,7 @@ impl Inner {
             method: CallMethod::Unknown,
             headers: request.headers(),
             authority: request.uri().authority(),
-            peer: peer.address,
+            peer: &peer.address,
             original: Some(&original),
             request_id: &request_id(request.headers()),
         };
@@ -212,7 +212,7 @@ impl Inner {
             method: CallMethod::Known { name: &route.name, method: route.method },
             headers: &head.headers,
             authority: head.uri.authority(),
-            peer: peer.address,
+            peer: &peer.address,
             original: None,
             request_id: &request_id(&head.headers),
         };

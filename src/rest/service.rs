@@ -243,7 +243,7 @@ impl Inner {
                 .map_or(CallMethod::Unknown, |route| CallMethod::Known { name: &route.name, method: route.method }),
             headers: request.headers(),
             authority: request.uri().authority(),
-            peer: peer.address,
+            peer: &peer.address,
             original: Some(original),
             request_id: id,
         };

@@ -134,7 +134,7 @@ impl Shared {
             () = connection.evicted() => return Err(evicted()),
         };
         let is_tls = self.tls.is_some();
-        let peer = |names| Arc::new(Peer { address, names, is_tls, connection: connection.clone() });
+        let peer = |names| Arc::new(Peer { address: address.into(), names, is_tls, connection: connection.clone() });
         match opened.map_err(|_| Error::new(ErrorKind::TimedOut, "no request within the time limit"))?? {
             Opened::Plain(spoken) => self.spoken(spoken, peer(None)).await,
             Opened::Tls(spoken, names) => self.spoken(*spoken, peer(names)).await,

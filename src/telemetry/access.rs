@@ -21,7 +21,7 @@ pub(super) fn log(call: &CallIdentity, facts: &CallFacts, end: &CallEnd, elapsed
                 tracing::Level::$level,
                 request_id = &*call.request_id,
                 trace_id = trace_id(call).as_deref(),
-                peer = %call.peer,
+                peer = &*call.peer.text,
                 caller = facts.caller.as_deref(),
                 method = call.method.label(),
                 model = operation.map(|o| &*o.model).or(refused_model),

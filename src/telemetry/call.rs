@@ -1,7 +1,6 @@
 //! The call as its caller sees it: the SERVER span, the duration, and the line of the access log.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -18,6 +17,7 @@ use super::access;
 use super::facts::{CallEnd, CallFacts, CallIdentity, CallMethod, CallPhase, CallProtocol, Outcome};
 use super::metrics::Metrics;
 use super::names::{self, attribute};
+use super::peer::PeerAddress;
 use super::recorder::{Telemetry, recorded};
 use crate::gemini::code::Code;
 use crate::reason::ErrorKind;
@@ -31,7 +31,7 @@ pub struct CallHead<'a> {
     /// The host and port that the client called.
     pub authority: Option<&'a Authority>,
     /// The address of the client.
-    pub peer: SocketAddr,
+    pub peer: &'a PeerAddress,
     /// The path of an unknown method, or of a request over HTTP.
     pub original: Option<&'a str>,
     pub request_id: &'a Arc<str>,
@@ -76,7 +76,7 @@ impl CallSpan {
                 protocol: head.protocol,
                 method: head.method,
                 request_id: head.request_id.clone(),
-                peer: head.peer,
+                peer: head.peer.clone(),
                 context: ours.or(theirs.filter(|_| propagation.trusted)).unwrap_or(SpanContext::NONE),
             },
             begun: Instant::now(),
@@ -96,7 +96,7 @@ impl CallSpan {
             method: CallMethod::Unknown,
             headers: &HeaderMap::new(),
             authority: None,
-            peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+            peer: &std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             original: None,
             request_id: &"an-id".into(),
         };
@@ -228,8 +228,8 @@ fn describe(span: &mut Span, head: &CallHead<'_>) {
             span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
         }
     }
-    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_ADDRESS, head.peer.ip().to_string()));
-    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_PORT, i64::from(head.peer.port())));
+    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_ADDRESS, head.peer.ip.clone()));
+    span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_PORT, i64::from(head.peer.port)));
     span.set_attribute(KeyValue::new(attribute::REQUEST_ID, head.request_id.clone()));
 }
 

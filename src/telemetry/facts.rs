@@ -1,7 +1,6 @@
 //! What is known of a call, an operation and a request: plain values, which spans, metrics and the access log share.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanContext;
 
 use super::names::{self, attribute};
+use super::peer::PeerAddress;
 use crate::gemini::catalog::price::Cost;
 use crate::gemini::code::Code;
 use crate::gemini::method::Method;
@@ -160,7 +160,7 @@ pub(super) struct CallIdentity {
     pub(super) method: CallMethod,
     pub(super) request_id: Arc<str>,
     /// The address of the client.
-    pub(super) peer: SocketAddr,
+    pub(super) peer: PeerAddress,
     /// The context of our span, otherwise the caller's.
     pub(super) context: SpanContext,
 }

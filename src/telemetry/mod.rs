@@ -19,6 +19,7 @@ mod metrics;
 pub mod names;
 mod operation;
 mod otlp;
+mod peer;
 mod pipeline;
 mod propagation;
 mod recorder;
@@ -34,6 +35,7 @@ pub use self::facts::{CallEnd, CallMethod, CallPhase, CallProtocol, EstimatedTok
 pub use self::keys::{KeyOutcome, KeyRest};
 pub use self::operation::{ModelRequest, Operation};
 pub use self::otlp::{Otlp, OtlpTls, Protocol};
+pub use self::peer::PeerAddress;
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;
 pub use self::recorder::Telemetry;
