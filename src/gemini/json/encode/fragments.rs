@@ -100,6 +100,11 @@ impl<'w, 'p> Fragments<'w, 'p> {
         Self::new(first, &self.others[self.others.len() - others as usize..])
     }
 
+    /// Whether neither a field nor another fragment follows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.others.is_empty()
+    }
+
     /// Reads the next field, in this fragment or the next one.
     #[inline]
     pub(super) fn field(&mut self, wire: Wire<'w>, steps: &mut Steps<'_>) -> Result<Option<(u32, Raw<'w>)>, Error> {

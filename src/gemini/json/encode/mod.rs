@@ -65,8 +65,26 @@ impl<'w, 's, O: Output> Encoder<'w, 's, O> {
     }
 
     fn message(&mut self, message: &'static Message, fragments: Fragments<'w, '_>) -> Result<(), Error> {
+        // Free-form JSON has a `Value` for each of its values. Nearly all have one field, for which no scan is needed.
+        if message.form == Form::Value
+            && let Some((kind, value)) = self.only_field(message, fragments)?
+        {
+            return self.scalar(kind, value);
+        }
         let fields = self.scan(message, fragments)?;
         self.write(message, &fields, fragments)
+    }
+
+    /// The field of a `Value` that has one and no more, unless it is null.
+    fn only_field(
+        &mut self,
+        message: &'static Message,
+        mut fragments: Fragments<'w, '_>,
+    ) -> Result<Option<(Kind, Raw<'w>)>, Error> {
+        let Some((number, value)) = fragments.field(self.wire, self.steps)? else { return Ok(None) };
+        let field = message.field(number).map(|index| &message.fields[index]);
+        let field = field.filter(|field| fragments.is_empty() && !matches!(field.kind, Kind::Enum(_)));
+        Ok(field.map(|field| (field.kind, value)))
     }
 
     /// Finds the fields that a message has.
