@@ -11,4 +11,4 @@ pub mod model;
 pub mod steps;
 pub mod validate;
 pub mod view;
-mod wire;
+pub mod wire;

@@ -1,5 +1,9 @@
 //! Reads and writes protobuf's wire format: tags, varints and lengths (protobuf.dev/programming-guides/encoding).
 
+mod writer;
+
+pub(super) use self::writer::OutputPosition;
+pub use self::writer::WireWriter;
 use super::steps::{Interrupted, Steps};
 
 /// The deepest nesting of unknown groups.
@@ -164,20 +168,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The wire types that the translator writes.
+/// The wire types that are written.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WireType {
+pub enum WireType {
     Varint = 0,
     Fixed64 = 1,
     Len = 2,
     Fixed32 = 5,
 }
 
-pub(super) fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
+pub fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(out, u64::from(number << 3) | wire_type as u64);
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -1,23 +1,28 @@
-//! Exporters for OTLP.
+//! Exporters for OTLP: the SDK's for metrics and logs, and our own for spans, which are exported with every call.
 //!
 //! Transports are made here and not by the SDK, which sets no limit on connecting, trusts no authority over gRPC, and
 //! reads no variable about certificates.
 
+mod encode;
+mod spans;
+
 use std::fmt;
 use std::time::Duration;
 
+use http::HeaderMap;
 use opentelemetry_otlp::{
-    LogExporter, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+    LogExporter, MetricExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
 };
 use tokio::runtime::Handle;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use self::spans::{SpanExporter, Transport};
 use crate::cause::cause;
 
 /// The problem, as a part of a sentence.
 type Result<T> = std::result::Result<T, String>;
 
-/// How a collector is reached. Headers and compression are left to the SDK, which reads their variables.
+/// How a collector is reached.
 #[derive(Clone)]
 pub struct Otlp {
     pub protocol: Protocol,
@@ -26,6 +31,10 @@ pub struct Otlp {
     /// For one attempt to send a batch, and for all attempts together.
     pub timeout: Duration,
     pub tls: OtlpTls,
+    /// To add to requests that export spans. For metrics and logs the SDK reads the variables of these itself.
+    pub headers: HeaderMap,
+    /// Whether these requests are compressed.
+    pub gzip: bool,
 }
 
 /// How OTLP is spoken.
@@ -76,7 +85,11 @@ impl Otlp {
     }
 
     pub(super) fn spans(&self, runtime: &Handle) -> Result<SpanExporter> {
-        build!(SpanExporter, self, runtime)
+        let transport = match self.protocol {
+            Protocol::Grpc => Transport::Grpc(self.channel(runtime)?),
+            Protocol::Http => Transport::Http(self.client()?, self.url.parse().map_err(|error| cause(&error))?),
+        };
+        Ok(SpanExporter::new(transport, self, runtime))
     }
 
     pub(super) fn metrics(&self, runtime: &Handle) -> Result<MetricExporter> {
@@ -153,6 +166,8 @@ impl fmt::Debug for OtlpTls {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -165,7 +180,8 @@ mod tests {
         ] {
             let tls = OtlpTls { identity: Some((b"secret".to_vec(), b"secret".to_vec())), ..OtlpTls::default() };
             let (url, timeout) = (url.to_owned(), Duration::from_secs(1));
-            let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls };
+            let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("secret"))]);
+            let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls, headers, gzip: false };
             assert_eq!(otlp.to_string(), format!("otlp (grpc, {shown})"));
             assert!(!format!("{otlp:?}").contains("cret"), "{otlp:?}");
         }

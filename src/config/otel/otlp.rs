@@ -1,8 +1,12 @@
-//! The collector of a signal: its address, protocol, timeout and TLS files. A signal's own variable takes precedence over
+//! The collector of a signal: its address, protocol, headers, compression, timeout and TLS files. A signal's own variable takes precedence over
 //! that of all three signals.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 use super::environment::{Environment, fault, number, word};
 use crate::config::Error;
@@ -17,6 +21,8 @@ pub(super) struct Signal {
     pub(super) exporter: &'static str,
     pub(super) endpoint: &'static str,
     protocol: &'static str,
+    headers: &'static str,
+    compression: &'static str,
     timeout: &'static str,
     insecure: &'static str,
     certificate: &'static str,
@@ -31,6 +37,8 @@ macro_rules! signal {
             exporter: $exporter,
             endpoint: concat!("OTEL_EXPORTER_OTLP_", $name, "ENDPOINT"),
             protocol: concat!("OTEL_EXPORTER_OTLP_", $name, "PROTOCOL"),
+            headers: concat!("OTEL_EXPORTER_OTLP_", $name, "HEADERS"),
+            compression: concat!("OTEL_EXPORTER_OTLP_", $name, "COMPRESSION"),
             timeout: concat!("OTEL_EXPORTER_OTLP_", $name, "TIMEOUT"),
             insecure: concat!("OTEL_EXPORTER_OTLP_", $name, "INSECURE"),
             certificate: concat!("OTEL_EXPORTER_OTLP_", $name, "CERTIFICATE"),
@@ -76,7 +84,10 @@ impl Signal {
             Protocol::Grpc => self.grpc_url(own_or_all(self.endpoint, ALL.endpoint), environment)?,
             Protocol::Http => self.http_url(environment)?,
         };
-        Ok(Otlp { protocol, url, timeout, tls: self.tls(environment, files)? })
+        let given = own_or_all(self.headers, ALL.headers);
+        let headers = given.map(|(_, value)| headers(&value)).unwrap_or_default();
+        let gzip = own_or_all(self.compression, ALL.compression).is_some_and(|(_, value)| value == "gzip");
+        Ok(Otlp { protocol, url, timeout, tls: self.tls(environment, files)?, headers, gzip })
     }
 
     /// An endpoint without a scheme uses TLS, unless `INSECURE` is set.
@@ -130,6 +141,29 @@ fn protocol(variable: &'static str, value: &str) -> Result<Protocol, Error> {
         "grpc" => Ok(Protocol::Grpc),
         _ => Ok(Protocol::Http),
     }
+}
+
+/// The headers of a list such as `a=1,b=2`, whose values are percent-encoded. As the SDK does, it leaves out what is no
+/// header, and takes a value as it is if it is not encoded correctly.
+fn headers(list: &str) -> HeaderMap {
+    let header = |pair: &str| {
+        let (name, value) = pair.split_once('=')?;
+        let decoded = decoded(value.trim()).unwrap_or_else(|| value.to_owned());
+        let mut value = HeaderValue::from_str(&decoded).ok().filter(|value| !value.is_empty())?;
+        value.set_sensitive(true);
+        Some((name.trim().parse::<HeaderName>().ok()?, value))
+    };
+    // Of two with the same name the last one counts.
+    list.split(',').filter_map(header).fold(HeaderMap::new(), |mut headers, (name, value)| {
+        headers.insert(name, value);
+        headers
+    })
+}
+
+fn decoded(value: &str) -> Option<String> {
+    let is_encoded = |rest: &str| rest.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2;
+    let is_correct = value.split('%').skip(1).all(is_encoded);
+    is_correct.then(|| percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)).flatten()
 }
 
 /// Checks a URL. The error does not quote it: it may contain a password.

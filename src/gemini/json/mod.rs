@@ -23,7 +23,6 @@ mod surrogates;
 mod table;
 mod text;
 mod time;
-mod writer;
 
 use std::sync::LazyLock;
 

@@ -130,6 +130,25 @@ def test_a_missing_collector_is_logged_once(sandbox, protocol):
     assert len(lines_with(process, EXPORT_FAILS)) == 1
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_compressed_spans_arrive_over_either_protocol(collector, sandbox, protocol):
+    trace_id = secrets.token_hex(16)
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.grpc if protocol == 'grpc' else collector.http}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=a%20key",
+    }
+    process, address = serve(sandbox, **collector.environment(**env))
+    call(address, trace_id)
+    assert process.stop() == 0
+    server, operation, attempt = collector.tree(trace_id, 3)
+    assert operation.parent == server.span_id and attempt.parent == operation.span_id
+    assert {span.resource["service.name"] for span in (server, operation, attempt)} == {"gemini-grpc"}
+    assert operation.attributes["gen_ai.response.finish_reasons"] == ["stop"]
+    assert not lines_with(process, EXPORT_FAILS)
+
+
 def test_without_an_endpoint_nothing_is_exported_or_logged(sandbox):
     process, address = serve(sandbox)
     call(address)

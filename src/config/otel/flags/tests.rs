@@ -175,3 +175,32 @@ fn what_is_told_and_understood_is_as_the_variables_say() {
         assert_eq!(settings(flags).propagation.forward_trace, forwarded, "{flags:?}");
     }
 }
+
+#[test]
+fn headers_and_compression_of_spans_are_read() {
+    let otlp = |variables: &[(&str, &str)]| {
+        let lookup =
+            |name: &str| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+        TRACES.resolve(&Environment::new(&lookup), &Flags::parse_from(["test"]).telemetry.files()).unwrap()
+    };
+    for (list, headers) in [
+        ("a=1", &[("a", "1")][..]),
+        (" Api-Key = a%20key ,b=2=3,,", &[("api-key", "a key"), ("b", "2=3")]),
+        // As they are, since they are not encoded correctly.
+        ("a=100%,b=%2,c=%20%zz", &[("a", "100%"), ("b", "%2"), ("c", "%20%zz")]),
+        // The last one counts.
+        ("a=1,A=2", &[("a", "2")]),
+        // None of these is a header.
+        ("a,=1,b=, =2,c d=3,e=%0A,g=%FF%20", &[("g", "%FF%20")]),
+    ] {
+        let otlp = otlp(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
+        let got: Vec<_> = otlp.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(got, headers, "{list}");
+        assert!(otlp.headers.values().all(|value| value.is_sensitive()), "{list}");
+    }
+    let all = [("OTEL_EXPORTER_OTLP_HEADERS", "a=1"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")];
+    assert!(otlp(&all).gzip && !otlp(&[]).gzip && otlp(&[]).headers.is_empty());
+    let own = [("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=2"), ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none")];
+    let own = otlp(&[own, all].concat());
+    assert!(!own.gzip && own.headers.len() == 1 && own.headers["b"] == "2");
+}

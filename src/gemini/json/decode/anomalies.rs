@@ -3,8 +3,8 @@
 
 use super::super::error::{Error, Problem};
 use super::super::schema::{Field, Kind, Message, Role};
-use super::super::writer::OutputPosition;
 use super::{Decoder, Outcome, Tolerance};
+use crate::gemini::wire::OutputPosition;
 
 /// At most this many different anomalies of one response are kept.
 const MAX_ANOMALIES: usize = 16;

@@ -30,10 +30,9 @@ use super::scan::Scanner;
 use super::schema::{Field, Form, Guess, Kind, Message, Shape};
 use super::table::Table;
 use super::time::{parse_duration, parse_timestamp};
-use super::writer::WireWriter;
 use super::{Event, MAX_DEPTH, Response};
 use crate::gemini::steps::Steps;
-use crate::gemini::wire::{WireType, put_tag, put_varint};
+use crate::gemini::wire::{WireType, WireWriter, put_tag, put_varint};
 
 /// Reads one JSON text and writes the wire bytes of a message.
 pub(super) struct Decoder<'j, 's> {

@@ -1,4 +1,4 @@
-//! A collector that says yes to everything, in OTLP over gRPC or HTTP, and keeps it.
+//! A collector that says yes to everything, in OTLP over gRPC or HTTP, and keeps it; at first it can be unavailable.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -20,9 +20,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::telemetry::Protocol;
 
-type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+type Received = Arc<Mutex<Vec<Request>>>;
 /// A certificate and its key.
 type Pair = (Vec<u8>, Vec<u8>);
+
+/// A request that it got.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) path: String,
+    pub(super) headers: http::HeaderMap,
+    pub(super) body: Vec<u8>,
+}
 
 pub(super) struct Collector {
     pub(super) url: String,
@@ -34,6 +42,11 @@ pub(super) struct Collector {
 impl Collector {
     /// With TLS it asks for a certificate of the same authority.
     pub(super) fn start(protocol: Protocol, tls: Option<(&[u8], &Pair)>) -> Self {
+        Self::unavailable(0, protocol, tls)
+    }
+
+    /// The same, but this many requests fail first.
+    pub(super) fn unavailable(count: usize, protocol: Protocol, tls: Option<(&[u8], &Pair)>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http{}://{}", if tls.is_some() { "s" } else { "" }, listener.local_addr().unwrap());
@@ -48,8 +61,10 @@ impl Collector {
                     let (kept, acceptor) = (kept.clone(), acceptor.clone());
                     tokio::spawn(async move {
                         match acceptor {
-                            Some(acceptor) => serve(acceptor.accept(stream).await.unwrap(), protocol, kept).await,
-                            None => serve(stream, protocol, kept).await,
+                            Some(acceptor) => {
+                                serve(acceptor.accept(stream).await.unwrap(), protocol, count, kept).await
+                            }
+                            None => serve(stream, protocol, count, kept).await,
                         }
                     });
                 }
@@ -59,39 +74,48 @@ impl Collector {
         Self { url, received, _stop: stop }
     }
 
-    /// The path and the body of each request.
-    pub(super) fn received(self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn received(self) -> Vec<Request> {
         self.received.lock().unwrap().clone()
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, protocol: Protocol, kept: Received) {
-    let answer = service_fn(move |request: http::Request<Incoming>| {
+async fn serve<S>(stream: S, protocol: Protocol, unavailable: usize, kept: Received)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: http::Request<Incoming>| {
         let kept = kept.clone();
         async move {
-            let path = request.uri().path().to_owned();
-            let body = request.into_body().collect().await.unwrap().to_bytes();
-            kept.lock().unwrap().push((path, body.to_vec()));
-            Ok::<_, Infallible>(yes(protocol))
+            let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
+            let body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
+            let mut kept = kept.lock().unwrap();
+            kept.push(Request { path, headers, body });
+            Ok::<_, Infallible>(answer(protocol, kept.len() > unavailable))
         }
     });
     let stream = TokioIo::new(stream);
     let _ = match protocol {
-        Protocol::Grpc => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await,
-        Protocol::Http => http1::Builder::new().serve_connection(stream, answer).await,
+        Protocol::Grpc => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await,
+        Protocol::Http => http1::Builder::new().serve_connection(stream, service).await,
     };
 }
 
-/// An empty answer, in which nothing was refused.
-fn yes(protocol: Protocol) -> http::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
+/// A message in which one span was refused, or an error after which a request may be sent again.
+fn answer(
+    protocol: Protocol,
+    is_available: bool,
+) -> http::Response<http_body_util::combinators::BoxBody<Bytes, Infallible>> {
+    let message = Bytes::from_static(b"\x0a\x0b\x08\x01\x12\x07too big");
     if protocol == Protocol::Http {
-        return http::Response::new(Full::default().boxed());
+        let status = if is_available { 200 } else { 503 };
+        return http::Response::builder().status(status).body(Full::new(message).boxed()).unwrap();
     }
     let trailers = http::HeaderMap::from_iter([(
         http::HeaderName::from_static("grpc-status"),
-        http::HeaderValue::from_static("0"),
+        http::HeaderValue::from_static(if is_available { "0" } else { "14" }),
     )]);
-    let frames = [Frame::data(Bytes::from_static(&[0; 5])), Frame::trailers(trailers)].map(Ok);
+    let framed = [&[0, 0, 0, 0, message.len() as u8], &*message].concat();
+    let frames = [Frame::data(framed.into()), Frame::trailers(trailers)].map(Ok);
     let mut answer = http::Response::new(http_body_util::StreamBody::new(tokio_stream::iter(frames)).boxed());
     answer.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
     answer

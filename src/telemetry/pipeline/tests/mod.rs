@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod collector;
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use http::HeaderMap;
 use opentelemetry::KeyValue;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _};
 use opentelemetry::metrics::MeterProvider as _;
@@ -17,7 +19,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-use self::collector::Collector;
+use self::collector::{Collector, Request};
 use super::*;
 use crate::telemetry::{OtlpTls, Protocol};
 
@@ -28,7 +30,14 @@ fn config(url: &str, protocol: Protocol, tls: &OtlpTls) -> Config {
     let otlp = |path: &str| {
         let url = format!("{url}{}", if protocol == Protocol::Http { path } else { "" });
         Exporters {
-            otlp: Some(Otlp { protocol, url, timeout: EXPORT_TIMEOUT, tls: tls.clone() }),
+            otlp: Some(Otlp {
+                protocol,
+                url,
+                timeout: EXPORT_TIMEOUT,
+                tls: tls.clone(),
+                headers: HeaderMap::new(),
+                gzip: false,
+            }),
             ..Exporters::default()
         }
     };
@@ -47,7 +56,7 @@ fn record(pipelines: &Pipelines) {
 }
 
 /// What `collector` got once everything was exported.
-fn sent(collector: Collector, protocol: Protocol, tls: &OtlpTls) -> Vec<(String, Vec<u8>)> {
+fn sent(collector: Collector, protocol: Protocol, tls: &OtlpTls) -> Vec<Request> {
     let pipelines = Pipelines::start(&config(&collector.url, protocol, tls)).unwrap();
     record(&pipelines);
     pipelines.shutdown(EXPORT_TIMEOUT);
@@ -58,7 +67,7 @@ fn contains(body: &[u8], text: &str) -> bool {
     body.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-fn assert_all_came(received: &[(String, Vec<u8>)], protocol: Protocol) {
+fn assert_all_came(received: &[Request], protocol: Protocol) {
     for (signal, service, text) in [
         ("traces", "trace.v1.TraceService", "a-span"),
         ("metrics", "metrics.v1.MetricsService", "a.counter"),
@@ -68,8 +77,10 @@ fn assert_all_came(received: &[(String, Vec<u8>)], protocol: Protocol) {
             Protocol::Grpc => format!("/opentelemetry.proto.collector.{service}/Export"),
             Protocol::Http => format!("/v1/{signal}"),
         };
-        let came = received.iter().find(|(at, _)| *at == path);
-        let (_, body) = came.unwrap_or_else(|| panic!("nothing came at {path}, but {received:?}"));
+        let came = received.iter().find(|request| request.path == path);
+        let Request { headers, body, .. } = came.unwrap_or_else(|| panic!("nothing came at {path}, but {received:?}"));
+        let agent = headers["user-agent"].to_str().unwrap();
+        assert!(agent.starts_with(concat!("OTel-OTLP-Exporter-Rust/", "0.33.1")), "{path}: {agent}");
         assert!(contains(body, text) && contains(body, "gemini-grpc"), "{path}");
         assert!(contains(body, "service.instance.id") && contains(body, env!("CARGO_PKG_VERSION")), "{path}");
     }
@@ -99,6 +110,62 @@ fn a_collector_with_a_certificate_of_an_authority_of_our_own_is_trusted_and_show
         let collector = || Collector::start(protocol, Some((&ca, &theirs)));
         let tls = OtlpTls { authorities: Some(ca.clone()), identity: Some(ours.clone()), ..OtlpTls::default() };
         assert_all_came(&sent(collector(), protocol, &tls), protocol);
+    }
+}
+
+#[test]
+fn spans_are_sent_with_headers_and_compressed_if_that_is_configured() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let collector = Collector::start(protocol, None);
+        let mut config = config(&collector.url, protocol, &OtlpTls::default());
+        let otlp = config.traces.otlp.as_mut().unwrap();
+        (otlp.gzip, otlp.headers) =
+            (true, HeaderMap::from_iter([("x-api-key".parse().unwrap(), "a-key".parse().unwrap())]));
+        let pipelines = Pipelines::start(&config).unwrap();
+        record(&pipelines);
+        pipelines.shutdown(EXPORT_TIMEOUT);
+        let received = collector.received();
+        let with_key = received.iter().filter(|request| request.headers.contains_key("x-api-key"));
+        let [Request { headers, body, .. }] = &with_key.collect::<Vec<_>>()[..] else { panic!("{received:?}") };
+        let (encoding, media_type, packed) = match protocol {
+            // A message of gRPC begins with a flag and its length.
+            Protocol::Grpc => ("grpc-encoding", "application/grpc", &body[5..]),
+            Protocol::Http => ("content-encoding", "application/x-protobuf", &body[..]),
+        };
+        assert_eq!(headers["x-api-key"], "a-key");
+        assert_eq!(
+            (headers[encoding].as_bytes(), headers["content-type"].to_str().unwrap()),
+            (&b"gzip"[..], media_type)
+        );
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut unpacked).unwrap();
+        assert!(contains(&unpacked, "a-span"));
+    }
+}
+
+/// What is logged while this many spans are exported to a collector, one by one.
+fn logged_while_exporting(count: usize, collector: &Collector, protocol: Protocol) -> String {
+    let config = config(&collector.url, protocol, &OtlpTls::default());
+    let runtime = Runtime::start().unwrap();
+    let exporter = config.traces.otlp.unwrap().spans(&runtime.handle).unwrap();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        (0..count).for_each(|_| drop(provider.tracer("test").start("a-span")));
+    });
+    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+}
+
+#[test]
+fn spans_are_sent_again_to_a_collector_that_was_unavailable() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let collector = Collector::unavailable(2, protocol, None);
+        logged_while_exporting(1, &collector, protocol);
+        let received = collector.received();
+        assert_eq!(received.len(), 3, "{received:?}");
+        assert!(received.iter().all(|request| request.body == received[0].body));
     }
 }
 

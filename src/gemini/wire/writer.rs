@@ -4,15 +4,15 @@
 //! up. A large value, such as a picture, is never moved: before it is written, the lengths of all open fields are
 //! widened for it.
 
-use crate::gemini::wire::{WireType, put_tag, put_varint, varint_len};
+use super::{WireType, put_tag, put_varint, varint_len};
 
 /// Before a value of at least this many bytes is written, the lengths of the open fields are widened for it.
 const LARGE_VALUE_BYTES: usize = 4096;
 
 /// Wire bytes, and the fields in them that are still open.
 #[derive(Debug)]
-pub(super) struct WireWriter {
-    pub(super) out: Vec<u8>,
+pub struct WireWriter {
+    pub out: Vec<u8>,
     open: Vec<OpenField>,
     /// How many bytes were moved since [`WireWriter::take_moved_bytes`] was last called.
     moved_bytes: usize,
@@ -20,11 +20,11 @@ pub(super) struct WireWriter {
 
 /// A position in the output, relative to the innermost open field: that field may move when the lengths around it grow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OutputPosition {
+pub struct OutputPosition {
     /// How many fields are open.
     open: usize,
     /// How many bytes were written since the innermost open field began.
-    pub(super) written: usize,
+    pub written: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,43 +42,43 @@ impl OpenField {
 }
 
 impl WireWriter {
-    pub(super) fn new(out: Vec<u8>) -> Self {
+    pub fn new(out: Vec<u8>) -> Self {
         Self { out, open: Vec::new(), moved_bytes: 0 }
     }
 
     /// How many bytes were moved since the last call: work that the caller counts as steps.
     #[inline]
-    pub(super) fn take_moved_bytes(&mut self) -> usize {
+    pub fn take_moved_bytes(&mut self) -> usize {
         std::mem::take(&mut self.moved_bytes)
     }
 
     /// Where the next byte is written, for [`WireWriter::rewind`].
     #[inline(always)]
-    pub(super) fn position(&self) -> OutputPosition {
+    pub fn position(&self) -> OutputPosition {
         OutputPosition { open: self.open.len(), written: self.written() }
     }
 
     /// How many bytes were written since the innermost open field began.
     #[inline(always)]
-    pub(super) fn written(&self) -> usize {
+    pub fn written(&self) -> usize {
         self.out.len() - self.open.last().map_or(0, OpenField::content_start)
     }
 
     /// Removes what was written and opened since `position`. The fields that were open then must still be open.
-    pub(super) fn rewind(&mut self, position: OutputPosition) {
+    pub fn rewind(&mut self, position: OutputPosition) {
         self.open.truncate(position.open);
         self.out.truncate(self.open.last().map_or(0, OpenField::content_start) + position.written);
     }
 
     /// Begins a length-delimited field whose length is not known yet.
-    pub(super) fn open_field(&mut self, number: u32) {
+    pub fn open_field(&mut self, number: u32) {
         put_tag(&mut self.out, number, WireType::Len);
         self.open.push(OpenField { length_at: self.out.len(), length_bytes: 1 });
         self.out.push(0);
     }
 
     /// Ends the innermost open field and writes its length.
-    pub(super) fn close_field(&mut self) {
+    pub fn close_field(&mut self) {
         let Some(field) = self.open.pop() else { return };
         let length = self.out.len() - field.content_start();
         if length < 0x80 && field.length_bytes == 1 {
@@ -122,7 +122,7 @@ impl WireWriter {
 
     /// Writes the tag and the length of a length-delimited field of `length` bytes. The caller appends the bytes to
     /// `out`. Returns where the field begins, so that the caller can truncate `out` to remove it.
-    pub(super) fn sized_field(&mut self, number: u32, length: usize) -> usize {
+    pub fn sized_field(&mut self, number: u32, length: usize) -> usize {
         if length >= LARGE_VALUE_BYTES {
             self.widen_open_fields(length);
         }

@@ -1,0 +1,185 @@
+//! Encodes spans as OTLP's `ExportTraceServiceRequest` (opentelemetry/proto/trace/v1/trace.proto).
+//!
+//! Each span is read once and written once. The SDK copies it into generated structs first, and then computes the length
+//! of each message again for every message around it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::gemini::wire::{WireType, WireWriter, put_tag, put_varint};
+
+/// About the bytes of a span, so that memory rarely has to grow while spans are written.
+const SPAN_BYTES: usize = 1024;
+/// Bits of `SpanFlags`: that it is known whether the parent is remote, and that it is.
+const KNOWS_REMOTE: u32 = 0x100;
+const IS_REMOTE: u32 = 0x200;
+
+/// The field `ResourceSpans.resource`, and the URL of its schema.
+pub(super) fn resource(resource: &Resource) -> (Vec<u8>, String) {
+    let mut encoder = Encoder(WireWriter::new(Vec::new()));
+    encoder.message(1, |resource_message| {
+        resource.iter().for_each(|(key, value)| resource_message.attribute(1, key.as_str(), value));
+    });
+    (encoder.0.out, resource.schema_url().unwrap_or_default().to_owned())
+}
+
+/// The request that exports spans of what [`resource`] returned.
+pub(super) fn request((resource, schema_url): &(Vec<u8>, String), spans: &[SpanData]) -> Vec<u8> {
+    let mut encoder = Encoder(WireWriter::new(Vec::with_capacity(resource.len() + spans.len() * SPAN_BYTES)));
+    encoder.message(1, |resource_spans| {
+        resource_spans.0.out.extend_from_slice(resource);
+        // Nearly all spans are of one scope, so few lists of spans begin.
+        for spans in spans.chunk_by(|one, next| one.instrumentation_scope == next.instrumentation_scope) {
+            resource_spans.message(2, |scope_spans| scope_spans.spans(&spans[0].instrumentation_scope, spans));
+        }
+        resource_spans.bytes(3, schema_url.as_bytes());
+    });
+    encoder.0.out
+}
+
+/// Writes the fields of messages. Numbers are those of the proto.
+struct Encoder(WireWriter);
+
+impl Encoder {
+    fn spans(&mut self, scope: &InstrumentationScope, spans: &[SpanData]) {
+        self.message(1, |message| {
+            message.bytes(1, scope.name().as_bytes());
+            message.bytes(2, scope.version().unwrap_or_default().as_bytes());
+            message.attributes(3, scope.attributes());
+        });
+        spans.iter().for_each(|span| self.message(2, |message| message.span(span)));
+        self.bytes(3, scope.schema_url().unwrap_or_default().as_bytes());
+    }
+
+    fn span(&mut self, span: &SpanData) {
+        self.context(&span.span_context);
+        if span.parent_span_id != SpanId::INVALID {
+            self.bytes(4, &span.parent_span_id.to_bytes());
+        }
+        self.bytes(5, span.name.as_bytes());
+        self.varint(6, kind(&span.span_kind));
+        self.time(7, span.start_time);
+        self.time(8, span.end_time);
+        self.attributes(9, &span.attributes);
+        self.varint(10, span.dropped_attributes_count.into());
+        for event in span.events.iter() {
+            self.message(11, |message| {
+                message.time(1, event.timestamp);
+                message.bytes(2, event.name.as_bytes());
+                message.attributes(3, &event.attributes);
+                message.varint(4, event.dropped_attributes_count.into());
+            });
+        }
+        self.varint(12, span.events.dropped_count.into());
+        for link in span.links.iter() {
+            self.message(13, |message| {
+                message.context(&link.span_context);
+                message.attributes(4, &link.attributes);
+                message.varint(5, link.dropped_attributes_count.into());
+                message.flags(6, &link.span_context, link.span_context.is_remote());
+            });
+        }
+        self.varint(14, span.links.dropped_count.into());
+        self.message(15, |message| match &span.status {
+            Status::Unset => {}
+            Status::Ok => message.varint(3, 1),
+            Status::Error { description } => {
+                message.bytes(2, description.as_bytes());
+                message.varint(3, 2);
+            }
+        });
+        self.flags(16, &span.span_context, span.parent_span_is_remote);
+    }
+
+    /// The fields in which spans and links begin.
+    fn context(&mut self, context: &SpanContext) {
+        self.bytes(1, &context.trace_id().to_bytes());
+        self.bytes(2, &context.span_id().to_bytes());
+        self.bytes(3, context.trace_state().header().as_bytes());
+    }
+
+    fn attributes<'a>(&mut self, number: u32, attributes: impl IntoIterator<Item = &'a KeyValue>) {
+        for KeyValue { key, value, .. } in attributes {
+            self.attribute(number, key.as_str(), value);
+        }
+    }
+
+    fn attribute(&mut self, number: u32, key: &str, value: &Value) {
+        self.message(number, |message| {
+            message.bytes(1, key.as_bytes());
+            message.message(2, |any| any.value(value));
+        });
+    }
+
+    /// The field of an `AnyValue`.
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.bytes(1, text.as_str().as_bytes()),
+            Value::Bool(value) => self.varint(2, (*value).into()),
+            Value::I64(value) => self.varint(3, value.cast_unsigned()),
+            Value::F64(value) => self.fixed64(4, value.to_bits()),
+            Value::Array(array) => self.message(5, |message| match array {
+                Array::Bool(values) => message.elements(values.iter().copied()),
+                Array::I64(values) => message.elements(values.iter().copied()),
+                Array::F64(values) => message.elements(values.iter().copied()),
+                Array::String(values) => message.elements(values.iter().cloned()),
+                // The enums may get more variants.
+                _ => {}
+            }),
+            _ => {}
+        }
+    }
+
+    fn elements(&mut self, values: impl Iterator<Item = impl Into<Value>>) {
+        values.for_each(|value| self.message(1, |any| any.value(&value.into())));
+    }
+
+    fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        self.0.open_field(number);
+        write(self);
+        self.0.close_field();
+    }
+
+    fn bytes(&mut self, number: u32, bytes: &[u8]) {
+        self.0.sized_field(number, bytes.len());
+        self.0.out.extend_from_slice(bytes);
+    }
+
+    fn varint(&mut self, number: u32, value: u64) {
+        put_tag(&mut self.0.out, number, WireType::Varint);
+        put_varint(&mut self.0.out, value);
+    }
+
+    fn fixed64(&mut self, number: u32, value: u64) {
+        put_tag(&mut self.0.out, number, WireType::Fixed64);
+        self.0.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Nanoseconds since 1970.
+    fn time(&mut self, number: u32, time: SystemTime) {
+        self.fixed64(number, time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64);
+    }
+
+    fn flags(&mut self, number: u32, context: &SpanContext, is_remote: bool) {
+        let flags = u32::from(context.trace_flags().to_u8()) | KNOWS_REMOTE | if is_remote { IS_REMOTE } else { 0 };
+        put_tag(&mut self.0.out, number, WireType::Fixed32);
+        self.0.out.extend_from_slice(&flags.to_le_bytes());
+    }
+}
+
+fn kind(kind: &SpanKind) -> u64 {
+    match kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests;
