@@ -110,7 +110,7 @@ pub const USES: [(&str, &[&str], &str); 7] = [
     ),
     ("std::fs", &["config", "cli"], "only what a flag names is read or written"),
     ("std::thread", &["config", "server", "telemetry", "sandbox", "cli"], "a call starts no thread"),
-    ("SystemTime::now", &["upstream", "gateway", "store"], "a pure module is given the time"),
+    ("SystemTime::now", &["upstream", "gateway", "store", "cli"], "a pure module is given the time"),
     (
         "Instant::now",
         &["upstream", "gateway", "face", "grpc", "server", "store", "telemetry", "cli"],
