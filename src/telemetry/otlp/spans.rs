@@ -77,6 +77,8 @@ impl SpanExporter {
                 let mut client = Grpc::new(channel.clone());
                 if self.gzip {
                     client = client.send_compressed(CompressionEncoding::Gzip);
+                    // A collector answers as it was asked.
+                    client = client.accept_compressed(CompressionEncoding::Gzip);
                 }
                 let mut request = tonic::Request::new(body);
                 *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
