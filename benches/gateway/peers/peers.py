@@ -206,7 +206,7 @@ class LiteLLM(Peer):
     source = "litellm"
     # https://docs.litellm.ai/docs/proxy/server_tuning: Gunicorn "when you run multiple workers in a single
     # container". The default, Uvicorn, ends a worker that has not answered for 5 s, so that on a busy machine
-    # none gets through its imports. All three servers took about the same CPU time. The Rust core of
+    # none gets through its imports. Granian took as much CPU time as Uvicorn. The Rust core of
     # https://docs.litellm.ai/docs/proxy/rust_gateway does not serve Gemini's route.
     settings = (
         "Gemini's route, --run_gunicorn with a worker per core, LITELLM_MODE=PRODUCTION, LITELLM_LOG=ERROR, "
