@@ -1,5 +1,5 @@
-//! The collector of a signal: its address, protocol, headers, compression, timeout and TLS files. A signal's own variable takes precedence over
-//! that of all three signals.
+//! The collector of a signal: its address, protocol, headers, compression, timeout and TLS files. A signal's own variable
+//! takes precedence over that of all three signals.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
