@@ -3,7 +3,7 @@
 import plots
 import scenarios
 import table
-from figures import Figure, Results
+from figures import DIRECT, Figure, Results
 from plots import escape
 
 STYLE = """
@@ -106,7 +106,7 @@ def rates(results):
 def added(results):
     measured = rates(results)
     rows = list(
-        dict.fromkeys(row for scenario in measured for row in results.rows(scenario) if row != "direct")
+        dict.fromkeys(row for scenario in measured for row in results.rows(scenario) if row != DIRECT)
     )
     for quantile, title in QUANTILES.items():
         series = {}
@@ -126,7 +126,7 @@ def first(results):
     for scenario in scenarios.OPEN_LOOP:
         if scenario.group == "first-chunk":
             for quantile, title in QUANTILES.items():
-                rows = [row for row in results.rows(scenario) if row != "direct"]
+                rows = [row for row in results.rows(scenario) if row != DIRECT]
                 values = [(row, results.added(scenario, row, "first_us", quantile)) for row in rows]
                 yield plots.bars(f"{title} added to the first chunk", "µs", values)
 

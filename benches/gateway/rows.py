@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import processes
 import tools
+from figures import DIRECT, DIRECT_GRPC
 
 HERE = pathlib.Path(__file__).resolve().parent
 REST = "/v1beta/models/{model}:{verb}"
@@ -88,7 +89,8 @@ def own_rows(setup):
                   UPSTREAM_URL=f"https://{setup.upstream_tls}")
     tls.ca = setup.certificates / "ca.pem"
     return [
-        Row("direct", "the load calls upstream itself, over HTTP/1.1", "gemini", {"rate"}, None, lambda: ""),
+        direct_row(DIRECT, "the load calls upstream itself, over HTTP/1.1", "gemini"),
+        direct_row(DIRECT_GRPC, "the load calls upstream itself, which answers over gRPC too", "grpc"),
         nginx_row(setup, "nginx", {"all", "faces", "http2", "rate", "idle"}),
         gateway(
             "gRPC",
@@ -128,6 +130,10 @@ def own_rows(setup):
         nginx_row(setup, "nginx TLS", {"tls"}, is_tls=True),
         tls,
     ]
+
+
+def direct_row(name, about, protocol):
+    return Row(name, about, protocol, {"rate"}, None, lambda: "")
 
 
 def gateway_settings(setup, settings):

@@ -1,7 +1,7 @@
 """The table in Markdown. The page shows the same columns."""
 
 import scenarios
-from figures import Figure, Results
+from figures import DIRECT, Figure, Results
 
 # The row that other gateways are compared with.
 OWN = "gRPC"
@@ -61,7 +61,7 @@ def added_rows(results):
     for scenario in scenarios.OPEN_LOOP:
         what = "first_us" if scenario.group == "first-chunk" else "latency_us"
         for row in results.rows(scenario):
-            if row != "direct":
+            if row != DIRECT:
                 yield [
                     scenario.name,
                     row,

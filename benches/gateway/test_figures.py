@@ -21,7 +21,7 @@ def latency(p50, late=1, count=2000, **more):
 
 
 def results(scenario, **rows):
-    return figures.Results({"results": {scenario.name: rows}})
+    return figures.Results(raw(scenario, **rows))
 
 
 def cpu(*values):
@@ -36,6 +36,7 @@ def raw(scenario=UNARY, peers=(), **rows):
             "version": f"{name} 1.0",
             "about": "with defaults",
             "command": "",
+            "protocol": "grpc" if "gRPC" in name else "gemini",
             "is_peer": name in peers,
         }
         for name in rows
@@ -48,6 +49,12 @@ class Figures(unittest.TestCase):
     def test_added_latency_is_the_difference_in_the_same_round(self):
         found = results(RATE, direct=[latency(100), latency(300)], gRPC=[latency(150), latency(370)])
         self.assertEqual(found.added(RATE, "gRPC", "latency_us", "p50"), figures.Figure(60, 50, 70))
+
+    def test_calls_over_grpc_are_compared_with_calls_over_grpc(self):
+        rows = {"direct": 100, "direct gRPC": 120, "gRPC": 150, "REST": 150}
+        found = results(RATE, **{name: [latency(p50)] for name, p50 in rows.items()})
+        added = [found.added(RATE, name, "latency_us", "p50").median for name in ("direct gRPC", "gRPC", "REST")]
+        self.assertEqual(added, [20, 30, 50])
 
     def test_a_latency_is_refused_where_the_load_was_late(self):
         found = results(RATE, gRPC=[latency(100, late=60), latency(100, late=60), latency(100)])

@@ -17,7 +17,7 @@ import scenarios
 import table
 
 GATEWAY, FOLDER = sys.argv.pop(), pathlib.Path(sys.argv.pop())
-ROWS = "direct,nginx,gRPC,REST,gRPC-Web,*TLS"
+ROWS = "direct*,nginx,gRPC,REST,gRPC-Web,*TLS"
 SCENARIOS = "unary,tools,stream,image-out,rate/500,first-chunk,connections/8,tls/unary,idle"
 
 
@@ -44,7 +44,7 @@ class Report(unittest.TestCase):
 
     def test_every_row_was_measured(self):
         measured = {row for rows in self.raw["results"].values() for row in rows}
-        wanted = {"direct", "nginx", "gRPC", "REST", "gRPC-Web", "nginx TLS", "gRPC TLS"}
+        wanted = {"direct", "direct gRPC", "nginx", "gRPC", "REST", "gRPC-Web", "nginx TLS", "gRPC TLS"}
         self.assertEqual(measured, wanted)
         steps = figures.Results(self.raw).idle_steps(scenarios.IDLE, "gRPC")
         self.assertEqual([step["streams"] for step in steps], [0, 50, 100])

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::client::TargetArgs;
-use crate::wire::{field, message, varint};
+use crate::wire::{field, framed, message, varint};
 use crate::{model, tools};
 
 const PROMPT: &str = "Write two short sentences about the history of the lighthouse at the end of the old pier.";
@@ -35,10 +35,7 @@ pub fn grpc(target: &TargetArgs) -> Vec<u8> {
         field(&mut request, 5, &tools::declarations());
     }
     field(&mut request, 4, &config);
-    let mut framed = vec![0];
-    framed.extend_from_slice(&(request.len() as u32).to_be_bytes());
-    framed.append(&mut request);
-    framed
+    framed(&request)
 }
 
 /// The same request for the REST API.

@@ -23,6 +23,14 @@ pub fn message(fields: &[(u64, &[u8])]) -> Vec<u8> {
     out
 }
 
+/// A message with gRPC's five bytes before it.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let mut framed = vec![0];
+    framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
+    framed.extend_from_slice(message);
+    framed
+}
+
 /// Counts gRPC's messages without keeping them; keeps the trailers of gRPC-Web, which are a frame of the body.
 #[derive(Default)]
 pub struct Deframer {

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep};
 
-use super::canned::{self, Canned};
+use super::canned::{self, Canned, Form};
 use crate::clock;
 use crate::model::{Pace, Shape};
 
@@ -29,6 +29,8 @@ pub struct Stream {
     stamped: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     has_yielded: bool,
+    /// gRPC's status, for a stream of its messages.
+    trailers: Option<HeaderMap>,
 }
 
 impl AnswerBody {
@@ -36,21 +38,24 @@ impl AnswerBody {
         Self::Full(Some(body.into()))
     }
 
-    /// An empty message with the status OK.
-    pub fn empty_grpc() -> Self {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        Self::Grpc(Some(Bytes::from_static(&[0; 5])), Some(trailers))
+    /// A message of gRPC with its five bytes, and the status OK.
+    pub fn grpc(message: Bytes) -> Self {
+        Self::Grpc(Some(message), Some(status_ok()))
     }
 
     pub fn stream(canned: Canned) -> Self {
         match canned.shape {
             Shape::Stream { chunks, pace, stamped, .. } => {
-                Self::Stream(Stream { canned, left: chunks, pace, stamped, sleep: None, has_yielded: false })
+                let trailers = (canned.form == Form::Grpc).then(status_ok);
+                Self::Stream(Stream { canned, left: chunks, pace, stamped, sleep: None, has_yielded: false, trailers })
             }
             _ => Self::Full(Some(canned.body)),
         }
     }
+}
+
+fn status_ok() -> HeaderMap {
+    HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))])
 }
 
 impl Stream {
@@ -62,7 +67,7 @@ impl Stream {
         self.left -= 1;
         let is_last = self.left == 0;
         Poll::Ready(Some(if self.stamped {
-            canned::event(&format!("ts={:020} ", clock::now_ns()), is_last)
+            canned::event(&format!("ts={:020} ", clock::now_ns()), is_last, self.canned.form)
         } else if is_last {
             self.canned.last.clone()
         } else {
@@ -102,7 +107,10 @@ impl Body for AnswerBody {
                 Some(body) => Some(Ok(Frame::data(body))),
                 None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
             },
-            Self::Stream(stream) => ready!(stream.poll_event(cx)).map(|event| Ok(Frame::data(event))),
+            Self::Stream(stream) => match ready!(stream.poll_event(cx)) {
+                Some(event) => Some(Ok(Frame::data(event))),
+                None => stream.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            },
         })
     }
 

@@ -1,5 +1,6 @@
 //! The upstream double: Gemini's REST API over HTTP/1.1 and HTTP/2 on one port, as cheaply as possible. Answers are made
-//! once for each model. Only the last segment of a path counts, and requests are read but not parsed.
+//! once for each model. Only the last segment of a path counts, and requests are read but not parsed. It also answers over
+//! gRPC itself, for calls without a gateway.
 
 mod body;
 mod canned;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -22,11 +24,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::body::AnswerBody;
-use self::canned::Canned;
+use self::canned::{Canned, Form};
 use crate::model::Shape;
 use crate::tls;
 
 const JSON: &str = "application/json; charset=UTF-8";
+const GRPC: &str = "application/grpc";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -42,7 +45,7 @@ pub struct Args {
 
 #[derive(Default)]
 struct Double {
-    answers: Mutex<HashMap<String, Canned>>,
+    answers: Mutex<HashMap<(String, Form), Canned>>,
     requests: AtomicU64,
     http2_requests: AtomicU64,
     request_bytes: AtomicU64,
@@ -103,28 +106,36 @@ impl Double {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, hyper::Error> {
         let (head, mut body) = request.into_parts();
-        let mut length = 0;
+        let (mut length, mut beginning) = (0, Bytes::new());
         while let Some(frame) = body.frame().await {
-            length += frame?.data_ref().map_or(0, bytes::Bytes::len) as u64;
+            let Ok(data) = frame?.into_data() else { continue };
+            length += data.len() as u64;
+            if beginning.is_empty() {
+                beginning = data;
+            }
         }
         let path = head.uri.path();
         if path == "/stats" {
             return Ok(reply(JSON, AnswerBody::full(self.stats())));
         }
-        let is_grpc = head.headers.get("content-type").is_some_and(|value| value == "application/grpc");
-        if is_grpc || path.ends_with("/v1/traces") || path.ends_with("/v1/metrics") {
+        let is_grpc = head.headers.get("content-type").is_some_and(|value| value == GRPC);
+        let is_export = path.ends_with("/Export") || path.ends_with("/v1/traces") || path.ends_with("/v1/metrics");
+        if is_export {
             self.exports.fetch_add(1, Relaxed);
             self.export_bytes.fetch_add(length, Relaxed);
             return Ok(match is_grpc {
-                true => reply("application/grpc", AnswerBody::empty_grpc()),
+                true => reply(GRPC, AnswerBody::grpc(Bytes::from_static(&[0; 5]))),
                 false => reply("application/x-protobuf", AnswerBody::full(String::new())),
             });
         }
         self.requests.fetch_add(1, Relaxed);
         self.request_bytes.fetch_add(length, Relaxed);
         self.http2_requests.fetch_add(u64::from(head.version == Version::HTTP_2), Relaxed);
+        if is_grpc {
+            return Ok(reply(GRPC, self.grpc(&beginning)));
+        }
         let (model, verb) = path.rsplit('/').next().and_then(|last| last.split_once(':')).unwrap_or((path, ""));
-        let Some(canned) = self.canned(model) else {
+        let Some(canned) = self.canned(model, Form::Json) else {
             let mut response = reply(JSON, AnswerBody::full(format!("{{\"error\":\"no model {model}\"}}")));
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Ok(response);
@@ -144,13 +155,24 @@ impl Double {
         })
     }
 
-    fn canned(&self, model: &str) -> Option<Canned> {
+    /// The answer to a message of gRPC. One that the double does not have is empty, which the load notices.
+    fn grpc(&self, request: &[u8]) -> AnswerBody {
+        let canned = grpc_model(request).and_then(|model| self.canned(model, Form::Grpc));
+        match canned {
+            Some(canned) if matches!(canned.shape, Shape::Stream { .. }) => AnswerBody::stream(canned),
+            Some(canned) => AnswerBody::grpc(canned.body),
+            None => AnswerBody::grpc(Bytes::new()),
+        }
+    }
+
+    fn canned(&self, model: &str, form: Form) -> Option<Canned> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(canned) = answers.get(model) {
+        let key = (model.to_owned(), form);
+        if let Some(canned) = answers.get(&key) {
             return Some(canned.clone());
         }
-        let canned = Canned::new(Shape::parse(model)?);
-        answers.insert(model.to_owned(), canned.clone());
+        let canned = Canned::new(Shape::parse(model)?, form)?;
+        answers.insert(key, canned.clone());
         Some(canned)
     }
 
@@ -162,6 +184,12 @@ impl Double {
         });
         stats.to_string()
     }
+}
+
+/// The model in the load's GenerateContentRequest: the first field, shorter than 128 bytes, behind gRPC's five bytes.
+fn grpc_model(request: &[u8]) -> Option<&str> {
+    let length = usize::from(*request.get(6)?);
+    std::str::from_utf8(request.get(7..7 + length)?).ok()?.strip_prefix("models/")
 }
 
 fn reply(content_type: &'static str, body: AnswerBody) -> Response<AnswerBody> {
