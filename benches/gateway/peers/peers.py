@@ -320,26 +320,42 @@ class PythonGateway(Handwritten):
 
 class NodeGateway(Handwritten):
     name = "node"
-    settings = (
-        "node/gateway.js: grpc-js, undici with a connection pool, protobufjs, one process per core (cluster)"
-    )
+    settings = "node/gateway.js: grpc-js, Node's built-in fetch, protobufjs, one process per core (cluster)"
     first_warmup = 5
+    client = "fetch"
+    packages = ("@grpc/grpc-js", "protobufjs")
 
     def download(self, folder):
         install_node(folder, HERE / "node")
 
     def version(self):
-        packages = (
-            f"{name} {node_package(self.folder, name)}" for name in ("@grpc/grpc-js", "undici", "protobufjs")
-        )
+        packages = (f"{name} {node_package(self.folder, name)}" for name in self.packages)
         return f"Node.js {run('node', '--version')[1:]}, {', '.join(packages)}"
 
     def command(self, upstream, port):
-        argv = ["node", str(HERE / "node/gateway.js"), upstream, str(port), str(PROTO)]
+        argv = ["node", str(HERE / "node/gateway.js"), upstream, str(port), str(PROTO), self.client]
         return argv, {"NODE_PATH": str(self.folder / "node_modules"), "NODE_ENV": "production"}
 
 
-PEERS = [EnvoyTranscoder(), EnvoyProxy(), LiteLLM(), Portkey(), PythonGateway(), NodeGateway()]
+class NodeUndiciGateway(NodeGateway):
+    name = "node-undici"
+    source = "node"
+    settings = "the same as node, with undici's request and a pool of connections instead of fetch"
+    client = "undici"
+    packages = ("@grpc/grpc-js", "protobufjs", "undici")
+    # Only what it takes to compare both clients.
+    skips = frozenset({"tools", "flush", "image-out", "image-in", "rate", "first-chunk", "idle"})
+
+
+PEERS = [
+    EnvoyTranscoder(),
+    EnvoyProxy(),
+    LiteLLM(),
+    Portkey(),
+    PythonGateway(),
+    NodeGateway(),
+    NodeUndiciGateway(),
+]
 
 
 def main():

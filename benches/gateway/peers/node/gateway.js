@@ -1,15 +1,15 @@
-// The gateway that a team writes for Node.js: grpc-js in front, protobufjs, undici behind, one process per core.
+// The gateway that a team writes for Node.js: grpc-js in front, protobufjs, fetch behind, one process per core.
 //
-// gateway.js UPSTREAM PORT PROTO_FOLDER serves GenerativeService on 127.0.0.1:PORT and calls Gemini's REST API at
-// http://UPSTREAM.
+// gateway.js UPSTREAM PORT PROTO_FOLDER CLIENT serves GenerativeService on 127.0.0.1:PORT and calls Gemini's REST API
+// at http://UPSTREAM. CLIENT is fetch, which is built into Node.js, or undici, a package with pools of connections.
 "use strict";
 
 const cluster = require("node:cluster");
 const os = require("node:os");
 const path = require("node:path");
+const { StringDecoder } = require("node:string_decoder");
 const grpc = require("@grpc/grpc-js");
 const protobuf = require("protobufjs");
-const undici = require("undici");
 
 const SERVICES = ["mountsea.gemini.v1.GenerativeService", "google.ai.generativelanguage.v1beta.GenerativeService"];
 
@@ -95,10 +95,24 @@ function definition(service, { Request, Response }) {
   };
 }
 
+// Each sends a request, and returns a response with status, body, json() and text(). Both have as many connections as
+// calls in flight, and keep them alive.
+const CLIENTS = {
+  fetch: (upstream) => (path, request) => fetch(`http://${upstream}${path}`, request),
+  undici(upstream) {
+    const { Pool } = require("undici");
+    // The caller's deadline ends a call.
+    const pool = new Pool(`http://${upstream}`, { connections: null, headersTimeout: 0, bodyTimeout: 0 });
+    return async (path, request) => {
+      const { statusCode, body } = await pool.request({ path, ...request });
+      return { status: statusCode, body, json: () => body.json(), text: () => body.text() };
+    };
+  },
+};
+
 class Gateway {
-  constructor(upstream) {
-    // As many connections as calls in flight, all kept alive. The caller's deadline ends a call.
-    this.pool = new undici.Pool(`http://${upstream}`, { connections: null, headersTimeout: 0, bodyTimeout: 0 });
+  constructor(client) {
+    this.client = client;
   }
 
   // Sends a request. The model is in its path and not in its body.
@@ -106,26 +120,25 @@ class Gateway {
     const abort = new AbortController();
     call.on("cancelled", () => abort.abort());
     const name = model.startsWith("models/") ? model : `models/${model}`;
-    const response = await this.pool.request({
-      path: `/v1beta/${name}:${action}`,
+    const response = await this.client(`/v1beta/${name}:${action}`, {
       method: "POST",
       headers: { "content-type": "application/json", "x-goog-api-key": "key" },
       body: JSON.stringify(body),
       signal: abort.signal,
     });
-    if (response.statusCode !== 200) throw await upstreamError(response);
-    return response.body;
+    if (response.status !== 200) throw await upstreamError(response);
+    return response;
   }
 
   generateContent(call, callback) {
     this.send(call.request, "generateContent", call)
-      .then((body) => body.json())
+      .then((response) => response.json())
       .then((json) => callback(null, json), (error) => callback(status(error)));
   }
 
   async streamGenerateContent(call) {
     try {
-      const body = await this.send(call.request, "streamGenerateContent?alt=sse", call);
+      const { body } = await this.send(call.request, "streamGenerateContent?alt=sse", call);
       for await (const event of events(body)) {
         // A caller that does not read stops the stream from upstream.
         if (!call.write(JSON.parse(event))) await drained(call);
@@ -145,36 +158,37 @@ function drained(call) {
 }
 
 async function upstreamError(response) {
-  const text = await response.body.text();
-  let message = `HTTP ${response.statusCode} from upstream`;
+  const text = await response.text();
+  let message = `HTTP ${response.status} from upstream`;
   try {
     message = JSON.parse(text).error.message;
   } catch {
     // An error without a body in Google's form has no message of its own.
   }
-  return { code: CODES[response.statusCode] ?? grpc.status.UNKNOWN, message };
+  return { code: CODES[response.status] ?? grpc.status.UNKNOWN, message };
 }
 
 function status(error) {
+  // Its code is a number that is none of gRPC's.
+  if (error.name === "AbortError") return { code: grpc.status.CANCELLED, message: error.message };
   if (typeof error.code === "number") return error;
-  const cancelled = error.name === "AbortError";
-  return { code: cancelled ? grpc.status.CANCELLED : grpc.status.UNAVAILABLE, message: `upstream: ${error.message}` };
+  return { code: grpc.status.UNAVAILABLE, message: `upstream: ${(error.cause ?? error).message}` };
 }
 
 // The data of each server-sent event.
 async function* events(body) {
-  body.setEncoding("utf8");
+  const decoder = new StringDecoder("utf8");
   let rest = "";
   for await (const piece of body) {
-    const lines = (rest + piece).split("\n");
+    const lines = (rest + decoder.write(piece)).split("\n");
     rest = lines.pop();
     for (const line of lines) if (line.startsWith("data:")) yield line.slice(5);
   }
   if (rest.startsWith("data:")) yield rest.slice(5);
 }
 
-function serve(upstream, port, folder) {
-  const gateway = new Gateway(upstream);
+function serve(upstream, port, folder, client) {
+  const gateway = new Gateway(CLIENTS[client](upstream));
   const messages = loadMessages(folder);
   const server = new grpc.Server({
     "grpc.max_receive_message_length": -1,
@@ -199,6 +213,6 @@ if (cluster.isPrimary) {
     process.exit(0);
   });
 } else {
-  const [upstream, port, folder] = process.argv.slice(2);
-  serve(upstream, Number(port), folder);
+  const [upstream, port, folder, client] = process.argv.slice(2);
+  serve(upstream, Number(port), folder, client);
 }
