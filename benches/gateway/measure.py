@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import subprocess
 
 import scenarios
@@ -10,6 +11,25 @@ from tools import BENCH, CACHE, say
 
 # Files that a gateway keeps for anything but streams.
 SPARE_FILES = 600
+
+
+def rounds(args, scenario, is_slow=False):
+    """In how many rounds a row is measured, and for how many seconds in each."""
+    # Half as many rounds of twice the time, unless a rate says how many calls there are.
+    slower = 2 if is_slow and not scenario.rate else 1
+    return math.ceil((args.rounds or scenario.rounds) / slower), args.seconds * scenario.longer * slower
+
+
+def describe_rounds(args, chosen, rows):
+    """For the head of the page, as in `13 of 0.5 s: unary, stream; 5 of 2 s: rate`."""
+    groups = {}
+    for scenario in chosen:
+        number, seconds = rounds(args, scenario)
+        groups.setdefault(f"{number} of {seconds:g} s", {})[scenario.group] = None
+    parts = [f"{how}: {', '.join(names)}" for how, names in groups.items()]
+    if slow := [row.name for row in rows if row.is_slow]:
+        parts.append(f"{', '.join(slow)}: in closed loops half as many, each twice as long")
+    return "; ".join([*parts, f"{args.warmup:g} s of load before each"])
 
 
 class Bench:
@@ -33,16 +53,17 @@ class Bench:
         """All loads, with results by scenario and row."""
         for scenario in chosen:
             taking_part = [row for row in rows if row.name in self.started and row.runs(scenario)]
-            for number in range(self.args.rounds):
+            for number in range(rounds(self.args, scenario)[0]):
                 for row in taking_part if number % 2 == 0 else reversed(taking_part):
-                    result = self.load(scenario, row)
-                    self.results.setdefault(scenario.name, {}).setdefault(row.name, []).append(result)
+                    most, seconds = rounds(self.args, scenario, row.is_slow)
+                    if number < most:
+                        result = self.load(scenario, row, seconds)
+                        self.results.setdefault(scenario.name, {}).setdefault(row.name, []).append(result)
             say(f"  {scenario.name}: {', '.join(row.name for row in taking_part) or 'no row'}")
 
-    def load(self, scenario, row):
+    def load(self, scenario, row, seconds):
         address, process = self.started[row.name]
-        warmup = self.args.warmup + row.warmup
-        flags = ["--seconds", self.args.seconds * scenario.longer, "--warmup", warmup, *scenario.flags]
+        flags = ["--seconds", seconds, "--warmup", self.args.warmup, *scenario.flags]
         flags += ["--rate", scenario.rate] if scenario.rate else []
         flags += ["--pid", process.pid] if process else []
         if not process:

@@ -76,10 +76,7 @@ def section(title, about, charts):
 
 
 def facts(raw):
-    settings = raw["settings"]
-    rounds = f"{settings['rounds']} interleaved rounds of {settings['seconds']} s"
-    rounds += f", after {settings['warmup']} s of load"
-    rows = [*raw["facts"].items(), ("rounds", rounds), ("command", raw["command"])]
+    rows = [*raw["facts"].items(), ("command", raw["command"])]
     return grid(["run", ""], [[name, str(value)] for name, value in rows])
 
 

@@ -46,8 +46,9 @@ class Row:
     headers: list = dataclasses.field(default_factory=list)
     model_prefix: str = ""
     ca: pathlib.Path | None = None
-    warmup: float = 0
     first_warmup: float = 0
+    # Whether it makes too few calls in the time in which others are measured.
+    is_slow: bool = False
     max_rate: int | None = None
     max_streams: int = 10_000
     # Files that it has open for each stream.
@@ -218,6 +219,6 @@ def peer_row(peer, setup):
         folder,
     )
     row.is_peer, row.skips, row.max_streams = True, set(peer.skips), getattr(peer, "max_streams", 1000)
-    for name in ("path", "headers", "model_prefix", "warmup", "first_warmup", "max_rate", "start_timeout"):
+    for name in ("path", "headers", "model_prefix", "first_warmup", "is_slow", "max_rate", "start_timeout"):
         setattr(row, name, getattr(peer, name, getattr(row, name)))
     return row

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures what a gateway costs: gemini-grpc in all its settings, nginx, and with --peers other gateways.
 
-    python3 benches/gateway/run.py                  # 15 minutes, after it has built what it needs
+    python3 benches/gateway/run.py                  # 16 minutes, after it has built what it needs
     python3 benches/gateway/run.py --quick          # 2 minutes: whether it works; the figures mean little
-    python3 benches/gateway/run.py --peers          # 25 minutes: also other gateways, which it installs
+    python3 benches/gateway/run.py --peers          # 28 minutes: also other gateways, which it installs
     python3 benches/gateway/run.py --peers --scenarios unary,stream --rows nginx,gRPC,envoy
 
 It prints a table in Markdown, and writes the page target/gateway-bench/report.html and the raw results.
@@ -45,9 +45,9 @@ def arguments():
     add("--peers", action="store_true", help="also install and measure the gateways of benches/gateway/peers")
     add("--rows", help="only these, separated by commas; 'gRPC*' stands for all that begin so")
     add("--scenarios", help="only these, separated by commas; a name before a slash stands for all behind it")
-    add("--rounds", type=int, help="rounds of each scenario (5)")
-    add("--seconds", type=float, help="how long each row is measured in a round (1)")
-    add("--warmup", type=float, help="load before that, in seconds (0.25)")
+    add("--rounds", type=int, help="rounds of each scenario (13; open loops and connections 5)")
+    add("--seconds", type=float, help="time of each row in a round (0.5); four times as long in open loops")
+    add("--warmup", type=float, help="load before that, in seconds (0.2)")
     add("--steps", help="numbers of idle streams, separated by commas (1000,3000,10000)")
     add("--gateway", type=pathlib.Path, help="this binary of gemini-grpc instead of building one")
     add("--json", type=pathlib.Path, default=CACHE / "report.json", help="where the raw results are written")
@@ -65,11 +65,12 @@ def arguments():
     )
     add("--svg", type=pathlib.Path, help="also draw CPU time per call as a picture, as docs/images/cost.svg")
     args = parser.parse_args()
-    short = (1, 0.3, 0.1, "100,300") if args.quick else (5, 1, 0.25, ",".join(map(str, scenarios.IDLE_STEPS)))
-    for name, value in zip(("rounds", "seconds", "warmup", "steps"), short, strict=True):
+    steps = ",".join(map(str, scenarios.IDLE_STEPS))
+    defaults = (1, 0.3, 0.1, "100,300") if args.quick else (None, 0.5, 0.2, steps)
+    for name, value in zip(("rounds", "seconds", "warmup", "steps"), defaults, strict=True):
         if getattr(args, name) is None:
             setattr(args, name, value)
-    args.idle_seconds = min(3, args.seconds * 3)
+    args.idle_seconds = min(3, args.seconds * 6)
     args.steps = [int(step) for step in args.steps.split(",")]
     return args
 
@@ -83,12 +84,14 @@ def chosen_scenarios(names):
     return [scenario for scenario in every if {scenario.name, scenario.group} & set(wanted)]
 
 
-def peers(setup):
-    """The rows of other gateways. One that cannot be installed is left out."""
+def peers(setup, names):
+    """The rows of other gateways with these names. One that cannot be installed is left out."""
     from peers.peers import PEERS
 
     found = []
     for peer in PEERS:
+        if not is_wanted(peer, names):
+            continue
         say(f"installing {peer.name}")
         try:
             found.append(rows.peer_row(peer, setup))
@@ -108,7 +111,7 @@ def measured(args):
         upstream, upstream_tls = stack.enter_context(measure.double(certificates))
         sink, _ = stack.enter_context(measure.double())
         setup = rows.Setup(upstream, upstream_tls, sink, certificates, gateway, tools.nginx())
-        every = rows.own_rows(setup) + (peers(setup) if args.peers else [])
+        every = rows.own_rows(setup) + (peers(setup, args.rows) if args.peers else [])
         chosen = chosen_scenarios(args.scenarios)
         every = [
             row
@@ -119,15 +122,17 @@ def measured(args):
         bench = measure.Bench(args, stack)
         for row in every:
             bench.start(row, upstream)
-        say(f"measuring {len(bench.started)} rows in {args.rounds} rounds")
+        say(f"measuring {len(bench.started)} rows")
+        loads = [scenario for scenario in chosen if scenario is not scenarios.IDLE]
+        facts["rounds"] = measure.describe_rounds(args, loads, every)
         try:
-            bench.loads(every, [scenario for scenario in chosen if scenario is not scenarios.IDLE])
+            bench.loads(every, loads)
             if scenarios.IDLE in chosen:
                 bench.idle(every, upstream, args.steps)
         except KeyboardInterrupt:
             facts[INTERRUPTED] = "by Ctrl-C; what was measured until then is here"
         facts["spans"] = f"{exports(sink)} exports of telemetry arrived"
-        return report(args, facts, [row for row in every if row.name in bench.started], bench.results)
+        return report(facts, [row for row in every if row.name in bench.started], bench.results)
 
 
 def is_wanted(row, names):
@@ -140,7 +145,7 @@ def exports(sink):
         return json.load(response)["exports"]
 
 
-def report(args, facts, every, results):
+def report(facts, every, results):
     """Everything that the table and the page are made of."""
 
     def described(row):
@@ -152,7 +157,6 @@ def report(args, facts, every, results):
     return {
         "facts": facts,
         "command": "python3 benches/gateway/run.py " + " ".join(sys.argv[1:]),
-        "settings": {"rounds": args.rounds, "seconds": args.seconds, "warmup": args.warmup},
         "rows": [described(row) for row in every],
         "results": results,
     }

@@ -20,6 +20,8 @@ class Scenario:
     unit: str = "µs/call"
     # Which rows it has: those with one of these names in their `sets`.
     rows: tuple = ("all",)
+    # How often each row is measured, unless --rounds says otherwise.
+    rounds: int = 13
     # Seconds of a measurement, as a factor on --seconds.
     longer: float = 1
 
@@ -36,6 +38,10 @@ class Scenario:
 
 CHUNK = {"figure": "us_per_message", "unit": "µs/chunk"}
 PICTURE = {"unit": "ms/call"}
+# Open loops: a quantile needs many calls in a round.
+PLANNED = {"rows": ("rate",), "rounds": 5, "longer": 4}
+# Shares of calls depend less on the machine than times do.
+SHARE = {"rows": ("spread",), "rounds": 5}
 RATES = (100, 500, 1000, 2000)
 CONNECTIONS = (1, 2, 8, 64)
 
@@ -68,21 +74,20 @@ COST = [
 OPEN_LOOP = [
     *(
         Scenario(f"rate/{rate}", f"{rate} calls/s of 1 KB at planned times", "bench-unary", callers(256),
-                 rate, rows=("rate",), longer=2)
+                 rate, **PLANNED)
         for rate in RATES
     ),
     Scenario("first-chunk", "100 streams/s at planned times, 20 chunks each", "bench-stream-20x40-5ms-ts",
-             callers(256), 100, rows=("rate",), longer=2, **CHUNK),
+             callers(256), 100, **PLANNED, **CHUNK),
 ]
 SPREAD = [
     *(
         Scenario(f"connections/{number}", f"64 callers on {number} connections", "bench-unary",
-                 callers(64, "--connections", str(number), "--spread"), rows=("spread",))
+                 callers(64, "--connections", str(number), "--spread"), **SHARE)
         for number in CONNECTIONS
     ),
     Scenario("connections/8-churned", "64 callers on 8 connections, after 1,000 were opened and closed",
-             "bench-unary", callers(64, "--connections", "8", "--spread", "--churn", "1000"),
-             rows=("spread",)),
+             "bench-unary", callers(64, "--connections", "8", "--spread", "--churn", "1000"), **SHARE),
 ]
 TLS = [
     Scenario("tls/unary", "an answer of 1 KB, TLS to the client and to upstream", "bench-unary", callers(32),

@@ -134,9 +134,7 @@ def errors(raw):
 
 def markdown(raw):
     lines = [f"{name}: {value}" for name, value in raw["facts"].items()]
-    settings = raw["settings"]
-    rounds = f"{settings['rounds']} interleaved rounds of {settings['seconds']} s"
-    lines += [f"{rounds}: median (lowest to highest)"]
+    lines += ["figures: median of the rounds (lowest to highest)"]
     for title, columns, rows in tables(raw):
         lines += ["", f"### {title}", "", *grid(columns, rows)]
         lines += ["", *(f"- {fact}" for fact in peer_facts(raw))] if title == PEERS_TITLE else []

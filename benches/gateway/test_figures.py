@@ -1,10 +1,12 @@
 """Checks how figures, tables and pictures are made of results."""
 
+import argparse
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import agreement
 import figures
+import measure
 import page
 import plots
 import scenarios
@@ -42,7 +44,7 @@ def raw(scenario=UNARY, peers=(), **rows):
         for name in rows
     ]
     return {"facts": {"CPU": "<CPU>", "date": "2026-11-30 08:57 UTC"}, "command": "run.py", "rows": described,
-            "settings": {"rounds": 1, "seconds": 1, "warmup": 0}, "results": {scenario.name: rows}}
+            "results": {scenario.name: rows}}
 
 
 class Figures(unittest.TestCase):
@@ -96,6 +98,24 @@ class Tables(unittest.TestCase):
         self.assertNotIn(table.PEERS_TITLE, table.markdown(measured) + page.html(measured))
 
 
+class Rounds(unittest.TestCase):
+    def args(self, rounds=None, seconds=0.5):
+        return argparse.Namespace(rounds=rounds, seconds=seconds, warmup=0.2)
+
+    def test_a_scenario_has_its_own_rounds_and_seconds(self):
+        self.assertEqual(measure.rounds(self.args(), UNARY), (13, 0.5))
+        self.assertEqual(measure.rounds(self.args(), RATE), (5, 2))
+
+    def test_options_change_all_scenarios(self):
+        self.assertEqual(measure.rounds(self.args(2, 1), UNARY), (2, 1))
+        self.assertEqual(measure.rounds(self.args(2, 1), RATE), (2, 4))
+
+    def test_a_slow_row_has_fewer_and_longer_rounds_in_a_closed_loop(self):
+        self.assertEqual(measure.rounds(self.args(), UNARY, is_slow=True), (7, 1))
+        self.assertEqual(measure.rounds(self.args(1), UNARY, is_slow=True), (1, 1))
+        self.assertEqual(measure.rounds(self.args(), RATE, is_slow=True), (5, 2))
+
+
 class Agreement(unittest.TestCase):
     def test_runs_agree_up_to_15_percent(self):
         text, agrees = agreement.agreement(
@@ -117,6 +137,14 @@ class Agreement(unittest.TestCase):
         text, agrees = agreement.agreement(first, raw(nginx=cpu(1), gRPC=cpu(2), REST=cpu(9)))
         self.assertTrue(agrees)
         self.assertIn("| unary | REST | failed | 9.00 | – | not compared |", text)
+
+    def test_a_ratio_of_an_open_loop_is_shown_and_not_judged(self):
+        first, second = raw(nginx=cpu(1), gRPC=cpu(2)), raw(nginx=cpu(1), gRPC=cpu(2))
+        for measured, value in ((first, 2), (second, 4)):
+            measured["results"][RATE.name] = {"nginx": cpu(1), "gRPC": cpu(value)}
+        text, agrees = agreement.agreement(first, second)
+        self.assertTrue(agrees, text)
+        self.assertIn("| rate/500 | gRPC | 2.00 | 4.00 | 100 | open loop |", text)
 
     def test_runs_without_a_common_ratio_do_not_agree(self):
         self.assertFalse(

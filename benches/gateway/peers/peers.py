@@ -220,6 +220,7 @@ class LiteLLM(Peer):
     skips = frozenset({"rate", "first-chunk"})
     # Each worker imports hundreds of modules with its first calls.
     first_warmup = 10
+    is_slow = True
     start_timeout = 240
 
     def download(self, folder):
@@ -256,6 +257,7 @@ class Portkey(Peer):
     )
     skips = frozenset({"tools"})
     first_warmup = 5
+    is_slow = True
     max_rate = 100
 
     def __init__(self):
@@ -297,6 +299,7 @@ class PythonGateway(Handwritten):
         "python/gateway.py: grpc.aio, httpx with a connection pool, orjson, uvloop, one process per core"
     )
     first_warmup = 2
+    is_slow = True
     max_rate = 500
 
     def download(self, folder):
