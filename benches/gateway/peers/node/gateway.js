@@ -133,6 +133,7 @@ class Gateway {
   generateContent(call, callback) {
     this.send(call.request, "generateContent", call)
       .then((response) => response.json())
+      .finally(() => ended(call))
       .then((json) => callback(null, json), (error) => callback(status(error)));
   }
 
@@ -146,8 +147,15 @@ class Gateway {
       call.end();
     } catch (error) {
       call.emit("error", status(error));
+    } finally {
+      ended(call);
     }
   }
+}
+
+// grpc-js emits "cancelled" at the end of every call. An abort after the response would take as long as the request.
+function ended(call) {
+  call.removeAllListeners("cancelled");
 }
 
 function drained(call) {
