@@ -3,7 +3,7 @@
 
     python3 benches/gateway/run.py                  # 16 minutes, after it has built what it needs
     python3 benches/gateway/run.py --quick          # 2 minutes: whether it works; the figures mean little
-    python3 benches/gateway/run.py --peers          # 28 minutes: also other gateways, which it installs
+    python3 benches/gateway/run.py --peers          # 29 minutes: also other gateways, which it installs
     python3 benches/gateway/run.py --peers --scenarios unary,stream --rows nginx,gRPC,envoy
 
 It prints a table in Markdown, and writes the page target/gateway-bench/report.html and the raw results.
