@@ -334,10 +334,14 @@ class NodeGateway(Handwritten):
 
     def version(self):
         packages = (f"{name} {node_package(self.folder, name)}" for name in self.packages)
-        return f"Node.js {run('node', '--version')[1:]}, {', '.join(packages)}"
+        return f"Node.js {run(self.node(), '--version')[1:]}, {', '.join(packages)}"
+
+    def node(self):
+        """The program of the lock file, or that of the machine if there is none for it."""
+        return next(self.folder.glob("node_modules/node-*/bin/node"), "node")
 
     def command(self, upstream, port):
-        argv = ["node", str(HERE / "node/gateway.js"), upstream, str(port), str(PROTO), self.client]
+        argv = [str(self.node()), str(HERE / "node/gateway.js"), upstream, str(port), str(PROTO), self.client]
         return argv, {"NODE_PATH": str(self.folder / "node_modules"), "NODE_ENV": "production"}
 
 
