@@ -2,6 +2,8 @@
 
 mod writer;
 
+use std::ops::Range;
+
 pub(super) use self::writer::OutputPosition;
 pub use self::writer::WireWriter;
 use super::steps::{Interrupted, Steps};
@@ -177,16 +179,64 @@ pub enum WireType {
     Fixed32 = 5,
 }
 
+#[inline]
 pub fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(out, u64::from(number << 3) | wire_type as u64);
 }
 
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// Writes a field with a number.
+#[inline]
+pub fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_tag(out, number, WireType::Varint);
+    put_varint(out, value);
+}
+
+/// Writes a length-delimited field.
+#[inline]
+pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_tag(out, number, WireType::Len);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Begins a message, and returns where its content starts. `N` bytes are left free for its length: 1 for a message of
+/// less than 128 bytes, 2 for one of less than 16 KiB.
+///
+/// This is for messages that contain few others. [`WireWriter`] moves bytes once however many messages they are in, and
+/// takes longer for a small message.
+#[inline(always)]
+pub fn begin_message<const N: usize>(out: &mut Vec<u8>, number: u32) -> usize {
+    put_tag(out, number, WireType::Len);
+    out.extend_from_slice(&[0; N]);
+    out.len()
+}
+
+/// Ends the message whose content starts at `start`. The content moves if its length does not need `N` bytes.
+#[inline(always)]
+pub fn end_message<const N: usize>(out: &mut Vec<u8>, start: usize) {
+    let length = out.len() - start;
+    match (N, length) {
+        (1, ..0x80) => out[start - 1] = length as u8,
+        (2, 0x80..0x4000) => out[start - 2..start].copy_from_slice(&[length as u8 | 0x80, (length >> 7) as u8]),
+        _ => replace_length(out, start - N..start, length),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn replace_length(out: &mut Vec<u8>, place: Range<usize>, length: usize) {
+    let mut bytes = Vec::with_capacity(10);
+    put_varint(&mut bytes, length as u64);
+    out.splice(place, bytes);
 }
 
 /// The number of bytes of a varint: 1 to 10.
@@ -200,6 +250,23 @@ pub(super) fn varint_len(value: u64) -> usize {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_its_length_before_it_whatever_was_left_free() {
+        fn assert_written<const N: usize>(content: &[u8]) {
+            let (mut written, mut expected) = (b"before".to_vec(), b"before".to_vec());
+            let start = begin_message::<N>(&mut written, 3);
+            written.extend_from_slice(content);
+            end_message::<N>(&mut written, start);
+            put_bytes(&mut expected, 3, content);
+            assert_eq!(written, expected, "{N} bytes for {}", content.len());
+        }
+        for length in [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152] {
+            let content = vec![b'x'; length];
+            assert_written::<1>(&content);
+            assert_written::<2>(&content);
+        }
+    }
 
     #[test]
     fn the_computed_length_of_a_varint_is_the_number_of_bytes_written() {

@@ -5,12 +5,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::gemini::wire::{WireType, WireWriter, put_tag, put_varint};
+use crate::gemini::wire::{WireType, begin_message, end_message, put_bytes, put_number, put_tag};
 
 /// About the bytes of a span, so that memory rarely has to grow while spans are written.
 const SPAN_BYTES: usize = 1024;
@@ -20,29 +20,29 @@ const IS_REMOTE: u32 = 0x200;
 
 /// The field `ResourceSpans.resource`, and the URL of its schema.
 pub(super) fn resource(resource: &Resource) -> (Vec<u8>, String) {
-    let mut encoder = Encoder(WireWriter::new(Vec::new()));
+    let mut encoder = Encoder(Vec::new());
     encoder.message(1, |resource_message| {
         resource.iter().for_each(|(key, value)| resource_message.attribute(1, key.as_str(), value));
     });
-    (encoder.0.out, resource.schema_url().unwrap_or_default().to_owned())
+    (encoder.0, resource.schema_url().unwrap_or_default().to_owned())
 }
 
 /// The request that exports spans of what [`resource`] returned.
 pub(super) fn request((resource, schema_url): &(Vec<u8>, String), spans: &[SpanData]) -> Vec<u8> {
-    let mut encoder = Encoder(WireWriter::new(Vec::with_capacity(resource.len() + spans.len() * SPAN_BYTES)));
+    let mut encoder = Encoder(Vec::with_capacity(resource.len() + spans.len() * SPAN_BYTES));
     encoder.message(1, |resource_spans| {
-        resource_spans.0.out.extend_from_slice(resource);
+        resource_spans.0.extend_from_slice(resource);
         // Nearly all spans are of one scope, so few lists of spans begin.
         for spans in spans.chunk_by(|one, next| one.instrumentation_scope == next.instrumentation_scope) {
             resource_spans.message(2, |scope_spans| scope_spans.spans(&spans[0].instrumentation_scope, spans));
         }
         resource_spans.bytes(3, schema_url.as_bytes());
     });
-    encoder.0.out
+    encoder.0
 }
 
 /// Writes the fields of messages. Numbers are those of the proto.
-struct Encoder(WireWriter);
+struct Encoder(Vec<u8>);
 
 impl Encoder {
     fn spans(&mut self, scope: &InstrumentationScope, spans: &[SpanData]) {
@@ -51,7 +51,11 @@ impl Encoder {
             message.bytes(2, scope.version().unwrap_or_default().as_bytes());
             message.attributes(3, scope.attributes());
         });
-        spans.iter().for_each(|span| self.message(2, |message| message.span(span)));
+        for span in spans {
+            let start = begin_message::<2>(&mut self.0, 2);
+            self.span(span);
+            end_message::<2>(&mut self.0, start);
+        }
         self.bytes(3, scope.schema_url().unwrap_or_default().as_bytes());
     }
 
@@ -99,13 +103,13 @@ impl Encoder {
     fn context(&mut self, context: &SpanContext) {
         self.bytes(1, &context.trace_id().to_bytes());
         self.bytes(2, &context.span_id().to_bytes());
-        self.bytes(3, context.trace_state().header().as_bytes());
+        // The SDK allocates for an empty one too, which nearly all are.
+        let state = Some(context.trace_state()).filter(|state| **state != TraceState::NONE);
+        self.bytes(3, state.map(TraceState::header).unwrap_or_default().as_bytes());
     }
 
     fn attributes<'a>(&mut self, number: u32, attributes: impl IntoIterator<Item = &'a KeyValue>) {
-        for KeyValue { key, value, .. } in attributes {
-            self.attribute(number, key.as_str(), value);
-        }
+        attributes.into_iter().for_each(|pair| self.attribute(number, pair.key.as_str(), &pair.value));
     }
 
     fn attribute(&mut self, number: u32, key: &str, value: &Value) {
@@ -139,24 +143,23 @@ impl Encoder {
     }
 
     fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
-        self.0.open_field(number);
+        let start = begin_message::<1>(&mut self.0, number);
         write(self);
-        self.0.close_field();
+        end_message::<1>(&mut self.0, start);
     }
 
+    #[inline]
     fn bytes(&mut self, number: u32, bytes: &[u8]) {
-        self.0.sized_field(number, bytes.len());
-        self.0.out.extend_from_slice(bytes);
+        put_bytes(&mut self.0, number, bytes);
     }
 
     fn varint(&mut self, number: u32, value: u64) {
-        put_tag(&mut self.0.out, number, WireType::Varint);
-        put_varint(&mut self.0.out, value);
+        put_number(&mut self.0, number, value);
     }
 
     fn fixed64(&mut self, number: u32, value: u64) {
-        put_tag(&mut self.0.out, number, WireType::Fixed64);
-        self.0.out.extend_from_slice(&value.to_le_bytes());
+        put_tag(&mut self.0, number, WireType::Fixed64);
+        self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Nanoseconds since 1970.
@@ -166,8 +169,8 @@ impl Encoder {
 
     fn flags(&mut self, number: u32, context: &SpanContext, is_remote: bool) {
         let flags = u32::from(context.trace_flags().to_u8()) | KNOWS_REMOTE | if is_remote { IS_REMOTE } else { 0 };
-        put_tag(&mut self.0.out, number, WireType::Fixed32);
-        self.0.out.extend_from_slice(&flags.to_le_bytes());
+        put_tag(&mut self.0, number, WireType::Fixed32);
+        self.0.extend_from_slice(&flags.to_le_bytes());
     }
 }
 
