@@ -13,6 +13,7 @@ use super::call::CallSpan;
 use super::context::UpstreamContext;
 use super::facts::Outcome;
 use super::names::attribute;
+use super::propagation::hex;
 use crate::reason::ErrorKind;
 
 /// A request to upstream. Dropped before `end`, it was given up.
@@ -58,7 +59,7 @@ impl Attempt {
         let propagation = self.call.telemetry().0.settings.propagation;
         let begun = propagation.inject(&self.context, self.call.baggage(), headers);
         if let (Some(trace_id), Some(span)) = (begun, &mut self.span) {
-            span.set_attribute(KeyValue::new(attribute::UPSTREAM_TRACE_ID, trace_id.to_string()));
+            span.set_attribute(KeyValue::new(attribute::UPSTREAM_TRACE_ID, hex(trace_id)));
         }
     }
 

@@ -22,6 +22,9 @@ use super::recorder::{Telemetry, recorded};
 use crate::gemini::code::Code;
 use crate::reason::ErrorKind;
 
+/// The most attributes that the span of a call usually has.
+const SERVER_ATTRIBUTES: usize = 12;
+
 /// What is known of a call once its head was read.
 #[derive(Debug)]
 pub struct CallHead<'a> {
@@ -192,6 +195,7 @@ fn server_span(telemetry: &Telemetry, head: &CallHead<'_>, theirs: Option<&SpanC
         },
     };
     let mut builder = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
+    builder.attributes = Some(Vec::with_capacity(SERVER_ATTRIBUTES));
     let parent = match theirs {
         Some(theirs) if telemetry.0.settings.propagation.trusted => {
             Context::new().with_remote_span_context(theirs.clone())
@@ -223,14 +227,24 @@ fn describe(span: &mut Span, head: &CallHead<'_>) {
     // HTTP/1 has it in a header.
     let host = || head.headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     if let Some(authority) = head.authority.cloned().or_else(host) {
-        span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, authority.host().to_owned()));
-        if let Some(port) = authority.port_u16() {
+        let (host, port) = host_and_port(&authority);
+        span.set_attribute(KeyValue::new(attribute::SERVER_ADDRESS, host.to_owned()));
+        if let Some(port) = port {
             span.set_attribute(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
         }
     }
     span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_ADDRESS, head.peer.ip.clone()));
     span.set_attribute(KeyValue::new(attribute::NETWORK_PEER_PORT, i64::from(head.peer.port)));
     span.set_attribute(KeyValue::new(attribute::REQUEST_ID, head.request_id.clone()));
+}
+
+/// The methods of `Authority` search it several times, for what few of them have: a user, or an address in brackets.
+fn host_and_port(authority: &Authority) -> (&str, Option<u16>) {
+    let text = authority.as_str();
+    if text.bytes().any(|byte| byte == b'@' || byte == b'[') {
+        return (authority.host(), authority.port_u16());
+    }
+    text.split_once(':').map_or((text, None), |(host, port)| (host, port.parse().ok()))
 }
 
 impl fmt::Debug for CallSpan {
@@ -310,5 +324,19 @@ fn count(metrics: &Metrics, facts: &CallFacts, end: &CallEnd) {
     }
     if let Some(operation) = &facts.operation {
         metrics.usage.add(facts.caller.as_ref(), end.code, operation);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_are_those_of_the_parser() {
+        for text in ["host", "host:443", "127.0.0.1:1", "[::1]:443", "[::1]", "me@host:1", "me:1@host:2", "me:1@host"] {
+            let authority: Authority = text.parse().unwrap();
+            assert_eq!(host_and_port(&authority), (authority.host(), authority.port_u16()), "{text}");
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Operation {
     /// Begins when upstream is about to be asked.
     pub fn begin(call: &CallSpan, asked: &ModelRequest<'_>) -> Self {
         let telemetry = call.telemetry();
-        let mut span = telemetry.child(|| format!("{} {}", asked.method.operation(), asked.model), call.context(), 24);
+        let mut span = telemetry.child(|| [asked.method.operation(), " ", &**asked.model].concat(), call.context(), 24);
         if let Some(span) = &mut span {
             span.set_attribute(KeyValue::new(attribute::OPERATION_NAME, asked.method.operation()));
             span.set_attribute(KeyValue::new(attribute::PROVIDER_NAME, telemetry.0.settings.provider.clone()));
@@ -232,7 +232,7 @@ impl Drop for Operation {
         }
         if let Some(span) = &mut self.span {
             let (is_streaming, has_usage) = (self.method.is_streaming(), self.usage.total() > 0);
-            describe_response(span, is_streaming, has_usage, &self.metadata, &facts, &reasons);
+            describe_response(span, is_streaming, has_usage, &mut self.metadata, &facts, reasons);
             end_span(span, outcome);
         }
         let mut call = self.call.facts();

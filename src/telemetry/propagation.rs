@@ -90,6 +90,11 @@ fn insert_traceparent(headers: &mut HeaderMap, trace_id: TraceId, span_id: SpanI
     headers.extend(HeaderValue::from_bytes(&value).ok().map(|value| (TRACEPARENT, value)));
 }
 
+/// The id as text. The formatter of std takes 700 instructions.
+pub(super) fn hex(id: TraceId) -> String {
+    base16ct::lower::encode_string(&id.to_bytes())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -1,5 +1,7 @@
 //! The attributes of an operation's span, in the words of the GenAI conventions.
 
+use std::borrow::Cow;
+
 use opentelemetry::trace::Span as _;
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span;
@@ -39,22 +41,23 @@ pub(super) fn describe_response(
     span: &mut Span,
     is_streaming: bool,
     has_usage: bool,
-    metadata: &MetadataView,
+    metadata: &mut MetadataView,
     facts: &OperationFacts,
-    finish_reasons: &[String],
+    finish_reasons: Vec<Cow<'static, str>>,
 ) {
-    for (name, value) in
-        [(attribute::RESPONSE_ID, &metadata.response_id), (attribute::RESPONSE_MODEL, &facts.response_model)]
-    {
+    for (name, value) in [
+        (attribute::RESPONSE_ID, std::mem::take(&mut metadata.response_id)),
+        (attribute::RESPONSE_MODEL, facts.response_model.clone()),
+    ] {
         if !value.is_empty() {
-            span.set_attribute(KeyValue::new(name, value.clone()));
+            span.set_attribute(KeyValue::new(name, value));
         }
     }
     if let Some(model) = &facts.model_used {
         span.set_attribute(KeyValue::new(attribute::MODEL_USED, model.clone()));
     }
     if !finish_reasons.is_empty() {
-        let reasons = finish_reasons.iter().cloned().map(StringValue::from).collect();
+        let reasons = finish_reasons.into_iter().map(StringValue::from).collect();
         span.set_attribute(KeyValue::new(attribute::RESPONSE_FINISH_REASONS, Value::Array(Array::String(reasons))));
     }
     if let Some(reason) = facts.block_reason {
@@ -118,11 +121,13 @@ fn number(count: u64) -> i64 {
 }
 
 /// The name in lower case, as the conventions write it; `error` for a candidate that has not ended.
-pub(super) fn finish_reason(number: i32) -> String {
+pub(super) fn finish_reason(number: i32) -> Cow<'static, str> {
     match FinishReason::try_from(number) {
-        Ok(FinishReason::Unspecified) => "error".to_owned(),
-        Ok(reason) => reason.as_str_name().to_ascii_lowercase(),
-        Err(_) => names::OTHER.to_owned(),
+        Ok(FinishReason::Unspecified) => "error".into(),
+        // The reason of nearly all responses.
+        Ok(FinishReason::Stop) => "stop".into(),
+        Ok(reason) => reason.as_str_name().to_ascii_lowercase().into(),
+        Err(_) => names::OTHER.into(),
     }
 }
 
