@@ -29,7 +29,7 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = Line(String::with_capacity(LINE_BYTES));
         line.0.push_str("{\"timestamp\":\"");
-        push_now(&mut line.0)?;
+        push_now(&mut line.0);
         line.0.push('"');
         line.text("level", event.metadata().level().as_str());
         event.record(&mut line);
@@ -56,8 +56,9 @@ impl Line {
     }
 
     fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.0.push('"');
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":\"");
         push_escaped(&mut self.0, value);
         self.0.push('"');
     }
@@ -107,7 +108,8 @@ impl fmt::Write for Escaped<'_> {
 
 /// Few lines have anything to escape, and those may take longer.
 fn push_escaped(out: &mut String, text: &str) {
-    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // Without an early end, so that the compiler looks at 16 bytes at a time.
+    if text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
         let quoted = serde_json::Value::from(text).to_string();
         out.push_str(&quoted[1..quoted.len() - 1]);
     } else {
@@ -116,7 +118,7 @@ fn push_escaped(out: &mut String, text: &str) {
 }
 
 /// The time in RFC 3339, such as `2026-11-30T10:43:39.095000Z`. All but the fraction is formatted once a second.
-fn push_now(out: &mut String) -> fmt::Result {
+fn push_now(out: &mut String) {
     thread_local! {
         static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
@@ -128,7 +130,10 @@ fn push_now(out: &mut String) -> fmt::Result {
         }
         out.push_str(text.trim_end_matches('Z'));
     });
-    write!(out, ".{:06}Z", now.subsec_micros())
+    // The first digit is there only so that the others are six.
+    out.push('.');
+    out.push_str(&itoa::Buffer::new().format(1_000_000 + now.subsec_micros())[1..]);
+    out.push('Z');
 }
 
 #[cfg(test)]
