@@ -33,7 +33,7 @@ pub use self::error::{Error, Problem};
 pub use self::splice::{ADDED_BYTES, with_modalities, without_model};
 pub use self::surrogates::SurrogateJoiner;
 
-use self::decode::Decoder;
+use self::decode::{Decoder, first_capacity};
 use self::encode::Encoder;
 use self::output::{Length, Output};
 use self::redact::redact;
@@ -228,9 +228,7 @@ pub fn event(
     schema: CallerSchema,
     steps: &mut Steps<'_>,
 ) -> Result<Event, Error> {
-    // Member names become tags of a byte or two, and base64 becomes bytes: three quarters of the JSON is enough for
-    // most.
-    let out = Vec::with_capacity(json.len() / 4 * 3);
+    let out = Vec::with_capacity(first_capacity(json.len()));
     let mut decoder = Decoder::new(&TABLE, json, out, secret, steps)?.for_response(schema);
     decoder.decode(TABLE.response(method))?;
     Ok(decoder.into_event())

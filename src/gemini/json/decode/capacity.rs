@@ -14,6 +14,13 @@ const SLACK_BYTES: usize = 4 << 10;
 /// become two tags, a length and a double (11 bytes).
 const MAX_GROWTH_HALVES: usize = 11;
 
+/// The first capacity of the output for a response of this length, in bytes. Member names become tags of a byte or two, and
+/// base64 becomes bytes: three quarters of the JSON is enough for most. Not even the slack of a long picture makes such a
+/// buffer grow, which could copy all of it.
+pub(in super::super) fn first_capacity(json_bytes: usize) -> usize {
+    json_bytes / 4 * 3 + if json_bytes > MAX_FREE_GROWTH_JSON_BYTES { 2 * SLACK_BYTES } else { 0 }
+}
+
 impl Decoder<'_, '_> {
     /// Counts a member or an element as a step, and makes sure that the output has capacity for it.
     #[inline(always)]

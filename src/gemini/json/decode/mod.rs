@@ -22,6 +22,7 @@ use memchr::memmem::Finder;
 use self::anomalies::State;
 pub use self::anomalies::{Anomaly, AnomalyKind};
 use self::capacity::MAX_FREE_GROWTH_JSON_BYTES;
+pub(super) use self::capacity::first_capacity;
 use self::outline::Outline;
 use self::split::Chosen;
 use super::error::{Error, Problem};
