@@ -1,6 +1,6 @@
 //! Reads JSON text token by token (RFC 8259), without building a tree.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::MAX_DEPTH;
 use super::error::{Error, Problem};
@@ -20,6 +20,11 @@ pub(super) struct Scanner<'j, 's> {
     /// Whether a string with an escape was read.
     pub(super) has_escapes: bool,
 }
+
+/// Where a string ends is guessed if at least this many bytes of JSON come, and it does not end in the first half of them.
+const MIN_GUESSED_BYTES: usize = 128 << 10;
+/// How many bytes are searched in each step of a guess.
+const GUESS_WINDOW_BYTES: usize = 1 << 10;
 
 /// The end of a string is searched eight bytes at a time up to this length; most strings end before it. From there on
 /// memchr is faster.
@@ -196,6 +201,30 @@ impl<'j, 's> Scanner<'j, 's> {
             }
             self.at += 1;
         }
+    }
+
+    /// Reads a long string up to where it probably ends. To search all of it for its end would take half as long as to
+    /// decode it. If its text is base64, which has no quotes and no backslashes, the guess was right. Otherwise the caller
+    /// has to go back, and to read the string as any other.
+    pub(super) fn guess_string(&mut self) -> Result<Option<&'j [u8]>, Error> {
+        self.peek()?;
+        let Some(text) = self.text[self.at..].strip_prefix(b"\"") else { return Ok(None) };
+        if text.len() < MIN_GUESSED_BYTES || memchr2(b'"', b'\\', &text[..MIN_GUESSED_BYTES / 2]).is_some() {
+            return Ok(None);
+        }
+        // The quote comes between these two, if no other long string does.
+        let (mut inside, mut outside) = (0, text.len());
+        while outside - inside > GUESS_WINDOW_BYTES {
+            let middle = inside + (outside - inside) / 2;
+            let window = &text[middle..text.len().min(middle + GUESS_WINDOW_BYTES)];
+            match memchr(b'"', window) {
+                None => inside = middle,
+                Some(_) => outside = middle,
+            }
+        }
+        let Some(rest) = memchr(b'"', &text[inside..]) else { return Ok(None) };
+        self.at += inside + rest + 2;
+        Ok(Some(&text[..inside + rest]))
     }
 
     /// Reads a whole number of at most 18 digits. Returns `None` for anything else, and consumes nothing then.

@@ -4,6 +4,8 @@
 mod limits;
 /// Requests that are sent as they came.
 mod outline;
+/// Long base64.
+mod pictures;
 /// The gateway's key in responses that are passed on.
 mod redact;
 /// The gateway's key in responses.

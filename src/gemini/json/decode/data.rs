@@ -24,17 +24,8 @@ impl<'j> Decoder<'j, '_> {
             return self.base64_outline(number, text);
         }
         self.json.steps().take_bytes(text.raw.len())?;
-        let padding = text.raw.iter().rev().take(2).filter(|&&b| b == b'=').count();
-        if !text.escaped && text.raw.len().is_multiple_of(4) {
-            // The decoded length follows from the padding, so it can be written before the bytes are decoded behind it.
-            let length = (text.raw.len() / 4 * 3).saturating_sub(padding);
-            self.ensure_capacity(length)?;
-            let start = self.writer.sized_field(number, length);
-            if STANDARD.decode_append(text.raw, &mut self.writer.out).is_ok() {
-                return Ok(());
-            }
-            // Not this form after all: remove what was written.
-            self.writer.out.truncate(start);
+        if !text.escaped && self.standard_base64(number, text.raw)? {
+            return Ok(());
         }
         let mut owned = text.text(self.json.steps(), &mut self.repairs)?.into_owned().into_bytes();
         owned.iter_mut().for_each(|byte| *byte = in_standard_alphabet(*byte));
@@ -43,6 +34,46 @@ impl<'j> Decoder<'j, '_> {
         self.writer.sized_field(number, bytes.len());
         self.writer.out.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Writes a bytes field if a long string of base64 comes next, in the standard form, without searching its end first.
+    /// Otherwise it returns false, and has read nothing. A wrong guess costs as much as decoding the string, so it is the
+    /// last one: there are several pictures.
+    pub(super) fn long_base64(&mut self, number: u32) -> Result<bool, Error> {
+        if self.has_guessed_wrong {
+            return Ok(false);
+        }
+        let start = self.json.position();
+        let Some(text) = self.json.guess_string()? else { return Ok(false) };
+        self.json.steps().take_bytes(text.len())?;
+        let is_right = match self.outline {
+            None => self.standard_base64(number, text)?,
+            Some(_) => STANDARD.check(text).is_ok(),
+        };
+        if !is_right {
+            self.json.seek(start);
+            self.has_guessed_wrong = true;
+        } else if self.outline.is_some() {
+            self.beginning(number, text)?;
+        }
+        Ok(is_right)
+    }
+
+    /// Writes a bytes field from base64 in the standard form; writes nothing and returns false if the text has another form.
+    fn standard_base64(&mut self, number: u32, text: &[u8]) -> Result<bool, Error> {
+        if !text.len().is_multiple_of(4) {
+            return Ok(false);
+        }
+        // The decoded length follows from the padding, so it can be written before the bytes are decoded behind it.
+        let padding = text.iter().rev().take(2).filter(|&&b| b == b'=').count();
+        let length = (text.len() / 4 * 3).saturating_sub(padding);
+        self.ensure_capacity(length)?;
+        let start = self.writer.sized_field(number, length);
+        let is_decoded = STANDARD.decode_append(text, &mut self.writer.out).is_ok();
+        if !is_decoded {
+            self.writer.out.truncate(start);
+        }
+        Ok(is_decoded)
     }
 
     /// Writes a bytes field with the first bytes only, and checks all of its base64. The memory does not depend on the
@@ -54,12 +85,21 @@ impl<'j> Decoder<'j, '_> {
             return Err(Problem::Expected("base64 without the beginning of a data: URL").into());
         }
         let is_common = |variant: &base64_simd::Base64| variant.check(text.raw).is_ok();
-        let mut kept = Kept::default();
         if !text.escaped && [STANDARD, URL_SAFE, STANDARD_NO_PAD, URL_SAFE_NO_PAD].iter().any(is_common) {
-            text.raw.iter().take(KEPT_CHARS).for_each(|byte| kept.push(in_standard_alphabet(*byte)));
-        } else {
-            kept = check_forgiving(text, self.json.steps())?;
+            return self.beginning(number, text.raw);
         }
+        let kept = check_forgiving(text, self.json.steps())?;
+        self.kept(number, kept)
+    }
+
+    /// Writes a bytes field with the first bytes of base64 that was checked.
+    fn beginning(&mut self, number: u32, text: &[u8]) -> Result<(), Error> {
+        let mut kept = Kept::default();
+        text.iter().take(KEPT_CHARS).for_each(|byte| kept.push(in_standard_alphabet(*byte)));
+        self.kept(number, kept)
+    }
+
+    fn kept(&mut self, number: u32, mut kept: Kept) -> Result<(), Error> {
         let bytes =
             forgiving_decode_inplace(&mut kept.chars[..kept.length]).map_err(|_| Problem::Expected("base64"))?;
         self.ensure_capacity(bytes.len())?;

@@ -58,6 +58,8 @@ pub(super) struct Decoder<'j, 's> {
     max_free_growth: usize,
     /// Only for an outline, which leaves out the content of long data.
     outline: Option<Outline<'j>>,
+    /// Whether a long string ended elsewhere than was guessed.
+    has_guessed_wrong: bool,
 }
 
 /// The schema that the caller reads a response with.
@@ -118,6 +120,7 @@ impl<'j, 's> Decoder<'j, 's> {
             elements_left: usize::MAX,
             max_free_growth: MAX_FREE_GROWTH_JSON_BYTES,
             outline: None,
+            has_guessed_wrong: false,
         })
     }
 
@@ -341,6 +344,9 @@ impl<'j, 's> Decoder<'j, 's> {
     fn singular(&mut self, field: &'static Field, has_presence: bool) -> Result<Outcome, Error> {
         match field.kind {
             Kind::String | Kind::Bytes => {
+                if field.kind == Kind::Bytes && self.long_base64(field.number)? {
+                    return Ok(Outcome::Written);
+                }
                 let text = self.text()?;
                 if has_presence || !text.raw.is_empty() {
                     self.put_text(field, text)?;
