@@ -25,8 +25,8 @@ def differences(first, second):
                 continue
             difference = None
             if all(isinstance(ratio, Figure) for ratio in ratios):
-                medians = sorted(ratio.median for ratio in ratios)
-                difference = medians[1] / medians[0] - 1
+                middles = sorted(ratio.middle for ratio in ratios)
+                difference = middles[1] / middles[0] - 1
             yield scenario.name, row, *ratios, difference
 
 

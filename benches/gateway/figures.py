@@ -1,4 +1,4 @@
-"""Figures from raw results: the median, lowest and highest of the rounds, or why there is none."""
+"""Figures from raw results: the middle, lowest and highest of the rounds, or why there is none."""
 
 import collections
 import dataclasses
@@ -22,16 +22,16 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    median: float
+    middle: float
     low: float
     high: float
 
 
-def figure(values):
+def figure(values, middle=statistics.median):
     """The figure of one value or reason per round. It needs values of more than half of the rounds."""
     numbers = [value for value in values if not isinstance(value, str)]
     if len(numbers) * 2 > len(values):
-        return Figure(statistics.median(numbers), min(numbers), max(numbers))
+        return Figure(middle(numbers), min(numbers), max(numbers))
     reasons = collections.Counter(value for value in values if isinstance(value, str))
     return reasons.most_common(1)[0][0] if reasons else None
 
@@ -60,7 +60,8 @@ class Results:
         )
 
     def ratio(self, scenario, row, base):
-        """The CPU time divided by that of another row in the same round."""
+        """The CPU time divided by that of another row in the same round, as a geometric mean: two runs agree better in it
+        than in the median."""
         pairs = zip(self.rounds(scenario, row), self.rounds(scenario, base), strict=False)
         # The row that calls upstream itself has no CPU time.
         pairs = [pair for pair in pairs if pair[0].keys() & {"cpu", "failed"}]
@@ -68,7 +69,8 @@ class Results:
             [
                 _combined(_cpu(scenario, one), _cpu(scenario, other), lambda a, b: a / b)
                 for one, other in pairs
-            ]
+            ],
+            statistics.geometric_mean,
         )
 
     def quantile(self, scenario, row, what, quantile):

@@ -114,7 +114,7 @@ def added(results):
                 if row in results.rows(s)
             ]
             series[row] = [
-                (rate, figure.median if isinstance(figure, Figure) else figure) for rate, figure in figures
+                (rate, figure.middle if isinstance(figure, Figure) else figure) for rate, figure in figures
             ]
         yield plots.lines(f"{title} added", "calls per second", "µs", series)
 

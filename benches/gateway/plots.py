@@ -28,10 +28,10 @@ def color(index):
 
 def bars(title, unit, values):
     """Horizontal bars of (label, figure or reason), logarithmic if the longest is 50 times the shortest."""
-    figures = [value for _, value in values if hasattr(value, "median")]
+    figures = [value for _, value in values if hasattr(value, "middle")]
     if not figures:
         return ""
-    most, least = max(figure.high for figure in figures), min(max(figure.median, 0) for figure in figures)
+    most, least = max(figure.high for figure in figures), min(max(figure.middle, 0) for figure in figures)
     is_log = least > 0 and most > 50 * least
     floor = 10 ** math.floor(math.log10(least)) if is_log else 0
 
@@ -49,17 +49,17 @@ def bars(title, unit, values):
     for index, (label, value) in enumerate(values):
         top = 28 + 24 * index
         parts.append(text(LABELS - 8, top + 13, label, "end"))
-        if not hasattr(value, "median"):
+        if not hasattr(value, "middle"):
             parts.append(text(LABELS, top + 13, value or "–", "refused"))
             continue
-        end, low, high = x(value.median), x(value.low), x(value.high)
+        end, low, high = x(value.middle), x(value.low), x(value.high)
         parts.append(
             f'<rect x="{LABELS}" y="{top}" width="{max(end - LABELS, 1):.1f}" height="17" '
             f'fill="{color(index)}" opacity="0.8"><title>{escape(label)}: {number(value.low)} to '
             f"{number(value.high)} {unit}</title></rect>"
         )
         parts.append(line([(low, top + 8), (high, top + 8)], "#111", 1.5))
-        parts.append(text(max(end, high) + 6, top + 13, number(value.median)))
+        parts.append(text(max(end, high) + 6, top + 13, number(value.middle)))
     return "".join([*parts, "</svg>"])
 
 
@@ -141,8 +141,8 @@ def costs(raw):
         raise ValueError(f"the raw results have no CPU time of the scenario {unary.name}")
     width, left, right, top, step = 720, 215, 650, 58, 28
     height = top + step * len(measured) + 26
-    low = math.floor(math.log10(min(cpu.median for cpu in measured.values())))
-    high = max(math.ceil(math.log10(max(cpu.median for cpu in measured.values()))), low + 1)
+    low = math.floor(math.log10(min(cpu.middle for cpu in measured.values())))
+    high = max(math.ceil(math.log10(max(cpu.middle for cpu in measured.values()))), low + 1)
 
     def x(value):
         return left + (math.log10(value) - low) / (high - low) * (right - left)
@@ -162,10 +162,10 @@ def costs(raw):
         )
     for index, (row, cpu) in enumerate(measured.items()):
         up, fill = top + step * index, OWN_COLOR if COSTS[row].startswith("gemini-grpc") else OTHER_COLOR
-        long = max(x(cpu.median) - left, 1)
+        long = max(x(cpu.middle) - left, 1)
         parts.append(text(left - 10, up + 14, COSTS[row], "end"))
         parts.append(f'<rect x="{left}" y="{up}" width="{long:.1f}" height="20" rx="2" fill="{fill}"/>')
-        parts.append(text(left + long + 7, up + 14, number(cpu.median)))
+        parts.append(text(left + long + 7, up + 14, number(cpu.middle)))
     facts = raw["facts"]
     note = f"Logarithmic axis. {facts['CPU']}, {facts['date'].partition(' ')[0]}. Shorter is better."
     parts.append(f'<text class="note" x="0" y="{height - 4}">{escape(note)}</text>')

@@ -15,12 +15,12 @@ def number(value):
 
 
 def shown(figure, scale=1, unit=""):
-    """A figure as `median (lowest to highest) unit`, or the reason why there is none."""
+    """A figure as `middle (lowest to highest) unit`, or the reason why there is none."""
     if not isinstance(figure, Figure):
         return figure or "–"
-    median, low, high = (number(value / scale) for value in (figure.median, figure.low, figure.high))
+    middle, low, high = (number(value / scale) for value in (figure.middle, figure.low, figure.high))
     spread = "" if low == high else f" ({low} to {high})"
-    return f"{median}{unit and ' ' + unit}{spread}"
+    return f"{middle}{unit and ' ' + unit}{spread}"
 
 
 def base_of(scenario):
@@ -134,7 +134,7 @@ def errors(raw):
 
 def markdown(raw):
     lines = [f"{name}: {value}" for name, value in raw["facts"].items()]
-    lines += ["figures: median of the rounds (lowest to highest)"]
+    lines += ["figures: median of the rounds, for ratios geometric mean (lowest to highest)"]
     for title, columns, rows in tables(raw):
         lines += ["", f"### {title}", "", *grid(columns, rows)]
         lines += ["", *(f"- {fact}" for fact in peer_facts(raw))] if title == PEERS_TITLE else []

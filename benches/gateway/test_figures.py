@@ -55,13 +55,13 @@ class Figures(unittest.TestCase):
     def test_calls_over_grpc_are_compared_with_calls_over_grpc(self):
         rows = {"direct": 100, "direct gRPC": 120, "gRPC": 150, "REST": 150}
         found = results(RATE, **{name: [latency(p50)] for name, p50 in rows.items()})
-        added = [found.added(RATE, name, "latency_us", "p50").median for name in ("direct gRPC", "gRPC", "REST")]
+        added = [found.added(RATE, name, "latency_us", "p50").middle for name in ("direct gRPC", "gRPC", "REST")]
         self.assertEqual(added, [20, 30, 50])
 
     def test_a_latency_is_refused_where_the_load_was_late(self):
         found = results(RATE, gRPC=[latency(100, late=60), latency(100, late=60), latency(100)])
         self.assertEqual(found.quantile(RATE, "gRPC", "latency_us", "p50"), figures.LATE)
-        self.assertEqual(found.quantile(RATE, "gRPC", "latency_us", "p99").median, 200)
+        self.assertEqual(found.quantile(RATE, "gRPC", "latency_us", "p99").middle, 200)
 
     def test_a_quantile_is_refused_if_no_call_lies_beyond_it(self):
         found = results(RATE, gRPC=[latency(100, count=500)])
@@ -73,9 +73,10 @@ class Figures(unittest.TestCase):
             self.assertEqual(found.quantile(RATE, "gRPC", "latency_us", "p50"), figures.SLOW)
             self.assertEqual(found.errors(RATE, "gRPC"), 30)
 
-    def test_a_ratio_is_that_of_each_round(self):
-        found = results(UNARY, nginx=cpu(10, 20, 10), gRPC=cpu(20, 60, 40))
-        self.assertEqual(found.ratio(UNARY, "gRPC", "nginx"), figures.Figure(3, 2, 4))
+    def test_a_ratio_is_the_geometric_mean_of_those_of_each_round(self):
+        ratio = results(UNARY, nginx=cpu(10, 20, 10), gRPC=cpu(20, 80, 80)).ratio(UNARY, "gRPC", "nginx")
+        self.assertAlmostEqual(ratio.middle, 4)
+        self.assertEqual((ratio.low, ratio.high), (2, 8))
         failed = results(UNARY, nginx=cpu(1), gRPC=[{"failed": "x"}])
         self.assertEqual(failed.ratio(UNARY, "gRPC", "nginx"), figures.FAILED)
 
@@ -85,12 +86,12 @@ class Figures(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def test_a_peer_is_compared_with_grpc_in_the_same_round(self):
-        measured = raw(peers=["envoy"], nginx=cpu(1, 1, 1), gRPC=cpu(10, 20, 10), envoy=cpu(40, 100, 60))
+        measured = raw(peers=["envoy"], nginx=cpu(1, 1, 1), gRPC=cpu(10, 20, 10), envoy=cpu(20, 80, 80))
         self.assertEqual(
-            table.peer_table(measured), (["scenario", "envoy"], [["unary", "5.00 (4.00 to 6.00)"]])
+            table.peer_table(measured), (["scenario", "envoy"], [["unary", "4.00 (2.00 to 8.00)"]])
         )
         for text in (table.markdown(measured), page.html(measured)):
-            self.assertIn("5.00 (4.00 to 6.00)", text)
+            self.assertIn("4.00 (2.00 to 8.00)", text)
             self.assertIn("envoy: envoy 1.0; with defaults", text)
 
     def test_without_peers_there_is_no_comparison_with_them(self):
