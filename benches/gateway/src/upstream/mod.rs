@@ -45,7 +45,8 @@ pub struct Args {
 
 #[derive(Default)]
 struct Double {
-    answers: Mutex<HashMap<(String, Form), Canned>>,
+    /// By the model's name, for each form.
+    answers: Mutex<HashMap<Form, HashMap<String, Canned>>>,
     requests: AtomicU64,
     http2_requests: AtomicU64,
     request_bytes: AtomicU64,
@@ -167,12 +168,12 @@ impl Double {
 
     fn canned(&self, model: &str, form: Form) -> Option<Canned> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (model.to_owned(), form);
-        if let Some(canned) = answers.get(&key) {
+        let answers = answers.entry(form).or_default();
+        if let Some(canned) = answers.get(model) {
             return Some(canned.clone());
         }
         let canned = Canned::new(Shape::parse(model)?, form)?;
-        answers.insert(key, canned.clone());
+        answers.insert(model.to_owned(), canned.clone());
         Some(canned)
     }
 
