@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import statistics
 
 # Reasons for which a figure is refused.
@@ -62,16 +63,20 @@ class Results:
     def ratio(self, scenario, row, base):
         """The CPU time divided by that of another row in the same round, as a geometric mean: two runs agree better in it
         than in the median."""
+        return figure(self._ratios(scenario, row, base), statistics.geometric_mean)
+
+    def ratio_error(self, scenario, row, base):
+        """The standard error of the ratio, as a share of it: 0 if fewer than two rounds have one."""
+        logs = [math.log(ratio) for ratio in self._ratios(scenario, row, base) if not isinstance(ratio, str)]
+        return statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else 0
+
+    def _ratios(self, scenario, row, base):
         pairs = zip(self.rounds(scenario, row), self.rounds(scenario, base), strict=False)
         # The row that calls upstream itself has no CPU time.
         pairs = [pair for pair in pairs if pair[0].keys() & {"cpu", "failed"}]
-        return figure(
-            [
-                _combined(_cpu(scenario, one), _cpu(scenario, other), lambda a, b: a / b)
-                for one, other in pairs
-            ],
-            statistics.geometric_mean,
-        )
+        return [
+            _combined(_cpu(scenario, one), _cpu(scenario, other), lambda a, b: a / b) for one, other in pairs
+        ]
 
     def quantile(self, scenario, row, what, quantile):
         """A latency in microseconds: `what` is latency_us, first_us or chunk_us."""

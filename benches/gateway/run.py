@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures what a gateway costs: gemini-grpc in all its settings, nginx, and with --peers other gateways.
 
-    python3 benches/gateway/run.py                  # 16 minutes, after it has built what it needs
+    python3 benches/gateway/run.py                  # 24 minutes, after it has built what it needs
     python3 benches/gateway/run.py --quick          # 2 minutes: whether it works; the figures mean little
-    python3 benches/gateway/run.py --peers          # 29 minutes: also other gateways, which it installs
+    python3 benches/gateway/run.py --peers          # 37 minutes: also other gateways, which it installs
     python3 benches/gateway/run.py --peers --scenarios unary,stream --rows nginx,gRPC,envoy
 
 It prints a table in Markdown, and writes the page target/gateway-bench/report.html and the raw results.
@@ -45,7 +45,7 @@ def arguments():
     add("--peers", action="store_true", help="also install and measure the gateways of benches/gateway/peers")
     add("--rows", help="only these, separated by commas; 'gRPC*' stands for all that begin so")
     add("--scenarios", help="only these, separated by commas; a name before a slash stands for all behind it")
-    add("--rounds", type=int, help="rounds of each scenario (13; open loops and connections 5)")
+    add("--rounds", type=int, help="rounds of each scenario (13 to 40; open loops and connections 5)")
     add("--seconds", type=float, help="time of each row in a round (0.5); four times as long in open loops")
     add("--warmup", type=float, help="load before that, in seconds (0.2)")
     add("--steps", help="numbers of idle streams, separated by commas (1000,3000,10000)")

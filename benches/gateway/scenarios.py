@@ -22,6 +22,8 @@ class Scenario:
     rows: tuple = ("all",)
     # How often each row is measured, unless --rounds says otherwise.
     rounds: int = 13
+    # How often at most, while the ratio to nginx is uncertain.
+    max_rounds: int = 40
     # Seconds of a measurement, as a factor on --seconds.
     longer: float = 1
 
@@ -39,9 +41,9 @@ class Scenario:
 CHUNK = {"figure": "us_per_message", "unit": "µs/chunk"}
 PICTURE = {"unit": "ms/call"}
 # Open loops: a quantile needs many calls in a round.
-PLANNED = {"rows": ("rate",), "rounds": 5, "longer": 4}
+PLANNED = {"rows": ("rate",), "rounds": 5, "max_rounds": 5, "longer": 4}
 # Shares of calls depend less on the machine than times do.
-SHARE = {"rows": ("spread",), "rounds": 5}
+SHARE = {"rows": ("spread",), "rounds": 5, "max_rounds": 5}
 RATES = (100, 500, 1000, 2000)
 CONNECTIONS = (1, 2, 8, 64)
 

@@ -5,7 +5,7 @@ from figures import DIRECT, Figure, Results
 
 # The row that other gateways are compared with.
 OWN = "gRPC"
-COLUMNS = ["scenario", "row", "CPU", "ratio to nginx", "calls/s", "p50 ms", "p99 ms", "peak MiB", "errors"]
+COLUMNS = ["scenario", "row", "CPU", "ratio to nginx", "calls/s", "p50 ms", "p99 ms", "peak MiB", "rounds", "errors"]
 
 
 def number(value):
@@ -49,6 +49,7 @@ def load_rows(results):
                 shown(results.quantile(scenario, row, "latency_us", "p50"), 1000),
                 shown(results.quantile(scenario, row, "latency_us", "p99"), 1000),
                 shown(results.peak(scenario, row)),
+                str(len(results.rounds(scenario, row))),
                 str(results.errors(scenario, row)),
             ]
 

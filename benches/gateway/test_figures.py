@@ -1,6 +1,8 @@
 """Checks how figures, tables and pictures are made of results."""
 
 import argparse
+import contextlib
+import io
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -115,6 +117,46 @@ class Rounds(unittest.TestCase):
         self.assertEqual(measure.rounds(self.args(), UNARY, is_slow=True), (7, 1))
         self.assertEqual(measure.rounds(self.args(1), UNARY, is_slow=True), (1, 1))
         self.assertEqual(measure.rounds(self.args(), RATE, is_slow=True), (5, 2))
+
+
+    def counts(self, scenario, args):
+        """How often each row is measured. In every other round its CPU time is multiplied by the factor of the row, and in
+        the others divided by it."""
+        factors = {"nginx": 1, "steady": 1.01, "gRPC": 1.22, "noisy": 1.4, "noisy peer": 1.4, "slow peer": 1.4}
+        bench = measure.Bench(args, None)
+        bench.started = factors
+
+        def load(scenario, row, _):
+            number = len(bench.results.get(scenario.name, {}).get(row.name, []))
+            (result,) = cpu(10 * factors[row.name] ** (-1) ** number)
+            return result
+
+        bench.load = load
+        rows = [
+            argparse.Namespace(name=name, is_peer="peer" in name, is_slow="slow" in name, runs=lambda _: True)
+            for name in factors
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            bench.loads(rows, [scenario])
+        return {name: len(rounds) for name, rounds in bench.results[scenario.name].items()}
+
+    def test_own_rows_and_nginx_are_measured_until_their_ratio_is_certain(self):
+        expected = {"nginx": 40, "steady": 13, "gRPC": 21, "noisy": 40, "noisy peer": 13, "slow peer": 7}
+        self.assertEqual(self.counts(UNARY, self.args()), expected)
+
+    def test_open_loops_and_rounds_that_were_asked_for_have_no_more(self):
+        self.assertEqual({*self.counts(RATE, self.args()).values()}, {5})
+        self.assertEqual({*self.counts(UNARY, self.args(3)).values()}, {2, 3})
+
+    def test_the_head_of_the_page_has_the_fewest_and_the_most_rounds(self):
+        described = measure.describe_rounds(self.args(), [UNARY, RATE], [])
+        self.assertIn("13 to 40 of 0.5 s: unary; 5 of 2 s: rate", described)
+        self.assertNotIn(" to ", measure.describe_rounds(self.args(3), [UNARY, RATE], []))
+
+    def test_the_table_has_the_rounds_of_each_row(self):
+        measured = figures.Results(raw(nginx=cpu(1, 1, 1), gRPC=cpu(2, 2)))
+        at = table.COLUMNS.index("rounds")
+        self.assertEqual([line[at] for line in table.load_rows(measured)], ["3", "2"])
 
 
 class Agreement(unittest.TestCase):
