@@ -10,7 +10,8 @@ use opentelemetry_sdk::logs::{self, LogBatch};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{self, SpanData};
+
+use super::otlp::SpanExporter;
 
 /// The longest cause of a failure in a log line, in characters.
 const MAX_CAUSE: usize = 300;
@@ -84,21 +85,10 @@ impl<E> Monitored<E> {
     }
 }
 
-impl<E: trace::SpanExporter> trace::SpanExporter for Monitored<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.record(self.exporter.export(batch).await)
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+impl Monitored<SpanExporter> {
+    /// Sends spans that are encoded as a request.
+    pub(super) async fn export(&self, request: Vec<u8>) -> OTelSdkResult {
+        self.record(self.exporter.export(request).await)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod attempt;
+mod batches;
 mod call;
 mod content;
 mod context;
@@ -34,7 +35,7 @@ pub use self::context::UpstreamContext;
 pub use self::facts::{CallEnd, CallMethod, CallPhase, CallProtocol, EstimatedTokens, HttpRequest, Outcome};
 pub use self::keys::{KeyOutcome, KeyRest};
 pub use self::operation::{ModelRequest, Operation};
-pub use self::otlp::{Otlp, OtlpTls, Protocol};
+pub use self::otlp::{Otlp, OtlpTls, Protocol, SpanBatches};
 pub use self::peer::PeerAddress;
 pub use self::pipeline::{Config, Error, Exporters, Pipelines};
 pub use self::propagation::Propagation;

@@ -3,7 +3,7 @@
 //! Transports are made here and not by the SDK, which sets no limit on connecting, trusts no authority over gRPC, and
 //! reads no variable about certificates.
 
-mod encode;
+pub(super) mod encode;
 mod spans;
 
 use std::fmt;
@@ -16,7 +16,8 @@ use opentelemetry_otlp::{
 use tokio::runtime::Handle;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use self::spans::{SpanExporter, Transport};
+pub(super) use self::spans::SpanExporter;
+use self::spans::Transport;
 use crate::cause::cause;
 
 /// The problem, as a part of a sentence.
@@ -35,6 +36,26 @@ pub struct Otlp {
     pub headers: HeaderMap,
     /// Whether these requests are compressed.
     pub gzip: bool,
+    /// How spans wait for these requests.
+    pub batches: SpanBatches,
+}
+
+/// How spans wait until they are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanBatches {
+    /// The most spans that wait. More are dropped.
+    pub queue: usize,
+    /// The most spans in one request. As soon as there are as many, they are exported.
+    pub size: usize,
+    /// The longest that a span waits.
+    pub delay: Duration,
+}
+
+/// The defaults of OpenTelemetry's specification.
+impl Default for SpanBatches {
+    fn default() -> Self {
+        Self { queue: 2048, size: 512, delay: Duration::from_secs(5) }
+    }
 }
 
 /// How OTLP is spoken.
@@ -67,7 +88,9 @@ macro_rules! build {
             }
             Protocol::Http => {
                 let builder = builder.with_http().with_endpoint(&$otlp.url).with_timeout($otlp.timeout);
-                builder.with_http_client($otlp.client()?).build()
+                // It blocks, on the threads that the SDK exports from.
+                let client = reqwest::blocking::ClientBuilder::from($otlp.client()?).build();
+                builder.with_http_client(client.map_err(|error| cause(&error))?).build()
             }
         };
         built.map_err(|error| error.to_string())
@@ -87,9 +110,12 @@ impl Otlp {
     pub(super) fn spans(&self, runtime: &Handle) -> Result<SpanExporter> {
         let transport = match self.protocol {
             Protocol::Grpc => Transport::Grpc(self.channel(runtime)?),
-            Protocol::Http => Transport::Http(self.client()?, self.url.parse().map_err(|error| cause(&error))?),
+            Protocol::Http => {
+                let client = self.client()?.build().map_err(|error| cause(&error))?;
+                Transport::Http(client, self.url.parse().map_err(|error| cause(&error))?)
+            }
         };
-        Ok(SpanExporter::new(transport, self, runtime))
+        Ok(SpanExporter::new(transport, self))
     }
 
     pub(super) fn metrics(&self, runtime: &Handle) -> Result<MetricExporter> {
@@ -113,9 +139,8 @@ impl Otlp {
         Ok(endpoint.connect_lazy())
     }
 
-    /// It blocks, on the threads that the SDK sends from.
-    fn client(&self) -> Result<reqwest::blocking::Client> {
-        let builder = reqwest::blocking::Client::builder().timeout(self.timeout);
+    fn client(&self) -> Result<reqwest::ClientBuilder> {
+        let builder = reqwest::Client::builder().timeout(self.timeout);
         // Headers may contain a key that is meant for this collector alone.
         let mut builder = builder.redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &self.tls.authorities {
@@ -126,7 +151,7 @@ impl Otlp {
             let both = [&certificate[..], b"\n", key].concat();
             builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|error| cause(&error))?);
         }
-        builder.build().map_err(|error| cause(&error))
+        Ok(builder)
     }
 }
 
@@ -181,7 +206,8 @@ mod tests {
             let tls = OtlpTls { identity: Some((b"secret".to_vec(), b"secret".to_vec())), ..OtlpTls::default() };
             let (url, timeout) = (url.to_owned(), Duration::from_secs(1));
             let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("secret"))]);
-            let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls, headers, gzip: false };
+            let batches = SpanBatches::default();
+            let otlp = Otlp { protocol: Protocol::Grpc, url, timeout, tls, headers, gzip: false, batches };
             assert_eq!(otlp.to_string(), format!("otlp (grpc, {shown})"));
             assert!(!format!("{otlp:?}").contains("cret"), "{otlp:?}");
         }

@@ -14,6 +14,7 @@ use prometheus::{Registry, TextEncoder};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::batches::BatchProcessor;
 use super::export::{ExportHealth, Monitored};
 use super::otlp::Otlp;
 use super::recorder::Telemetry;
@@ -87,7 +88,8 @@ pub struct Pipelines {
     runtime: Option<Runtime>,
 }
 
-/// The thread of the OTLP connections. The exporter threads of the SDK block while they wait for it.
+/// The thread of the OTLP connections. It exports spans. The exporter threads of the SDK, for
+/// metrics and logs, block while they wait for it.
 struct Runtime {
     handle: Handle,
     _stop: oneshot::Sender<()>,
@@ -111,7 +113,8 @@ impl Pipelines {
             let mut builder = SdkTracerProvider::builder().with_resource(resource.clone());
             if let Some(otlp) = &config.traces.otlp {
                 let spans = otlp.spans(handle).map_err(exporter("spans"))?;
-                builder = builder.with_batch_exporter(Monitored::new(spans, "spans", otlp.shown(), &health));
+                let exporter = Monitored::new(spans, "spans", otlp.shown(), &health);
+                builder = builder.with_span_processor(BatchProcessor::start(exporter, otlp.batches, handle));
             }
             if config.traces.console {
                 builder = builder.with_batch_exporter(opentelemetry_stdout::SpanExporter::default());

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::environment::{Environment, fault, number, word};
 use crate::config::Error;
 use crate::config::pem::{Pem, identity, together};
-use crate::telemetry::{Otlp, OtlpTls, Protocol};
+use crate::telemetry::{Otlp, OtlpTls, Protocol, SpanBatches};
 
 /// The default of the specification, for one attempt to send.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,7 +87,8 @@ impl Signal {
         let given = own_or_all(self.headers, ALL.headers);
         let headers = given.map(|(_, value)| headers(&value)).unwrap_or_default();
         let gzip = own_or_all(self.compression, ALL.compression).is_some_and(|(_, value)| value == "gzip");
-        Ok(Otlp { protocol, url, timeout, tls: self.tls(environment, files)?, headers, gzip })
+        let (tls, batches) = (self.tls(environment, files)?, span_batches(environment)?);
+        Ok(Otlp { protocol, url, timeout, tls, headers, gzip, batches })
     }
 
     /// An endpoint without a scheme uses TLS, unless `INSECURE` is set.
@@ -141,6 +142,18 @@ fn protocol(variable: &'static str, value: &str) -> Result<Protocol, Error> {
         "grpc" => Ok(Protocol::Grpc),
         _ => Ok(Protocol::Http),
     }
+}
+
+/// The batches of spans. `OTEL_BSP_EXPORT_TIMEOUT` is left out, as by the SDK: the timeout of OTLP ends an export.
+fn span_batches(environment: &Environment<'_>) -> Result<SpanBatches, Error> {
+    let given = |variable| environment.get(variable).map(|value| number(variable, &value, 1)).transpose();
+    let default = SpanBatches::default();
+    let count = |number: Option<u64>, or| number.map_or(or, |number| usize::try_from(number).unwrap_or(usize::MAX));
+    Ok(SpanBatches {
+        queue: count(given("OTEL_BSP_MAX_QUEUE_SIZE")?, default.queue),
+        size: count(given("OTEL_BSP_MAX_EXPORT_BATCH_SIZE")?, default.size),
+        delay: given("OTEL_BSP_SCHEDULE_DELAY")?.map_or(default.delay, Duration::from_millis),
+    })
 }
 
 /// The headers of a list such as `a=1,b=2`, whose values are percent-encoded. As the SDK does, it leaves out what is no

@@ -1,7 +1,7 @@
 //! Encodes spans as OTLP's `ExportTraceServiceRequest` (opentelemetry/proto/trace/v1/trace.proto).
 //!
-//! Each span is read once and written once. The SDK copies it into generated structs first, and then computes the length
-//! of each message again for every message around it.
+//! Each span is read once, where it ends, and written once. The SDK takes it to another thread, copies it into generated
+//! structs, and then computes the length of each message again for every message around it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,50 +12,79 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::gemini::wire::{WireType, begin_message, end_message, put_bytes, put_number, put_tag};
 
-/// About the bytes of a span, so that memory rarely has to grow while spans are written.
+/// About the bytes of a span, so that memory rarely has to grow while it is written.
 const SPAN_BYTES: usize = 1024;
 /// Bits of `SpanFlags`: that it is known whether the parent is remote, and that it is.
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
-/// The field `ResourceSpans.resource`, and the URL of its schema.
-pub(super) fn resource(resource: &Resource) -> (Vec<u8>, String) {
+/// The fields of `ResourceSpans` that are about the resource.
+pub(in crate::telemetry) fn resource(resource: &Resource) -> Vec<u8> {
     let mut encoder = Encoder(Vec::new());
-    encoder.message(1, |resource_message| {
-        resource.iter().for_each(|(key, value)| resource_message.attribute(1, key.as_str(), value));
+    encoder.message(1, |message| {
+        resource.iter().for_each(|(key, value)| message.attribute(1, key.as_str(), value));
     });
-    (encoder.0, resource.schema_url().unwrap_or_default().to_owned())
+    encoder.bytes(3, resource.schema_url().unwrap_or_default().as_bytes());
+    encoder.0
 }
 
-/// The request that exports spans of what [`resource`] returned.
-pub(super) fn request((resource, schema_url): &(Vec<u8>, String), spans: &[SpanData]) -> Vec<u8> {
-    let mut encoder = Encoder(Vec::with_capacity(resource.len() + spans.len() * SPAN_BYTES));
-    encoder.message(1, |resource_spans| {
-        resource_spans.0.extend_from_slice(resource);
-        // Nearly all spans are of one scope, so few lists of spans begin.
-        for spans in spans.chunk_by(|one, next| one.instrumentation_scope == next.instrumentation_scope) {
-            resource_spans.message(2, |scope_spans| scope_spans.spans(&spans[0].instrumentation_scope, spans));
-        }
-        resource_spans.bytes(3, schema_url.as_bytes());
-    });
+/// The field `ScopeSpans.spans` with one span.
+pub(in crate::telemetry) fn span(span: &SpanData) -> Vec<u8> {
+    let mut encoder = Encoder(Vec::with_capacity(SPAN_BYTES));
+    let start = begin_message::<2>(&mut encoder.0, 2);
+    encoder.span(span);
+    end_message::<2>(&mut encoder.0, start);
     encoder.0
+}
+
+/// A request that grows by a span at a time.
+pub(in crate::telemetry) struct Batch {
+    encoder: Encoder,
+    /// Where its `ResourceSpans` and its `ScopeSpans` start.
+    starts: [usize; 2],
+    pub(in crate::telemetry) scope: InstrumentationScope,
+    /// How many it has.
+    pub(in crate::telemetry) spans: usize,
+}
+
+impl Batch {
+    /// For spans of one scope, and of what [`resource`] returned. It will have about this number of bytes.
+    pub(in crate::telemetry) fn new(resource: &[u8], scope: &InstrumentationScope, bytes: usize) -> Self {
+        let mut encoder = Encoder(Vec::with_capacity(bytes));
+        let start = begin_message::<3>(&mut encoder.0, 1);
+        encoder.0.extend_from_slice(resource);
+        let starts = [start, begin_message::<3>(&mut encoder.0, 2)];
+        encoder.scope(scope);
+        Self { encoder, starts, scope: scope.clone(), spans: 0 }
+    }
+
+    /// Adds what [`span`] returned.
+    pub(in crate::telemetry) fn push(&mut self, span: &[u8]) {
+        self.encoder.0.extend_from_slice(span);
+        self.spans += 1;
+    }
+
+    pub(in crate::telemetry) fn bytes(&self) -> usize {
+        self.encoder.0.len()
+    }
+
+    /// The request.
+    pub(in crate::telemetry) fn finish(mut self) -> Vec<u8> {
+        self.starts.into_iter().rev().for_each(|start| end_message::<3>(&mut self.encoder.0, start));
+        self.encoder.0
+    }
 }
 
 /// Writes the fields of messages. Numbers are those of the proto.
 struct Encoder(Vec<u8>);
 
 impl Encoder {
-    fn spans(&mut self, scope: &InstrumentationScope, spans: &[SpanData]) {
+    fn scope(&mut self, scope: &InstrumentationScope) {
         self.message(1, |message| {
             message.bytes(1, scope.name().as_bytes());
             message.bytes(2, scope.version().unwrap_or_default().as_bytes());
             message.attributes(3, scope.attributes());
         });
-        for span in spans {
-            let start = begin_message::<2>(&mut self.0, 2);
-            self.span(span);
-            end_message::<2>(&mut self.0, start);
-        }
         self.bytes(3, scope.schema_url().unwrap_or_default().as_bytes());
     }
 

@@ -1,7 +1,6 @@
-//! The exporter of spans. It sends what the SDK's does, in the same ways.
+//! The exporter of spans that are encoded. It sends them as the SDK's exporter does.
 
-use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, Bytes};
@@ -10,11 +9,9 @@ use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{self, SpanData};
 use reqwest::Url;
-use tokio::runtime::Handle;
+use tokio::time::sleep;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
@@ -22,7 +19,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-use super::{Otlp, encode};
+use super::Otlp;
 use crate::cause::cause;
 
 const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
@@ -31,9 +28,6 @@ const AGENT: HeaderValue = HeaderValue::from_static("OTel-OTLP-Exporter-Rust/0.3
 /// The pauses before a batch is sent again, which are those of the SDK.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
-/// The most bytes of a response that are read.
-const MAX_RESPONSE_BYTES: u64 = 64 << 10;
-
 /// Sends spans to a collector.
 pub(in crate::telemetry) struct SpanExporter {
     transport: Transport,
@@ -41,14 +35,11 @@ pub(in crate::telemetry) struct SpanExporter {
     gzip: bool,
     /// No attempt begins after it.
     timeout: Duration,
-    /// For the pauses: the thread that exports has no timers.
-    runtime: Handle,
-    resource: (Vec<u8>, String),
 }
 
 pub(super) enum Transport {
     Grpc(Channel),
-    Http(reqwest::blocking::Client, Url),
+    Http(reqwest::Client, Url),
 }
 
 /// Why an attempt failed, and whether another may succeed (opentelemetry.io/docs/specs/otlp, "Failures").
@@ -59,15 +50,30 @@ struct Failure {
 
 impl SpanExporter {
     /// With the headers that operators set, which take precedence over others.
-    pub(super) fn new(transport: Transport, otlp: &Otlp, runtime: &Handle) -> Self {
+    pub(super) fn new(transport: Transport, otlp: &Otlp) -> Self {
         let mut headers = HeaderMap::from_iter([(USER_AGENT, AGENT)]);
         if let Transport::Http(..) = transport {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
             headers.extend(otlp.gzip.then(|| (CONTENT_ENCODING, HeaderValue::from_static("gzip"))));
         }
         headers.extend(otlp.headers.clone());
-        let (gzip, timeout, runtime) = (otlp.gzip, otlp.timeout, runtime.clone());
-        Self { transport, headers, gzip, timeout, runtime, resource: Default::default() }
+        Self { transport, headers, gzip: otlp.gzip, timeout: otlp.timeout }
+    }
+
+    /// Sends a request, again if it fails in a way that may pass.
+    pub(in crate::telemetry) async fn export(&self, mut request: Vec<u8>) -> OTelSdkResult {
+        if self.gzip && matches!(self.transport, Transport::Http(..)) {
+            request = gzipped(&request).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
+        }
+        let (request, mut pauses, begun) = (Bytes::from(request), PAUSES.into_iter(), Instant::now());
+        loop {
+            let Err(failure) = self.send(request.clone()).await else { return Ok(()) };
+            let is_in_time = |pause: &Duration| failure.may_pass && begun.elapsed() + *pause < self.timeout;
+            let Some(pause) = pauses.next().filter(is_in_time) else {
+                return Err(OTelSdkError::InternalFailure(failure.problem));
+            };
+            sleep(pause).await;
+        }
     }
 
     /// One attempt. Errors contain no text of the collector, which may repeat a header.
@@ -85,13 +91,12 @@ impl SpanExporter {
                 client.ready().await.map_err(|error| Failure { problem: cause(&error), may_pass: true })?;
                 client.unary(request, EXPORT, Encoded).await.map(drop).map_err(|status| Failure::grpc(&status))
             }
-            // It blocks this thread, which does nothing else.
             Transport::Http(client, url) => {
-                let sent = client.post(url.clone()).headers(self.headers.clone()).body(body).send();
-                let response = sent.map_err(|error| Failure::http(&cause(&error.without_url()), true))?;
+                let sent = client.post(url.clone()).headers(self.headers.clone()).body(body).send().await;
+                let mut response = sent.map_err(|error| Failure::http(&cause(&error.without_url()), true))?;
                 let status = response.status();
                 // Read, so that the connection can be used again.
-                let _ = io::copy(&mut response.take(MAX_RESPONSE_BYTES), &mut io::sink());
+                while let Ok(Some(_)) = response.chunk().await {}
                 let may_pass = [429, 502, 503, 504].contains(&status.as_u16());
                 let problem = || Failure::http(&format!("status {}", status.as_u16()), may_pass);
                 if status.is_success() { Ok(()) } else { Err(problem()) }
@@ -118,44 +123,10 @@ impl Failure {
     }
 }
 
-impl trace::SpanExporter for SpanExporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let mut body = encode::request(&self.resource, &batch);
-        drop(batch);
-        if self.gzip && matches!(self.transport, Transport::Http(..)) {
-            body = gzipped(&body).map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?;
-        }
-        let (body, mut pauses, begun) = (Bytes::from(body), PAUSES.into_iter(), Instant::now());
-        loop {
-            let Err(failure) = self.send(body.clone()).await else { return Ok(()) };
-            let is_in_time = |pause: &Duration| failure.may_pass && begun.elapsed() + *pause < self.timeout;
-            let Some(pause) = pauses.next().filter(is_in_time) else {
-                return Err(OTelSdkError::InternalFailure(failure.problem));
-            };
-            let pause = {
-                let _entered = self.runtime.enter();
-                tokio::time::sleep(pause)
-            };
-            pause.await;
-        }
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.resource = encode::resource(resource);
-    }
-}
-
 fn gzipped(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes)?;
     encoder.finish()
-}
-
-/// Without the headers, which may contain keys.
-impl fmt::Debug for SpanExporter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpanExporter")
-    }
 }
 
 /// gRPC with a request that is encoded already, and a response that is not read.

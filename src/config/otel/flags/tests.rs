@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use clap::Parser;
 
 use super::*;
+use crate::telemetry::SpanBatches;
 
 #[derive(Parser)]
 struct Flags {
@@ -177,7 +180,7 @@ fn what_is_told_and_understood_is_as_the_variables_say() {
 }
 
 #[test]
-fn headers_and_compression_of_spans_are_read() {
+fn headers_compression_and_batches_of_spans_are_read() {
     let otlp = |variables: &[(&str, &str)]| {
         let lookup =
             |name: &str| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
@@ -203,4 +206,8 @@ fn headers_and_compression_of_spans_are_read() {
     let own = [("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=2"), ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none")];
     let own = otlp(&[own, all].concat());
     assert!(!own.gzip && own.headers.len() == 1 && own.headers["b"] == "2");
+    let queue = [("OTEL_BSP_MAX_QUEUE_SIZE", "1000"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100")];
+    let batches = otlp(&[&queue[..], &[("OTEL_BSP_SCHEDULE_DELAY", "50")]].concat()).batches;
+    assert_eq!(batches, SpanBatches { queue: 1000, size: 100, delay: Duration::from_millis(50) });
+    assert_eq!(otlp(&[]).batches, SpanBatches::default());
 }

@@ -97,8 +97,14 @@ fn a_resource() -> Resource {
     Resource::builder_empty().with_schema_url(attributes(), "https://example.com/resource").build()
 }
 
+fn request(spans: &[SpanData], of: &Resource) -> Vec<u8> {
+    let mut batch = Batch::new(&resource(of), &spans[0].instrumentation_scope, 0);
+    spans.iter().for_each(|one| batch.push(&span(one)));
+    batch.finish()
+}
+
 fn assert_as_the_sdk(spans: Vec<SpanData>, resource_of_spans: &Resource) {
-    let request = request(&resource(resource_of_spans), &spans);
+    let request = request(&spans, resource_of_spans);
     let decoded = ExportTraceServiceRequest::decode(&*request).unwrap();
     let resource_spans = group_spans_by_resource_and_scope(spans, &resource_of_spans.into());
     let expected = ExportTraceServiceRequest { resource_spans };
@@ -137,20 +143,4 @@ fn lengths_of_any_number_of_bytes_are_right() {
         span.attributes = vec![KeyValue::new("key", "x".repeat(length))];
         assert_as_the_sdk(vec![span], &Resource::builder_empty().build());
     }
-}
-
-#[test]
-fn spans_that_follow_each_other_share_their_scope() {
-    let of = |name: &'static str, number: i64, span: &'static str| SpanData {
-        name: span.into(),
-        instrumentation_scope: InstrumentationScope::builder(name)
-            .with_attributes([KeyValue::new("number", number)])
-            .build(),
-        ..empty()
-    };
-    let spans = [of("a", 1, "1"), of("a", 1, "2"), of("b", 1, "3"), of("b", 2, "4"), of("a", 1, "5")];
-    let decoded = ExportTraceServiceRequest::decode(&*request(&resource(&a_resource()), &spans)).unwrap();
-    let scopes = decoded.resource_spans[0].scope_spans.iter();
-    let names: Vec<Vec<_>> = scopes.map(|scope| scope.spans.iter().map(|span| &*span.name).collect()).collect();
-    assert_eq!(names, [vec!["1", "2"], vec!["3"], vec!["4"], vec!["5"]]);
 }

@@ -1,7 +1,7 @@
 //! A collector that says yes to everything, in OTLP over gRPC or HTTP, and keeps it; at first it can be unavailable.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -18,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
+use super::EXPORT_TIMEOUT;
 use crate::telemetry::Protocol;
 
-type Received = Arc<Mutex<Vec<Request>>>;
+/// The requests, and a notification of each.
+type Received = Arc<(Mutex<Vec<Request>>, Condvar)>;
 /// A certificate and its key.
 type Pair = (Vec<u8>, Vec<u8>);
 
@@ -74,8 +76,16 @@ impl Collector {
         Self { url, received, _stop: stop }
     }
 
-    pub(super) fn received(self) -> Vec<Request> {
-        self.received.lock().unwrap().clone()
+    pub(super) fn received(&self) -> Vec<Request> {
+        self.received.0.lock().unwrap().clone()
+    }
+
+    /// Waits until this many requests came.
+    pub(super) fn wait_for(&self, count: usize) {
+        let (requests, came) = &*self.received;
+        let is_short = |requests: &mut Vec<Request>| requests.len() < count;
+        let (requests, _) = came.wait_timeout_while(requests.lock().unwrap(), EXPORT_TIMEOUT, is_short).unwrap();
+        assert!(requests.len() >= count, "{requests:?}");
     }
 }
 
@@ -88,9 +98,10 @@ where
         async move {
             let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
             let body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
-            let mut kept = kept.lock().unwrap();
-            kept.push(Request { path, headers, body });
-            Ok::<_, Infallible>(answer(protocol, kept.len() > unavailable))
+            let mut requests = kept.0.lock().unwrap();
+            requests.push(Request { path, headers, body });
+            kept.1.notify_all();
+            Ok::<_, Infallible>(answer(protocol, requests.len() > unavailable))
         }
     });
     let stream = TokioIo::new(stream);

@@ -15,16 +15,20 @@ use opentelemetry::KeyValue;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::error::OTelSdkError;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use prost::Message as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use self::collector::{Collector, Request};
 use super::*;
-use crate::telemetry::{OtlpTls, Protocol};
+use crate::telemetry::{OtlpTls, Protocol, SpanBatches};
 
 /// Far more than anything here takes.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Later than any test ends.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn config(url: &str, protocol: Protocol, tls: &OtlpTls) -> Config {
     let otlp = |path: &str| {
@@ -37,6 +41,7 @@ fn config(url: &str, protocol: Protocol, tls: &OtlpTls) -> Config {
                 tls: tls.clone(),
                 headers: HeaderMap::new(),
                 gzip: false,
+                batches: SpanBatches::default(),
             }),
             ..Exporters::default()
         }
@@ -44,9 +49,13 @@ fn config(url: &str, protocol: Protocol, tls: &OtlpTls) -> Config {
     Config { traces: otlp("/v1/traces"), metrics: otlp("/v1/metrics"), logs: otlp("/v1/logs"), ..Config::default() }
 }
 
+fn record_spans(pipelines: &Pipelines, count: usize) {
+    (0..count).for_each(|_| drop(pipelines.traces.as_ref().unwrap().tracer("test").start("a-span")));
+}
+
 /// Records something of each kind.
 fn record(pipelines: &Pipelines) {
-    drop(pipelines.traces.as_ref().unwrap().tracer("test").start("a-span"));
+    record_spans(pipelines, 1);
     let meter = pipelines.metrics.as_ref().unwrap().meter("test");
     meter.u64_counter("a.counter").build().add(1, &[KeyValue::new("a.label", "a-value")]);
     let logger = pipelines.logs.as_ref().unwrap().logger("test");
@@ -143,30 +152,102 @@ fn spans_are_sent_with_headers_and_compressed_if_that_is_configured() {
     }
 }
 
-/// What is logged while this many spans are exported to a collector, one by one.
-fn logged_while_exporting(count: usize, collector: &Collector, protocol: Protocol) -> String {
-    let config = config(&collector.url, protocol, &OtlpTls::default());
-    let runtime = Runtime::start().unwrap();
-    let exporter = config.traces.otlp.unwrap().spans(&runtime.handle).unwrap();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        (0..count).for_each(|_| drop(provider.tracer("test").start("a-span")));
-    });
-    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+/// Pipelines that only spans go through, in these batches.
+fn of_spans(collector: &Collector, protocol: Protocol, batches: SpanBatches) -> Pipelines {
+    let mut traces = config(&collector.url, protocol, &OtlpTls::default()).traces;
+    traces.otlp.as_mut().unwrap().batches = batches;
+    Pipelines::start(&Config { traces, ..Config::default() }).unwrap()
+}
+
+/// The number of spans in each request.
+fn spans_of(requests: &[Request]) -> Vec<usize> {
+    let spans = |Request { body, .. }: &Request| {
+        let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+        request.resource_spans.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
+    };
+    requests.iter().map(spans).collect()
 }
 
 #[test]
 fn spans_are_sent_again_to_a_collector_that_was_unavailable() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let collector = Collector::unavailable(2, protocol, None);
-        logged_while_exporting(1, &collector, protocol);
+        let pipelines = of_spans(&collector, protocol, SpanBatches::default());
+        record_spans(&pipelines, 1);
+        pipelines.shutdown(EXPORT_TIMEOUT);
         let received = collector.received();
         assert_eq!(received.len(), 3, "{received:?}");
         assert!(received.iter().all(|request| request.body == received[0].body));
     }
+}
+
+#[test]
+fn a_full_batch_is_sent_at_once_and_the_rest_after_the_delay_or_when_it_is_asked_for() {
+    let (collector, protocol) = (Collector::start(Protocol::Http, None), Protocol::Http);
+    // A size that is not possible becomes that of the queue.
+    let pipelines = of_spans(&collector, protocol, SpanBatches { queue: 2, size: 5, delay: NEVER });
+    record_spans(&pipelines, 2);
+    collector.wait_for(1);
+    record_spans(&pipelines, 1);
+    pipelines.traces.as_ref().unwrap().force_flush().unwrap();
+    assert_eq!(spans_of(&collector.received()), [2, 1]);
+    record_spans(&pipelines, 1);
+    pipelines.shutdown(EXPORT_TIMEOUT);
+    assert_eq!(spans_of(&collector.received()), [2, 1, 1]);
+
+    let collector = Collector::start(protocol, None);
+    let delay = Duration::from_millis(10);
+    let pipelines = of_spans(&collector, protocol, SpanBatches { delay, ..SpanBatches::default() });
+    record_spans(&pipelines, 3);
+    collector.wait_for(1);
+    pipelines.shutdown(EXPORT_TIMEOUT);
+    assert_eq!(spans_of(&collector.received()).iter().sum::<usize>(), 3);
+}
+
+#[test]
+fn spans_keep_their_scope() {
+    let collector = Collector::start(Protocol::Http, None);
+    let pipelines = of_spans(&collector, Protocol::Http, SpanBatches::default());
+    for scope in ["a", "a", "b", "a"] {
+        drop(pipelines.traces.as_ref().unwrap().tracer(scope).start("a-span"));
+    }
+    pipelines.shutdown(EXPORT_TIMEOUT);
+    let decoded = collector.received().into_iter().map(|request| {
+        let request = ExportTraceServiceRequest::decode(&request.body[..]).unwrap();
+        let of_scope = request.resource_spans[0].scope_spans[0].clone();
+        (of_scope.scope.unwrap().name, of_scope.spans.len())
+    });
+    assert_eq!(decoded.collect::<Vec<_>>(), [("a".to_owned(), 2), ("b".to_owned(), 1), ("a".to_owned(), 1)]);
+}
+
+#[test]
+fn spans_that_do_not_fit_into_the_queue_are_dropped_and_that_is_logged() {
+    let collector = Collector::start(Protocol::Http, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let otlp = config(&collector.url, Protocol::Http, &OtlpTls::default()).traces.otlp.unwrap();
+    let exporter = otlp.spans(runtime.handle()).unwrap();
+    let exporter = Monitored::new(exporter, "spans", otlp.shown(), &Arc::default());
+    let limits = SpanBatches { queue: 4, size: 3, delay: NEVER };
+    let processor = BatchProcessor::start(exporter, limits, runtime.handle());
+    let traces = SdkTracerProvider::builder().with_span_processor(processor).build();
+    // Nothing is sent until the runtime runs.
+    (0..10).for_each(|_| drop(traces.tracer("test").start("a-span")));
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let ended = std::thread::spawn(move || traces.shutdown());
+    runtime.block_on(async {
+        while !ended.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    });
+    drop(guard);
+    ended.join().unwrap().unwrap();
+    assert_eq!(spans_of(&collector.received()), [3, 1]);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("spans are dropped") && log.contains("queue=4"), "{log}");
+    assert!(log.contains("spans were dropped") && log.contains("dropped=6"), "{log}");
 }
 
 #[test]
@@ -196,8 +277,8 @@ fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
 #[derive(Debug)]
 struct Scripted(Mutex<Vec<OTelSdkResult>>);
 
-impl SpanExporter for Scripted {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+impl LogExporter for Scripted {
+    async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
         self.0.lock().unwrap().remove(0)
     }
 }
@@ -223,20 +304,20 @@ async fn that_exporting_begins_to_fail_is_said_once_and_so_is_that_it_works_agai
     let results = vec![Ok(()), failed(), failed(), failed(), Ok(()), Ok(()), failed()];
     let count = results.len();
     let health = Arc::new(ExportHealth::default());
-    let exporter = Monitored::new(Scripted(Mutex::new(results)), "spans", "http://collector".to_owned(), &health);
+    let exporter = Monitored::new(Scripted(Mutex::new(results)), "logs", "http://collector".to_owned(), &health);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     for _ in 0..count {
-        let _ = exporter.export(Vec::new()).await;
+        let _ = LogExporter::export(&exporter, LogBatch::new(&[])).await;
     }
-    assert_eq!(health.failing().collect::<Vec<_>>(), ["spans"]);
+    assert_eq!(health.failing().collect::<Vec<_>>(), ["logs"]);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let levels: Vec<&str> = log.lines().map(|line| if line.contains("WARN") { "warn" } else { "info" }).collect();
     assert_eq!(levels, ["warn", "info", "warn"], "{log}");
     let first = log.lines().next().unwrap();
-    for part in ["\"signal\":\"spans\"", "\"endpoint\":\"http://collector\"", "\"error\":\"no route\""] {
+    for part in ["\"signal\":\"logs\"", "\"endpoint\":\"http://collector\"", "\"error\":\"no route\""] {
         assert!(first.contains(part), "{first}");
     }
 }
