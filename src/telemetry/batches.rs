@@ -14,15 +14,16 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::sleep;
 
 use super::export::Monitored;
 use super::otlp::encode::{self, Batch};
 use super::otlp::{SpanBatches, SpanExporter};
 
-/// The most messages that wait for the exporter. More than a few come only if spans are flushed in a loop.
-const MAX_MESSAGES: usize = 16;
+/// The most flushes that wait for the task.
+const MAX_FLUSHES: usize = 16;
 /// How long a flush waits, as with the SDK.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -30,12 +31,14 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct BatchProcessor {
     queue: Arc<Queue>,
     resource: Vec<u8>,
-    messages: mpsc::Sender<Message>,
+    flushes: mpsc::Sender<Flush>,
 }
 
 struct Queue {
     limits: SpanBatches,
     waiting: Mutex<Waiting>,
+    /// Wakes the task when a batch is full.
+    full: Notify,
 }
 
 #[derive(Default)]
@@ -44,35 +47,36 @@ struct Waiting {
     batches: VecDeque<Batch>,
     /// How many all batches have.
     spans: usize,
-    /// The size of the last one that was taken: the next may become as large, and need not grow step by step.
+    /// The size of the last request: the next may become as large, and need not grow step by step.
     bytes: usize,
     dropped: u64,
 }
 
-/// What wakes the task.
-enum Message {
-    /// A batch is full, and shall be exported.
-    Full,
-    /// All that waits shall be exported. The answer is the result of the last batch.
-    Flush(SyncSender<OTelSdkResult>),
-    /// The same, and nothing comes after it.
-    Shutdown(SyncSender<OTelSdkResult>),
+/// Asks the task to export all that waits.
+struct Flush {
+    /// For the result of the last batch.
+    answer: SyncSender<OTelSdkResult>,
+    /// Whether nothing comes after it.
+    is_last: bool,
 }
 
 impl BatchProcessor {
     /// Starts the task. It ends with the runtime, or when this is shut down.
     pub(super) fn start(exporter: Monitored<SpanExporter>, mut limits: SpanBatches, runtime: &Handle) -> Self {
         limits.size = limits.size.min(limits.queue);
-        let queue = Arc::new(Queue { limits, waiting: Mutex::default() });
-        let (messages, received) = mpsc::channel(MAX_MESSAGES);
-        runtime.spawn(run(queue.clone(), exporter, received));
-        Self { queue, resource: Vec::new(), messages }
+        let queue = Arc::new(Queue { limits, waiting: Mutex::default(), full: Notify::new() });
+        let (flushes, asked) = mpsc::channel(MAX_FLUSHES);
+        runtime.spawn(run(queue.clone(), exporter, asked));
+        Self { queue, resource: Vec::new(), flushes }
     }
 
-    /// Sends a message to the task, and waits for its answer.
-    fn ask(&self, message: fn(SyncSender<OTelSdkResult>) -> Message, within: Duration) -> OTelSdkResult {
+    /// Waits until all that waits now is exported.
+    fn flush(&self, within: Duration, is_last: bool) -> OTelSdkResult {
         let (answer, answered) = sync_channel(1);
-        self.messages.try_send(message(answer)).map_err(|_| OTelSdkError::AlreadyShutdown)?;
+        self.flushes.try_send(Flush { answer, is_last }).map_err(|error| match error {
+            TrySendError::Full(_) => OTelSdkError::InternalFailure("too many flushes wait".to_owned()),
+            TrySendError::Closed(_) => OTelSdkError::AlreadyShutdown,
+        })?;
         answered.recv_timeout(within).unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(OTelSdkError::Timeout(within)),
             RecvTimeoutError::Disconnected => Err(OTelSdkError::AlreadyShutdown),
@@ -87,17 +91,16 @@ impl SpanProcessor for BatchProcessor {
         // Encoded before the queue is locked, so that workers hardly ever wait for each other.
         let encoded = encode::span(&span);
         if self.queue.push(&encoded, &span.instrumentation_scope, &self.resource) {
-            // If this fails, such a message waits already.
-            let _ = self.messages.try_send(Message::Full);
+            self.queue.full.notify_one();
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.ask(Message::Flush, FLUSH_TIMEOUT)
+        self.flush(FLUSH_TIMEOUT, false)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.ask(Message::Shutdown, timeout)
+        self.flush(timeout, true)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -140,22 +143,30 @@ impl Queue {
         let mut waiting = self.lock();
         let batch = waiting.batches.pop_front()?;
         waiting.spans -= batch.spans;
-        waiting.bytes = batch.bytes();
         Some(batch)
     }
 }
 
-/// Exports what waits whenever a batch is full, the delay is over, or a message asks for it.
-async fn run(queue: Arc<Queue>, exporter: Monitored<SpanExporter>, mut messages: mpsc::Receiver<Message>) {
+/// Exports what waits whenever a batch is full, the delay is over, or a flush asks for it.
+async fn run(queue: Arc<Queue>, exporter: Monitored<SpanExporter>, mut flushes: mpsc::Receiver<Flush>) {
     let mut is_dropping = false;
     loop {
-        // After the delay there is no message.
-        let message = timeout(queue.limits.delay, messages.recv()).await.ok();
+        let (only_full, flush) = tokio::select! {
+            () = queue.full.notified() => (true, None),
+            () = sleep(queue.limits.delay) => (false, None),
+            flush = flushes.recv() => match flush {
+                Some(flush) => (false, Some(flush)),
+                // The provider is gone.
+                None => return,
+            },
+        };
         let mut result = Ok(());
-        // Batches that begin meanwhile wait for the next message, so that this ends.
-        for _ in 0..queue.count(matches!(message, Some(Some(Message::Full)))) {
+        // Batches that begin meanwhile wait for the next time, so that this ends.
+        for _ in 0..queue.count(only_full) {
             if let Some(batch) = queue.pop() {
-                result = exporter.export(batch.finish()).await;
+                let request = batch.finish();
+                queue.lock().bytes = request.len();
+                result = exporter.export(request).await;
             }
         }
         let dropped = queue.lock().dropped;
@@ -167,17 +178,14 @@ async fn run(queue: Arc<Queue>, exporter: Monitored<SpanExporter>, mut messages:
                  OTEL_BSP_MAX_QUEUE_SIZE sets how many may wait"
             );
         }
-        match message {
-            None | Some(Some(Message::Full)) => {}
-            Some(Some(Message::Flush(answer))) => drop(answer.try_send(result)),
-            Some(Some(Message::Shutdown(answer))) => {
-                if dropped > 0 {
-                    tracing::warn!(dropped, "spans were dropped, because the queue of spans was full");
-                }
-                return drop(answer.try_send(result));
-            }
-            // The provider is gone.
-            Some(None) => return,
+        let Some(Flush { answer, is_last }) = flush else { continue };
+        if is_last && dropped > 0 {
+            tracing::warn!(dropped, "spans were dropped, because the queue of spans was full");
+        }
+        // Fails if nothing waits for the answer any more.
+        let _ = answer.try_send(result);
+        if is_last {
+            return;
         }
     }
 }

@@ -88,8 +88,8 @@ pub struct Pipelines {
     runtime: Option<Runtime>,
 }
 
-/// The thread of the OTLP connections. It exports spans. The exporter threads of the SDK, for
-/// metrics and logs, block while they wait for it.
+/// The thread of the OTLP connections. It exports spans. The exporter threads of the SDK, for metrics and logs, block while
+/// they wait for it.
 struct Runtime {
     handle: Handle,
     _stop: oneshot::Sender<()>,

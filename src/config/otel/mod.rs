@@ -1,8 +1,7 @@
 //! The part of OpenTelemetry's environment variables that its Rust SDK leaves to the program.
 //!
 //! Samplers, limits and intervals are read by the SDK itself, and so are batches of logs, and headers and compression of
-//! metrics and logs.
-//! What is here, and what would end it:
+//! metrics and logs. What is here, and what would end it:
 //!
 //! - `flags`: on and off, the choice of exporters and propagators, and what is captured. Until the SDK configures itself
 //!   (open-telemetry/opentelemetry-rust#890, and #1936 for `OTEL_SDK_DISABLED`).

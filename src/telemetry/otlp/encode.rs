@@ -64,10 +64,6 @@ impl Batch {
         self.spans += 1;
     }
 
-    pub(in crate::telemetry) fn bytes(&self) -> usize {
-        self.encoder.0.len()
-    }
-
     /// The request.
     pub(in crate::telemetry) fn finish(mut self) -> Vec<u8> {
         self.starts.into_iter().rev().for_each(|start| end_message::<3>(&mut self.encoder.0, start));

@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt as _, Limited};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use reqwest::Url;
 use tokio::time::sleep;
@@ -27,6 +28,9 @@ const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.col
 const AGENT: HeaderValue = HeaderValue::from_static("OTel-OTLP-Exporter-Rust/0.33.1");
 /// The pauses before a batch is sent again, which are those of the SDK.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+
+/// The most bytes of a response that are read.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Sends spans to a collector.
 pub(in crate::telemetry) struct SpanExporter {
@@ -93,10 +97,10 @@ impl SpanExporter {
             }
             Transport::Http(client, url) => {
                 let sent = client.post(url.clone()).headers(self.headers.clone()).body(body).send().await;
-                let mut response = sent.map_err(|error| Failure::http(&cause(&error.without_url()), true))?;
+                let response = sent.map_err(|error| Failure::http(&cause(&error.without_url()), true))?;
                 let status = response.status();
                 // Read, so that the connection can be used again.
-                while let Ok(Some(_)) = response.chunk().await {}
+                let _ = Limited::new(reqwest::Body::from(response), MAX_RESPONSE_BYTES).collect().await;
                 let may_pass = [429, 502, 503, 504].contains(&status.as_u16());
                 let problem = || Failure::http(&format!("status {}", status.as_u16()), may_pass);
                 if status.is_success() { Ok(()) } else { Err(problem()) }

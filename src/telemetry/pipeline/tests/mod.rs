@@ -159,13 +159,46 @@ fn of_spans(collector: &Collector, protocol: Protocol, batches: SpanBatches) -> 
     Pipelines::start(&Config { traces, ..Config::default() }).unwrap()
 }
 
+/// The scope of each request, and the number of its spans.
+fn scopes_of(requests: &[Request]) -> Vec<(String, usize)> {
+    let scope = |Request { body, .. }: &Request| {
+        let mut request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+        let of_scope = request.resource_spans.remove(0).scope_spans.remove(0);
+        (of_scope.scope.unwrap().name, of_scope.spans.len())
+    };
+    requests.iter().map(scope).collect()
+}
+
 /// The number of spans in each request.
 fn spans_of(requests: &[Request]) -> Vec<usize> {
-    let spans = |Request { body, .. }: &Request| {
-        let request = ExportTraceServiceRequest::decode(&body[..]).unwrap();
-        request.resource_spans.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
+    scopes_of(requests).into_iter().map(|(_, spans)| spans).collect()
+}
+
+/// How many spans each request has if this number is recorded, and the shutdown asked for, before the task of a processor
+/// runs; and what is logged meanwhile.
+fn exported_at_shutdown(count: usize, batches: SpanBatches, requests: usize) -> (Vec<usize>, String) {
+    let collector = Collector::start(Protocol::Http, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let otlp = config(&collector.url, Protocol::Http, &OtlpTls::default()).traces.otlp.unwrap();
+    let exporter = otlp.spans(runtime.handle()).unwrap();
+    let exporter = Monitored::new(exporter, "spans", otlp.shown(), &Arc::default());
+    let processor = BatchProcessor::start(exporter, batches, runtime.handle());
+    let traces = SdkTracerProvider::builder().with_span_processor(processor).build();
+    (0..count).for_each(|_| drop(traces.tracer("test").start("a-span")));
+    let log = Log::default();
+    let _guard = log.of_this_thread();
+    let asked = traces.shutdown_with_timeout(Duration::ZERO);
+    assert!(format!("{asked:?}").contains("Timeout"), "{asked:?}");
+    let until = async {
+        let is_done = || {
+            collector.received().len() == requests && (batches.queue >= count || log.text().contains("were dropped"))
+        };
+        while !is_done() {
+            tokio::task::yield_now().await;
+        }
     };
-    requests.iter().map(spans).collect()
+    runtime.block_on(async { tokio::time::timeout(EXPORT_TIMEOUT, until).await.unwrap() });
+    (spans_of(&collector.received()), log.text())
 }
 
 #[test]
@@ -212,42 +245,22 @@ fn spans_keep_their_scope() {
         drop(pipelines.traces.as_ref().unwrap().tracer(scope).start("a-span"));
     }
     pipelines.shutdown(EXPORT_TIMEOUT);
-    let decoded = collector.received().into_iter().map(|request| {
-        let request = ExportTraceServiceRequest::decode(&request.body[..]).unwrap();
-        let of_scope = request.resource_spans[0].scope_spans[0].clone();
-        (of_scope.scope.unwrap().name, of_scope.spans.len())
-    });
-    assert_eq!(decoded.collect::<Vec<_>>(), [("a".to_owned(), 2), ("b".to_owned(), 1), ("a".to_owned(), 1)]);
+    let [a, b] = ["a", "b"].map(str::to_owned);
+    assert_eq!(scopes_of(&collector.received()), [(a.clone(), 2), (b, 1), (a, 1)]);
 }
 
 #[test]
 fn spans_that_do_not_fit_into_the_queue_are_dropped_and_that_is_logged() {
-    let collector = Collector::start(Protocol::Http, None);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let otlp = config(&collector.url, Protocol::Http, &OtlpTls::default()).traces.otlp.unwrap();
-    let exporter = otlp.spans(runtime.handle()).unwrap();
-    let exporter = Monitored::new(exporter, "spans", otlp.shown(), &Arc::default());
-    let limits = SpanBatches { queue: 4, size: 3, delay: NEVER };
-    let processor = BatchProcessor::start(exporter, limits, runtime.handle());
-    let traces = SdkTracerProvider::builder().with_span_processor(processor).build();
-    // Nothing is sent until the runtime runs.
-    (0..10).for_each(|_| drop(traces.tracer("test").start("a-span")));
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    let ended = std::thread::spawn(move || traces.shutdown());
-    runtime.block_on(async {
-        while !ended.is_finished() {
-            tokio::task::yield_now().await;
-        }
-    });
-    drop(guard);
-    ended.join().unwrap().unwrap();
-    assert_eq!(spans_of(&collector.received()), [3, 1]);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("spans are dropped") && log.contains("queue=4"), "{log}");
-    assert!(log.contains("spans were dropped") && log.contains("dropped=6"), "{log}");
+    let (spans, log) = exported_at_shutdown(10, SpanBatches { queue: 4, size: 3, delay: NEVER }, 2);
+    assert_eq!(spans, [3, 1]);
+    assert!(log.contains("spans are dropped") && log.contains("\"queue\":4"), "{log}");
+    assert!(log.contains("spans were dropped") && log.contains("\"dropped\":6"), "{log}");
+}
+
+#[test]
+fn however_many_batches_wait_all_are_exported_at_shutdown() {
+    let (spans, log) = exported_at_shutdown(100, SpanBatches { queue: 100, size: 1, delay: NEVER }, 100);
+    assert_eq!((spans, log.as_str()), (vec![1; 100], ""));
 }
 
 #[test]
@@ -287,6 +300,19 @@ impl LogExporter for Scripted {
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// What this thread logs is written here as long as the guard lives.
+    fn of_this_thread(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let format = tracing_subscriber::fmt().json().flatten_event(true);
+        tracing::subscriber::set_default(format.with_writer(move || log.clone()).finish())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend(bytes);
@@ -306,14 +332,12 @@ async fn that_exporting_begins_to_fail_is_said_once_and_so_is_that_it_works_agai
     let health = Arc::new(ExportHealth::default());
     let exporter = Monitored::new(Scripted(Mutex::new(results)), "logs", "http://collector".to_owned(), &health);
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.of_this_thread();
     for _ in 0..count {
         let _ = LogExporter::export(&exporter, LogBatch::new(&[])).await;
     }
     assert_eq!(health.failing().collect::<Vec<_>>(), ["logs"]);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let levels: Vec<&str> = log.lines().map(|line| if line.contains("WARN") { "warn" } else { "info" }).collect();
     assert_eq!(levels, ["warn", "info", "warn"], "{log}");
     let first = log.lines().next().unwrap();
