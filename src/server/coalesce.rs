@@ -1,11 +1,8 @@
-//! Sends the small frames of an HTTP/2 connection in one write, and reads a large request in turns with its call.
+//! Sends the small frames of an HTTP/2 connection in one write.
 //!
 //! h2 does not copy a payload of 256 bytes or more. It writes such a DATA frame alone, and what comes after it with the
 //! next write, so an answer and its trailers take two writes, and short answers on one connection take two each. Copying
 //! a few KiB costs less than a system call.
-//!
-//! h2 reads as long as there is something to read, and a picture may have come as a whole. Its frames would then be in
-//! new memory, all 4 MiB of them, before the call copies the first one.
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -18,11 +15,7 @@ const MAX_COPIED_BYTES: usize = 8 << 10;
 /// The most bytes that wait for a flush.
 const MAX_WAITING_BYTES: usize = 16 << 10;
 
-/// After this many bytes the calls get a turn, before more is read. What they copy then is still in the processor's cache,
-/// and the memory of its frames is used again.
-const READ_TURN_BYTES: usize = 256 << 10;
-
-/// A stream that h2 reads its frames from and writes them to.
+/// A stream that h2 writes its frames to.
 ///
 /// h2 flushes after a DATA frame that it did not copy, to be able to take the next frame, and again when it has no frame
 /// left. So the first of these flushes is ignored: one without another write in between follows it in the same poll of
@@ -36,13 +29,11 @@ pub(super) struct CoalescingStream<S> {
     written: usize,
     /// Whether the last write was a DATA frame that waits now, so that more than one flush comes.
     is_data: bool,
-    /// How many bytes were read since the calls last had a turn.
-    read: usize,
 }
 
 impl<S> CoalescingStream<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, waiting: Vec::new(), written: 0, is_data: false, read: 0 }
+        Self { stream, waiting: Vec::new(), written: 0, is_data: false }
     }
 }
 
@@ -63,15 +54,7 @@ impl<S: AsyncWrite + Unpin> CoalescingStream<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for CoalescingStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        if self.read >= READ_TURN_BYTES {
-            self.read = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.read = if read.is_ready() { self.read + buffer.filled().len() - before } else { 0 };
-        read
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 

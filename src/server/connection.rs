@@ -30,6 +30,7 @@ use super::limits::ConnectionLimits;
 use super::open::Place;
 use super::sniff::{Sniffed, sniff};
 use super::tls::{Acceptor, H2};
+use super::turns::TurnStream;
 use super::unread::watch;
 use crate::face::{CallBody, CallExecutor, Peer, call_timed_out, one_call_at_a_time};
 use crate::gateway::Connection;
@@ -183,7 +184,7 @@ impl Shared {
     async fn http2<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: Arc<Peer>) -> Result<()> {
         let faces = self.faces.service(peer.clone());
         let service = service_fn(|request| faces.respond(request));
-        let stream = TokioIo::new(CoalescingStream::new(stream));
+        let stream = TokioIo::new(CoalescingStream::new(TurnStream::new(stream)));
         let mut connection = pin!(self.builder().serve_connection(stream, service));
         let has_to_go = self.has_to_go(peer.connection.clone(), self.limits.jittered_age(), None);
         tokio::select! {

@@ -25,6 +25,7 @@ mod reload;
 mod sniff;
 mod tls;
 mod trust;
+mod turns;
 mod unread;
 mod worker;
 

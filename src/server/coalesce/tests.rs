@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
 
@@ -172,30 +172,4 @@ async fn nothing_is_lost_or_reordered_when_the_client_reads_little_at_a_time() {
             assert_eq!(call.await.unwrap(), len, "{pipe}");
         }
     }
-}
-
-#[tokio::test]
-async fn calls_get_a_turn_before_more_is_read() {
-    const TURNS: usize = 3;
-    let (mut client, server) = duplex(TURNS * READ_TURN_BYTES);
-    client.write_all(&vec![7; TURNS * READ_TURN_BYTES]).await.unwrap();
-    let mut stream = CoalescingStream::new(server);
-    let (mut buffer, mut turns) = (vec![0; READ_TURN_BYTES / 4], vec![0]);
-    // It ends only if the stream wakes the task at the end of each turn.
-    std::future::poll_fn(|cx| {
-        while turns.iter().sum::<usize>() < TURNS * READ_TURN_BYTES {
-            let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut stream).poll_read(cx, &mut read) {
-                Poll::Ready(result) => result.unwrap(),
-                Poll::Pending => {
-                    turns.push(0);
-                    return Poll::Pending;
-                }
-            }
-            *turns.last_mut().unwrap() += read.filled().len();
-        }
-        Poll::Ready(())
-    })
-    .await;
-    assert_eq!(turns, [READ_TURN_BYTES; TURNS]);
 }
