@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -128,10 +128,15 @@ impl Connections {
 
 impl Shared {
     async fn serve(&self, stream: TcpStream, address: SocketAddr, connection: &Arc<Connection>) -> Result<()> {
+        let accepted = Instant::now();
         let opened = tokio::select! {
+            biased;
             opened = timeout(self.limits.first_bytes, self.open(stream)) => opened,
-            // It has no call yet, so it can be dropped.
-            () = self.reached(DrainPhase::Closing) => return Ok(()),
+            // If it was just accepted, its first call may be on its way, or has come and was not read yet.
+            () = async {
+                self.reached(DrainPhase::Closing).await;
+                sleep_until(accepted + self.limits.goaway_flight).await;
+            } => return Ok(()),
             () = connection.evicted() => return Err(evicted()),
         };
         let is_tls = self.tls.is_some();

@@ -18,7 +18,8 @@ pub struct ConnectionLimits {
     pub http1_idle: Option<Duration>,
     /// How long its calls may run on after GOAWAY: as long as any call may take.
     pub grace: Duration,
-    /// How long after GOAWAY new calls are still served, because they were on their way; later ones are refused.
+    /// How long after GOAWAY new calls are still served, because they were on their way; later ones are refused. When the
+    /// server stops, a connection that was accepted more recently than that may still send its first bytes.
     pub goaway_flight: Duration,
     /// How long a connection may stay after GOAWAY without an admitted call.
     pub idle_grace: Duration,

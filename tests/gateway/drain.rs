@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::frames::{GOAWAY, Raw};
+use crate::frames::{GOAWAY, PREFACE, Raw, SETTINGS};
 use crate::support::{Client, Running, STOP, Upstream, assert_status, config, event, json, prompt, sse, text};
 
 /// Longer than any test.
@@ -81,7 +81,7 @@ async fn after_the_drain_delay_watchers_are_notified_and_new_connections_are_ref
 #[tokio::test]
 async fn idle_and_silent_connections_do_not_delay_the_shutdown() {
     let mut config = config(&Upstream::answering("").await, &[]);
-    (config.drain, config.limits.first_bytes) = (NO_DELAY, NEVER);
+    (config.drain, config.limits.first_bytes, config.limits.goaway_flight) = (NO_DELAY, NEVER, Duration::ZERO);
     let running = Running::start(&config);
     let _silent = Raw::connect(running.address).await;
     let idle = running.connect().await;
@@ -89,6 +89,25 @@ async fn idle_and_silent_connections_do_not_delay_the_shutdown() {
     HealthClient::new(idle.clone()).check(HealthCheckRequest::default()).await.unwrap();
     running.stop.stop();
     running.wait().await;
+}
+
+#[tokio::test]
+async fn a_connection_accepted_just_before_the_listeners_close_may_still_send_its_first_call() {
+    let mut config = config(&Upstream::answering("").await, &[]);
+    (config.drain, config.limits.goaway_flight) = (NO_DELAY, NEVER);
+    let running = Running::start(&config);
+    let mut http2 = Raw::connect(running.address).await;
+    let mut http1 = Raw::connect(running.address).await;
+    // The listeners are closed when the watch ends. Both connections were accepted before it began.
+    let mut watch = watch(&running.connect().await).await;
+    running.stop.stop();
+    while watch.message().await.unwrap().is_some() {}
+    http2.write(PREFACE).await;
+    http2.send(SETTINGS, 0, 0, &[]).await;
+    assert!(http2.next_of(GOAWAY).await.is_some());
+    http1.write(b"GET /v1beta/models HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    let response = String::from_utf8(http1.read_to_end().await).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.contains("connection: close\r\n"), "{response}");
 }
 
 #[tokio::test]
@@ -115,7 +134,7 @@ async fn a_call_open_at_the_drain_timeout_ends_with_a_status_that_names_the_limi
 #[tokio::test]
 async fn an_unresponsive_connection_is_cut_at_the_drain_timeout() {
     let upstream = Upstream::falling_silent_after(sse(event("one", false))).await;
-    let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_millis(200) });
+    let running = start(&upstream, Drain { delay: Duration::ZERO, timeout: Duration::from_secs(2) });
     // This client does not answer the ping between the two GOAWAY frames.
     let mut raw = Raw::open(running.address).await;
     let mut stream = Client::new(running.connect().await).stream_generate_content(prompt("hi")).await.unwrap();
