@@ -1,6 +1,7 @@
 """Unpacks an archive and tries the binary in it on this machine: `python3 release/check_binary.py ARCHIVE.tar.gz`.
 
-It must need no library, print the version of Cargo.toml, start a gateway with a sandbox, and answer a call.
+It must need no library, have the functions of the profile that it was compiled with, print the version of Cargo.toml,
+start a gateway with a sandbox, and answer a call.
 """
 
 import os
@@ -17,6 +18,11 @@ import threading
 import versions
 
 PT_INTERP = 3
+PROFILES = versions.ROOT / "release/profiles"
+# The name of a function, as rustc writes it: it contains a hash of the versions of Rust and of the function's crate.
+FUNCTION = re.compile(rb"_ZN[\w.$]+?17h[0-9a-f]{16}E|_RN\w+")
+# Some of the functions of a profile are in no binary, because they are part of others in each place.
+MIN_PROFILED = 0.5
 STARTUP_TIMEOUT = 60.0
 CALL_TIMEOUT = 60.0
 QUESTION = "Why is the sky blue?"
@@ -31,6 +37,12 @@ def libraries(binary):
     start, size, count = *struct.unpack_from("<Q", data, 32), *struct.unpack_from("<HH", data, 54)
     headers = [struct.unpack_from("<I", data, start + size * number)[0] for number in range(count)]
     return ["a dynamic loader"] if PT_INTERP in headers else []
+
+
+def profiled(profile, binary):
+    """The share of a profile's functions that a binary has. It falls with each crate that has another version now."""
+    names = set(FUNCTION.findall(profile))
+    return len(names & set(FUNCTION.findall(binary))) / len(names)
 
 
 def address(gateway):
@@ -69,6 +81,11 @@ def main(path):
         (binary,) = pathlib.Path(folder).glob("*/gemini-grpc")
         if found := libraries(binary):
             sys.exit(f"{path}: the binary needs {', '.join(found)}")
+        profile = PROFILES / f"{platform.machine()}-unknown-linux-gnu.profdata"
+        if platform.system() == "Linux" and profile.exists():
+            share = profiled(profile.read_bytes(), binary.read_bytes())
+            if share < MIN_PROFILED:
+                sys.exit(f"{path}: the binary has {share:.0%} of the functions in its profile: renew it with release/train")
         printed = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout.strip()
         if printed != f"gemini-grpc {versions.of_cargo()}":
             sys.exit(f"{path}: --version prints {printed!r}")

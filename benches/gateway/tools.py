@@ -21,8 +21,7 @@ def build_bench():
 def build_gateway():
     """Builds gemini-grpc as it is released, and returns its path."""
     say("building gemini-grpc; the first time this takes minutes")
-    run("cargo", "build", "--quiet", "--release", "--locked", cwd=ROOT)
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/gemini-grpc"
+    return pathlib.Path(run(ROOT / "release/build", stdout=subprocess.PIPE, text=True).stdout.strip())
 
 
 def nginx():
